@@ -1,0 +1,113 @@
+//! A writer that can still be flushed and closed when the handler has dropped it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Context, Poll, ready};
+
+use futures_lite::AsyncWrite;
+
+use super::Link;
+
+/// Splits a writer into the handler's half and the server's hold on it: files, pipes and standard
+/// output keep bytes back until they are flushed, and lose them when they are only dropped.
+pub(crate) fn keep<W>(writer: W) -> (Kept<W>, Arc<Shared<W>>)
+where
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    let shared = Arc::new(Shared {
+        writer: Mutex::new(Some(writer)),
+        aborted: AtomicBool::new(false),
+    });
+    (Kept(shared.clone()), shared)
+}
+
+/// The handler's half.
+pub(crate) struct Kept<W>(Arc<Shared<W>>);
+
+/// The server's hold.
+pub(crate) struct Shared<W> {
+    /// None once it is closed or aborted.
+    writer: Mutex<Option<W>>,
+    aborted: AtomicBool,
+}
+
+impl<W: AsyncWrite + Unpin> Shared<W> {
+    fn lock(&self) -> MutexGuard<'_, Option<W>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn poll<T>(
+        &self,
+        poll: impl FnOnce(Pin<&mut W>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let mut slot = self.lock();
+        let Some(writer) = &mut *slot else {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        };
+        let result = poll(Pin::new(writer));
+        // `abort` does not wait for us.
+        let aborted = self.aborted.load(Ordering::Acquire);
+        let gone = if aborted { slot.take() } else { None };
+        drop(slot);
+        drop(gone);
+        result
+    }
+
+    fn poll_close(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lock().is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        let result = ready!(self.poll(|writer| writer.poll_close(cx)));
+        let closed = self.lock().take();
+        drop(closed);
+        Poll::Ready(result)
+    }
+}
+
+impl<W: AsyncWrite + Unpin + Send> Link for Shared<W> {
+    fn poll_linger(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_close(cx).map(drop)
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.lock().is_none()
+    }
+
+    fn abort(&self) {
+        self.aborted.store(true, Ordering::Release);
+        let gone = match self.writer.try_lock() {
+            Ok(mut writer) => writer.take(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        drop(gone);
+    }
+}
+
+impl<W: AsyncWrite + Unpin> AsyncWrite for Kept<W> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll(|writer| writer.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll(|writer| writer.poll_write_vectored(cx, bufs))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll(|writer| writer.poll_flush(cx))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_close(cx)
+    }
+}

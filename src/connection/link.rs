@@ -1,0 +1,54 @@
+//! What the server keeps of a stream when the handler has taken the halves.
+
+use std::os::fd::BorrowedFd;
+use std::task::{Context, Poll};
+
+/// The server's own hold on a stream, with which it ends the stream well.
+///
+/// A [`Listener`](crate::Listener) gives one to each connection
+/// ([`Peer::with_link`](crate::Peer::with_link)); those of Halves do.
+///
+/// # Examples
+///
+/// A stream that needs nothing done at its end:
+///
+/// ```
+/// use std::task::{Context, Poll};
+///
+/// struct Nothing;
+///
+/// impl halves::Link for Nothing {
+///     fn poll_linger(&self, _: &mut Context<'_>) -> Poll<()> {
+///         Poll::Ready(())
+///     }
+///     fn abort(&self) {}
+/// }
+///
+/// let peer = halves::Peer::default().with_link(std::sync::Arc::new(Nothing));
+/// # drop(peer);
+/// ```
+pub trait Link: Send + Sync {
+    /// Ends the stream in order, after the handler and its halves are gone: flushes what is left,
+    /// says end of input to the peer, and where unread input would make the close a reset, reads
+    /// and discards until the peer ends too. Ready at once when the peer's end was seen before.
+    ///
+    /// The link bounds how much it discards; the server bounds the time. Errors end it: there is
+    /// nobody left to tell.
+    fn poll_linger(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Whether the peer, or the kernel, has all that the handler wrote, so that ending now loses
+    /// nothing that this process holds.
+    fn is_flushed(&self) -> bool {
+        true
+    }
+
+    /// Resets the stream now, so that a cut answer is not taken for a whole one. Called from any
+    /// thread, with no executor near, also while the halves are in use.
+    fn abort(&self);
+
+    /// The descriptor, of plain sockets only: nothing else may be read, written or known past the
+    /// halves.
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}

@@ -1,0 +1,128 @@
+//! A connection: two halves, the peer, and what is known of them.
+
+mod any;
+mod budget;
+mod discard;
+mod endpoint;
+mod keep;
+mod link;
+mod peer;
+mod reader;
+mod record;
+mod writer;
+
+use futures_lite::{AsyncRead, AsyncWrite};
+
+pub use any::{AnyRead, AnyWrite};
+pub(crate) use discard::Discard;
+pub use endpoint::Endpoint;
+pub(crate) use keep::keep;
+pub use link::Link;
+pub use peer::Peer;
+pub use reader::Reader;
+pub(crate) use record::{Home, Record};
+pub use writer::Writer;
+
+/// What a handler gets: two halves and who is at their other end.
+///
+/// The halves are plain [`AsyncRead`] and [`AsyncWrite`], whatever is beneath. They may be used at
+/// the same time, moved to two tasks, and dropped in any order; the server keeps what it needs to
+/// end the stream well (see [`Link`]).
+///
+/// `Connection` without parameters has erased halves, as [`bind`](crate::bind) gives them.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt, io::Cursor};
+/// use halves::Connection;
+///
+/// # smol::block_on(async {
+/// let Connection { mut reader, mut writer, .. } = Connection::new(&b"abc"[..], Cursor::new(vec![]));
+/// let mut letters = String::new();
+/// reader.read_to_string(&mut letters).await?;
+/// writer.write_all(letters.to_uppercase().as_bytes()).await?;
+/// assert_eq!(writer.peer().bytes_out(), 3);
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Connection<R = AnyRead, W = AnyWrite> {
+    /// What comes from the peer.
+    pub reader: Reader<R>,
+    /// What goes to the peer.
+    pub writer: Writer<W>,
+    /// Who the peer is, and what has passed so far.
+    pub peer: Peer,
+}
+
+impl<R, W> Connection<R, W> {
+    /// A connection of any two halves, with a peer of which nothing is known.
+    ///
+    /// The server can then neither close nor reset the stream: that happens when the handler
+    /// closes its writer, and when the halves are dropped. [`erase`](Self::erase) and
+    /// [`from_parts`](Self::from_parts) do better.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let connection = halves::Connection::new(futures_lite::io::empty(), futures_lite::io::sink());
+    /// assert_eq!(connection.peer.to_string(), "unknown");
+    /// ```
+    pub fn new(reader: R, writer: W) -> Self {
+        Self::from_parts(reader, writer, Peer::default())
+    }
+
+    /// A connection of two halves and a peer, which may have a [`Link`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::io;
+    /// use halves::{Connection, Endpoint, Peer};
+    ///
+    /// let peer = Peer::new(Endpoint::Memory, Endpoint::Memory);
+    /// let connection = Connection::from_parts(io::empty(), io::sink(), peer);
+    /// assert_eq!(connection.peer.to_string(), "memory");
+    /// ```
+    pub fn from_parts(reader: R, writer: W, peer: Peer) -> Self {
+        let record = peer.record();
+        Self {
+            reader: Reader::new(reader, record.clone()),
+            writer: Writer::new(writer, record.clone()),
+            peer,
+        }
+    }
+}
+
+impl<R, W> Connection<R, W>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    /// Hides the types of the halves, so that connections of several kinds can be served alike.
+    ///
+    /// If the peer has no [`Link`] yet, it gets one that flushes and closes the writer when the
+    /// handler has ended, also when the handler forgot to.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::io;
+    /// use halves::Connection;
+    ///
+    /// let connection: Connection = Connection::new(io::empty(), io::sink()).erase();
+    /// # drop(connection);
+    /// ```
+    pub fn erase(self) -> Connection {
+        let (reader, record) = self.reader.into_parts();
+        let (writer, _) = self.writer.into_parts();
+        let reader = AnyRead::new(reader);
+        if record.link().is_some() {
+            let peer = self.peer;
+            return Connection::from_parts(reader, AnyWrite::new(writer), peer);
+        }
+        let (writer, link) = keep(writer);
+        let peer = Peer::new(record.remote.clone(), record.local.clone()).with_link(link);
+        Connection::from_parts(reader, AnyWrite::new(writer), peer)
+    }
+}

@@ -1,0 +1,174 @@
+//! The reading half: counts, shares the thread fairly, and hears of the drain.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSliceMut};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_lite::AsyncRead;
+
+use super::budget::Budget;
+use super::{AnyRead, Peer, Record};
+use crate::time::Sleep;
+
+/// How long a peer must be quiet, once a drain was asked for, to count as having nothing to say.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// The reading half of a connection: an [`AsyncRead`] around whatever is beneath.
+///
+/// It counts the bytes that it yields. After 64 KiB or 32 reads without ever having to wait it
+/// returns `Pending` once and wakes its task, so that a client that floods shares the thread with
+/// the others. Once the server has ended the connection, reads fail with
+/// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncReadExt;
+/// use halves::Connection;
+///
+/// # smol::block_on(async {
+/// let mut connection = Connection::new(&b"hello"[..], futures_lite::io::sink());
+/// let mut word = [0; 5];
+/// connection.reader.read_exact(&mut word).await?;
+/// assert_eq!(&word, b"hello");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Reader<R = AnyRead> {
+    io: R,
+    record: Arc<Record>,
+    budget: Budget,
+}
+
+impl<R> Reader<R> {
+    pub(super) fn new(io: R, record: Arc<Record>) -> Self {
+        Self {
+            io,
+            record,
+            budget: Budget::default(),
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (R, Arc<Record>) {
+        (self.io, self.record)
+    }
+
+    /// Who is at the other end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use halves::Connection;
+    /// let connection = Connection::new(futures_lite::io::empty(), futures_lite::io::sink());
+    /// assert_eq!(connection.reader.peer().bytes_in(), 0);
+    /// ```
+    pub fn peer(&self) -> Peer {
+        Peer::of(&self.record)
+    }
+}
+
+impl<R: AsyncRead + Unpin> Reader<R> {
+    /// Reads as [`read`](futures_lite::AsyncReadExt::read) does, and says end of input (`Ok(0)`)
+    /// also when the server is draining and the peer has been quiet for a second: a handler that
+    /// loops over this ends in time, with the reason [`Drained`](crate::Reason::Drained), and
+    /// never in the middle of a client's sentence.
+    ///
+    /// Cancel-safe: what was not returned has not been read.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stream, and [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::AsyncWriteExt;
+    /// use halves::Connection;
+    ///
+    /// async fn echo(mut c: Connection) -> std::io::Result<()> {
+    ///     let mut buf = [0; 1024];
+    ///     loop {
+    ///         match c.reader.read_or_drain(&mut buf).await? {
+    ///             0 => return c.writer.close().await,
+    ///             n => c.writer.write_all(&buf[..n]).await?,
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub async fn read_or_drain(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // Boxed, and only made in a drain: each idle connection holds one of these futures.
+        let mut quiet: Option<Box<Sleep>> = None;
+        poll_fn(|cx| match Pin::new(&mut *self).poll_read(cx, buf) {
+            Poll::Pending => self.poll_drain(cx, &mut quiet).map(Ok),
+            ready @ Poll::Ready(_) => ready,
+        })
+        .await
+    }
+
+    fn poll_drain(&self, cx: &mut Context<'_>, quiet: &mut Option<Box<Sleep>>) -> Poll<usize> {
+        let Some(home) = self.record.home() else {
+            return Poll::Pending;
+        };
+        self.record.drain.register(cx.waker());
+        if !home.shutdown.is_draining() {
+            return Poll::Pending;
+        }
+        let quiet = quiet.get_or_insert_with(|| Box::new(home.clock.sleep(QUIET)));
+        ready!(Pin::new(&mut **quiet).poll(cx));
+        self.record.drained.store(true, Ordering::Relaxed);
+        Poll::Ready(0)
+    }
+
+    /// One read through the counters: `empty` says that the caller offered no room.
+    fn poll_counted(
+        &mut self,
+        cx: &mut Context<'_>,
+        empty: bool,
+        read: impl FnOnce(Pin<&mut R>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.record.check()?;
+        ready!(self.budget.poll(cx));
+        let result = read(Pin::new(&mut self.io), cx);
+        match result {
+            Poll::Pending => self.budget.reset(),
+            Poll::Ready(Ok(n)) => {
+                self.budget.charge(n);
+                self.record.received(n);
+                if n == 0 && !empty {
+                    self.record.eof.store(true, Ordering::Relaxed);
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+        }
+        result
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let empty = buf.is_empty();
+        self.get_mut()
+            .poll_counted(cx, empty, |io, cx| io.poll_read(cx, buf))
+    }
+
+    fn poll_read_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let empty = bufs.iter().all(|buf| buf.is_empty());
+        self.get_mut()
+            .poll_counted(cx, empty, |io, cx| io.poll_read_vectored(cx, bufs))
+    }
+}
+
+// The stream beneath is only polled through a plain reference, and both need `Unpin` for that.
+impl<R> Unpin for Reader<R> {}

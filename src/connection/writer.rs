@@ -1,0 +1,122 @@
+//! The writing half: counts, and shares the thread fairly.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_lite::AsyncWrite;
+
+use super::budget::Budget;
+use super::{AnyWrite, Peer, Record};
+
+/// The writing half of a connection: an [`AsyncWrite`] around whatever is beneath.
+///
+/// It counts the bytes that the stream takes, holds none back, and shares the thread as
+/// [`Reader`](crate::Reader) does. `close` says end of input to the peer, where the stream can
+/// say it, and leaves the reading half as it is. Once the server has ended the connection, writes
+/// fail with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncWriteExt;
+/// use halves::Connection;
+///
+/// # smol::block_on(async {
+/// let mut connection = Connection::new(futures_lite::io::empty(), vec![]);
+/// connection.writer.write_all(b"hello").await?;
+/// connection.writer.close().await?;
+/// assert_eq!(connection.peer.bytes_out(), 5);
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Writer<W = AnyWrite> {
+    io: W,
+    record: Arc<Record>,
+    budget: Budget,
+}
+
+impl<W> Writer<W> {
+    pub(super) fn new(io: W, record: Arc<Record>) -> Self {
+        Self {
+            io,
+            record,
+            budget: Budget::default(),
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (W, Arc<Record>) {
+        (self.io, self.record)
+    }
+
+    /// Who is at the other end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use halves::Connection;
+    /// let connection = Connection::new(futures_lite::io::empty(), futures_lite::io::sink());
+    /// assert_eq!(connection.writer.peer().bytes_out(), 0);
+    /// ```
+    pub fn peer(&self) -> Peer {
+        Peer::of(&self.record)
+    }
+}
+
+impl<W: AsyncWrite + Unpin> Writer<W> {
+    fn poll_counted(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut W>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.record.check()?;
+        ready!(self.budget.poll(cx));
+        let result = write(Pin::new(&mut self.io), cx);
+        match result {
+            Poll::Pending => self.budget.reset(),
+            Poll::Ready(Ok(n)) => {
+                self.budget.charge(n);
+                self.record.sent(n);
+            }
+            Poll::Ready(Err(_)) => {}
+        }
+        result
+    }
+}
+
+impl<W: AsyncWrite + Unpin> AsyncWrite for Writer<W> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut()
+            .poll_counted(cx, |io, cx| io.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut()
+            .poll_counted(cx, |io, cx| io.poll_write_vectored(cx, bufs))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.record.check()?;
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.record.check()?;
+        match ready!(Pin::new(&mut self.io).poll_close(cx)) {
+            // The peer is gone, or we closed before: there is nobody left to say it to.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
+            result => Poll::Ready(result),
+        }
+    }
+}
+
+impl<W> Unpin for Writer<W> {}

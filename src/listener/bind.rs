@@ -1,0 +1,147 @@
+//! From an address to what listens there, or to a connection to it.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::tcp::{self, TcpListener};
+use super::{Listeners, Once, stdio};
+use crate::address::Address;
+use crate::connection::Connection;
+use crate::error::Error;
+
+/// Listens at an address, ready to be served.
+///
+/// A host name that means several addresses is listened on at each of them. TCP listeners have a
+/// backlog of 4,096, and connections have `TCP_NODELAY` set.
+///
+/// Cancel-safe: a dropped future listens nowhere.
+///
+/// # Errors
+///
+/// [`Error::Address`] for a text that is no address, [`Error::Listen`] for what the system says,
+/// each inside an [`io::Error`] of the same kind.
+///
+/// # Examples
+///
+/// ```
+/// # smol::block_on(async {
+/// let listeners = halves::bind("127.0.0.1:0").await?;
+/// println!("listening on {}", listeners.local()[0]);
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+pub async fn bind<A>(address: A) -> io::Result<Listeners>
+where
+    A: TryInto<Address>,
+    Error: From<A::Error>,
+{
+    let address = address.try_into().map_err(Error::from)?;
+    listen(&address).await.map_err(|source| {
+        let address = address.to_string();
+        Error::Listen { address, source }.into()
+    })
+}
+
+/// Connects to an address: the mirror of [`bind`]. Of a host name's addresses the first that
+/// answers is taken. `-` is this process's own standard input and output.
+///
+/// Cancel-safe: a dropped future leaves no connection behind.
+///
+/// # Errors
+///
+/// [`Error::Address`] for a text that is no address, [`Error::Connect`] for what the system says,
+/// each inside an [`io::Error`] of the same kind.
+///
+/// # Examples
+///
+/// ```
+/// # smol::block_on(async {
+/// let listeners = halves::bind("127.0.0.1:0").await?;
+/// let port = listeners.local()[0].socket_addr().unwrap().port();
+/// let connection = halves::connect(format!("127.0.0.1:{port}")).await?;
+/// assert_eq!(connection.peer.endpoint(), &listeners.local()[0]);
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+pub async fn connect<A>(address: A) -> io::Result<Connection>
+where
+    A: TryInto<Address>,
+    Error: From<A::Error>,
+{
+    let address = address.try_into().map_err(Error::from)?;
+    let connected = match &address {
+        Address::Tcp { host, port } => match resolve(host, *port).await {
+            Ok(addresses) => tcp::connect(&addresses).await,
+            Err(error) => Err(error),
+        },
+        Address::Stdio => stdio(),
+    };
+    connected.map_err(|source| {
+        let address = address.to_string();
+        Error::Connect { address, source }.into()
+    })
+}
+
+async fn listen(address: &Address) -> io::Result<Listeners> {
+    match address {
+        Address::Tcp { host, port } if host.is_empty() => everywhere(*port),
+        Address::Tcp { host, port } => at_each(&resolve(host, *port).await?),
+        Address::Stdio => Ok(Once::new(stdio()?).into()),
+    }
+}
+
+/// IPv6 and, by it, IPv4; IPv4 alone where the system has no IPv6.
+fn everywhere(port: u16) -> io::Result<Listeners> {
+    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    at_each(&[v6]).or_else(|error| {
+        if lacks(&error) {
+            at_each(&[v4])
+        } else {
+            Err(error)
+        }
+    })
+}
+
+/// Listens at every address. Those of a family that the system lacks are passed over, as long as
+/// one is left.
+fn at_each(addresses: &[SocketAddr]) -> io::Result<Listeners> {
+    let mut listeners = Listeners::default();
+    let mut lacking = None;
+    for &address in addresses {
+        match TcpListener::open(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if lacks(&error) => lacking = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    match lacking {
+        Some(error) if listeners.local().is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
+}
+
+fn lacks(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
+    )
+}
+
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    // Connecting to no host in particular means this machine.
+    let host = if host.is_empty() { "localhost" } else { host };
+    let mut addresses = async_net::resolve((host, port)).await?;
+    let mut seen = Vec::with_capacity(addresses.len());
+    addresses.retain(|address| {
+        let new = !seen.contains(address);
+        seen.push(*address);
+        new
+    });
+    if addresses.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the host has no address",
+        ));
+    }
+    Ok(addresses)
+}

@@ -1,0 +1,161 @@
+//! Several listeners as one, polled in turn.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+
+use futures_lite::{AsyncRead, AsyncWrite};
+
+use super::memory::MemoryListener;
+use super::{Listener, Once};
+use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint};
+
+/// Listeners of any kind, as one. Each accept begins with the listener after the one that
+/// yielded last, so that none waits for ever while another is busy. It ends when all have ended.
+///
+/// [`bind`](crate::bind) makes it; [`and`](Self::and) joins two.
+///
+/// # Examples
+///
+/// ```
+/// use halves::bind;
+///
+/// # smol::block_on(async {
+/// let listeners = bind("127.0.0.1:0").await?.and(bind("127.0.0.1:0").await?);
+/// assert_eq!(listeners.local().len(), 2);
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+#[derive(Default)]
+pub struct Listeners {
+    members: Vec<Box<dyn Accept + Send>>,
+    /// Whose turn it is.
+    next: usize,
+}
+
+/// What a member can do; as [`Listener`], in the form that one loop can ask several of.
+pub(super) trait Accept {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>>;
+    fn local(&self) -> Endpoint;
+}
+
+impl Listeners {
+    pub(super) fn push(&mut self, member: impl Accept + Send + 'static) {
+        self.members.push(Box::new(member));
+    }
+
+    /// These listeners and others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Listeners, listener::memory};
+    ///
+    /// let (listener, connector) = memory::listener(64);
+    /// let listeners = Listeners::default().and(listener);
+    /// # drop((listeners, connector));
+    /// ```
+    #[must_use]
+    pub fn and(mut self, others: impl Into<Self>) -> Self {
+        self.members.extend(others.into().members);
+        self
+    }
+
+    /// Where each of them listens, with the port that the system picked for port 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let listeners = smol::block_on(halves::bind("127.0.0.1:0"))?;
+    /// let address = listeners.local()[0].socket_addr().expect("it is TCP");
+    /// assert_ne!(address.port(), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn local(&self) -> Vec<Endpoint> {
+        self.members.iter().map(|member| member.local()).collect()
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
+        let mut waiting = 0;
+        while waiting < self.members.len() {
+            let turn = (self.next + waiting) % self.members.len();
+            match self.members[turn].poll_accept(cx) {
+                Poll::Pending => waiting += 1,
+                Poll::Ready(Ok(None)) => {
+                    self.members.remove(turn);
+                    (self.next, waiting) = (turn, 0);
+                }
+                Poll::Ready(result) => {
+                    self.next = turn + 1;
+                    return Poll::Ready(result);
+                }
+            }
+        }
+        if self.members.is_empty() {
+            return Poll::Ready(Ok(None));
+        }
+        Poll::Pending
+    }
+}
+
+impl Listener for Listeners {
+    type Reader = AnyRead;
+    type Writer = AnyWrite;
+
+    async fn accept(&mut self) -> io::Result<Option<Connection>> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+}
+
+impl From<MemoryListener> for Listeners {
+    fn from(listener: MemoryListener) -> Self {
+        let mut listeners = Self::default();
+        listeners.push(listener);
+        listeners
+    }
+}
+
+impl<R, W> From<Once<R, W>> for Listeners
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    fn from(listener: Once<R, W>) -> Self {
+        let mut listeners = Self::default();
+        listeners.push(listener);
+        listeners
+    }
+}
+
+impl Accept for MemoryListener {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
+        let accepted = MemoryListener::poll_accept(self, cx);
+        accepted.map(|connection| Ok(connection.map(Connection::erase)))
+    }
+
+    fn local(&self) -> Endpoint {
+        Endpoint::Memory
+    }
+}
+
+impl<R, W> Accept for Once<R, W>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    fn poll_accept(&mut self, _: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
+        Poll::Ready(Ok(self.take().map(Connection::erase)))
+    }
+
+    fn local(&self) -> Endpoint {
+        self.peek()
+            .map_or(Endpoint::Unknown, |connection| connection.peer.local())
+    }
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Listeners").field(&self.local()).finish()
+    }
+}

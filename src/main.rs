@@ -1,0 +1,3 @@
+//! The `halves` command.
+
+fn main() {}

@@ -1,0 +1,107 @@
+//! What a server tells whoever runs it.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::Report;
+use crate::connection::Peer;
+use crate::stats::Reason;
+
+/// Something that happened in a server; [`Server::on_event`](crate::Server::on_event) hears it.
+///
+/// The library writes to no log: an embedder renders what it wants of these.
+///
+/// # Examples
+///
+/// ```
+/// use halves::{Event, Server};
+///
+/// let server = Server::default().on_event(|event| match event {
+///     Event::Closed(closed) => eprintln!("{} left: {}", closed.peer, closed.reason),
+///     Event::LimitReached(limit) => eprintln!("{limit}: new clients wait"),
+///     _ => {}
+/// });
+/// # drop(server);
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A connection was accepted.
+    Opened(Peer),
+    /// A connection ended.
+    Closed(Closed),
+    /// One connection could not be accepted; the server goes on.
+    AcceptFailed(io::Error),
+    /// New connections wait, for this limit. Said once an episode.
+    LimitReached(Limit),
+    /// All that waited have been accepted: the episode is over.
+    LimitOver(Limit),
+    /// The server was told to end and accepts no more.
+    Draining {
+        /// How many connections are open.
+        connections: usize,
+        /// How long they may take to finish.
+        deadline: Duration,
+    },
+    /// The drain goes on. Said every 5 seconds.
+    StillDraining {
+        /// How many connections are open.
+        connections: usize,
+        /// How long they still may take.
+        left: Duration,
+    },
+    /// The server has ended.
+    Ended(Report),
+}
+
+/// How a connection ended.
+///
+/// # Examples
+///
+/// See [`Event`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Closed {
+    /// Who it was, with the final byte counts.
+    pub peer: Peer,
+    /// Why it ended.
+    pub reason: Reason,
+    /// The handler's error, or the message of its panic.
+    pub error: Option<io::Error>,
+    /// How long the connection was open.
+    pub age: Duration,
+}
+
+/// What holds new connections back.
+///
+/// # Examples
+///
+/// ```
+/// let limit = halves::Limit::MaxConnections(100);
+/// assert_eq!(limit.to_string(), "max_connections=100");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// As many connections are open as [`Server::max_connections`](crate::Server::max_connections)
+    /// allows.
+    MaxConnections(usize),
+    /// The process has no descriptor left: `RLIMIT_NOFILE`, `EMFILE`.
+    ProcessFiles,
+    /// The system has no descriptor left: `fs.file-max`, `ENFILE`.
+    SystemFiles,
+    /// The system has no memory left for sockets: `ENOBUFS`, `ENOMEM`.
+    Memory,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MaxConnections(most) => write!(f, "max_connections={most}"),
+            Self::ProcessFiles => f.write_str("RLIMIT_NOFILE (EMFILE)"),
+            Self::SystemFiles => f.write_str("fs.file-max (ENFILE)"),
+            Self::Memory => f.write_str("memory (ENOBUFS, ENOMEM)"),
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! A server: the accept loop with its limits and its end. It knows no service and no socket.
+
+mod accept;
+mod drain;
+mod event;
+mod gate;
+mod handle;
+mod limit;
+mod obstacle;
+mod serving;
+mod state;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::future;
+
+use crate::connection::{Connection, Home};
+use crate::listener::Listener;
+use crate::shutdown::Shutdown;
+use crate::spawn::Spawn;
+use crate::stats::Stats;
+use crate::time::Clock;
+
+pub use event::{Closed, Event, Limit};
+pub use handle::Handle;
+pub use serving::Serving;
+
+use drain::Abandon;
+use gate::Gate;
+use state::{Observer, Registry, State};
+
+/// Serves connections with the default settings: see [`Server::serve`].
+///
+/// # Errors
+///
+/// As [`Server::serve`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use halves::{Connection, Executor, bind, serve, service::upper};
+///
+/// let ex = Executor::new();
+/// ex.block_on(async {
+///     let listener = bind("127.0.0.1:50007").await?;
+///     serve(&ex, listener, async |Connection { reader, writer, .. }| upper(reader, writer).await).await
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub async fn serve<E, L, H, F>(executor: E, listener: L, handler: H) -> io::Result<Report>
+where
+    E: Spawn<Serving<H, Connection<L::Reader, L::Writer>, F>>,
+    L: Listener,
+    H: FnOnce(Connection<L::Reader, L::Writer>) -> F + Clone,
+    F: Future<Output = io::Result<()>>,
+{
+    Server::default().serve(executor, listener, handler).await
+}
+
+/// A server's settings.
+///
+/// # Examples
+///
+/// ```no_run
+/// use halves::{Connection, Executor, Server, Shutdown, bind, service::upper};
+/// use std::time::Duration;
+///
+/// let ex = Executor::new();
+/// let server = Server::default()
+///     .max_connections(1000)
+///     .drain_timeout(Duration::from_secs(5))
+///     .shutdown(Shutdown::on_signals()?);
+/// let report = ex.block_on(async {
+///     let listener = bind("127.0.0.1:50007").await?;
+///     server.serve(&ex, listener, async |Connection { reader, writer, .. }| upper(reader, writer).await).await
+/// })?;
+/// println!("{} finished, {} aborted", report.finished, report.aborted);
+/// # std::io::Result::Ok(())
+/// ```
+#[must_use = "a server does nothing until `serve` is called, and its future is polled"]
+pub struct Server {
+    max_connections: usize,
+    drain_timeout: Duration,
+    clock: Clock,
+    /// Whoever embeds us may end several servers with it; each has its own in `Home`.
+    shutdown: Shutdown,
+    observer: Option<Observer>,
+    own: Shutdown,
+    registry: Arc<Registry>,
+}
+
+/// How a server ended.
+///
+/// # Examples
+///
+/// See [`Server`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Connections that were open when the end began, and ended by themselves.
+    pub finished: usize,
+    /// Connections that were cut: at the drain deadline, or when the end was forced.
+    pub aborted: usize,
+    /// What the server has done in all.
+    pub stats: Stats,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            max_connections: limit::from_descriptors(),
+            drain_timeout: Duration::from_secs(30),
+            clock: Clock::default(),
+            shutdown: Shutdown::default(),
+            observer: None,
+            own: Shutdown::default(),
+            registry: Arc::default(),
+        }
+    }
+}
+
+impl Server {
+    /// How many connections may be open at a time; further ones wait in the kernel until one
+    /// ends. At least 1. The default is the process's `RLIMIT_NOFILE` with some taken off for
+    /// what else it opens.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let _ =
+    /// halves::Server::default().max_connections(10);
+    /// ```
+    pub fn max_connections(mut self, most: usize) -> Self {
+        self.max_connections = most.max(1);
+        self
+    }
+
+    /// How long connections may take to finish after the server was told to end; what is left
+    /// then is reset. The default is 30 seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let _ =
+    /// halves::Server::default().drain_timeout(std::time::Duration::from_secs(5));
+    /// ```
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain_timeout = timeout;
+        self
+    }
+
+    /// The clock behind every deadline, pause and age.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (clock, manual) = halves::Clock::manual();
+    /// # let _ =
+    /// halves::Server::default().clock(clock);
+    /// # drop(manual);
+    /// ```
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The switch that ends this server, and perhaps others. Without one it ends when its
+    /// listener does, and by its [`handle`](Self::handle).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let shutdown = halves::Shutdown::default();
+    /// # let _ =
+    /// halves::Server::default().shutdown(shutdown.clone());
+    /// ```
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.shutdown = shutdown;
+        self
+    }
+
+    /// Hears what happens. It is called on the thread where it happens, and must neither block
+    /// nor panic.
+    ///
+    /// # Examples
+    ///
+    /// See [`Event`].
+    pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// A handle to this server, for other tasks and threads, from now until after its end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let server = halves::Server::default();
+    /// let handle = server.handle();
+    /// assert_eq!(handle.stats().open, 0);
+    /// ```
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.registry.clone(), self.own.clone())
+    }
+
+    /// Accepts connections from `listener`, and runs `handler` with each on `executor`, until
+    /// the server is told to end or the listener ends, and all connections are done.
+    ///
+    /// **Each connection** has a task and gets its own clone of `handler`: share state through an
+    /// `Arc`, for a counter that is captured by value counts to 1 in each clone. The handler is
+    /// called, polled and dropped within the task. Its future owns the connection: when it
+    /// returns, what was written is flushed, the peer is told the end of input, and what it still
+    /// sends is read and discarded (1 MiB and 2 seconds at most) so that a reset does not
+    /// overtake our last bytes. A panic of the handler resets its connection, and nothing else.
+    ///
+    /// **Limits**: a connection is accepted when there is room for it, not before; there is one
+    /// accept loop, whatever the number of listeners.
+    ///
+    /// **Errors of accept** that concern one connection are passed over. When descriptors or
+    /// memory are used up, the server waits 5 ms, then twice as long each time up to a second.
+    ///
+    /// **The end**: when told to drain, it accepts those who have connected already (4,096 at
+    /// most, and as far as there is room), drops the listener, and waits for connections to
+    /// finish. At the drain timeout, or when told to abort, it resets those that are left.
+    ///
+    /// The future may be polled by anything; it is only busy when its own waker was called.
+    /// Dropping it drops the listener and resets every connection at once; their tasks end when
+    /// the executor next runs them.
+    ///
+    /// # Errors
+    ///
+    /// An error of the listener that no retry mends. It is returned after a drain.
+    ///
+    /// # Examples
+    ///
+    /// With a handler that is not `Send`, on a local executor:
+    ///
+    /// ```
+    /// use futures_lite::AsyncWriteExt;
+    /// use halves::{Connection, Once, Server};
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// let ex = smol::LocalExecutor::new();
+    /// let served = Rc::new(Cell::new(0));
+    /// let listener = Once::new(Connection::new(futures_lite::io::empty(), vec![]));
+    /// let count = served.clone();
+    /// let handler = async move |mut connection: Connection<_, Vec<u8>>| {
+    ///     count.set(count.get() + 1);
+    ///     connection.writer.write_all(b"hello").await
+    /// };
+    /// smol::block_on(ex.run(Server::default().serve(&ex, listener, handler)))?;
+    /// assert_eq!(served.get(), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub async fn serve<E, L, H, F>(self, executor: E, listener: L, handler: H) -> io::Result<Report>
+    where
+        E: Spawn<Serving<H, Connection<L::Reader, L::Writer>, F>>,
+        L: Listener,
+        H: FnOnce(Connection<L::Reader, L::Writer>) -> F + Clone,
+        F: Future<Output = io::Result<()>>,
+    {
+        let state = Arc::new(State {
+            registry: self.registry,
+            home: Arc::new(Home {
+                clock: self.clock,
+                shutdown: self.own,
+            }),
+            observer: self.observer,
+        });
+        let _abandon = Abandon(state.registry.clone());
+        let run = async {
+            let mut listener = listener;
+            let most = self.max_connections;
+            let accepted =
+                accept::accept_all(&state, most, &executor, &mut listener, &handler).await;
+            drop(listener);
+            let report = finish(&state, self.drain_timeout, accepted.is_err()).await;
+            state.emit(|| Event::Ended(report));
+            accepted.map(|()| report)
+        };
+        Gate::new(future::or(run, follow(self.shutdown, &state.home.shutdown))).await
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("max_connections", &self.max_connections)
+            .field("drain_timeout", &self.drain_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// After the last accept: waits for what is open, with a deadline once the server is told to end.
+async fn finish(state: &State, drain_timeout: Duration, failed: bool) -> Report {
+    let open = state.registry.open();
+    if failed {
+        state.home.shutdown.drain();
+    } else {
+        let done = state.registry.below(1);
+        future::or(done, state.home.shutdown.requested()).await;
+    }
+    if state.home.shutdown.is_draining() {
+        return drain::drain(state, drain_timeout).await;
+    }
+    Report {
+        finished: open,
+        aborted: 0,
+        stats: state.registry.stats(),
+    }
+}
+
+/// Passes the embedder's switch on to the server's own; never ready.
+async fn follow<T>(from: Shutdown, to: &Shutdown) -> T {
+    from.requested().await;
+    to.drain();
+    from.forced().await;
+    to.abort();
+    future::pending().await
+}

@@ -1,0 +1,199 @@
+//! One connection's task: calls the handler, catches its panics, ends the stream.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use super::state::Ticket;
+use crate::connection::Record;
+use crate::stats::Reason;
+use crate::time::Sleep;
+
+/// How long a closed connection may take to hear the end of its peer.
+const LINGER: Duration = Duration::from_secs(2);
+
+pin_project! {
+    /// One connection being served: the future that a [`Server`](crate::Server) gives to its
+    /// [`Spawn`](crate::Spawn). `H` is the handler, `C` its connection, `F` the handler's future.
+    ///
+    /// It never panics, whatever the handler does. Dropped before it is done, it resets the
+    /// connection.
+    ///
+    /// # Examples
+    ///
+    /// A function that serves on any executor names it in its bounds:
+    ///
+    /// ```
+    /// use halves::{Connection, Report, Serving, Spawn, listener::memory::*, serve};
+    /// use std::io;
+    ///
+    /// async fn serve_memory<E, H, F>(ex: E, listener: MemoryListener, handler: H) -> io::Result<Report>
+    /// where
+    ///     E: Spawn<Serving<H, MemoryConnection, F>>,
+    ///     H: FnOnce(MemoryConnection) -> F + Clone,
+    ///     F: Future<Output = io::Result<()>>,
+    /// {
+    ///     serve(ex, listener, handler).await
+    /// }
+    /// ```
+    pub struct Serving<H, C, F> {
+        #[pin]
+        stage: Stage<H, C, F>,
+        // Last, so that the permit is given back after everything else is gone.
+        ticket: Ticket,
+    }
+
+    impl<H, C, F> PinnedDrop for Serving<H, C, F> {
+        fn drop(this: Pin<&mut Self>) {
+            // A panic in here would abort the process.
+            let _ = guard(|| this.project().stage.set(Stage::Done));
+        }
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<H, C, F> {
+        // Not called yet: the handler may block or panic in its first step, and does so here,
+        // not in the accept loop.
+        Called { call: Option<(H, C)> },
+        Running { #[pin] handler: F },
+        // The handler is gone; what it wrote is flushed, and the peer's end awaited.
+        Closing { patience: Option<Sleep>, reason: Reason, error: Option<io::Error> },
+        Done,
+    }
+}
+
+impl<H, C, F> Serving<H, C, F> {
+    pub(super) fn new(ticket: Ticket, handler: H, connection: C) -> Self {
+        Self {
+            stage: Stage::Called {
+                call: Some((handler, connection)),
+            },
+            ticket,
+        }
+    }
+}
+
+impl<H, C, F> fmt::Debug for Serving<H, C, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving").finish_non_exhaustive()
+    }
+}
+
+impl<H, C, F> Future for Serving<H, C, F>
+where
+    H: FnOnce(C) -> F,
+    F: Future<Output = io::Result<()>>,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        this.ticket.record().task.register(cx.waker());
+        loop {
+            // After the registration: whoever ends us later, wakes us.
+            if let Some(reason) = this.ticket.record().reason() {
+                let dropped = guard(|| this.stage.set(Stage::Done));
+                this.ticket.close(reason, dropped.err());
+                return Poll::Ready(());
+            }
+            let next = match this.stage.as_mut().project() {
+                StageProjection::Called { call } => {
+                    let Some((handler, connection)) = call.take() else {
+                        return Poll::Ready(());
+                    };
+                    guard(|| handler(connection)).map(|handler| Stage::Running { handler })
+                }
+                StageProjection::Running { handler } => match guard(|| handler.poll(cx)) {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(result)) => guard(|| this.stage.set(Stage::Done))
+                        .map(|()| closing(this.ticket, result.err())),
+                    Err(panic) => Err(panic),
+                },
+                StageProjection::Closing {
+                    patience,
+                    reason,
+                    error,
+                } => {
+                    if !poll_close(this.ticket.record(), patience, cx) {
+                        return Poll::Pending;
+                    }
+                    this.ticket.close(*reason, error.take());
+                    this.stage.set(Stage::Done);
+                    return Poll::Ready(());
+                }
+                StageProjection::Done => return Poll::Ready(()),
+            };
+            match next {
+                Ok(stage) => this.stage.set(stage),
+                Err(panic) => {
+                    this.ticket.record().abort(Reason::Panic);
+                    // A second panic, in the drop of what has panicked, adds nothing.
+                    let _ = guard(|| this.stage.set(Stage::Done));
+                    this.ticket.close(Reason::Panic, Some(panic));
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+}
+
+/// The stage after a handler that returned.
+fn closing<H, C, F>(ticket: &Ticket, error: Option<io::Error>) -> Stage<H, C, F> {
+    let record = ticket.record();
+    let reason = if error.is_some() {
+        Reason::Error
+    } else if record.drained.load(Ordering::Relaxed) {
+        Reason::Drained
+    } else if record.eof.load(Ordering::Relaxed) {
+        Reason::Eof
+    } else {
+        Reason::Handler
+    };
+    record.closing.store(true, Ordering::Release);
+    Stage::Closing {
+        patience: Some(ticket.home().clock.sleep(LINGER)),
+        reason,
+        error,
+    }
+}
+
+/// Whether the stream has ended as well as it will.
+fn poll_close(record: &Record, patience: &mut Option<Sleep>, cx: &mut Context<'_>) -> bool {
+    let Some(link) = record.link() else {
+        return true;
+    };
+    let eof = record.eof.load(Ordering::Relaxed);
+    if eof && link.is_flushed() || link.poll_linger(cx).is_ready() {
+        return true;
+    }
+    if let Some(sleep) = patience
+        && Pin::new(sleep).poll(cx).is_ready()
+    {
+        *patience = None;
+    }
+    // What is not flushed yet is not a matter of patience: it is ours, and the drain deadline's.
+    let hurry = patience.is_none() || record.hurry.load(Ordering::Acquire);
+    hurry && link.is_flushed()
+}
+
+/// Calls code of the handler's, and turns a panic of it into an error with its message.
+pub(super) fn guard<T>(call: impl FnOnce() -> T) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
+        let message = payload
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| payload.downcast_ref::<String>().cloned());
+        // The payload's own drop may panic, too.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        io::Error::other(message.unwrap_or_else(|| "a panic without a message".into()))
+    })
+}

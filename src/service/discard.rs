@@ -1,0 +1,35 @@
+//! The Discard Protocol of RFC 863.
+
+use std::io;
+
+use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use super::BUFFER;
+use crate::connection::{Reader, Writer};
+
+/// Throws away what it reads, until the end of input, and closes (RFC 863).
+///
+/// # Errors
+///
+/// Those of the halves.
+///
+/// # Examples
+///
+/// ```
+/// use halves::{Connection, service::discard};
+///
+/// # smol::block_on(async {
+/// let connection = Connection::new(&b"hello"[..], vec![]);
+/// discard(connection.reader, connection.writer).await?;
+/// assert_eq!((connection.peer.bytes_in(), connection.peer.bytes_out()), (5, 0));
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+pub async fn discard<R, W>(mut reader: Reader<R>, mut writer: Writer<W>) -> io::Result<()>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut buf = vec![0; BUFFER];
+    while reader.read_or_drain(&mut buf).await? > 0 {}
+    writer.close().await
+}

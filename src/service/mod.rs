@@ -1,0 +1,12 @@
+//! Handlers that come with Halves. They know halves, and nothing of what is beneath.
+
+mod discard;
+mod echo;
+mod upper;
+
+pub use discard::discard;
+pub use echo::echo;
+pub use upper::{Upper, upper};
+
+/// What a service reads at once, in bytes.
+const BUFFER: usize = 16 * 1024;

@@ -1,0 +1,180 @@
+//! Why connections ended, and how many did.
+
+use std::fmt;
+use std::ops::Index;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why a connection ended. Every connection ends with exactly one.
+///
+/// Its [`Display`](fmt::Display) is the word that logs use.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(halves::Reason::Drained.to_string(), "drained");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The peer ended its side, and the handler then returned `Ok`.
+    Eof,
+    /// The handler returned `Ok` while the peer's side was still open.
+    Handler,
+    /// The handler returned an error.
+    Error,
+    /// The handler panicked, and the connection was reset.
+    Panic,
+    /// The server was told to end, the peer was quiet, and the handler closed for that.
+    Drained,
+    /// The server ended before the connection did, which was reset: the drain deadline passed, a
+    /// second signal came, or the serving future was dropped.
+    Aborted,
+}
+
+impl Reason {
+    /// Every reason there is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(halves::Reason::ALL.contains(&halves::Reason::Eof));
+    /// ```
+    pub const ALL: &'static [Self] = &[
+        Self::Eof,
+        Self::Handler,
+        Self::Error,
+        Self::Panic,
+        Self::Drained,
+        Self::Aborted,
+    ];
+
+    /// The word that logs use.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(halves::Reason::Eof.as_str(), "eof");
+    /// ```
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Eof => "eof",
+            Self::Handler => "handler",
+            Self::Error => "error",
+            Self::Panic => "panic",
+            Self::Drained => "drained",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How many connections ended for each [`Reason`].
+///
+/// # Examples
+///
+/// ```
+/// use halves::{Reason, Stats};
+///
+/// let ended = Stats::default().ended;
+/// assert_eq!(ended[Reason::Eof], 0);
+/// assert_eq!(ended.total(), 0);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended([u64; Reason::ALL.len()]);
+
+impl Ended {
+    /// How many ended, for any reason.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(halves::Stats::default().ended.total(), 0);
+    /// ```
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+impl Index<Reason> for Ended {
+    type Output = u64;
+
+    fn index(&self, reason: Reason) -> &u64 {
+        &self.0[reason as usize]
+    }
+}
+
+/// What a server has done so far: plain numbers, taken at one moment.
+///
+/// # Examples
+///
+/// ```
+/// let server = halves::Server::default();
+/// assert_eq!(server.handle().stats(), halves::Stats::default());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections that were accepted.
+    pub accepted: u64,
+    /// Of these, the ones that are open now.
+    pub open: u64,
+    /// Of these, the ones that ended, by reason.
+    pub ended: Ended,
+    /// Bytes that ended connections had received.
+    pub bytes_in: u64,
+    /// Bytes that ended connections had sent.
+    pub bytes_out: u64,
+    /// Accepts that failed, whatever the error.
+    pub accept_errors: u64,
+    /// How often a limit, ours or the system's, held new connections back.
+    pub limit_episodes: u64,
+}
+
+/// The counters behind [`Stats`]. None of them is touched while data flows.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) accepted: AtomicU64,
+    pub(crate) accept_errors: AtomicU64,
+    pub(crate) limit_episodes: AtomicU64,
+    ended: [AtomicU64; Reason::ALL.len()],
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn end(&self, reason: Reason, bytes_in: u64, bytes_out: u64) {
+        count(&self.bytes_in, bytes_in);
+        count(&self.bytes_out, bytes_out);
+        count(&self.ended[reason as usize], 1);
+    }
+
+    /// Read so that no connection is counted as both open and ended.
+    pub(crate) fn snapshot(&self) -> Stats {
+        let ended = Ended(
+            self.ended
+                .each_ref()
+                .map(|count| count.load(Ordering::Acquire)),
+        );
+        let accepted = self.accepted.load(Ordering::Acquire);
+        Stats {
+            accepted,
+            open: accepted - ended.total(),
+            ended,
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            bytes_out: self.bytes_out.load(Ordering::Relaxed),
+            accept_errors: self.accept_errors.load(Ordering::Relaxed),
+            limit_episodes: self.limit_episodes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+pub(crate) fn count(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::AcqRel);
+}

@@ -1,0 +1,163 @@
+//! Time as a value: the only module that reads a clock or sleeps.
+
+mod manual;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use smol::Timer;
+
+pub use manual::Manual;
+
+/// Where a server takes its time from.
+///
+/// The default is the machine's monotonic clock. [`Clock::manual`] gives one that stands still
+/// until a test moves it, so that an hour of waiting is tested in a microsecond.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let (clock, manual) = halves::Clock::manual();
+/// let before = clock.now();
+/// manual.advance(Duration::from_secs(3600));
+/// assert_eq!(clock.now() - before, Duration::from_secs(3600));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Source);
+
+/// A future that is ready at an instant; made by [`Clock::sleep`] and [`Clock::sleep_until`].
+///
+/// Dropping it forgets the wake-up; nothing else is lost, so it may be cancelled at any time.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let clock = halves::Clock::default();
+/// smol::block_on(clock.sleep(Duration::from_millis(1)));
+/// ```
+#[must_use = "a sleep does nothing until it is polled"]
+pub struct Sleep(Sleeper);
+
+#[derive(Clone, Debug, Default)]
+enum Source {
+    #[default]
+    Machine,
+    Manual(Arc<manual::State>),
+}
+
+enum Sleeper {
+    Machine(Timer),
+    Manual(manual::Entry),
+}
+
+impl Clock {
+    /// A clock that a test moves by hand, and the hand that moves it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future;
+    /// use std::time::Duration;
+    ///
+    /// let (clock, manual) = halves::Clock::manual();
+    /// let mut nap = clock.sleep(Duration::from_secs(60));
+    /// future::block_on(async {
+    ///     assert!(future::poll_once(&mut nap).await.is_none());
+    ///     manual.advance(Duration::from_secs(60));
+    ///     nap.await;
+    /// });
+    /// ```
+    #[must_use]
+    pub fn manual() -> (Self, Manual) {
+        let manual = Manual::new();
+        (Self(Source::Manual(manual.state())), manual)
+    }
+
+    /// The instant that this clock shows.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let clock = halves::Clock::default();
+    /// assert!(clock.now() <= clock.now());
+    /// ```
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        match &self.0 {
+            Source::Machine => Instant::now(),
+            Source::Manual(state) => state.now(),
+        }
+    }
+
+    /// Sleeps until `deadline`; ready at once when it is not in the future.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let clock = halves::Clock::default();
+    /// smol::block_on(clock.sleep_until(clock.now()));
+    /// ```
+    pub fn sleep_until(&self, deadline: Instant) -> Sleep {
+        Sleep(match &self.0 {
+            Source::Machine => Sleeper::Machine(Timer::at(deadline)),
+            Source::Manual(state) => Sleeper::Manual(manual::Entry::new(state, deadline)),
+        })
+    }
+
+    /// Sleeps for `duration`. One too long for the clock to hold never ends.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future;
+    /// use std::time::Duration;
+    ///
+    /// let mut nap = halves::Clock::default().sleep(Duration::MAX);
+    /// assert!(smol::block_on(future::poll_once(&mut nap)).is_none());
+    /// ```
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        match self.now().checked_add(duration) {
+            Some(deadline) => self.sleep_until(deadline),
+            None => Sleep(Sleeper::Machine(Timer::never())),
+        }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep").finish_non_exhaustive()
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Sleeper::Machine(timer) => Pin::new(timer).poll(cx).map(drop),
+            Sleeper::Manual(entry) => entry.poll(cx),
+        }
+    }
+}
+
+/// Time since 1970-01-01 UTC, for stamping log lines.
+///
+/// # Examples
+///
+/// ```
+/// assert!(halves::unix_time().as_secs() > 1_600_000_000);
+/// ```
+#[must_use]
+pub fn unix_time() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
