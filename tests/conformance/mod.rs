@@ -1,0 +1,240 @@
+//! What every pair of connected connections must do, whatever is beneath.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::iter;
+
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
+use halves::{Connection, Reader, Writer};
+use smol::LocalExecutor;
+
+/// More than the buffers of the kernel's transports hold at once.
+pub(crate) const LONG: usize = 1_500_000;
+
+/// Checks two ends that `connect` connects anew for each check, with `long` bytes where many are
+/// wanted. Panics with what is wrong.
+pub(crate) async fn check<R1, W1, R2, W2>(
+    long: usize,
+    connect: impl AsyncFn() -> io::Result<(Connection<R1, W1>, Connection<R2, W2>)>,
+) where
+    R1: AsyncRead + Unpin,
+    W1: AsyncWrite + Unpin,
+    R2: AsyncRead + Unpin,
+    W2: AsyncWrite + Unpin,
+{
+    let connect = async || connect().await.expect("both ends connect");
+    for size in [1, 7, 1024, 65_536] {
+        let (near, far) = connect().await;
+        let long = if size == 1 { long.min(20_000) } else { long };
+        bytes_pass_both_ways_at_once(near, far, &pattern(long), size).await;
+    }
+    let (near, far) = connect().await;
+    half_close_is_seen_and_the_answer_still_comes(near, far, &pattern(long)).await;
+    let (near, far) = connect().await;
+    half_close_is_seen_and_the_answer_still_comes(far, near, &pattern(long)).await;
+    let (near, far) = connect().await;
+    a_close_is_seen(near, far).await;
+    let (near, far) = connect().await;
+    a_write_to_a_gone_peer_is_an_error(near, far).await;
+    let (near, far) = connect().await;
+    a_cancelled_read_loses_nothing(near, far).await;
+    let (near, far) = connect().await;
+    vectored_calls_move_the_same_bytes(near, far).await;
+}
+
+/// Bytes whose order shows: no two neighbouring stretches are alike.
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_F491_u32;
+    iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(length)
+    .collect()
+}
+
+/// Four tasks, with four wakers: each half of each end is at work while its sibling is.
+async fn bytes_pass_both_ways_at_once<R1, W1, R2, W2>(
+    near: Connection<R1, W1>,
+    far: Connection<R2, W2>,
+    sent: &[u8],
+    size: usize,
+) where
+    R1: AsyncRead + Unpin,
+    W1: AsyncWrite + Unpin,
+    R2: AsyncRead + Unpin,
+    W2: AsyncWrite + Unpin,
+{
+    let ex = LocalExecutor::new();
+    let tasks = [
+        ex.spawn(send(near.writer, sent, size)),
+        ex.spawn(send(far.writer, sent, size)),
+        ex.spawn(receive(near.reader, sent, size)),
+        ex.spawn(receive(far.reader, sent, size)),
+    ];
+    ex.run(async {
+        for task in tasks {
+            task.await;
+        }
+    })
+    .await;
+    assert_eq!(near.peer.bytes_in(), sent.len() as u64, "near counts");
+    assert_eq!(far.peer.bytes_out(), sent.len() as u64, "far counts");
+}
+
+async fn send<W: AsyncWrite + Unpin>(mut writer: Writer<W>, bytes: &[u8], size: usize) {
+    for chunk in bytes.chunks(size) {
+        writer.write_all(chunk).await.expect("the peer reads");
+    }
+    writer.close().await.expect("a close is not refused");
+}
+
+async fn receive<R: AsyncRead + Unpin>(mut reader: Reader<R>, expected: &[u8], size: usize) {
+    let (mut got, mut buf) = (Vec::new(), vec![0; size]);
+    loop {
+        match reader.read(&mut buf).await.expect("the peer writes") {
+            0 => break,
+            n => got.extend_from_slice(&buf[..n]),
+        }
+    }
+    assert!(
+        got == expected,
+        "in order and complete with buffers of {size}: {} of {} bytes",
+        got.len(),
+        expected.len()
+    );
+    let after = reader.read(&mut buf).await.expect("the end stays the end");
+    assert_eq!(after, 0);
+}
+
+async fn half_close_is_seen_and_the_answer_still_comes<R1, W1, R2, W2>(
+    mut near: Connection<R1, W1>,
+    mut far: Connection<R2, W2>,
+    answer: &[u8],
+) where
+    R1: AsyncRead + Unpin,
+    W1: AsyncWrite + Unpin,
+    R2: AsyncRead + Unpin,
+    W2: AsyncWrite + Unpin,
+{
+    let ask = async {
+        near.writer.write_all(b"question").await?;
+        near.writer.close().await?;
+        near.writer.close().await
+    };
+    let mut heard = Vec::new();
+    let (asked, read) = future::zip(ask, far.reader.read_to_end(&mut heard)).await;
+    asked.expect("a close is not refused, nor is a second one");
+    read.expect("the end is seen");
+    assert_eq!(heard, b"question");
+    let refused = near.writer.write_all(b"more").await;
+    assert!(refused.is_err(), "nothing is taken after a close");
+
+    let ((), heard) = future::zip(send(far.writer, answer, 65_536), async {
+        let mut heard = Vec::new();
+        let read = near.reader.read_to_end(&mut heard).await;
+        read.map(|_| heard)
+    })
+    .await;
+    assert!(heard.expect("the answer is read") == answer);
+}
+
+async fn a_close_is_seen<R1, W1, R2, W2>(near: Connection<R1, W1>, mut far: Connection<R2, W2>)
+where
+    R2: AsyncRead + Unpin,
+{
+    drop(near);
+    let n = far
+        .reader
+        .read(&mut [0; 8])
+        .await
+        .expect("no reset: all was read");
+    assert_eq!(n, 0);
+}
+
+async fn a_write_to_a_gone_peer_is_an_error<R1, W1, R2, W2>(
+    near: Connection<R1, W1>,
+    mut far: Connection<R2, W2>,
+) where
+    W2: AsyncWrite + Unpin,
+{
+    drop(near);
+    // The first writes may be taken: nobody knows yet that the peer is gone.
+    let chunk = pattern(65_536);
+    for _ in 0..1000 {
+        match far.writer.write(&chunk).await {
+            Ok(0) => panic!("Ok(0) says nothing about a peer that is gone"),
+            Ok(_) => {}
+            Err(_) => return,
+        }
+    }
+    panic!("a thousand writes to a gone peer were taken");
+}
+
+async fn a_cancelled_read_loses_nothing<R1, W1, R2, W2>(
+    mut near: Connection<R1, W1>,
+    mut far: Connection<R2, W2>,
+) where
+    W1: AsyncWrite + Unpin,
+    R2: AsyncRead + Unpin,
+{
+    let sent = pattern(3000);
+    let read = async {
+        let (mut got, mut cancelled) = (Vec::new(), 0);
+        let mut buf = [0; 64];
+        loop {
+            // Where nothing is there yet, the read is dropped while it waits.
+            match future::poll_once(far.reader.read(&mut buf)).await {
+                Some(n) => match n.expect("the peer is there") {
+                    0 => return (got, cancelled),
+                    n => got.extend_from_slice(&buf[..n]),
+                },
+                None => cancelled += 1,
+            }
+            future::yield_now().await;
+        }
+    };
+    let write = async {
+        for chunk in sent.chunks(10) {
+            near.writer.write_all(chunk).await.expect("the peer reads");
+            future::yield_now().await;
+        }
+        near.writer.close().await.expect("a close is not refused");
+    };
+    let ((got, cancelled), ()) = future::zip(read, write).await;
+    assert!(cancelled > 0, "some reads were cancelled");
+    assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
+}
+
+async fn vectored_calls_move_the_same_bytes<R1, W1, R2, W2>(
+    mut near: Connection<R1, W1>,
+    mut far: Connection<R2, W2>,
+) where
+    W1: AsyncWrite + Unpin,
+    R2: AsyncRead + Unpin,
+{
+    let sent = pattern(5000);
+    let write = async {
+        let mut rest = &sent[..];
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at(rest.len() / 3);
+            let slices = [IoSlice::new(head), IoSlice::new(&[]), IoSlice::new(tail)];
+            let written = near.writer.write_vectored(&slices).await;
+            rest = &rest[written.expect("the peer reads")..];
+        }
+        near.writer.close().await.expect("a close is not refused");
+    };
+    let read = async {
+        let mut got = Vec::<u8>::new();
+        let (mut head, mut tail) = ([0; 3], [0; 100]);
+        loop {
+            let mut slices = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut tail)];
+            let n = far.reader.read_vectored(&mut slices).await;
+            match n.expect("the peer writes") {
+                0 => return got,
+                n => got.extend(head.iter().chain(&tail).take(n)),
+            }
+        }
+    };
+    let ((), got) = future::zip(write, read).await;
+    assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
+}

@@ -1,0 +1,179 @@
+//! Every pair of halves passes the one conformance function.
+
+mod conformance;
+
+use std::io;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::listener::memory;
+use halves::{Connection, Listener, Listeners, Once, bind, connect, files};
+
+async fn over(address: &str) {
+    conformance::check(conformance::LONG, async || {
+        let mut listeners = bind(address).await?;
+        let address = listeners.local()[0].socket_addr().expect("it is TCP");
+        let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
+        Ok((near, far.expect("a listener of sockets does not end")))
+    })
+    .await;
+}
+
+#[test]
+fn tcp_over_ipv4() {
+    smol::block_on(over("127.0.0.1:0"));
+}
+
+#[test]
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
+fn tcp_over_ipv6() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("skipped: no IPv6 here");
+        return;
+    }
+    smol::block_on(over("[::1]:0"));
+}
+
+#[test]
+fn a_listener_and_a_stream_of_async_net() {
+    smol::block_on(conformance::check(conformance::LONG, async || {
+        let mut listener = async_net::TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (near, far) =
+            future::try_zip(connect(address), Listener::accept(&mut listener)).await?;
+        Ok((near, far.expect("a listener of sockets does not end")))
+    }));
+}
+
+#[test]
+fn memory_in_lockstep_and_with_room() {
+    for bound in [1, 7, 4096, 1 << 20] {
+        let long = (bound * 1000).min(conformance::LONG);
+        smol::block_on(conformance::check(long, async || Ok(memory::pair(bound))));
+    }
+}
+
+#[test]
+fn memory_connected_and_erased() {
+    smol::block_on(conformance::check(100_000, async || {
+        let (listener, connector) = memory::listener(100);
+        let mut listeners = Listeners::from(listener);
+        let near = connector.connect().await?;
+        Ok((near.erase(), listeners.accept().await?.expect("one waits")))
+    }));
+}
+
+/// Halves of anyone's own: here a Unix socket of async-net, which Halves knows nothing of.
+#[test]
+fn halves_of_ones_own() {
+    smol::block_on(conformance::check(conformance::LONG, async || {
+        let (near, far) = async_net::unix::UnixStream::pair()?;
+        Ok((
+            Connection::new(near.clone(), near),
+            Connection::new(far.clone(), far).erase(),
+        ))
+    }));
+}
+
+/// Files go one way each: what is written is there when the writer is closed.
+#[test]
+fn files_are_halves() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (request, reply) = (dir.path().join("request"), dir.path().join("reply"));
+    for (size, length) in [
+        (1, 5_000),
+        (7, 50_000),
+        (1024, 300_000),
+        (65_536, 3_000_000),
+    ] {
+        let sent = conformance::pattern(length);
+        std::fs::write(&request, &sent)?;
+        smol::block_on(async {
+            let Connection {
+                mut reader,
+                mut writer,
+                ..
+            } = files(&request, &reply).await?;
+            let mut buf = vec![0; size];
+            loop {
+                match reader.read(&mut buf).await? {
+                    0 => break,
+                    n => writer.write_all(&buf[..n]).await?,
+                }
+            }
+            writer.close().await
+        })?;
+        assert!(std::fs::read(&reply)? == sent, "with buffers of {size}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_address_that_is_taken_says_so_in_a_line() -> io::Result<()> {
+    let listeners = smol::block_on(bind("127.0.0.1:0"))?;
+    let taken = listeners.local()[0].to_string();
+    let error = smol::block_on(bind(taken.as_str())).expect_err("it is in use");
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    let line = error.to_string();
+    assert!(
+        line.starts_with(&format!("cannot listen on {taken}: ")),
+        "{line}"
+    );
+    Ok(())
+}
+
+#[test]
+fn nobody_there_is_an_error_in_a_line() {
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("it has an address").port()
+    };
+    let error = smol::block_on(connect(format!("127.0.0.1:{port}"))).expect_err("nobody listens");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn dual_stack_takes_both_families_and_shows_ipv4_as_such() -> io::Result<()> {
+    smol::block_on(async {
+        let mut listeners = bind(":0").await?;
+        let port = listeners.local()[0]
+            .socket_addr()
+            .expect("it is TCP")
+            .port();
+        let near = connect(format!("127.0.0.1:{port}")).await?;
+        let far = listeners.accept().await?.expect("one has connected");
+        assert_eq!(far.peer.endpoint(), &near.peer.local());
+        assert_eq!(&far.peer.local(), near.peer.endpoint());
+        Ok(())
+    })
+}
+
+#[test]
+fn several_listeners_are_asked_in_turn() -> io::Result<()> {
+    smol::block_on(async {
+        let (first, one) = memory::listener(8);
+        let (second, two) = memory::listener(8);
+        let mut listeners = Listeners::from(first)
+            .and(second)
+            .and(Once::new(Connection::new(
+                futures_lite::io::empty(),
+                futures_lite::io::sink(),
+            )));
+        let mut clients = Vec::new();
+        for letter in [b"a", b"b", b"c"] {
+            for connector in [&one, &two] {
+                let mut client = connector.connect().await?;
+                client.writer.write_all(letter).await?;
+                clients.push(client);
+            }
+        }
+        drop((one, two));
+        let mut order = Vec::new();
+        while let Some(mut connection) = listeners.accept().await? {
+            let mut letter = [0];
+            let n = connection.reader.read(&mut letter).await?;
+            order.extend_from_slice(&letter[..n]);
+        }
+        assert_eq!(order, b"aabbcc", "and the listeners end when all have");
+        Ok(())
+    })
+}
