@@ -130,7 +130,7 @@ fn one_in_the_middle_of_a_write_goes_on_and_loses_nothing() {
     let (server, shutdown) = server();
     let (listener, connector) = memory::listener(100);
     let served = world.serve(server, listener, async |mut c: MemoryConnection| {
-        c.writer.write_all(&[b'x'; 100_000]).await
+        c.writer.write_all(&vec![b'x'; 100_000]).await
     });
     let client = world.connect(&connector);
     world.settle();
@@ -321,7 +321,7 @@ fn a_handler_that_forgets_to_flush_loses_nothing() -> io::Result<()> {
     let ex = Executor::new();
     ex.block_on(async {
         let listener = halves::Once::new(halves::files(&request, &reply).await?);
-        let handler = async |mut c: Connection| c.writer.write_all(&[b'x'; 100_000]).await;
+        let handler = async |mut c: Connection| c.writer.write_all(&vec![b'x'; 100_000]).await;
         halves::serve(&ex, listener, handler).await
     })?;
     assert_eq!(std::fs::read(&reply)?.len(), 100_000);
