@@ -1,0 +1,20 @@
+//! A limit, and an end in good order: `cargo run --example graceful -- 127.0.0.1:50007`
+//!
+//! Ctrl-C or TERM lets connections finish, for ten seconds at most; a second one ends at once.
+use halves::{Connection, Executor, Report, Server, Shutdown, bind, service::upper};
+use std::{io::Write, time::Duration};
+
+fn main() -> std::io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:50007".into());
+    let ex = Executor::new();
+    let listener = ex.block_on(bind(address))?;
+    let server = Server::default()
+        .max_connections(1000)
+        .drain_timeout(Duration::from_secs(10))
+        .shutdown(Shutdown::on_signals()?);
+    let handler = async |Connection { reader, writer, .. }| upper(reader, writer).await;
+    let Report {
+        finished, aborted, ..
+    } = ex.block_on(server.serve(&ex, listener, handler))?;
+    writeln!(std::io::stdout(), "{finished} finished, {aborted} aborted")
+}
