@@ -1,7 +1,7 @@
 //! A limit, and an end in good order: `cargo run --example graceful -- 127.0.0.1:50007`
 //!
 //! Ctrl-C or TERM lets connections finish, for ten seconds at most; a second one ends at once.
-use halves::{Connection, Executor, Report, Server, Shutdown, bind, service::upper};
+use halves::{Connection, Executor, Server, Shutdown, bind, service::upper};
 use std::{io::Write, time::Duration};
 
 fn main() -> std::io::Result<()> {
@@ -13,8 +13,7 @@ fn main() -> std::io::Result<()> {
         .drain_timeout(Duration::from_secs(10))
         .shutdown(Shutdown::on_signals()?);
     let handler = async |Connection { reader, writer, .. }| upper(reader, writer).await;
-    let Report {
-        finished, aborted, ..
-    } = ex.block_on(server.serve(&ex, listener, handler))?;
+    let report = ex.block_on(server.serve(&ex, listener, handler))?;
+    let (finished, aborted) = (report.finished, report.aborted);
     writeln!(std::io::stdout(), "{finished} finished, {aborted} aborted")
 }

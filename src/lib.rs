@@ -1,4 +1,149 @@
-//! A runtime-agnostic async stream server over smol.
+//! Serve any byte stream: one handler over two halves, on any transport and any async runtime.
+//!
+//! ```text
+//! Executor                              runs tasks: ours, smol's, or any runtime's
+//! └─ accept loop                        `serve`, on an `async_net::TcpListener` or any other Listener
+//!    └─ a task per connection           panics stay in it, and it ends the stream well
+//!       └─ your handler                 an async fn or closure: Connection → io::Result<()>
+//!          └─ two halves                Reader: AsyncRead, Writer: AsyncWrite
+//! ```
+//!
+//! # A first server
+//!
+//! It answers in capital letters, on smol's own listener:
+//!
+//! ```no_run
+//! use futures_lite::{AsyncReadExt, AsyncWriteExt};
+//! use halves::{Connection, Executor, serve};
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let ex = Executor::new();
+//!     ex.block_on(async {
+//!         let listener = async_net::TcpListener::bind("127.0.0.1:50007").await?;
+//!         serve(&ex, listener, async |Connection { mut reader, mut writer, .. }| {
+//!             let mut buf = [0; 1024];
+//!             loop {
+//!                 let n = reader.read(&mut buf).await?;
+//!                 if n == 0 {
+//!                     return Ok(());
+//!                 }
+//!                 buf[..n].make_ascii_uppercase();
+//!                 writer.write_all(&buf[..n]).await?;
+//!             }
+//!         })
+//!         .await
+//!     })?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The same service comes with Halves as [`service::upper`], and [`bind`] takes an address as a
+//! person writes it, which may be a TCP port, every interface, or standard input and output. With a
+//! limit, and an end that TERM or Ctrl-C begins and ten seconds bound, it is:
+//!
+//! ```no_run
+//! use halves::{Connection, Executor, Server, Shutdown, bind, service::upper};
+//! use std::time::Duration;
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let ex = Executor::new();
+//!     let listener = ex.block_on(bind("127.0.0.1:50007"))?;
+//!     let server = Server::default()
+//!         .max_connections(1000)
+//!         .drain_timeout(Duration::from_secs(10))
+//!         .shutdown(Shutdown::on_signals()?);
+//!     let handler = async |Connection { reader, writer, .. }| upper(reader, writer).await;
+//!     let report = ex.block_on(server.serve(&ex, listener, handler))?;
+//!     assert_eq!(report.aborted, 0, "everybody was done in time");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`Server::serve`] is the whole contract: who owns and closes what, which errors are retried and
+//! for how long, and how it ends.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | [address](Address) | where to listen or connect, as a person writes it: `127.0.0.1:50007`, `-` |
+//! | [listener](Listener) | yields connections |
+//! | [connection](Connection) | two halves, the peer, and what is known of them |
+//! | halves | [`Reader`] and [`Writer`]: an `AsyncRead` and an `AsyncWrite`, whatever is beneath |
+//! | handler | what you write: an async fn or closure from a connection to `io::Result<()>` |
+//! | [`service`] | a handler that comes with Halves: `upper`, `echo`, `discard` |
+//! | [server](Server) | the accept loop with its limits and its end |
+//! | executor | runs tasks; [`Executor`] is our small one, [`Spawn`] the seam for any other |
+//! | drain | accept no more, let connections finish, cut what is left at the deadline, report |
+//!
+//! # Where things are
+//!
+//! | to | see |
+//! |---|---|
+//! | serve | [`serve`]; [`Server`] for its settings, [`Handle`] for a hold on it while it runs |
+//! | listen and connect | [`bind`], [`connect`], [`Address`]; [`Listeners`] for several at once |
+//! | serve what is not a socket | [`stdio`], [`files`], [`Once`] for any two halves, [`listener::memory`] |
+//! | write a handler | [`Connection`], [`Reader::read_or_drain`], [`Peer`] |
+//! | write a listener | [`Listener`], [`Link`] for how its streams end |
+//! | end, and know how it ended | [`Shutdown`], [`Report`], [`Reason`], [`Stats`] |
+//! | hear what happens | [`Server::on_event`], [`Event`]; the library itself writes nowhere |
+//! | run elsewhere | [`Spawn`], [`spawn_fn`] |
+//! | test | [`listener::memory`], [`Clock::manual`] |
+//!
+//! # Any runtime
+//!
+//! A server is a plain future. What runs its tasks is given to it: an [`Executor`], one of smol's,
+//! by reference or in an `Rc` or `Arc`, or a closure that spawns. On a local executor handlers need
+//! not be `Send`.
+//!
+//! ```
+//! use futures_lite::io::empty;
+//! use halves::{Connection, Executor, Once, serve, service::echo, spawn_fn};
+//! # let listener = || Once::new(Connection::new(empty(), vec![]));
+//! # let handler = async |Connection { reader, writer, .. }| echo(reader, writer).await;
+//!
+//! let ex = Executor::new();
+//! ex.block_on(serve(&ex, listener(), handler))?;
+//!
+//! let ex = smol::LocalExecutor::new();
+//! smol::block_on(ex.run(serve(&ex, listener(), handler)))?;
+//!
+//! let on_async_std = spawn_fn(|task| drop(async_std::task::spawn(task)));
+//! async_std::task::block_on(serve(on_async_std, listener(), handler))?;
+//!
+//! let tokio = tokio::runtime::Runtime::new()?;
+//! let on_tokio = spawn_fn(|task| drop(tokio::spawn(task)));
+//! tokio.block_on(serve(on_tokio, listener(), handler))?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! Under runtimes other than smol's, sockets are watched by async-io's own thread, which starts by
+//! itself.
+//!
+//! # Cancel safety
+//!
+//! A future may be dropped at any await, and what was not returned has not been taken:
+//! [`Listener::accept`], [`Reader::read_or_drain`] and plain reads, [`bind`], [`connect`],
+//! [`Shutdown::requested`] and every sleep can be raced against others and made again. Operations
+//! that move several pieces cannot: after a cancelled `read_exact` or `write_all` nobody knows how
+//! much has passed, and the connection is best ended. Dropping the future of [`serve`] drops the
+//! listener and resets every connection.
+//!
+//! # Panics
+//!
+//! A handler that panics, wherever it does so, resets its own connection, which then ends with
+//! [`Reason::Panic`] and the message in [`Closed::error`]; the server and the other connections go
+//! on. (With `panic = "abort"` there is nothing left to go on.) The library itself panics only where
+//! a function's own documentation says so, and never on input, on a peer that is gone, or on an
+//! error of the system while it serves.
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `cli` | yes | the command `halves`, and with it the dependency argh; nothing to the library |
+//!
+//! A library user writes `default-features = false`.
 
 mod address;
 mod connection;
@@ -22,3 +167,8 @@ pub use shutdown::Shutdown;
 pub use spawn::{Spawn, spawn_fn};
 pub use stats::{Ended, Reason, Stats};
 pub use time::{Clock, Manual, Sleep, unix_time};
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
