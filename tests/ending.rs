@@ -4,12 +4,13 @@ mod harness;
 
 use std::future::pending;
 use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory::{self, MemoryConnection};
 use halves::service::{discard, echo, upper};
-use halves::{Connection, Executor, Reason, Server, Shutdown};
+use halves::{Connection, Event, Executor, Reason, Server, Shutdown};
 use harness::{Drops, World};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -288,6 +289,43 @@ fn a_handler_that_leaves_input_unread_still_gets_its_answer_through() -> io::Res
         assert_eq!(report.stats.ended[Reason::Handler], 50);
         Ok(())
     })
+}
+
+#[test]
+fn who_holds_the_peer_does_not_hold_the_stream_open() -> io::Result<()> {
+    let ex = Executor::new();
+    let (server, shutdown) = server();
+    let peers = Arc::new(Mutex::new(Vec::new()));
+    let held = peers.clone();
+    let server = server.on_event(move |event| {
+        if let Event::Opened(peer) = event {
+            held.lock().expect("no panic").push(peer.clone());
+        }
+    });
+    // It reads to the end of input, and leaves the close to the server.
+    let handler = async |mut c: Connection| {
+        let mut heard = Vec::new();
+        c.reader.read_to_end(&mut heard).await?;
+        c.writer.write_all(&heard).await
+    };
+    ex.block_on(async {
+        let listener = halves::bind("127.0.0.1:0").await?;
+        let address = listener.local()[0].socket_addr().expect("it is TCP");
+        let serving = server.serve(&ex, listener, handler);
+        let client = async {
+            let mut client = halves::connect(address).await?;
+            client.writer.write_all(b"hello").await?;
+            client.writer.close().await?;
+            let mut heard = Vec::new();
+            client.reader.read_to_end(&mut heard).await?;
+            assert_eq!(heard, b"hello");
+            shutdown.drain();
+            io::Result::Ok(())
+        };
+        future::try_zip(serving, client).await
+    })?;
+    assert_eq!(peers.lock().expect("no panic").len(), 1);
+    Ok(())
 }
 
 #[test]

@@ -36,20 +36,14 @@ impl Peer {
         Self(Arc::new(Record::new(remote, local)))
     }
 
-    /// Gives the server its own hold on the stream.
-    ///
-    /// # Panics
-    ///
-    /// When the peer was cloned, or made into a connection, before.
+    /// Gives the server its own hold on the stream, for as long as the connection lasts.
     ///
     /// # Examples
     ///
     /// See [`Link`].
     #[must_use]
-    pub fn with_link(mut self, link: Arc<dyn Link>) -> Self {
-        Arc::get_mut(&mut self.0)
-            .expect("a link is given to a peer before it is shared")
-            .set_link(link);
+    pub fn with_link(self, link: Arc<dyn Link>) -> Self {
+        self.0.set_link(link);
         self
     }
 
@@ -78,7 +72,8 @@ impl Peer {
         &self.0.remote
     }
 
-    /// Where our end is. For a socket of a listener on all interfaces this asks the system.
+    /// Where our end is. For a socket of a listener on all interfaces this asks the system, as
+    /// long as the connection is open, and is where the listener is after that.
     ///
     /// # Examples
     ///
@@ -89,8 +84,9 @@ impl Peer {
     pub fn local(&self) -> Endpoint {
         match self.0.local {
             Endpoint::Inet(address) if address.ip().is_unspecified() => {
-                let fd = self.0.link().and_then(Link::as_fd);
-                fd.and_then(|fd| rustix::net::getsockname(fd).ok())
+                let link = self.0.link();
+                let name = link.as_deref().and_then(Link::as_fd);
+                name.and_then(|fd| rustix::net::getsockname(fd).ok())
                     .and_then(|name| SocketAddr::try_from(name).ok())
                     .map_or_else(|| self.0.local.clone(), Endpoint::from)
             }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use atomic_waker::AtomicWaker;
@@ -18,7 +18,8 @@ pub(crate) struct Record {
     pub(crate) remote: Endpoint,
     /// As the listener knows it; the real one is asked for when somebody wants it.
     pub(crate) local: Endpoint,
-    link: Option<Arc<dyn Link>>,
+    /// Dropped at the end: who still holds the peer must not hold the stream open.
+    link: Mutex<Option<Arc<dyn Link>>>,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     /// The peer's end of input was read.
@@ -58,7 +59,7 @@ impl Record {
         Self {
             remote,
             local,
-            link: None,
+            link: Mutex::new(None),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             eof: AtomicBool::new(false),
@@ -72,12 +73,23 @@ impl Record {
         }
     }
 
-    pub(crate) fn set_link(&mut self, link: Arc<dyn Link>) {
-        self.link = Some(link);
+    pub(crate) fn set_link(&self, link: Arc<dyn Link>) {
+        *self.link_slot() = Some(link);
     }
 
-    pub(crate) fn link(&self) -> Option<&dyn Link> {
-        self.link.as_deref()
+    pub(crate) fn link(&self) -> Option<Arc<dyn Link>> {
+        self.link_slot().clone()
+    }
+
+    /// The connection is over. Lets go of the stream, and of our task: both would otherwise live
+    /// as long as somebody holds the peer.
+    pub(crate) fn release(&self) {
+        let link = self.link_slot().take();
+        drop((link, self.task.take(), self.drain.take()));
+    }
+
+    fn link_slot(&self) -> MutexGuard<'_, Option<Arc<dyn Link>>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Called once, by the server that accepted the connection.
@@ -150,7 +162,8 @@ impl Record {
     /// Ends the connection because the server ends. Says whether that cut anything short: what
     /// is closing, and has all its bytes out, is only told to hurry.
     pub(crate) fn cut(&self) -> bool {
-        if self.closing.load(Ordering::Acquire) && self.link().is_none_or(Link::is_flushed) {
+        if self.closing.load(Ordering::Acquire) && self.link().is_none_or(|link| link.is_flushed())
+        {
             self.hurry.store(true, Ordering::Release);
             self.task.wake();
             return false;
