@@ -22,7 +22,7 @@ use halves::{
 /// How long a client waits before it says that the server does not answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The drain deadline, on a clock that only the client moves.
-const DEADLINE: Duration = Duration::from_hours(24);
+const DEADLINE: Duration = Duration::from_hours(4);
 /// Requests that are not text to answer.
 const PANIC: u8 = b'!';
 const HANG: u8 = b'?';
