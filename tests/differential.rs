@@ -23,6 +23,8 @@ const SCRIPTS: usize = 40;
 const BIG_ONES: usize = 10;
 /// How long a client waits before it says that the server does not answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A send that takes longer has stalled. (One that has not is no harm.)
+const STALL: Duration = Duration::from_millis(20);
 
 #[test]
 fn ours_answers_as_asyncio_does() {
@@ -62,6 +64,8 @@ struct Script {
     bytes: Vec<u8>,
     steps: Vec<Step>,
     end: End,
+    /// The client reads nothing until it can send no more: everything on the way is full then.
+    late: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -102,20 +106,26 @@ impl Script {
         };
         let mut bytes = vec![0; total];
         rng.fill(&mut bytes);
+        let late = big || rng.bool();
         let (mut steps, mut left) = (Vec::new(), total);
         while left > 0 {
             // At most 64 sends.
             let n = rng.usize(1..=most).max(total / 64).min(left);
             steps.push(Step::Send(n));
             left -= n;
-            if rng.u8(0..3) == 0 {
+            if !late && rng.u8(0..3) == 0 {
                 steps.push(Step::Settle);
             }
         }
         let end = *rng
             .choice(&[End::HalfClose, End::HalfClose, End::Close, End::Reset])
             .expect("one");
-        Self { bytes, steps, end }
+        Self {
+            bytes,
+            steps,
+            end,
+            late,
+        }
     }
 
     fn expected(&self) -> Transcript {
@@ -136,10 +146,17 @@ impl Script {
         let stream = TcpStream::connect(server).expect("connected");
         stream.set_nodelay(true).expect("set");
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
-        stream.set_write_timeout(Some(PATIENCE)).expect("set");
-        let answered = Answered::default();
+        stream.set_write_timeout(Some(STALL)).expect("set");
+        let (answered, stalled) = (Progress::default(), Progress::default());
         thread::scope(|scope| {
-            let sent = scope.spawn(|| self.send(&stream, &answered).map_err(|error| error.kind()));
+            let sent = scope.spawn(|| {
+                let sent = self.send(&stream, &answered, &stalled);
+                stalled.set(1);
+                sent.map_err(|error| error.kind())
+            });
+            if self.late {
+                stalled.wait_for(1);
+            }
             let (answer, end_of_input) = self.receive(&stream, &answered);
             let sent = sent.join().unwrap_or_else(|panic| resume_unwind(panic));
             if self.end == End::Reset {
@@ -153,12 +170,12 @@ impl Script {
         })
     }
 
-    fn send(&self, mut stream: &TcpStream, answered: &Answered) -> io::Result<()> {
+    fn send(&self, stream: &TcpStream, answered: &Progress, stalled: &Progress) -> io::Result<()> {
         let mut sent = 0;
         for step in &self.steps {
             match step {
                 Step::Send(n) => {
-                    stream.write_all(&self.bytes[sent..][..*n])?;
+                    send_all(stream, &self.bytes[sent..][..*n], stalled)?;
                     sent += n;
                 }
                 Step::Settle => answered.wait_for(sent),
@@ -173,7 +190,7 @@ impl Script {
     fn receive(
         &self,
         mut stream: &TcpStream,
-        answered: &Answered,
+        answered: &Progress,
     ) -> (Vec<u8>, Result<bool, ErrorKind>) {
         let mut answer = Vec::new();
         let mut buf = vec![0; 64 * 1024];
@@ -194,19 +211,35 @@ impl Script {
     }
 }
 
-/// How many bytes of answer have come.
-#[derive(Default)]
-struct Answered(Mutex<usize>, Condvar);
+/// As `write_all`, and says when it stalls.
+fn send_all(mut stream: &TcpStream, mut bytes: &[u8], stalled: &Progress) -> io::Result<()> {
+    let mut waited = Duration::ZERO;
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(n) => (bytes, waited) = (&bytes[n..], Duration::ZERO),
+            Err(error) if error.kind() == ErrorKind::WouldBlock && waited < PATIENCE => {
+                stalled.set(1);
+                waited += STALL;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
 
-impl Answered {
+/// A number that one thread raises and another waits for.
+#[derive(Default)]
+struct Progress(Mutex<usize>, Condvar);
+
+impl Progress {
     fn set(&self, n: usize) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = n;
         self.1.notify_all();
     }
 
     fn wait_for(&self, n: usize) {
-        let answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.1.wait_while(answered, |answered| *answered < n));
+        let reached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.1.wait_while(reached, |reached| *reached < n));
     }
 }
 
@@ -305,13 +338,9 @@ fn skipped(test: &str, why: &str) {
 
 impl std::fmt::Debug for Script {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} bytes by {:?}, then {:?}",
-            self.bytes.len(),
-            self.steps,
-            self.end
-        )
+        let (size, steps, end) = (self.bytes.len(), &self.steps, self.end);
+        let late = if self.late { ", read late" } else { "" };
+        write!(f, "{size} bytes by {steps:?}{late}, then {end:?}")
     }
 }
 
