@@ -1,0 +1,277 @@
+//! The architecture's rules, as absences: no arrow that goes up, no clock outside `time`, no
+//! socket in a service, no `unsafe` but where it is allowed, no file or function that is too long,
+//! no foreign runtime beneath the library. Each rule is also shown a text that breaks it.
+
+#[path = "tidy/paths.rs"]
+mod paths;
+#[path = "tidy/rules.rs"]
+mod rules;
+#[path = "tidy/source.rs"]
+mod source;
+
+use std::io::{self, Write};
+use std::process::Command;
+
+use rules::{
+    LONGEST_FILE, LONGEST_FUNCTION, arrows, clocks, leftovers, lengths, opening, sockets, unsafety,
+};
+use source::Source;
+
+type Rule = fn(&Source) -> Vec<String>;
+
+#[test]
+fn arrows_go_down_only() {
+    holds(&Source::all("src"), arrows);
+}
+
+#[test]
+fn an_arrow_that_goes_up_is_seen() {
+    for (path, text) in [
+        ("src/connection/reader.rs", "use crate::server::Server;"),
+        (
+            "src/connection/reader.rs",
+            "use crate::{time::Sleep, service::{upper, echo}};",
+        ),
+        (
+            "src/connection/mod.rs",
+            "fn f() -> Option<crate::listener::Once<u8, u8>> { None }",
+        ),
+        ("src/connection/mod.rs", "use super::executor::Executor;"),
+        ("src/server/state/mod.rs", "use super::super::cli;"),
+        ("src/server/state.rs", "use super::super::cli;"),
+        ("src/listener/tls.rs", "use crate::timeout;"),
+        ("src/error.rs", "use crate::address::Address;"),
+        ("src/time/mod.rs", "use crate::Shutdown;"),
+        ("src/time/mod.rs", "use crate::*;"),
+        ("src/time/mod.rs", "use crate as halves;"),
+        ("src/fresh.rs", "use crate::time;"),
+    ] {
+        breaks(path, text, arrows);
+    }
+    for (path, text) in [
+        (
+            "src/server/mod.rs",
+            "use crate::{connection::{Home, Record}, time::Clock};",
+        ),
+        (
+            "src/server/state.rs",
+            "use super::event::{Closed, Event}; use crate::stats;",
+        ),
+        (
+            "src/connection/reader.rs",
+            "// crate::server\n/// [`Server`](crate::Server)\nfn f() {}",
+        ),
+        (
+            "src/connection/reader.rs",
+            "pub(crate) struct S; pub(super) fn f() { g(\"crate::server\") }",
+        ),
+        ("src/address.rs", "use crate::error::Error;"),
+        ("src/main.rs", "mod cli; fn main() { crate::cli::run() }"),
+    ] {
+        keeps(path, text, arrows);
+    }
+}
+
+#[test]
+fn services_know_halves_only() {
+    holds(&Source::all("src"), sockets);
+}
+
+#[test]
+fn a_service_that_names_what_is_beneath_is_seen() {
+    let service = "src/service/echo.rs";
+    breaks(service, "use async_net::TcpStream;", sockets);
+    breaks(
+        service,
+        "fn f(l: impl crate::listener::Listener) {}",
+        sockets,
+    );
+    breaks(service, "use std::net::IpAddr;", sockets);
+    keeps(
+        service,
+        "//! Not for TcpStream.\nuse crate::connection::{Reader, Writer};",
+        sockets,
+    );
+    keeps("src/listener/tcp.rs", "use async_net::TcpStream;", sockets);
+}
+
+#[test]
+fn only_the_time_module_knows_the_time() {
+    holds(&Source::all("src"), clocks);
+}
+
+#[test]
+fn a_clock_elsewhere_is_seen() {
+    for text in [
+        "let t = Instant::now();",
+        "let t = std::time::SystemTime::now();",
+        "use smol::Timer;",
+        "std::thread::sleep(d);",
+        "started.elapsed()",
+    ] {
+        breaks("src/server/drain.rs", text, clocks);
+        keeps("src/time/mod.rs", text, clocks);
+        keeps(
+            "src/server/drain.rs",
+            &format!("// {text}\nlet s = \"{text}\";"),
+            clocks,
+        );
+    }
+    keeps(
+        "src/server/drain.rs",
+        "let now = clock.now(); let t: Instant;",
+        clocks,
+    );
+}
+
+#[test]
+fn unsafe_stays_where_it_is_allowed() {
+    holds(&Source::all("src"), unsafety);
+}
+
+#[test]
+fn unsafe_elsewhere_is_seen() {
+    let block = "fn f() { unsafe { g() } }";
+    breaks("src/server/mod.rs", block, unsafety);
+    breaks("src/listener/tcp.rs", "unsafe impl Send for S {}", unsafety);
+    keeps("src/reactor/epoll.rs", block, unsafety);
+    keeps("src/listener/inherited.rs", block, unsafety);
+    keeps(
+        "src/lib.rs",
+        "#![deny(unsafe_code)] // unsafe\nconst S: &str = r#\"\"unsafe\"#;",
+        unsafety,
+    );
+}
+
+#[test]
+fn files_and_functions_are_short() {
+    holds(&Source::all("src"), lengths);
+    holds(&Source::all("tests"), lengths);
+}
+
+#[test]
+fn what_is_too_long_is_seen() {
+    let lines = |n| "    g();\n".repeat(n);
+    let function = |n| format!("fn f(\n    a: [u8; 4],\n) {{\n{}}}\n", lines(n));
+    keeps("src/a.rs", &function(LONGEST_FUNCTION - 4), lengths);
+    breaks("src/a.rs", &function(LONGEST_FUNCTION - 3), lengths);
+    let macros = format!(
+        "pin_project! {{ impl X {{ fn drop() {{\n{}}} }} }}",
+        lines(LONGEST_FUNCTION)
+    );
+    breaks("src/a.rs", &macros, lengths);
+    let declared = format!(
+        "trait T {{ fn f(f: fn()); const S: char = '{{'; }}\nconst C: u8 = {{\n{}0 }};",
+        lines(70)
+    );
+    keeps("src/a.rs", &declared, lengths);
+    keeps("src/a.rs", &"//\n".repeat(LONGEST_FILE), lengths);
+    breaks("src/a.rs", &"//\n".repeat(LONGEST_FILE + 1), lengths);
+}
+
+#[test]
+fn every_file_says_first_what_it_is_for() {
+    holds(&Source::all("src"), opening);
+    holds(&Source::all("tests"), opening);
+}
+
+#[test]
+fn a_file_that_does_not_is_seen() {
+    breaks("src/a.rs", "use std::io;\n//! Late.", opening);
+    breaks("src/a.rs", "//!\nuse std::io;", opening);
+    breaks("src/a.rs", "", opening);
+    keeps("src/a.rs", "//! Early.\nuse std::io;", opening);
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    holds(&Source::all("src"), leftovers);
+}
+
+#[test]
+fn what_is_left_for_later_is_seen() {
+    for text in [
+        "// TODO: more",
+        "/* FIXME */",
+        "// see ../shared/NOTES.md",
+        "fn f() { todo!() }",
+    ] {
+        breaks("src/a.rs", text, leftovers);
+    }
+    keeps("src/a.rs", "// Shared by all; a hacksaw.", leftovers);
+}
+
+#[test]
+fn beneath_the_library_there_is_no_other_runtime() {
+    let Ok(cargo) = std::env::var("CARGO") else {
+        skipped(
+            "beneath_the_library_there_is_no_other_runtime",
+            "no CARGO in the environment",
+        );
+        return;
+    };
+    let output = Command::new(cargo)
+        .args([
+            "tree",
+            "--offline",
+            "--all-features",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let tree = String::from_utf8(output.stdout).expect("text");
+    assert!(
+        tree.contains("\nasync-executor v"),
+        "this is a tree of the library:\n{tree}"
+    );
+    assert_eq!(foreign_runtimes(&tree), [""; 0]);
+}
+
+#[test]
+fn another_runtime_is_seen() {
+    let tree = "halves v0.1.0\nasync-std v1.13.2\ntokio v1.54.1 (*)\ntokio-util v0.7.0\nasync-stdio v1.0.0\n";
+    assert_eq!(foreign_runtimes(tree), ["async-std", "tokio", "tokio-util"]);
+}
+
+/// The runtimes among the packages of a `cargo tree`.
+fn foreign_runtimes(tree: &str) -> Vec<&str> {
+    tree.lines()
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| *name == "async-std" || *name == "tokio" || name.starts_with("tokio-"))
+        .collect()
+}
+
+fn holds(sources: &[Source], rule: Rule) {
+    assert!(!sources.is_empty());
+    let complaints: Vec<_> = sources.iter().flat_map(rule).collect();
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[track_caller]
+fn breaks(path: &str, text: &str, rule: Rule) {
+    let complaints = rule(&Source::new(path, text));
+    assert!(
+        !complaints.is_empty(),
+        "nobody complains of {path}:\n{text}"
+    );
+}
+
+#[track_caller]
+fn keeps(path: &str, text: &str, rule: Rule) {
+    let complaints = rule(&Source::new(path, text));
+    assert!(complaints.is_empty(), "{complaints:?}:\n{text}");
+}
+
+/// Past the test harness, which keeps what tests print.
+fn skipped(test: &str, why: &str) {
+    let _ = writeln!(io::stderr(), "skipped: {test}: {why}");
+}
