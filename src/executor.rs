@@ -1,6 +1,7 @@
 //! Our own small executor: tasks on one thread, or on several.
 
 use std::future::Future;
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -53,7 +54,7 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// When the system does not give us the threads.
+    /// When the system does not give us the threads; [`try_threads`](Self::try_threads) does not.
     ///
     /// # Examples
     ///
@@ -65,6 +66,25 @@ impl Executor {
     /// ```
     #[must_use]
     pub fn threads(threads: NonZeroUsize) -> Self {
+        Self::try_threads(threads).expect("the system gives us a thread")
+    }
+
+    /// As [`threads`](Self::threads), where a system that refuses is no reason to panic.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when it does not give us the threads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::num::NonZero;
+    ///
+    /// let ex = halves::Executor::try_threads(NonZero::new(2).unwrap())?;
+    /// assert_eq!(ex.block_on(ex.spawn(async { 5 })), 5);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn try_threads(threads: NonZeroUsize) -> io::Result<Self> {
         let tasks = Arc::<async_executor::Executor<'static>>::default();
         let (running, stopped) = channel::bounded::<()>(1);
         let workers = (1..threads.get()).map(|n| {
@@ -74,13 +94,12 @@ impl Executor {
                 .spawn(move || {
                     let _ = smol::block_on(tasks.run(stopped.recv()));
                 })
-                .expect("the system gives us a thread")
         });
-        Self(Arc::new(Inner {
-            workers: workers.collect(),
+        Ok(Self(Arc::new(Inner {
+            workers: workers.collect::<io::Result<_>>()?,
             running: Some(running),
             tasks,
-        }))
+        })))
     }
 
     /// Starts a task. Dropping the [`Task`] cancels it; [`detach`](Task::detach) lets it go on

@@ -1,3 +1,9 @@
-//! The `halves` command.
+//! The `halves` command. Everything it does is in `cli`.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,305 @@
+//! The arguments: what they may be, and what they mean.
+
+use std::ffi::OsString;
+use std::num::NonZero;
+use std::str::FromStr;
+use std::time::Duration;
+
+use argh::FromArgs;
+use halves::{Address, Error};
+
+use super::duration;
+use super::format::Format;
+use super::log::Level;
+
+/// What the arguments ask for.
+#[derive(Debug)]
+pub(super) enum Request {
+    Serve(Serve),
+    /// Help, or the version.
+    Print(String),
+}
+
+/// Where the seed of all this listened.
+const ADDRESS: &str = "127.0.0.1:50007";
+/// More is a mistake, and the system would be long in noticing.
+const MOST_THREADS: usize = 1024;
+
+#[derive(FromArgs, Debug)]
+#[argh(
+    help_triggers("-h", "--help", "help"),
+    description = "Serve any byte stream.\n\n\
+        Without arguments: halves serve upper --listen 127.0.0.1:50007",
+    example = "{command_name}\n\
+        {command_name} serve echo --listen :7\n\
+        {command_name} serve --help"
+)]
+struct Halves {
+    /// print the version
+    #[argh(switch)]
+    version: bool,
+    #[argh(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(FromArgs, Debug)]
+#[argh(subcommand)]
+enum Command {
+    Serve(Serve),
+}
+
+/// Serve a service of our own on any number of addresses, until a signal ends it.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "serve",
+    help_triggers("-h", "--help", "help"),
+    usage = "SERVICE [OPTIONS]",
+    example = "{command_name} upper\n\
+        {command_name} echo --listen 127.0.0.1:7000 --listen [::1]:7000\n\
+        {command_name} upper --listen - <request >reply\n\
+        {command_name} discard --listen :9 --max-connections 100 --log json",
+    note = "An address is PORT (this machine only), HOST:PORT, :PORT or [::]:PORT (every\n\
+        interface), [V6]:PORT, or - for standard input and output. Port 0 is a free one.",
+    note = "A duration is 500ms, 10s, 5m, 1h, or a number of seconds.",
+    note = "TERM or INT: accept no more, let connections finish, abort what is left at the\n\
+        drain timeout. Another one: abort now.",
+    note = "The log is on standard error. If that is slow, lines are dropped and counted.",
+    note = "Exit codes: 0 all connections finished, 1 could not start or failed while running,\n\
+        2 bad usage, 3 connections were aborted at the drain timeout, 128+N a second signal\n\
+        N forced the end (130: INT, 143: TERM)."
+)]
+pub(super) struct Serve {
+    /// upper (answers in capital letters), echo, or discard
+    #[argh(positional)]
+    pub(super) service: Service,
+
+    /// ADDRESS to listen at, repeatable (default 127.0.0.1:50007)
+    #[argh(option, from_str_fn(address))]
+    pub(super) listen: Vec<Address>,
+
+    /// at most N are open at a time; further ones wait (default: as the limit of open files
+    /// allows)
+    #[argh(option, from_str_fn(count))]
+    pub(super) max_connections: Option<NonZero<usize>>,
+
+    /// DURATION that connections may take to finish at the end; 0 is as long as they like
+    /// (default 30s)
+    #[argh(option, default = "Duration::from_secs(30)", from_str_fn(deadline))]
+    pub(super) drain_timeout: Duration,
+
+    /// serve on N threads (default 1)
+    #[argh(option, default = "NonZero::<usize>::MIN", from_str_fn(threads))]
+    pub(super) threads: NonZero<usize>,
+
+    /// WORD that closes a connection when one read is exactly that (upper only)
+    #[argh(option, from_str_fn(word))]
+    pub(super) close_word: Option<String>,
+
+    /// FORMAT of the log: text, logfmt or json (default text)
+    #[argh(option, default = "Format::Text")]
+    pub(super) log: Format,
+
+    /// say more: also how each connection begins
+    #[argh(switch, short = 'v')]
+    verbose: bool,
+
+    /// say trouble only
+    #[argh(switch, short = 'q')]
+    quiet: bool,
+}
+
+/// What is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    Upper,
+    Echo,
+    Discard,
+}
+
+/// Reads the arguments, without the command's own name. An error is one line, perhaps long.
+pub(super) fn parse(words: impl Iterator<Item = OsString>) -> Result<Request, String> {
+    let mut words = words.map(text).collect::<Result<Vec<_>, _>>()?;
+    if words.is_empty() {
+        words = vec!["serve".into(), "upper".into()];
+    }
+    let words = split_options(words);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let halves = match Halves::from_args(&["halves"], &words) {
+        Ok(halves) => halves,
+        Err(exit) if exit.status.is_ok() => return Ok(Request::Print(exit.output)),
+        Err(exit) => return Err(exit.output),
+    };
+    match halves.command {
+        _ if halves.version => Ok(Request::Print(version())),
+        Some(Command::Serve(serve)) => serve.checked().map(Request::Serve),
+        None => Err("no command given".into()),
+    }
+}
+
+impl Serve {
+    pub(super) fn level(&self) -> Level {
+        match (self.quiet, self.verbose) {
+            (true, _) => Level::Quiet,
+            (_, true) => Level::Verbose,
+            _ => Level::Normal,
+        }
+    }
+
+    /// What no option can see by itself.
+    fn checked(mut self) -> Result<Self, String> {
+        if self.close_word.is_some() && self.service != Service::Upper {
+            let service = self.service.as_str();
+            return Err(format!("--close-word is for upper, not for {service}"));
+        }
+        if self.verbose && self.quiet {
+            return Err("-v and -q contradict each other".into());
+        }
+        let is_stdio = |address: &&Address| **address == Address::Stdio;
+        if self.listen.iter().filter(is_stdio).count() > 1 {
+            return Err("--listen - can be given once: there is one standard input".into());
+        }
+        if self.listen.is_empty() {
+            self.listen.push(address(ADDRESS)?);
+        }
+        Ok(self)
+    }
+}
+
+impl Service {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Upper => "upper",
+            Self::Echo => "echo",
+            Self::Discard => "discard",
+        }
+    }
+}
+
+impl FromStr for Service {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Upper, Self::Echo, Self::Discard]
+            .into_iter()
+            .find(|service| service.as_str() == text)
+            .ok_or_else(|| "not a service; there are upper, echo and discard".into())
+    }
+}
+
+fn text(word: OsString) -> Result<String, String> {
+    word.into_string().map_err(|word| {
+        let word = word.to_string_lossy();
+        format!("an argument is not UTF-8: {word}")
+    })
+}
+
+/// Makes two words of each `--name=value`, which argh does not know. After `--` nothing is an
+/// option.
+fn split_options(words: Vec<String>) -> Vec<String> {
+    let mut split = Vec::with_capacity(words.len());
+    let mut words = words.into_iter();
+    for word in words.by_ref() {
+        match word.split_once('=') {
+            Some((name, value)) if name.len() > 2 && name.starts_with("--") => {
+                split.extend([name.to_owned(), value.to_owned()]);
+            }
+            _ => split.push(word),
+        }
+        if split.last().is_some_and(|word| word == "--") {
+            break;
+        }
+    }
+    split.extend(words);
+    split
+}
+
+fn version() -> String {
+    format!("halves {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|error| match error {
+        // The text is said already.
+        Error::Address { problem, .. } => problem.to_owned(),
+        error => error.to_string(),
+    })
+}
+
+fn count(text: &str) -> Result<NonZero<usize>, String> {
+    text.parse().map_err(|_| "not a number from 1 up".into())
+}
+
+fn threads(text: &str) -> Result<NonZero<usize>, String> {
+    count(text)
+        .ok()
+        .filter(|n| n.get() <= MOST_THREADS)
+        .ok_or_else(|| format!("not a number from 1 to {MOST_THREADS}"))
+}
+
+/// 0 is off, as for every time that can be set.
+fn deadline(text: &str) -> Result<Duration, String> {
+    let time = duration::parse(text)?;
+    Ok(if time.is_zero() { Duration::MAX } else { time })
+}
+
+fn word(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("no read is empty".into()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Request, String> {
+        parse(words.iter().map(OsString::from))
+    }
+
+    fn serve(words: &[&str]) -> Serve {
+        match parsed(words).expect("good usage") {
+            Request::Serve(serve) => serve,
+            Request::Print(text) => panic!("printed: {text}"),
+        }
+    }
+
+    #[test]
+    fn no_arguments_serve_the_seed() {
+        for words in [&[][..], &["serve", "upper"]] {
+            let options = serve(words);
+            assert_eq!(options.service, Service::Upper);
+            assert_eq!(options.listen, [ADDRESS.parse().expect("an address")]);
+            assert_eq!(options.drain_timeout, Duration::from_secs(30));
+            assert_eq!((options.threads.get(), options.max_connections), (1, None));
+            assert_eq!(
+                (options.log, options.level()),
+                (Format::Text, Level::Normal)
+            );
+        }
+    }
+
+    #[test]
+    fn options_may_carry_their_value() {
+        let words = ["serve", "upper", "--close-word=a=b", "--listen=-", "--"];
+        let options = serve(&words);
+        assert_eq!(options.close_word.as_deref(), Some("a=b"));
+        assert_eq!(options.listen, [Address::Stdio]);
+        let after = ["--=1", "-x=1", "x=1", "--", "--x=1"].map(String::from);
+        assert_eq!(split_options(after.to_vec()), after);
+    }
+
+    #[test]
+    fn no_drain_timeout_is_no_deadline() {
+        let options = serve(&["serve", "echo", "--drain-timeout", "0"]);
+        assert_eq!(options.drain_timeout, Duration::MAX);
+    }
+
+    #[test]
+    fn help_is_not_an_error() {
+        for words in [&["--help"][..], &["-h"], &["serve", "--help"], &["help"]] {
+            assert!(matches!(parsed(words), Ok(Request::Print(_))), "{words:?}");
+        }
+    }
+}

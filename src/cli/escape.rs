@@ -1,0 +1,103 @@
+//! Text in quotes, on one line, whatever is in it.
+
+use std::fmt::Write;
+
+/// Appends `text` in double quotes, escaped as in JSON (RFC 8259, 7), which logfmt readers
+/// understand as well. Beyond what JSON asks, every control character is escaped: a log is read
+/// on terminals.
+pub(super) fn quote(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if breaks_a_line(c) => {
+                // All of them are below U+10000, and need no surrogates.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// Appends `text` as it is where it can only be read as one word, else in quotes.
+pub(super) fn word(text: &str, out: &mut String) {
+    let plain = |c: char| !(c.is_whitespace() || c.is_control() || matches!(c, '"' | '\\' | '='));
+    if !text.is_empty() && text.chars().all(plain) {
+        out.push_str(text);
+    } else {
+        quote(text, out);
+    }
+}
+
+/// `text` on one line, without quotes: its lines are joined, its control characters escaped.
+pub(super) fn one_line(text: &str) -> String {
+    let words = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut line = String::new();
+    for c in words.collect::<Vec<_>>().join(" ").chars() {
+        if breaks_a_line(c) {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+/// Control characters, and the two separators that some take for ends of lines.
+fn breaks_a_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: fn(&str, &mut String), text: &str) -> String {
+        let mut out = String::new();
+        write(text, &mut out);
+        out
+    }
+
+    #[test]
+    fn quoted_text_stays_on_one_line() {
+        for (text, quoted) in [
+            ("", r#""""#),
+            ("plain", r#""plain""#),
+            ("a \"b\" \\c", r#""a \"b\" \\c""#),
+            ("1\n2\r3\t4", r#""1\n2\r3\t4""#),
+            ("\0\u{1b}[31m\u{7f}", r#""\u0000\u001b[31m\u007f""#),
+            ("\u{85}\u{2028}\u{2029}", r#""\u0085\u2028\u2029""#),
+            ("straße 🦀", r#""straße 🦀""#),
+        ] {
+            assert_eq!(written(quote, text), quoted);
+        }
+    }
+
+    #[test]
+    fn words_are_quoted_only_where_they_must_be() {
+        for (text, out) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[::1]:80", "[::1]:80"),
+            ("eof", "eof"),
+            ("", r#""""#),
+            ("a b", r#""a b""#),
+            ("a=b", r#""a=b""#),
+            ("a\\b", r#""a\\b""#),
+            ("a\u{a0}b", "\"a\u{a0}b\""),
+        ] {
+            assert_eq!(written(word, text), out);
+        }
+    }
+
+    #[test]
+    fn a_complaint_is_one_line() {
+        assert_eq!(one_line("a:\n    b\n"), "a: b");
+        assert_eq!(one_line("esc \u{1b}[31m"), "esc \\u{1b}[31m");
+        assert_eq!(one_line("a\r\nb\u{85}c\rd"), "a b\\u{85}c\\rd");
+    }
+}

@@ -1,0 +1,203 @@
+//! How a line of the log is spelled: text for people, logfmt and JSON for programs.
+
+use std::fmt::Write;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::escape;
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Format {
+    /// `closed conn=1 reason=eof`
+    #[default]
+    Text,
+    /// `ts=1700000000.123 event=closed conn=1 reason=eof`
+    Logfmt,
+    /// `{"ts":1700000000.123,"event":"closed","conn":1,"reason":"eof"}`
+    Json,
+}
+
+/// One thing to say. Its fields are the same in every format.
+#[derive(Debug)]
+pub(super) struct Line {
+    event: &'static str,
+    fields: Vec<(&'static str, Value)>,
+    /// Said after the rest, to people only.
+    remark: &'static str,
+}
+
+#[derive(Debug)]
+enum Value {
+    Number(u64),
+    /// Quoted only where it must be.
+    Word(String),
+    /// Quoted always.
+    Text(String),
+    /// Text has the unit, JSON counts seconds; without end it is `off`, in JSON null.
+    Time(Duration),
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "logfmt" => Ok(Self::Logfmt),
+            "json" => Ok(Self::Json),
+            _ => Err("not a format; there are text, logfmt and json".to_owned()),
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn new(event: &'static str) -> Self {
+        Self {
+            event,
+            fields: Vec::with_capacity(8),
+            remark: "",
+        }
+    }
+
+    pub(super) fn number(self, key: &'static str, number: impl TryInto<u64>) -> Self {
+        self.with(key, Value::Number(number.try_into().unwrap_or(u64::MAX)))
+    }
+
+    pub(super) fn word(self, key: &'static str, word: &(impl ToString + ?Sized)) -> Self {
+        self.with(key, Value::Word(word.to_string()))
+    }
+
+    pub(super) fn text(self, key: &'static str, text: &(impl ToString + ?Sized)) -> Self {
+        self.with(key, Value::Text(text.to_string()))
+    }
+
+    pub(super) fn time(self, key: &'static str, time: Duration) -> Self {
+        self.with(key, Value::Time(time))
+    }
+
+    pub(super) fn remark(mut self, remark: &'static str) -> Self {
+        self.remark = remark;
+        self
+    }
+
+    fn with(mut self, key: &'static str, value: Value) -> Self {
+        self.fields.push((key, value));
+        self
+    }
+}
+
+impl Format {
+    /// The line with its end; `now` is the time since 1970.
+    pub(super) fn render(self, line: &Line, now: Duration) -> String {
+        let mut out = String::with_capacity(160);
+        let (secs, millis) = (now.as_secs(), now.subsec_millis());
+        let event = line.event;
+        let _ = match self {
+            Self::Text => write!(out, "{event}"),
+            Self::Logfmt => write!(out, "ts={secs}.{millis:03} event={event}"),
+            Self::Json => write!(out, r#"{{"ts":{secs}.{millis:03},"event":"{event}""#),
+        };
+        for (key, value) in &line.fields {
+            if self == Self::Json {
+                let _ = write!(out, r#","{key}":"#);
+                value.json(&mut out);
+            } else {
+                let _ = write!(out, " {key}=");
+                value.plain(&mut out);
+            }
+        }
+        match self {
+            Self::Text if !line.remark.is_empty() => {
+                let _ = write!(out, " ({})", line.remark);
+            }
+            Self::Json => out.push('}'),
+            _ => {}
+        }
+        out.push('\n');
+        out
+    }
+}
+
+impl Value {
+    fn plain(&self, out: &mut String) {
+        let _ = match self {
+            Self::Number(number) => write!(out, "{number}"),
+            Self::Time(Duration::MAX) => write!(out, "off"),
+            Self::Time(time) if time.subsec_millis() == 0 => write!(out, "{}s", time.as_secs()),
+            Self::Time(time) => write!(out, "{}ms", time.as_millis()),
+            Self::Word(word) => return escape::word(word, out),
+            Self::Text(text) => return escape::quote(text, out),
+        };
+    }
+
+    fn json(&self, out: &mut String) {
+        let _ = match self {
+            Self::Number(number) => write!(out, "{number}"),
+            Self::Time(Duration::MAX) => write!(out, "null"),
+            Self::Time(time) if time.subsec_millis() == 0 => write!(out, "{}", time.as_secs()),
+            Self::Time(time) => write!(out, "{}.{:03}", time.as_secs(), time.subsec_millis()),
+            Self::Word(text) | Self::Text(text) => return escape::quote(text, out),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_millis(1_700_000_000_007);
+
+    fn closed() -> Line {
+        Line::new("closed")
+            .number("conn", 1_u64)
+            .word("peer", "127.0.0.1:4321")
+            .word("reason", "two words")
+            .text("error", "a \"b\"\nc")
+    }
+
+    #[test]
+    fn a_line_has_the_same_fields_in_every_format() {
+        for (format, rendered) in [
+            (
+                Format::Text,
+                r#"closed conn=1 peer=127.0.0.1:4321 reason="two words" error="a \"b\"\nc""#,
+            ),
+            (
+                Format::Logfmt,
+                r#"ts=1700000000.007 event=closed conn=1 peer=127.0.0.1:4321 reason="two words" error="a \"b\"\nc""#,
+            ),
+            (
+                Format::Json,
+                r#"{"ts":1700000000.007,"event":"closed","conn":1,"peer":"127.0.0.1:4321","reason":"two words","error":"a \"b\"\nc"}"#,
+            ),
+        ] {
+            assert_eq!(format.render(&closed(), NOW), format!("{rendered}\n"));
+        }
+    }
+
+    #[test]
+    fn times_have_their_unit_in_text_and_are_seconds_in_json() {
+        for (time, plain, json) in [
+            (Duration::from_secs(30), "30s", "30"),
+            (Duration::from_mins(5), "300s", "300"),
+            (Duration::from_millis(1500), "1500ms", "1.500"),
+            (Duration::MAX, "off", "null"),
+        ] {
+            let line = Line::new("e").time("t", time);
+            assert_eq!(Format::Text.render(&line, NOW), format!("e t={plain}\n"));
+            let rendered = Format::Json.render(&line, NOW);
+            assert!(rendered.ends_with(&format!("\"t\":{json}}}\n")));
+        }
+    }
+
+    #[test]
+    fn a_remark_is_for_people_only() {
+        let line = Line::new("draining").remark("again to force");
+        let text = Format::Text.render(&line, NOW);
+        assert_eq!(text, "draining (again to force)\n");
+        for format in [Format::Logfmt, Format::Json] {
+            assert!(!format.render(&line, NOW).contains("force"));
+        }
+    }
+}

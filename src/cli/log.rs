@@ -1,0 +1,264 @@
+//! What is said of each event, and at which level.
+
+use std::io;
+use std::panic::{self, PanicHookInfo};
+use std::sync::Arc;
+use std::time::Duration;
+
+use halves::{Closed, Endpoint, Event, Peer, Reason, unix_time};
+
+use super::escape;
+use super::format::{Format, Line};
+use super::hint::hint;
+use super::queue::Queue;
+use super::stderr::Stderr;
+
+/// The log on standard error. Dropping it gives its last lines a moment to be written.
+pub(super) struct Log {
+    lines: Lines,
+}
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// Trouble only.
+    Quiet,
+    /// And how each connection ended.
+    #[default]
+    Normal,
+    /// And how each began.
+    Verbose,
+}
+
+/// What goes through the queue: all that this process says on standard error.
+#[derive(Clone)]
+struct Lines {
+    queue: Arc<Queue>,
+    format: Format,
+    level: Level,
+}
+
+impl Log {
+    pub(super) fn start(format: Format, level: Level) -> io::Result<Self> {
+        let say_dropped = move |dropped: u64| {
+            let line = Line::new("log").number("dropped", dropped);
+            format.render(&line, unix_time())
+        };
+        Ok(Self {
+            lines: Lines {
+                queue: Queue::start(Stderr, say_dropped)?,
+                format,
+                level,
+            },
+        })
+    }
+
+    /// Says where the server listens, and how to try it.
+    pub(super) fn listening(&self, local: &[Endpoint], service: &str, answers: bool) {
+        if self.lines.level == Level::Quiet {
+            return;
+        }
+        let mut hint = local
+            .iter()
+            .find_map(Endpoint::socket_addr)
+            .map(|address| hint(address, answers));
+        for end in local {
+            let mut line = Line::new("listening")
+                .word("local", end)
+                .word("service", service);
+            if self.lines.format != Format::Text
+                && end.socket_addr().is_some()
+                && let Some(hint) = hint.take()
+            {
+                line = line.text("try", &hint);
+            }
+            self.lines.say(&line);
+        }
+        if let Some(hint) = hint {
+            self.lines.queue.push(&format!("  {hint}\n"));
+        }
+    }
+
+    /// What a [`Server`](halves::Server) is to call with its events.
+    pub(super) fn observer(&self) -> impl Fn(&Event) + Send + Sync + 'static {
+        let lines = self.lines.clone();
+        move |event| {
+            if let Some(line) = line(event, lines.level) {
+                lines.say(&line);
+            }
+        }
+    }
+
+    /// Says why the command fails.
+    pub(super) fn complain(&self, problem: &str) {
+        if self.lines.format == Format::Text {
+            let problem = escape::one_line(problem);
+            self.lines.queue.push(&format!("halves: {problem}\n"));
+        } else {
+            self.lines.say(&Line::new("failed").text("error", problem));
+        }
+    }
+
+    /// Says panics in one line each, through the queue: the usual report of them writes to
+    /// standard error itself, and would wait for it.
+    pub(super) fn catch_panics(&self) {
+        let lines = self.lines.clone();
+        panic::set_hook(Box::new(move |info| lines.say(&panicked(info))));
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.lines.queue.flush();
+    }
+}
+
+impl Lines {
+    fn say(&self, line: &Line) {
+        self.queue.push(&self.format.render(line, unix_time()));
+    }
+}
+
+fn line(event: &Event, level: Level) -> Option<Line> {
+    let line = match event {
+        Event::Opened(peer) if level >= Level::Verbose => connection("opened", peer, level),
+        Event::Closed(closed) if level >= Level::Normal || is_trouble(closed) => {
+            ended(closed, level)
+        }
+        Event::AcceptFailed(error) => Line::new("accept_failed").text("error", error),
+        Event::LimitReached(limit) => Line::new("limit").word("reached", limit),
+        Event::LimitOver(limit) => Line::new("limit").word("over", limit),
+        Event::Draining {
+            connections,
+            deadline,
+        } if level >= Level::Normal => Line::new("draining")
+            .number("connections", *connections)
+            .time("deadline", *deadline)
+            .remark("again to force"),
+        Event::StillDraining { connections, left } if level >= Level::Normal => {
+            Line::new("draining")
+                .number("connections", *connections)
+                .time("left", in_seconds(*left))
+        }
+        Event::Ended(report) if level >= Level::Normal || report.aborted > 0 => Line::new("ended")
+            .number("finished", report.finished)
+            .number("aborted", report.aborted),
+        _ => return None,
+    };
+    Some(line)
+}
+
+fn connection(event: &'static str, peer: &Peer, level: Level) -> Line {
+    let line = Line::new(event)
+        .number("conn", peer.id())
+        .word("peer", peer);
+    if level >= Level::Verbose {
+        line.word("local", &peer.local())
+    } else {
+        line
+    }
+}
+
+fn ended(closed: &Closed, level: Level) -> Line {
+    let line = connection("closed", &closed.peer, level)
+        .word("reason", &closed.reason)
+        .number("in", closed.peer.bytes_in())
+        .number("out", closed.peer.bytes_out())
+        .number("ms", closed.age.as_millis());
+    match &closed.error {
+        Some(error) => line.text("error", error),
+        None => line,
+    }
+}
+
+fn is_trouble(closed: &Closed) -> bool {
+    let reason = closed.reason;
+    matches!(reason, Reason::Error | Reason::Panic | Reason::Aborted)
+}
+
+/// Rounded up, so that what was said every five seconds is a multiple of five.
+fn in_seconds(left: Duration) -> Duration {
+    match left.as_secs() {
+        _ if left == Duration::MAX => left,
+        secs => Duration::from_secs(secs + u64::from(left.subsec_nanos() > 0)),
+    }
+}
+
+fn panicked(info: &PanicHookInfo<'_>) -> Line {
+    let line = Line::new("panicked").text("message", info.payload_as_str().unwrap_or_default());
+    match info.location() {
+        Some(location) => line.word("at", location),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use halves::Limit;
+
+    use super::*;
+
+    fn said(event: &Event, level: Level) -> Option<String> {
+        line(event, level).map(|line| Format::Text.render(&line, Duration::ZERO))
+    }
+
+    #[test]
+    fn each_level_says_more_than_the_one_below() {
+        let draining = Event::Draining {
+            connections: 3,
+            deadline: Duration::from_secs(30),
+        };
+        for (event, text, least) in [
+            (
+                Event::LimitReached(Limit::MaxConnections(5)),
+                "limit reached=\"max_connections=5\"\n",
+                Level::Quiet,
+            ),
+            (
+                Event::LimitOver(Limit::ProcessFiles),
+                "limit over=\"RLIMIT_NOFILE (EMFILE)\"\n",
+                Level::Quiet,
+            ),
+            (
+                Event::AcceptFailed(io::Error::other("no\nluck")),
+                "accept_failed error=\"no\\nluck\"\n",
+                Level::Quiet,
+            ),
+            (
+                draining,
+                "draining connections=3 deadline=30s (again to force)\n",
+                Level::Normal,
+            ),
+            (
+                Event::StillDraining {
+                    connections: 2,
+                    left: Duration::from_millis(24_995),
+                },
+                "draining connections=2 left=25s\n",
+                Level::Normal,
+            ),
+            (
+                Event::Opened(Peer::default()),
+                "opened conn=0 peer=unknown local=unknown\n",
+                Level::Verbose,
+            ),
+        ] {
+            for level in [Level::Quiet, Level::Normal, Level::Verbose] {
+                let expected = (level >= least).then(|| text.to_owned());
+                assert_eq!(said(&event, level), expected, "{event:?} {level:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_deadline_leaves_no_number() {
+        let event = Event::StillDraining {
+            connections: 2,
+            left: Duration::MAX,
+        };
+        let line = said(&event, Level::Normal);
+        assert_eq!(line.as_deref(), Some("draining connections=2 left=off\n"));
+    }
+}

@@ -1,0 +1,148 @@
+//! How it ends, and the exit code that says so.
+
+use std::io::Write;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::common::{Client, serve};
+
+/// A client that sends for ever and reads nothing, so that its connection is always in the
+/// middle of something, until this is dropped.
+fn stuck(at: SocketAddr) -> TcpStream {
+    let mut client = Client::new(at);
+    // After this it has surely been accepted.
+    client.ask("here");
+    let mut stream = client.0.try_clone().expect("a socket");
+    let chunk = vec![b'x'; 65536];
+    thread::spawn(move || while stream.write_all(&chunk).is_ok() {});
+    client.0
+}
+
+#[test]
+fn with_nothing_open_a_signal_ends_it_at_once() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = serve(&["upper"]);
+        server.signal(signal);
+        assert_eq!(server.code(), Some(0));
+        let end = &server.said[server.said.len() - 2..];
+        let draining = "draining connections=0 deadline=30s (again to force)";
+        assert_eq!(end, [draining, "ended finished=0 aborted=0"]);
+        assert!(TcpStream::connect(server.at[0]).is_err());
+    }
+}
+
+#[test]
+fn an_idle_client_is_let_go_long_before_the_deadline() {
+    let mut server = serve(&["upper"]);
+    let mut client = server.client();
+    client.ask("here");
+    let begin = Instant::now();
+    server.signal(Signal::TERM);
+    server.wait_for("draining connections=1 deadline=30s (again to force)");
+    assert_eq!(client.rest(), b"");
+    assert_eq!(server.code(), Some(0));
+    assert!(
+        begin.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(server.count("closed conn=1 "), 1);
+    assert!(
+        server
+            .said
+            .iter()
+            .any(|line| line.contains("reason=drained"))
+    );
+    assert_eq!(server.count("ended finished=1 aborted=0"), 1);
+}
+
+#[test]
+fn a_transfer_is_finished() {
+    // More than the kernel keeps for two sockets: so the server is in the middle of a write.
+    const LENGTH: usize = 32 * 1024 * 1024;
+    let mut server = serve(&["upper"]);
+    let mut client = server.client();
+    client.ask("here");
+    let mut stream = client.0.try_clone().expect("a socket");
+    let sender = thread::spawn(move || {
+        let sent = stream.write_all(&vec![b'x'; LENGTH]);
+        sent.and_then(|()| stream.shutdown(Shutdown::Write))
+    });
+    server.signal(Signal::TERM);
+    server.wait_for("draining connections=1 ");
+    let answer = client.rest();
+    assert!(answer.len() == LENGTH && answer.iter().all(|&byte| byte == b'X'));
+    sender.join().expect("no panic").expect("it reads");
+    assert_eq!(server.code(), Some(0));
+    assert_eq!(server.count("ended finished=1 aborted=0"), 1);
+    assert!(server.said.iter().any(|line| line.contains("reason=eof")));
+}
+
+#[test]
+fn nobody_new_is_accepted_in_a_drain() {
+    let mut server = serve(&["upper"]);
+    let _stuck = stuck(server.at[0]);
+    server.signal(Signal::TERM);
+    server.wait_for("draining");
+    // The listener is closed before that is said.
+    assert!(TcpStream::connect(server.at[0]).is_err());
+}
+
+#[test]
+fn a_second_signal_forces() {
+    for (first, second, code) in [
+        (Signal::TERM, Signal::TERM, 143),
+        (Signal::INT, Signal::INT, 130),
+        (Signal::TERM, Signal::INT, 130),
+    ] {
+        let mut server = serve(&["upper"]);
+        let _stuck = stuck(server.at[0]);
+        server.signal(first);
+        server.wait_for("draining connections=1 deadline=30s (again to force)");
+        let begin = Instant::now();
+        server.signal(second);
+        assert_eq!(server.code(), Some(code));
+        assert!(
+            begin.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            begin.elapsed()
+        );
+        assert_eq!(server.count("ended finished=0 aborted=1"), 1);
+        assert!(
+            server
+                .said
+                .iter()
+                .any(|line| line.contains("reason=aborted"))
+        );
+    }
+}
+
+#[test]
+fn the_drain_deadline_aborts_what_is_left() {
+    let mut server = serve(&["upper", "--drain-timeout", "300ms"]);
+    let _stuck = stuck(server.at[0]);
+    server.signal(Signal::TERM);
+    assert_eq!(server.code(), Some(3));
+    assert_eq!(
+        server.count("draining connections=1 deadline=300ms (again to force)"),
+        1
+    );
+    assert_eq!(server.count("closed conn=1 "), 1);
+    assert_eq!(server.count("ended finished=0 aborted=1"), 1);
+}
+
+#[test]
+fn a_long_drain_says_how_it_goes() {
+    let mut server = serve(&["upper", "--drain-timeout", "8"]);
+    let _stuck = stuck(server.at[0]);
+    server.signal(Signal::TERM);
+    assert_eq!(
+        server.wait_for("draining connections=1 left"),
+        "draining connections=1 left=3s"
+    );
+    server.signal(Signal::TERM);
+    assert_eq!(server.code(), Some(143));
+}

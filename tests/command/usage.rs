@@ -1,0 +1,139 @@
+//! What the arguments may be, and what is said of those that make no sense.
+
+use std::ffi::OsStr;
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Output;
+
+use crate::common::{halves, run, serve};
+use rustix::process::Signal;
+
+/// Asserts that it failed with this code and one or two clear lines, and returns them.
+fn complaint(output: &Output, code: i32) -> String {
+    let said = String::from_utf8(output.stderr.clone()).expect("text");
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    assert!((1..=2).contains(&said.lines().count()), "{said}");
+    assert!(
+        said.lines().all(|line| line.starts_with("halves: ")),
+        "{said}"
+    );
+    assert!(said.ends_with('\n') && !said.contains("panicked"), "{said}");
+    said
+}
+
+#[test]
+fn bad_usage_is_exit_2_and_says_what_is_wrong() {
+    for (args, word) in [
+        (&["serve"][..], "service"),
+        (&["serve", "lower"], "upper, echo and discard"),
+        (&["serve", "upper", "extra"], "extra"),
+        (&["serve", "upper", "--unknown"], "--unknown"),
+        (&["serve", "upper", "--listen"], "--listen"),
+        (&["serve", "upper", "--listen", "host"], "no port"),
+        (&["serve", "upper", "--listen="], "empty"),
+        (&["serve", "upper", "--listen", "1:2:3"], "brackets"),
+        (&["serve", "upper", "--listen", "-", "--listen=-"], "once"),
+        (&["serve", "upper", "--max-connections", "0"], "from 1"),
+        (&["serve", "upper", "--max-connections", "x"], "from 1"),
+        (&["serve", "upper", "--max-connections=-1"], "from 1"),
+        (&["serve", "upper", "--threads", "0"], "from 1"),
+        (&["serve", "upper", "--threads=1000000000"], "1024"),
+        (&["serve", "upper", "--drain-timeout", "1 day"], "500ms"),
+        (&["serve", "upper", "--log", "xml"], "logfmt"),
+        (&["serve", "upper", "--close-word", ""], "empty"),
+        (&["serve", "echo", "--close-word", "bye"], "for upper"),
+        (&["serve", "upper", "-v", "-q"], "contradict"),
+        (&["lurk"], "lurk"),
+        (&["--listen", "1"], "--listen"),
+        (&["a\nb\u{1b}[31m"], "a b\\u{1b}[31m"),
+    ] {
+        let said = complaint(&run(args), 2);
+        assert!(said.contains(word), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn arguments_that_are_not_text_are_bad_usage() {
+    let mut command = halves(&["serve"]);
+    let output = command.arg(OsStr::from_bytes(b"\xff")).output();
+    assert!(complaint(&output.expect("it starts"), 2).contains("UTF-8"));
+}
+
+#[test]
+fn what_cannot_be_listened_on_is_exit_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    for (address, problem) in [
+        (&*taken, "in use"),
+        ("192.0.2.1:50007", "192.0.2.1:50007"),
+        ("nosuch.invalid:50007", "nosuch.invalid:50007"),
+    ] {
+        let said = complaint(&run(&["serve", "upper", "--listen", address]), 1);
+        assert!(
+            said.contains("cannot listen on") && said.contains(problem),
+            "{said}"
+        );
+        assert_eq!(said.lines().count(), 1);
+    }
+}
+
+#[test]
+fn a_failure_is_an_object_in_a_json_log() {
+    let args = ["serve", "upper", "--log=json", "--listen=192.0.2.1:50007"];
+    let output = run(&args);
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains(r#""event":"failed","error":"cannot listen on"#),
+        "{said}"
+    );
+}
+
+#[test]
+fn help_teaches_on_standard_output() {
+    for (args, words) in [
+        (
+            &["--help"][..],
+            &["halves serve --help", "127.0.0.1:50007"][..],
+        ),
+        (&["-h"], &["Usage: halves"]),
+        (&["help"], &["Usage: halves"]),
+        (
+            &["serve", "--help"],
+            &[
+                "--listen",
+                "--drain-timeout",
+                "Examples:",
+                "Exit codes:",
+                "TERM",
+            ],
+        ),
+        (&["serve", "upper", "-h"], &["Usage: halves serve"]),
+    ] {
+        let output = run(args);
+        let help = String::from_utf8(output.stdout).expect("text");
+        assert_eq!(output.status.code(), Some(0));
+        assert!(output.stderr.is_empty());
+        for word in words {
+            assert!(help.contains(word), "{args:?} lacks {word}: {help}");
+        }
+        assert!(help.lines().all(|line| line.len() <= 100), "{help}");
+    }
+}
+
+#[test]
+fn the_version_is_on_standard_output() {
+    let output = run(&["--version"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout, b"halves 0.1.0\n");
+}
+
+#[test]
+fn an_option_may_carry_its_value() {
+    let mut server = serve(&["upper", "--drain-timeout=1500ms", "--max-connections=2"]);
+    let mut client = server.client();
+    client.ask("here");
+    server.signal(Signal::TERM);
+    server.wait_for("draining connections=1 deadline=1500ms (again to force)");
+}

@@ -1,0 +1,233 @@
+//! Runs the built command, and listens to what it says.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Far longer than anything takes: what is waited for has then not come.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running `halves`, which is killed when it is dropped.
+pub(crate) struct Halves {
+    child: Child,
+    lines: Option<Receiver<String>>,
+    /// What it has said so far.
+    pub(crate) said: Vec<String>,
+    /// Where it listens.
+    pub(crate) at: Vec<SocketAddr>,
+}
+
+/// The command itself.
+pub(crate) fn halves(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_halves"));
+    command.args(args);
+    command
+}
+
+/// The command in a shell that first does something, such as `ulimit -n 64`.
+pub(crate) fn halves_after(shell: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("{shell} && exec \"$0\" \"$@\"")])
+        .arg(env!("CARGO_BIN_EXE_halves"))
+        .args(args);
+    command
+}
+
+/// Runs the command to its end, with nothing on its standard input.
+pub(crate) fn run(args: &[&str]) -> Output {
+    let mut command = halves(args);
+    command.stdin(Stdio::null());
+    command.output().expect("halves starts")
+}
+
+/// Starts `serve` with these arguments on a free port, and waits until it listens.
+pub(crate) fn serve(args: &[&str]) -> Halves {
+    let mut halves = Halves::start(&mut self::halves(&with_port(args)));
+    halves.wait_until_listening(1);
+    halves
+}
+
+/// The arguments of `serve`, on a free port.
+pub(crate) fn with_port<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    let listen = ["--listen", "127.0.0.1:0"];
+    [&["serve"], args, &listen].concat()
+}
+
+/// A port that is free now.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Says that a test has not tested anything. Not captured, so that it is seen.
+pub(crate) fn skip(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
+}
+
+/// The port in the first address on this machine that a line names.
+pub(crate) fn port_in(line: &str) -> u16 {
+    let (_, rest) = line.split_once("127.0.0.1:").expect("an address");
+    let end = rest.find(|c: char| !c.is_ascii_digit());
+    let digits = &rest[..end.unwrap_or(rest.len())];
+    digits.parse().expect("a port")
+}
+
+impl Halves {
+    /// Starts a command, with its standard error read from here.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        let (to, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = to.send(line);
+            }
+        });
+        let mut halves = Self::unheard(child);
+        halves.lines = Some(lines);
+        halves
+    }
+
+    /// A command whose standard error goes elsewhere.
+    pub(crate) fn unheard(child: Child) -> Self {
+        Self {
+            child,
+            lines: None,
+            said: Vec::new(),
+            at: Vec::new(),
+        }
+    }
+
+    /// Waits until it says where it listens, at so many addresses.
+    pub(crate) fn wait_until_listening(&mut self, addresses: usize) {
+        for _ in 0..addresses {
+            let line = self.wait_for("listening");
+            let (_, rest) = line.split_once("local=").expect("an address");
+            let address = rest.split(' ').next().expect("an address");
+            self.at.push(address.parse().expect("an address"));
+        }
+    }
+
+    /// Waits for a line that begins so, and returns it.
+    pub(crate) fn wait_for(&mut self, beginning: &str) -> String {
+        let lines = self.lines.as_ref().expect("it is heard");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = lines.recv_timeout(left).unwrap_or_else(|_| {
+                panic!("it never said '{beginning}', but {:#?}", self.said);
+            });
+            self.said.push(line.clone());
+            if line.starts_with(beginning) {
+                return line;
+            }
+        }
+    }
+
+    /// Its standard input and output.
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).expect("a pid");
+        let pid = Pid::from_raw(pid).expect("a pid");
+        kill_process(pid, signal).expect("it runs");
+    }
+
+    /// Waits until it has ended, and for all that it said.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                break status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "it never ended: {:#?}",
+                self.said
+            );
+            thread::sleep(Duration::from_millis(2));
+        };
+        if let Some(lines) = &self.lines {
+            self.said.extend(lines.iter());
+        }
+        status
+    }
+
+    /// Waits until it has ended; its exit code.
+    pub(crate) fn code(&mut self) -> Option<i32> {
+        self.wait().code()
+    }
+
+    /// The lines that begin so.
+    pub(crate) fn count(&self, beginning: &str) -> usize {
+        let lines = self.said.iter();
+        lines.filter(|line| line.starts_with(beginning)).count()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.at[0])
+    }
+}
+
+impl Drop for Halves {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client that never waits for ever.
+pub(crate) struct Client(pub(crate) TcpStream);
+
+impl Client {
+    pub(crate) fn new(at: SocketAddr) -> Self {
+        Self::within(TcpStream::connect(at).expect("it accepts"))
+    }
+
+    /// Connects to a server that may not listen yet.
+    pub(crate) fn patient(at: SocketAddr) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match TcpStream::connect(at) {
+                Ok(stream) => return Self::within(stream),
+                Err(error) if Instant::now() > deadline => panic!("{at}: {error}"),
+                Err(_) => thread::sleep(Duration::from_millis(2)),
+            }
+        }
+    }
+
+    fn within(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+        Self(stream)
+    }
+
+    /// Sends `text`, and reads as many bytes back.
+    pub(crate) fn ask(&mut self, text: &str) -> String {
+        self.0.write_all(text.as_bytes()).expect("it reads");
+        let mut answer = vec![0; text.len()];
+        self.0.read_exact(&mut answer).expect("it answers");
+        String::from_utf8(answer).expect("text")
+    }
+
+    /// Ends our side, and reads what still comes until the other side ends.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.0.shutdown(Shutdown::Write).expect("it is there");
+        self.rest()
+    }
+
+    /// Reads until the other side ends.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).expect("it ends in order");
+        rest
+    }
+}
