@@ -5,7 +5,7 @@ use std::process;
 use std::thread;
 use std::time::Duration;
 
-use halves::Shutdown;
+use halves::{Clock, Shutdown};
 
 use super::FORCED;
 
@@ -29,8 +29,10 @@ fn watch(shutdown: Shutdown, end: impl FnOnce(u8) + Send + 'static) -> io::Resul
     thread::Builder::new()
         .name("halves-watchdog".into())
         .spawn(move || {
-            smol::block_on(shutdown.forced());
-            thread::sleep(PATIENCE);
+            smol::block_on(async {
+                shutdown.forced().await;
+                Clock::default().sleep(PATIENCE).await;
+            });
             end(code(&shutdown));
         })?;
     Ok(())
