@@ -28,6 +28,13 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The text is not a network; [`Net`](crate::Net) takes CIDR notation.
+    Net {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The address was understood, and the system would not listen there: in use, not ours,
     /// below 1024 without the right. Another port, or port 0, avoids it.
     Listen {
@@ -49,6 +56,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address { text, problem } => write!(f, "bad address '{text}': {problem}"),
+            Self::Net { text, problem } => write!(f, "bad network '{text}': {problem}"),
             Self::Listen { address, source } => write!(f, "cannot listen on {address}: {source}"),
             Self::Connect { address, source } => write!(f, "cannot connect to {address}: {source}"),
         }
@@ -58,7 +66,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Address { .. } => None,
+            Self::Address { .. } | Self::Net { .. } => None,
             Self::Listen { source, .. } | Self::Connect { source, .. } => Some(source),
         }
     }
@@ -67,7 +75,7 @@ impl std::error::Error for Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error {
-            Error::Address { .. } => io::ErrorKind::InvalidInput,
+            Error::Address { .. } | Error::Net { .. } => io::ErrorKind::InvalidInput,
             Error::Listen { source, .. } | Error::Connect { source, .. } => source.kind(),
         };
         Self::new(kind, error)

@@ -149,6 +149,7 @@ mod address;
 mod connection;
 mod error;
 mod executor;
+mod limit;
 pub mod listener;
 mod server;
 pub mod service;
@@ -156,17 +157,22 @@ mod shutdown;
 mod spawn;
 mod stats;
 mod time;
+mod timeout;
 
 pub use address::Address;
-pub use connection::{AnyRead, AnyWrite, Connection, Endpoint, Link, Peer, Reader, Writer};
+pub use connection::{
+    AnyRead, AnyWrite, Connection, Endpoint, Handshake, Link, Peer, Phase, Reader, Writer,
+};
 pub use error::Error;
 pub use executor::Executor;
+pub use limit::{Net, Rules, Sources};
 pub use listener::{Listener, Listeners, Once, bind, connect, files, stdio};
-pub use server::{Closed, Event, Handle, Limit, Report, Server, Serving, serve};
+pub use server::{Closed, ConnectionInfo, Event, Handle, Limit, Report, Server, Serving, serve};
 pub use shutdown::Shutdown;
 pub use spawn::{Spawn, spawn_fn};
 pub use stats::{Ended, Reason, Stats};
 pub use time::{Clock, Manual, Sleep, unix_time};
+pub use timeout::Timeouts;
 
 /// The examples of the README are compiled.
 #[cfg(doctest)]

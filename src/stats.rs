@@ -26,8 +26,27 @@ pub enum Reason {
     Panic,
     /// The server was told to end, the peer was quiet, and the handler closed for that.
     Drained,
+    /// No byte moved, in either direction, for the idle timeout.
+    Idle,
+    /// The connection reached its lifetime.
+    Lifetime,
+    /// The peer sent, and slower than the minimum rate.
+    MinRate,
+    /// The handshakes were not done, or the real client not known, in time.
+    Handshake,
+    /// The rules do not allow the source.
+    Denied,
+    /// The source had as many connections open as one may have.
+    PerSource,
+    /// The source connected too often.
+    AcceptRate,
+    /// [`Handle::kill`](crate::Handle::kill) ended it, with a reset.
+    Killed,
+    /// [`Handle::close_clients`](crate::Handle::close_clients) ended it, in order.
+    Closed,
     /// The server ended before the connection did, which was reset: the drain deadline passed, a
-    /// second signal came, or the serving future was dropped.
+    /// second signal came, the serving future was dropped, or
+    /// [`Handle::abort_clients`](crate::Handle::abort_clients) was called.
     Aborted,
 }
 
@@ -45,6 +64,15 @@ impl Reason {
         Self::Error,
         Self::Panic,
         Self::Drained,
+        Self::Idle,
+        Self::Lifetime,
+        Self::MinRate,
+        Self::Handshake,
+        Self::Denied,
+        Self::PerSource,
+        Self::AcceptRate,
+        Self::Killed,
+        Self::Closed,
         Self::Aborted,
     ];
 
@@ -63,6 +91,15 @@ impl Reason {
             Self::Error => "error",
             Self::Panic => "panic",
             Self::Drained => "drained",
+            Self::Idle => "idle",
+            Self::Lifetime => "lifetime",
+            Self::MinRate => "min_rate",
+            Self::Handshake => "handshake",
+            Self::Denied => "denied",
+            Self::PerSource => "per_source",
+            Self::AcceptRate => "accept_rate",
+            Self::Killed => "killed",
+            Self::Closed => "closed",
             Self::Aborted => "aborted",
         }
     }

@@ -7,9 +7,12 @@ mod endpoint;
 mod keep;
 mod link;
 mod peer;
+mod phase;
 mod reader;
 mod record;
 mod writer;
+
+use std::io;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
@@ -19,8 +22,9 @@ pub use endpoint::Endpoint;
 pub(crate) use keep::keep;
 pub use link::Link;
 pub use peer::Peer;
+pub use phase::{Handshake, Phase};
 pub use reader::Reader;
-pub(crate) use record::{Home, Record};
+pub(crate) use record::{Home, Host, Record};
 pub use writer::Writer;
 
 /// What a handler gets: two halves and who is at their other end.
@@ -91,6 +95,36 @@ impl<R, W> Connection<R, W> {
             writer: Writer::new(writer, record.clone()),
             peer,
         }
+    }
+}
+
+impl<R, W> Connection<R, W> {
+    /// Names the real client of a connection whose listener promised one
+    /// ([`Peer::anonymous`]): the step that reads it, such as a PROXY header, calls this. The
+    /// rules and the limits per source are then applied to it, and it is who
+    /// [`Peer::endpoint`] tells of.
+    ///
+    /// # Errors
+    ///
+    /// [`PermissionDenied`](std::io::ErrorKind::PermissionDenied) when the client is refused; the
+    /// connection ends with that reason, whatever the handler then does.
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) when no name was expected: a stranger's
+    /// word is never believed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::Connection;
+    /// use std::io;
+    ///
+    /// async fn handler(connection: Connection) -> io::Result<()> {
+    ///     let real: std::net::SocketAddr = todo!("read it from the connection");
+    ///     connection.identify(real)?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn identify(&self, real: impl Into<Endpoint>) -> io::Result<()> {
+        self.peer.identify(real.into())
     }
 }
 

@@ -1,10 +1,12 @@
 //! Who is at the other end, and what has passed so far.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::{Endpoint, Link, Record};
+use super::{Endpoint, Handshake, Link, Record};
 use crate::shutdown::Shutdown;
 
 /// Who is at the other end of a connection, and what has passed so far.
@@ -47,6 +49,68 @@ impl Peer {
         self
     }
 
+    /// Says that this peer speaks for a client that it will name: the checks on the source wait
+    /// for [`Connection::identify`](crate::Connection::identify), under the handshake deadline. For
+    /// a listener that trusts the sender of a PROXY header.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Endpoint, Peer};
+    ///
+    /// let peer = Peer::new(Endpoint::Memory, Endpoint::Memory).anonymous();
+    /// # drop(peer);
+    /// ```
+    #[must_use]
+    pub fn anonymous(self) -> Self {
+        if !self.0.anonymous.swap(true, Ordering::AcqRel) {
+            self.0.handshakes.fetch_add(1, Ordering::AcqRel);
+        }
+        self
+    }
+
+    pub(super) fn identify(&self, real: Endpoint) -> io::Result<()> {
+        let record = &self.0;
+        if !record.anonymous.swap(false, Ordering::AcqRel) {
+            let stranger = "no real client was to be named on this connection";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, stranger));
+        }
+        let host = record.home().and_then(|home| home.host.upgrade());
+        let admitted = host.map_or(Ok(()), |host| host.identify(record, &real));
+        record.set_real(real);
+        record.handshakes.fetch_sub(1, Ordering::AcqRel);
+        admitted.map_err(|reason| {
+            record.close(reason);
+            let refused = format!("the client is refused: {reason}");
+            io::Error::new(io::ErrorKind::PermissionDenied, refused)
+        })
+    }
+
+    /// Begins a handshake: the connection is under the handshake deadline, counted from accept,
+    /// until the returned value is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    /// use halves::{Connection, service::echo};
+    ///
+    /// /// A service for those who know the word.
+    /// async fn secret(mut connection: Connection) -> std::io::Result<()> {
+    ///     let handshake = connection.peer.handshake();
+    ///     let mut word = [0; 6];
+    ///     connection.reader.read_exact(&mut word).await?;
+    ///     drop(handshake);
+    ///     if &word == b"please" {
+    ///         echo(connection.reader, connection.writer).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn handshake(&self) -> Handshake {
+        Handshake::begin(&self.0)
+    }
+
     /// The connection's number: 1 for the first that its server accepted, and so on; 0 before a
     /// server has it.
     ///
@@ -60,7 +124,8 @@ impl Peer {
         self.0.id()
     }
 
-    /// Where the peer is.
+    /// Who the peer is: where the stream comes from, or the real client once
+    /// [`Connection::identify`](crate::Connection::identify) has named it.
     ///
     /// # Examples
     ///
@@ -69,7 +134,7 @@ impl Peer {
     /// ```
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
-        &self.0.remote
+        self.0.peer()
     }
 
     /// Where our end is. For a socket of a listener on all interfaces this asks the system, as

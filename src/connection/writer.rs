@@ -74,7 +74,10 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         ready!(self.budget.poll(cx));
         let result = write(Pin::new(&mut self.io), cx);
         match result {
-            Poll::Pending => self.budget.reset(),
+            Poll::Pending => {
+                self.budget.reset();
+                self.record.block();
+            }
             Poll::Ready(Ok(n)) => {
                 self.budget.charge(n);
                 self.record.sent(n);

@@ -123,7 +123,9 @@ where
     H: FnOnce(Connection<R, W>) -> F + Clone,
     F: Future<Output = io::Result<()>>,
 {
-    let mut ticket = state.admit(&connection.peer);
+    let Some(mut ticket) = state.admit(&connection.peer) else {
+        return;
+    };
     match guard(|| handler.clone()) {
         Ok(handler) => executor.spawn_detached(Serving::new(ticket, handler, connection)),
         Err(panic) => {

@@ -8,7 +8,8 @@ use futures_lite::future;
 
 use super::Report;
 use super::event::Event;
-use super::state::{Registry, State};
+use super::registry::Registry;
+use super::state::State;
 
 /// Between two lines about the progress.
 const PROGRESS: Duration = Duration::from_secs(5);

@@ -31,12 +31,28 @@ pub enum Event {
     Opened(Peer),
     /// A connection ended.
     Closed(Closed),
+    /// A connection was closed at once, for where it came from. Said for ten in a second at most.
+    Refused {
+        /// Who it was.
+        peer: Peer,
+        /// [`Denied`](Reason::Denied), [`PerSource`](Reason::PerSource) or
+        /// [`AcceptRate`](Reason::AcceptRate).
+        reason: Reason,
+        /// How many others were refused since the last time, without a word.
+        unsaid: u64,
+    },
     /// One connection could not be accepted; the server goes on.
     AcceptFailed(io::Error),
     /// New connections wait, for this limit. Said once an episode.
     LimitReached(Limit),
     /// All that waited have been accepted: the episode is over.
     LimitOver(Limit),
+    /// The server was told to end, and gives the world time to hear of it: it is not ready any
+    /// more, and still accepts.
+    Delaying {
+        /// For how long.
+        delay: Duration,
+    },
     /// The server was told to end and accepts no more.
     Draining {
         /// How many connections are open.

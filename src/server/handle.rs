@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::state::Registry;
+use super::registry::Registry;
+use crate::connection::{Endpoint, Phase, Record};
+use crate::limit::Rules;
 use crate::shutdown::Shutdown;
-use crate::stats::Stats;
+use crate::stats::{Reason, Stats};
 
 /// A handle to one [`Server`](crate::Server). Clones are cheap.
 ///
@@ -58,6 +62,138 @@ impl Handle {
     #[must_use]
     pub fn shutdown(&self) -> &Shutdown {
         &self.shutdown
+    }
+
+    /// Whether clients should be sent to this server: it serves, and was not told to end. What
+    /// tells a load balancer asks this.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(!halves::Server::default().handle().is_ready(), "it does not serve yet");
+    /// ```
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.registry.ready.load(Ordering::Acquire)
+    }
+
+    /// The connections that are open, in no order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// for connection in halves::Server::default().handle().connections() {
+    ///     println!("{} {} idle for {:?}", connection.id, connection.peer, connection.idle);
+    /// }
+    /// ```
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        let records = self.registry.records();
+        records
+            .iter()
+            .map(|record| ConnectionInfo::new(record))
+            .collect()
+    }
+
+    /// Resets the connection with this number, and says whether there was one. Its handler is
+    /// dropped when the executor next runs its task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(!halves::Server::default().handle().kill(1), "nobody is connected");
+    /// ```
+    #[must_use = "false says that no such connection was open"]
+    pub fn kill(&self, id: u64) -> bool {
+        let record = self.registry.find(id);
+        record.is_some_and(|record| record.abort(Reason::Killed))
+    }
+
+    /// Ends every connection in order: its handler is dropped, what was written is delivered, and
+    /// the peer told the end of input; one in the middle of a write is reset. The server goes on,
+    /// with new ones. (asyncio's `Server.close_clients`.)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// halves::Server::default().handle().close_clients();
+    /// ```
+    pub fn close_clients(&self) {
+        for record in self.registry.records() {
+            record.close(Reason::Closed);
+        }
+    }
+
+    /// Resets every connection. The server goes on, with new ones. (asyncio's
+    /// `Server.abort_clients`.)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// halves::Server::default().handle().abort_clients();
+    /// ```
+    pub fn abort_clients(&self) {
+        for record in self.registry.records() {
+            record.abort(Reason::Aborted);
+        }
+    }
+
+    /// Changes who may connect from now on. Who is connected stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Rules, Server};
+    ///
+    /// let handle = Server::default().handle();
+    /// handle.set_rules(Rules::default().deny("192.0.2.0/24".parse()?));
+    /// # Ok::<(), halves::Error>(())
+    /// ```
+    pub fn set_rules(&self, rules: Rules) {
+        self.registry.admission.set_rules(rules);
+    }
+}
+
+/// What is known of an open connection, at one moment.
+///
+/// # Examples
+///
+/// See [`Handle::connections`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectionInfo {
+    /// Its number, which [`Handle::kill`] takes.
+    pub id: u64,
+    /// Who is at the other end.
+    pub peer: Endpoint,
+    /// Where it was accepted.
+    pub local: Endpoint,
+    /// Since it was accepted.
+    pub age: Duration,
+    /// Since a byte last moved, in either direction.
+    pub idle: Duration,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// How far it has come.
+    pub phase: Phase,
+}
+
+impl ConnectionInfo {
+    fn new(record: &Record) -> Self {
+        let now = record.home().map(|home| home.clock.stamp());
+        let since = |stamp| now.map_or(Duration::ZERO, |now| now.since(stamp));
+        Self {
+            id: record.id(),
+            peer: record.peer().clone(),
+            local: record.local.clone(),
+            age: since(record.opened()),
+            idle: since(record.active()),
+            bytes_in: record.bytes_in(),
+            bytes_out: record.bytes_out(),
+            phase: record.phase(),
+        }
     }
 }
 

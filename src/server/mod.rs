@@ -1,12 +1,15 @@
 //! A server: the accept loop with its limits and its end. It knows no service and no socket.
 
 mod accept;
+mod admission;
+mod deadlines;
 mod drain;
 mod event;
 mod gate;
 mod handle;
 mod limit;
 mod obstacle;
+mod registry;
 mod serving;
 mod state;
 
@@ -14,24 +17,29 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use fastrand::Rng;
 use futures_lite::future;
 
-use crate::connection::{Connection, Home};
+use crate::connection::Connection;
+use crate::limit::{Rules, Sources};
 use crate::listener::Listener;
 use crate::shutdown::Shutdown;
 use crate::spawn::Spawn;
 use crate::stats::Stats;
 use crate::time::Clock;
+use crate::timeout::Timeouts;
 
 pub use event::{Closed, Event, Limit};
-pub use handle::Handle;
+pub use handle::{ConnectionInfo, Handle};
 pub use serving::Serving;
 
 use drain::Abandon;
 use gate::Gate;
-use state::{Observer, Registry, State};
+use registry::Registry;
+use state::{Observer, State};
 
 /// Serves connections with the default settings: see [`Server::serve`].
 ///
@@ -84,7 +92,10 @@ where
 #[must_use = "a server does nothing until `serve` is called, and its future is polled"]
 pub struct Server {
     max_connections: usize,
+    timeouts: Timeouts,
+    drain_delay: Duration,
     drain_timeout: Duration,
+    seed: Option<u64>,
     clock: Clock,
     /// Whoever embeds us may end several servers with it; each has its own in `Home`.
     shutdown: Shutdown,
@@ -113,7 +124,10 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             max_connections: limit::from_descriptors(),
+            timeouts: Timeouts::default(),
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            seed: None,
             clock: Clock::default(),
             shutdown: Shutdown::default(),
             observer: None,
@@ -136,6 +150,69 @@ impl Server {
     /// ```
     pub fn max_connections(mut self, most: usize) -> Self {
         self.max_connections = most.max(1);
+        self
+    }
+
+    /// What each source may have of this server. The default is no limit.
+    ///
+    /// # Examples
+    ///
+    /// See [`Sources`].
+    pub fn sources(self, sources: Sources) -> Self {
+        self.registry.admission.limit(sources);
+        self
+    }
+
+    /// Which sources may connect. The default is all. [`Handle::set_rules`] changes them later.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Rules, Server};
+    ///
+    /// # let _ =
+    /// Server::default().rules(Rules::default().deny("192.0.2.0/24".parse()?));
+    /// # Ok::<(), halves::Error>(())
+    /// ```
+    pub fn rules(self, rules: Rules) -> Self {
+        self.registry.admission.set_rules(rules);
+        self
+    }
+
+    /// How long each connection may take for what. By default only handshakes have a deadline.
+    ///
+    /// # Examples
+    ///
+    /// See [`Timeouts`].
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// How long the server still accepts after it was told to end: time for a load balancer to
+    /// see that it is not [ready](Handle::is_ready) any more. The default is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let _ =
+    /// halves::Server::default().drain_delay(std::time::Duration::from_secs(5));
+    /// ```
+    pub fn drain_delay(mut self, delay: Duration) -> Self {
+        self.drain_delay = delay;
+        self
+    }
+
+    /// Makes the server's random choices the same each time, for tests.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let _ =
+    /// halves::Server::default().seed(7);
+    /// ```
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
         self
     }
 
@@ -264,26 +341,31 @@ impl Server {
         H: FnOnce(Connection<L::Reader, L::Writer>) -> F + Clone,
         F: Future<Output = io::Result<()>>,
     {
-        let state = Arc::new(State {
-            registry: self.registry,
-            home: Arc::new(Home {
-                clock: self.clock,
-                shutdown: self.own,
-            }),
-            observer: self.observer,
-        });
+        let random = self.seed.map_or_else(Rng::new, Rng::with_seed);
+        let state = State::new(
+            self.registry,
+            self.clock,
+            self.own,
+            self.timeouts,
+            random,
+            self.observer,
+        );
         let _abandon = Abandon(state.registry.clone());
         let run = async {
             let mut listener = listener;
             let most = self.max_connections;
+            state.registry.ready.store(true, Ordering::Release);
             let accepted =
                 accept::accept_all(&state, most, &executor, &mut listener, &handler).await;
+            state.registry.ready.store(false, Ordering::Release);
             drop(listener);
             let report = finish(&state, self.drain_timeout, accepted.is_err()).await;
             state.emit(|| Event::Ended(report));
             accepted.map(|()| report)
         };
-        Gate::new(future::or(run, follow(self.shutdown, &state.home.shutdown))).await
+        let orders = follow(self.shutdown, &state, self.drain_delay);
+        let deadlines = state.deadlines.run(&state.home.clock);
+        Gate::new(future::or(run, future::or(orders, deadlines))).await
     }
 }
 
@@ -315,11 +397,19 @@ async fn finish(state: &State, drain_timeout: Duration, failed: bool) -> Report 
     }
 }
 
-/// Passes the embedder's switch on to the server's own; never ready.
-async fn follow<T>(from: Shutdown, to: &Shutdown) -> T {
-    from.requested().await;
-    to.drain();
-    from.forced().await;
-    to.abort();
+/// Passes the orders to end on to the accept loop, after the delay, and to the handlers; never
+/// ready.
+async fn follow<T>(embedder: Shutdown, state: &State, delay: Duration) -> T {
+    let own = &state.home.shutdown;
+    embedder.requested().await;
+    state.registry.ready.store(false, Ordering::Release);
+    if !delay.is_zero() && !own.is_draining() {
+        state.emit(|| Event::Delaying { delay });
+        let forced = future::or(embedder.forced(), own.requested());
+        future::or(forced, state.home.clock.sleep(delay)).await;
+    }
+    own.drain();
+    embedder.forced().await;
+    own.abort();
     future::pending().await
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
@@ -99,19 +99,19 @@ where
         let mut this = self.project();
         this.ticket.record().task.register(cx.waker());
         loop {
-            // After the registration: whoever ends us later, wakes us.
-            if let Some(reason) = this.ticket.record().reason() {
-                let dropped = guard(|| this.stage.set(Stage::Done));
-                this.ticket.close(reason, dropped.err());
-                return Poll::Ready(());
-            }
             let next = match this.stage.as_mut().project() {
-                StageProjection::Called { call } => {
-                    let Some((handler, connection)) = call.take() else {
-                        return Poll::Ready(());
-                    };
-                    guard(|| handler(connection)).map(|handler| Stage::Running { handler })
+                // After the registration: whoever ends us later, wakes us.
+                StageProjection::Called { .. } | StageProjection::Running { .. }
+                    if this.ticket.record().verdict().is_some() =>
+                {
+                    guard(|| this.stage.set(Stage::Done)).map(|()| closing(this.ticket, None))
                 }
+                StageProjection::Called { call } => match call.take() {
+                    Some((handler, connection)) => {
+                        guard(|| handler(connection)).map(|handler| Stage::Running { handler })
+                    }
+                    None => return Poll::Ready(()),
+                },
                 StageProjection::Running { handler } => match guard(|| handler.poll(cx)) {
                     Ok(Poll::Pending) => return Poll::Pending,
                     Ok(Poll::Ready(result)) => guard(|| this.stage.set(Stage::Done))
@@ -123,12 +123,9 @@ where
                     reason,
                     error,
                 } => {
-                    if !poll_close(this.ticket.record(), patience, cx) {
-                        return Poll::Pending;
-                    }
+                    ready!(poll_close(this.ticket.record(), patience, cx));
                     this.ticket.close(*reason, error.take());
-                    this.stage.set(Stage::Done);
-                    return Poll::Ready(());
+                    Ok(Stage::Done)
                 }
                 StageProjection::Done => return Poll::Ready(()),
             };
@@ -139,41 +136,48 @@ where
                     // A second panic, in the drop of what has panicked, adds nothing.
                     let _ = guard(|| this.stage.set(Stage::Done));
                     this.ticket.close(Reason::Panic, Some(panic));
-                    return Poll::Ready(());
                 }
             }
         }
     }
 }
 
-/// The stage after a handler that returned.
-fn closing<H, C, F>(ticket: &Ticket, error: Option<io::Error>) -> Stage<H, C, F> {
+/// The stage after the handler, which has returned or was dropped.
+fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C, F> {
     let record = ticket.record();
-    let reason = if error.is_some() {
-        Reason::Error
-    } else if record.drained.load(Ordering::Relaxed) {
-        Reason::Drained
-    } else if record.eof.load(Ordering::Relaxed) {
-        Reason::Eof
-    } else {
-        Reason::Handler
+    let reason = match record.verdict() {
+        Some(verdict) => verdict.reason,
+        None if error.is_some() => Reason::Error,
+        None if record.drained.load(Ordering::Relaxed) => Reason::Drained,
+        None if record.eof.load(Ordering::Relaxed) => Reason::Eof,
+        None => Reason::Handler,
     };
-    record.closing.store(true, Ordering::Release);
-    Stage::Closing {
-        patience: Some(ticket.home().clock.sleep(LINGER)),
-        reason,
-        error,
+    match record.verdict() {
+        // What the handler makes of being ended is not its error.
+        Some(verdict) if verdict.reset || record.is_blocked() => {
+            record.reset();
+            ticket.close(reason, None);
+            Stage::Done
+        }
+        verdict => {
+            record.closing.store(true, Ordering::Release);
+            Stage::Closing {
+                patience: Some(ticket.home().clock.sleep(LINGER)),
+                reason,
+                error: error.filter(|_| verdict.is_none()),
+            }
+        }
     }
 }
 
-/// Whether the stream has ended as well as it will.
-fn poll_close(record: &Record, patience: &mut Option<Sleep>, cx: &mut Context<'_>) -> bool {
+/// Ready when the stream has ended as well as it will.
+fn poll_close(record: &Record, patience: &mut Option<Sleep>, cx: &mut Context<'_>) -> Poll<()> {
     let Some(link) = record.link() else {
-        return true;
+        return Poll::Ready(());
     };
     let eof = record.eof.load(Ordering::Relaxed);
     if eof && link.is_flushed() || link.poll_linger(cx).is_ready() {
-        return true;
+        return Poll::Ready(());
     }
     if let Some(sleep) = patience
         && Pin::new(sleep).poll(cx).is_ready()
@@ -182,7 +186,10 @@ fn poll_close(record: &Record, patience: &mut Option<Sleep>, cx: &mut Context<'_
     }
     // What is not flushed yet is not a matter of patience: it is ours, and the drain deadline's.
     let hurry = patience.is_none() || record.hurry.load(Ordering::Acquire);
-    hurry && link.is_flushed()
+    if hurry && link.is_flushed() {
+        return Poll::Ready(());
+    }
+    Poll::Pending
 }
 
 /// Calls code of the handler's, and turns a panic of it into an error with its message.

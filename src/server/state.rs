@@ -1,35 +1,28 @@
 //! What a server's loop, its connections' tasks and its handles share.
 
-use std::future::poll_fn;
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use atomic_waker::AtomicWaker;
-use slab::Slab;
+use fastrand::Rng;
 
+use super::deadlines::Deadlines;
 use super::event::{Closed, Event};
-use crate::connection::{Home, Peer, Record};
-use crate::stats::{Counters, Reason, Stats, count};
+use super::registry::Registry;
+use crate::connection::{Endpoint, Home, Host, Peer, Record};
+use crate::shutdown::Shutdown;
+use crate::stats::{Reason, count};
+use crate::time::Clock;
+use crate::timeout::Timeouts;
 
-/// The connections that are open, and the counts of those that were.
-#[derive(Default)]
-pub(super) struct Registry {
-    live: Mutex<Slab<Arc<Record>>>,
-    /// As `live.len()`, to be asked without its lock.
-    open: AtomicUsize,
-    next: AtomicU64,
-    pub(super) counters: Counters,
-    /// The server's loop, where it waits for a connection to end.
-    ended: AtomicWaker,
-}
-
-/// One serving: the registry, and what it was configured with.
+/// One serving: the registry, which its handles share, and what it was configured with.
 pub(super) struct State {
     pub(super) registry: Arc<Registry>,
     pub(super) home: Arc<Home>,
-    pub(super) observer: Option<Observer>,
+    pub(super) deadlines: Deadlines,
+    /// Gives each connection its part of the lifetime.
+    random: Mutex<Rng>,
+    observer: Option<Observer>,
 }
 
 pub(super) type Observer = Box<dyn Fn(&Event) + Send + Sync>;
@@ -42,80 +35,90 @@ pub(super) struct Ticket {
     closed: bool,
 }
 
-impl Registry {
-    fn live(&self) -> MutexGuard<'_, Slab<Arc<Record>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn open(&self) -> usize {
-        self.open.load(Ordering::Acquire)
-    }
-
-    pub(super) fn stats(&self) -> Stats {
-        self.counters.snapshot()
-    }
-
-    /// Waits until fewer than `most` connections are open. For the server's loop alone.
-    pub(super) async fn below(&self, most: usize) {
-        poll_fn(|cx| {
-            self.ended.register(cx.waker());
-            if self.open() < most {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
-    }
-
-    /// Wakes the handlers that asked to hear of a drain.
-    pub(super) fn tell_of_drain(&self) {
-        for record in self.records() {
-            record.drain.wake();
-        }
-    }
-
-    /// Resets every connection that is open, and says how many. One that its handler has ended,
-    /// and that has nothing left to send, is closed instead, and not counted.
-    pub(super) fn abort_all(&self) -> usize {
-        let records = self.records();
-        records.iter().filter(|record| record.cut()).count()
-    }
-
-    /// A copy: wakers and links run code of others, which must not find the lock taken.
-    fn records(&self) -> Vec<Arc<Record>> {
-        self.live()
-            .iter()
-            .map(|(_, record)| record.clone())
-            .collect()
-    }
-}
+/// Up to this part of its lifetime, a connection gets less.
+const JITTER: f64 = 0.1;
 
 impl State {
+    pub(super) fn new(
+        registry: Arc<Registry>,
+        clock: Clock,
+        shutdown: Shutdown,
+        timeouts: Timeouts,
+        random: Rng,
+        observer: Option<Observer>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|state: &Weak<Self>| Self {
+            registry,
+            home: Arc::new(Home {
+                clock,
+                shutdown,
+                host: state.clone(),
+            }),
+            deadlines: Deadlines::new(timeouts),
+            random: Mutex::new(random),
+            observer,
+        })
+    }
+
     pub(super) fn emit(&self, event: impl FnOnce() -> Event) {
         if let Some(observer) = &self.observer {
             observer(&event());
         }
     }
 
-    /// Takes a connection in.
-    pub(super) fn admit(self: &Arc<Self>, peer: &Peer) -> Ticket {
-        let record = peer.record().clone();
-        let id = self.registry.next.fetch_add(1, Ordering::Relaxed) + 1;
-        record.serve(id, &self.home);
+    /// Takes a connection in, or says nothing to it: none, when its source is refused.
+    pub(super) fn admit(self: &Arc<Self>, peer: &Peer) -> Option<Ticket> {
+        let record = peer.record();
+        record.serve(self.registry.next_id(), &self.home);
         count(&self.registry.counters.accepted, 1);
-        let key = {
-            let mut live = self.registry.live();
-            self.registry.open.fetch_add(1, Ordering::AcqRel);
-            live.insert(record.clone())
-        };
+        if !record.anonymous.load(Ordering::Acquire)
+            && let Err(reason) = self.check(record, &record.remote)
+        {
+            self.refuse(peer, reason);
+            return None;
+        }
+        let key = self.registry.enter(record);
+        self.deadlines.admit(record, self.youth());
         self.emit(|| Event::Opened(peer.clone()));
-        Ticket {
+        Some(Ticket {
             state: self.clone(),
-            record,
+            record: record.clone(),
             key,
             closed: false,
+        })
+    }
+
+    fn check(&self, record: &Record, peer: &Endpoint) -> Result<(), Reason> {
+        let now = self.home.clock.stamp();
+        self.registry.admission.check(record, peer, now)
+    }
+
+    fn youth(&self) -> f64 {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        1.0 - JITTER * random.f64()
+    }
+
+    fn refuse(&self, peer: &Peer, reason: Reason) {
+        let record = peer.record();
+        record.close(reason);
+        self.registry.counters.end(reason, 0, 0);
+        if let Some(unsaid) = self.registry.admission.tell(record.opened()) {
+            self.emit(|| Event::Refused {
+                peer: peer.clone(),
+                reason,
+                unsaid,
+            });
         }
+    }
+}
+
+impl Host for State {
+    fn identify(&self, record: &Arc<Record>, real: &Endpoint) -> Result<(), Reason> {
+        self.check(record, real)
+    }
+
+    fn watch(&self, record: &Arc<Record>) {
+        self.deadlines.shake(record, self.home.clock.stamp());
     }
 }
 
@@ -133,28 +136,23 @@ impl Ticket {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        self.record.end(reason);
-        self.record.release();
-        let reason = self.record.reason().unwrap_or(reason);
+        let reason = self.record.settle(reason);
+        let now = self.state.home.clock.stamp();
         let registry = &self.state.registry;
-        registry
-            .counters
-            .end(reason, self.record.bytes_in(), self.record.bytes_out());
-        let record = {
-            let mut live = registry.live();
-            registry.open.fetch_sub(1, Ordering::AcqRel);
-            live.remove(self.key)
-        };
+        self.state.deadlines.forget(&self.record);
+        registry.admission.leave(&self.record, now);
+        registry.leave(self.key);
+        let (bytes_in, bytes_out) = (self.record.bytes_in(), self.record.bytes_out());
+        registry.counters.end(reason, bytes_in, bytes_out);
         self.state.emit(|| {
-            let now = self.state.home.clock.now();
             Event::Closed(Closed {
-                peer: Peer::of(&record),
+                peer: Peer::of(&self.record),
                 reason,
                 error,
-                age: record.opened().map_or_else(Default::default, |at| now - at),
+                age: now.since(self.record.opened()),
             })
         });
-        registry.ended.wake();
+        registry.one_ended();
     }
 }
 

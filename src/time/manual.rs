@@ -27,6 +27,7 @@ pub(super) struct State(Mutex<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    start: Instant,
     now: Instant,
     /// Tells sleepers with the same deadline apart, in the order of their first poll.
     next: u64,
@@ -43,8 +44,10 @@ pub(super) struct Entry {
 
 impl Manual {
     pub(super) fn new() -> Self {
+        let start = Instant::now();
         Self(Arc::new(State(Mutex::new(Inner {
-            now: Instant::now(),
+            start,
+            now: start,
             next: 0,
             sleepers: BTreeMap::new(),
         }))))
@@ -112,6 +115,12 @@ impl Manual {
 impl State {
     pub(super) fn now(&self) -> Instant {
         self.lock().now
+    }
+
+    /// How far the clock has been moved.
+    pub(super) fn elapsed(&self) -> Duration {
+        let inner = self.lock();
+        inner.now - inner.start
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

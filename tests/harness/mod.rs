@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_lite::future;
 use halves::listener::memory::{self, Connector, MemoryConnection};
-use halves::{Clock, Connection, Event, Handle, Listener, Manual, Report, Server};
+use halves::{Clock, Connection, Event, Handle, Listener, Manual, Phase, Report, Server};
 use smol::{LocalExecutor, Task};
 
 /// One thread, one clock.
@@ -110,6 +110,13 @@ impl World {
 }
 
 impl Served {
+    /// Connections that a handler has.
+    pub(crate) fn open(&self) -> usize {
+        let connections = self.handle.connections();
+        let phases = connections.iter().map(|connection| connection.phase);
+        phases.filter(|&phase| phase == Phase::Open).count()
+    }
+
     /// What was said since the last call, without the opened ones.
     pub(crate) fn events(&self) -> Vec<String> {
         let mut events = self.events.lock().expect("no panic");
@@ -149,6 +156,12 @@ fn line(event: &Event) -> String {
             None => format!("closed {} {}", closed.peer.id(), closed.reason),
         },
         Event::AcceptFailed(error) => format!("accept failed: {error}"),
+        Event::Refused {
+            peer,
+            reason,
+            unsaid,
+        } => format!("refused {} {reason} after {unsaid}", peer.id()),
+        Event::Delaying { delay } => format!("delaying {}s", delay.as_secs()),
         Event::LimitReached(limit) => format!("reached {limit}"),
         Event::LimitOver(limit) => format!("over {limit}"),
         Event::Draining {

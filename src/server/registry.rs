@@ -1,0 +1,102 @@
+//! The connections that are open, and the counts of those that were.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use atomic_waker::AtomicWaker;
+use slab::Slab;
+
+use super::admission::Admission;
+use crate::connection::Record;
+use crate::stats::{Counters, Stats};
+
+/// One server's connections. Its lock is taken when one comes, and when one goes; nothing of it
+/// is touched while data flows.
+#[derive(Default)]
+pub(super) struct Registry {
+    live: Mutex<Slab<Arc<Record>>>,
+    /// As `live.len()`, to be asked without its lock.
+    open: AtomicUsize,
+    ids: AtomicU64,
+    pub(super) counters: Counters,
+    pub(super) admission: Admission,
+    /// Whether new clients should be sent here.
+    pub(super) ready: AtomicBool,
+    /// The server's loop, where it waits for a connection to end.
+    ended: AtomicWaker,
+}
+
+impl Registry {
+    pub(super) fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn enter(&self, record: &Arc<Record>) -> usize {
+        self.open.fetch_add(1, Ordering::AcqRel);
+        self.live().insert(record.clone())
+    }
+
+    pub(super) fn leave(&self, key: usize) {
+        let record = self.live().remove(key);
+        self.open.fetch_sub(1, Ordering::AcqRel);
+        drop(record);
+    }
+
+    /// Lets the loop look again. After everything else about the end is done.
+    pub(super) fn one_ended(&self) {
+        self.ended.wake();
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.counters.snapshot()
+    }
+
+    /// Waits until fewer than `most` connections are open. For the server's loop alone.
+    pub(super) async fn below(&self, most: usize) {
+        poll_fn(|cx| {
+            self.ended.register(cx.waker());
+            if self.open() < most {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    pub(super) fn find(&self, id: u64) -> Option<Arc<Record>> {
+        let live = self.live();
+        let mut records = live.iter().map(|(_, record)| record);
+        records.find(|record| record.id() == id).cloned()
+    }
+
+    /// Wakes the handlers that asked to hear of a drain.
+    pub(super) fn tell_of_drain(&self) {
+        for record in self.records() {
+            record.drain.wake();
+        }
+    }
+
+    /// Resets every connection that is open, and says how many. One that its handler has ended,
+    /// and that has nothing left to send, is closed instead, and not counted.
+    pub(super) fn abort_all(&self) -> usize {
+        let records = self.records();
+        records.iter().filter(|record| record.cut()).count()
+    }
+
+    /// A copy: wakers and links run code of others, which must not find the lock taken.
+    pub(super) fn records(&self) -> Vec<Arc<Record>> {
+        let live = self.live();
+        live.iter().map(|(_, record)| record.clone()).collect()
+    }
+
+    fn live(&self) -> MutexGuard<'_, Slab<Arc<Record>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
