@@ -13,7 +13,7 @@ use halves::{Phase, Reason, Server, Timeouts};
 use harness::{Served, World};
 
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 const MOMENT: Duration = Duration::from_nanos(1);
 
 async fn echoes(connection: MemoryConnection) -> io::Result<()> {

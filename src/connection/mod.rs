@@ -99,6 +99,31 @@ impl<R, W> Connection<R, W> {
 }
 
 impl<R, W> Connection<R, W> {
+    /// The same halves, with another peer: for a listener that knows more of where a connection
+    /// comes from. The new peer gets the [`Link`] of the old one, unless it has its own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Endpoint, Peer, listener::memory};
+    ///
+    /// let (near, _far) = memory::pair(64);
+    /// let address: std::net::SocketAddr = "192.0.2.1:5".parse().unwrap();
+    /// let near = near.with_peer(Peer::new(address.into(), Endpoint::Memory));
+    /// assert_eq!(near.peer.to_string(), "192.0.2.1:5");
+    /// ```
+    #[must_use]
+    pub fn with_peer(self, peer: Peer) -> Self {
+        let (reader, old) = self.reader.into_parts();
+        let (writer, _) = self.writer.into_parts();
+        if peer.record().link().is_none()
+            && let Some(link) = old.link()
+        {
+            peer.record().set_link(link);
+        }
+        Self::from_parts(reader, writer, peer)
+    }
+
     /// Names the real client of a connection whose listener promised one
     /// ([`Peer::anonymous`]): the step that reads it, such as a PROXY header, calls this. The
     /// rules and the limits per source are then applied to it, and it is who
@@ -114,13 +139,16 @@ impl<R, W> Connection<R, W> {
     /// # Examples
     ///
     /// ```
+    /// use futures_lite::AsyncReadExt;
     /// use halves::Connection;
-    /// use std::io;
+    /// use std::{io, net::SocketAddr};
     ///
-    /// async fn handler(connection: Connection) -> io::Result<()> {
-    ///     let real: std::net::SocketAddr = todo!("read it from the connection");
-    ///     connection.identify(real)?;
-    ///     Ok(())
+    /// /// The client says in six bytes who it speaks for.
+    /// async fn handler(mut connection: Connection) -> io::Result<()> {
+    ///     let mut real = [0; 6];
+    ///     connection.reader.read_exact(&mut real).await?;
+    ///     let [a, b, c, d, port @ ..] = real;
+    ///     connection.identify(SocketAddr::from(([a, b, c, d], u16::from_be_bytes(port))))
     /// }
     /// ```
     pub fn identify(&self, real: impl Into<Endpoint>) -> io::Result<()> {
@@ -150,13 +178,13 @@ where
     pub fn erase(self) -> Connection {
         let (reader, record) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
-        let reader = AnyRead::new(reader);
-        if record.link().is_some() {
-            let peer = self.peer;
-            return Connection::from_parts(reader, AnyWrite::new(writer), peer);
-        }
-        let (writer, link) = keep(writer);
-        let peer = Peer::new(record.remote.clone(), record.local.clone()).with_link(link);
-        Connection::from_parts(reader, AnyWrite::new(writer), peer)
+        let writer = if record.link().is_some() {
+            AnyWrite::new(writer)
+        } else {
+            let (writer, link) = keep(writer);
+            record.set_link(link);
+            AnyWrite::new(writer)
+        };
+        Connection::from_parts(AnyRead::new(reader), writer, self.peer)
     }
 }

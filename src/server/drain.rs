@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_lite::future;
@@ -81,6 +82,7 @@ async fn abort(state: &State) -> usize {
 
 impl Drop for Abandon {
     fn drop(&mut self) {
+        self.0.ready.store(false, Ordering::Release);
         self.0.abort_all();
     }
 }

@@ -10,6 +10,7 @@ mod handle;
 mod limit;
 mod obstacle;
 mod registry;
+mod run;
 mod serving;
 mod state;
 
@@ -17,11 +18,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-use fastrand::Rng;
-use futures_lite::future;
 
 use crate::connection::Connection;
 use crate::limit::{Rules, Sources};
@@ -36,10 +33,8 @@ pub use event::{Closed, Event, Limit};
 pub use handle::{ConnectionInfo, Handle};
 pub use serving::Serving;
 
-use drain::Abandon;
-use gate::Gate;
 use registry::Registry;
-use state::{Observer, State};
+use state::Observer;
 
 /// Serves connections with the default settings: see [`Server::serve`].
 ///
@@ -341,31 +336,7 @@ impl Server {
         H: FnOnce(Connection<L::Reader, L::Writer>) -> F + Clone,
         F: Future<Output = io::Result<()>>,
     {
-        let random = self.seed.map_or_else(Rng::new, Rng::with_seed);
-        let state = State::new(
-            self.registry,
-            self.clock,
-            self.own,
-            self.timeouts,
-            random,
-            self.observer,
-        );
-        let _abandon = Abandon(state.registry.clone());
-        let run = async {
-            let mut listener = listener;
-            let most = self.max_connections;
-            state.registry.ready.store(true, Ordering::Release);
-            let accepted =
-                accept::accept_all(&state, most, &executor, &mut listener, &handler).await;
-            state.registry.ready.store(false, Ordering::Release);
-            drop(listener);
-            let report = finish(&state, self.drain_timeout, accepted.is_err()).await;
-            state.emit(|| Event::Ended(report));
-            accepted.map(|()| report)
-        };
-        let orders = follow(self.shutdown, &state, self.drain_delay);
-        let deadlines = state.deadlines.run(&state.home.clock);
-        Gate::new(future::or(run, future::or(orders, deadlines))).await
+        run::run(self, executor, listener, handler).await
     }
 }
 
@@ -376,40 +347,4 @@ impl fmt::Debug for Server {
             .field("drain_timeout", &self.drain_timeout)
             .finish_non_exhaustive()
     }
-}
-
-/// After the last accept: waits for what is open, with a deadline once the server is told to end.
-async fn finish(state: &State, drain_timeout: Duration, failed: bool) -> Report {
-    let open = state.registry.open();
-    if failed {
-        state.home.shutdown.drain();
-    } else {
-        let done = state.registry.below(1);
-        future::or(done, state.home.shutdown.requested()).await;
-    }
-    if state.home.shutdown.is_draining() {
-        return drain::drain(state, drain_timeout).await;
-    }
-    Report {
-        finished: open,
-        aborted: 0,
-        stats: state.registry.stats(),
-    }
-}
-
-/// Passes the orders to end on to the accept loop, after the delay, and to the handlers; never
-/// ready.
-async fn follow<T>(embedder: Shutdown, state: &State, delay: Duration) -> T {
-    let own = &state.home.shutdown;
-    embedder.requested().await;
-    state.registry.ready.store(false, Ordering::Release);
-    if !delay.is_zero() && !own.is_draining() {
-        state.emit(|| Event::Delaying { delay });
-        let forced = future::or(embedder.forced(), own.requested());
-        future::or(forced, state.home.clock.sleep(delay)).await;
-    }
-    own.drain();
-    embedder.forced().await;
-    own.abort();
-    future::pending().await
 }

@@ -1,0 +1,94 @@
+//! One serving, from the first accept to the report.
+
+use std::future::Future;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures_lite::future;
+
+use super::drain::{self, Abandon};
+use super::event::Event;
+use super::gate::Gate;
+use super::state::State;
+use super::{Report, Server, Serving, accept};
+use crate::connection::Connection;
+use crate::listener::Listener;
+use crate::shutdown::Shutdown;
+use crate::spawn::Spawn;
+
+/// What [`Server::serve`] does: three futures in one, of which the first decides the end.
+pub(super) async fn run<E, L, H, F>(
+    server: Server,
+    executor: E,
+    listener: L,
+    handler: H,
+) -> io::Result<Report>
+where
+    E: Spawn<Serving<H, Connection<L::Reader, L::Writer>, F>>,
+    L: Listener,
+    H: FnOnce(Connection<L::Reader, L::Writer>) -> F + Clone,
+    F: Future<Output = io::Result<()>>,
+{
+    let random = server.seed.map_or_else(Rng::new, Rng::with_seed);
+    let state = State::new(
+        server.registry,
+        server.clock,
+        server.own,
+        server.timeouts,
+        random,
+        server.observer,
+    );
+    let _abandon = Abandon(state.registry.clone());
+    let run = async {
+        let mut listener = listener;
+        let most = server.max_connections;
+        state.registry.ready.store(true, Ordering::Release);
+        let accepted = accept::accept_all(&state, most, &executor, &mut listener, &handler).await;
+        state.registry.ready.store(false, Ordering::Release);
+        drop(listener);
+        let report = finish(&state, server.drain_timeout, accepted.is_err()).await;
+        state.emit(|| Event::Ended(report));
+        accepted.map(|()| report)
+    };
+    let orders = follow(server.shutdown, &state, server.drain_delay);
+    let deadlines = state.deadlines.run(&state.home.clock);
+    Gate::new(future::or(run, future::or(orders, deadlines))).await
+}
+
+/// After the last accept: waits for what is open, with a deadline once the server is told to end.
+async fn finish(state: &State, drain_timeout: Duration, failed: bool) -> Report {
+    let open = state.registry.open();
+    if failed {
+        state.home.shutdown.drain();
+    } else {
+        let done = state.registry.below(1);
+        future::or(done, state.home.shutdown.requested()).await;
+    }
+    if state.home.shutdown.is_draining() {
+        return drain::drain(state, drain_timeout).await;
+    }
+    Report {
+        finished: open,
+        aborted: 0,
+        stats: state.registry.stats(),
+    }
+}
+
+/// Passes the orders to end on to the accept loop, after the delay, and to the handlers; never
+/// ready.
+async fn follow<T>(embedder: Shutdown, state: &State, delay: Duration) -> T {
+    let own = &state.home.shutdown;
+    embedder.requested().await;
+    state.registry.ready.store(false, Ordering::Release);
+    if !delay.is_zero() && !own.is_draining() {
+        state.emit(|| Event::Delaying { delay });
+        let forced = future::or(embedder.forced(), own.requested());
+        future::or(forced, state.home.clock.sleep(delay)).await;
+    }
+    own.drain();
+    embedder.forced().await;
+    own.abort();
+    future::pending().await
+}

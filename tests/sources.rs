@@ -1,0 +1,357 @@
+//! What one source may have: at the limit it is served, beyond it is closed at once, and counted.
+
+mod harness;
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::listener::memory::{self, MemoryConnection};
+use halves::service::echo;
+use halves::{Connection, Endpoint, Listener, Peer, Phase, Reason, Rules, Server, Sources};
+use harness::{Served, World};
+use smol::channel::{self, Receiver, Sender};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MOMENT: Duration = Duration::from_nanos(1);
+
+type Arrival = Connection<memory::PipeReader, memory::PipeWriter>;
+
+/// Connections in memory that say that they come from the network.
+struct Network(Receiver<Arrival>);
+
+/// The other side of a [`Network`].
+struct Clients(Sender<Arrival>);
+
+fn network() -> (Network, Clients) {
+    let (send, receive) = channel::unbounded();
+    (Network(receive), Clients(send))
+}
+
+impl Clients {
+    fn connect(&self, world: &World, from: &str) -> MemoryConnection {
+        let peer = Peer::new(endpoint(from), Endpoint::Memory);
+        self.arrive(world, peer)
+    }
+
+    /// Comes by a proxy, which will say for whom.
+    fn connect_by_proxy(&self, world: &World, from: &str) -> MemoryConnection {
+        let peer = Peer::new(endpoint(from), Endpoint::Memory).anonymous();
+        self.arrive(world, peer)
+    }
+
+    fn arrive(&self, world: &World, peer: Peer) -> MemoryConnection {
+        let (near, far) = memory::pair(1024);
+        let arrival = far.with_peer(peer);
+        self.0.try_send(arrival).expect("the server accepts");
+        world.settle();
+        near
+    }
+}
+
+impl Listener for Network {
+    type Reader = memory::PipeReader;
+    type Writer = memory::PipeWriter;
+
+    async fn accept(&mut self) -> io::Result<Option<Arrival>> {
+        Ok(self.0.recv().await.ok())
+    }
+}
+
+fn endpoint(address: &str) -> Endpoint {
+    Endpoint::from(address.parse::<SocketAddr>().expect(address))
+}
+
+async fn echoes(connection: MemoryConnection) -> io::Result<()> {
+    echo(connection.reader, connection.writer).await
+}
+
+/// The first line is who the client says that it speaks for: a stand-in for a PROXY header.
+async fn identified(mut connection: MemoryConnection) -> io::Result<()> {
+    let mut line = Vec::new();
+    loop {
+        let mut byte = [0];
+        connection.reader.read_exact(&mut byte).await?;
+        match byte {
+            [b'\n'] => break,
+            [byte] => line.push(byte),
+        }
+    }
+    let line = String::from_utf8(line).map_err(io::Error::other)?;
+    let real: SocketAddr = line.parse().map_err(io::Error::other)?;
+    connection.identify(real)?;
+    echoes(connection).await
+}
+
+fn serve(world: &World, sources: Sources) -> (Served, Clients) {
+    let (listener, clients) = network();
+    let served = world.serve(Server::default().sources(sources), listener, echoes);
+    (served, clients)
+}
+
+fn is_served(world: &World, client: &mut MemoryConnection) -> bool {
+    let mut echo = [0];
+    let asked = future::block_on(client.writer.write_all(b"x"));
+    world.settle();
+    let answer = future::block_on(client.reader.read(&mut echo));
+    asked.is_ok() && matches!(answer, Ok(1))
+}
+
+#[test]
+fn the_one_after_the_last_of_a_source_is_closed_at_once() {
+    let world = World::new();
+    let (served, clients) = serve(&world, Sources::default().max_connections(3));
+    let mut first: Vec<_> = (1..=3)
+        .map(|port| clients.connect(&world, &format!("192.0.2.1:{port}")))
+        .collect();
+    let mut fourth = clients.connect(&world, "192.0.2.1:4");
+    let mut other = clients.connect(&world, "192.0.2.2:1");
+    assert!(first.iter_mut().all(|client| is_served(&world, client)));
+    assert!(!is_served(&world, &mut fourth));
+    assert!(is_served(&world, &mut other));
+    assert_eq!(served.events(), ["refused 4 per_source after 0"]);
+    let stats = served.handle.stats();
+    assert_eq!(
+        (stats.accepted, stats.open, stats.ended[Reason::PerSource]),
+        (5, 4, 1)
+    );
+    // One leaves, and another may come.
+    drop(first.pop());
+    world.settle();
+    let mut fifth = clients.connect(&world, "192.0.2.1:5");
+    assert!(is_served(&world, &mut fifth));
+}
+
+#[test]
+fn a_source_is_a_network_of_the_given_prefix() {
+    for (sources, one, same, other) in [
+        (
+            Sources::default(),
+            "192.0.2.1:1",
+            "[::ffff:192.0.2.1]:2",
+            "192.0.2.2:1",
+        ),
+        (
+            Sources::default().v4_prefix(24),
+            "192.0.2.1:1",
+            "192.0.2.255:1",
+            "192.0.3.0:1",
+        ),
+        (
+            Sources::default().v4_prefix(0),
+            "192.0.2.1:1",
+            "10.0.0.1:1",
+            "[2001:db8::1]:1",
+        ),
+        (
+            Sources::default(),
+            "[2001:db8::1]:1",
+            "[2001:db8::ffff:1]:1",
+            "[2001:db8:0:1::1]:1",
+        ),
+        (
+            Sources::default().v6_prefix(128),
+            "[2001:db8::1]:1",
+            "[2001:db8::1]:2",
+            "[2001:db8::2]:1",
+        ),
+        (
+            Sources::default().v6_prefix(48),
+            "[2001:db8::1]:1",
+            "[2001:db8:0:1::1]:1",
+            "[2001:db8:1::1]:1",
+        ),
+    ] {
+        let world = World::new();
+        let (_served, clients) = serve(&world, sources.max_connections(1));
+        let mut clients = [one, same, other].map(|from| clients.connect(&world, from));
+        let answers = clients.each_mut().map(|client| is_served(&world, client));
+        assert_eq!(answers, [true, false, true], "{one} {same} {other}");
+    }
+}
+
+#[test]
+fn a_source_may_connect_as_often_as_its_rate_says() {
+    let world = World::new();
+    let (served, clients) = serve(&world, Sources::default().accept_rate(4));
+    let connect = || is_served(&world, &mut clients.connect(&world, "192.0.2.1:1"));
+    let at_once: Vec<_> = (0..5).map(|_| connect()).collect();
+    assert_eq!(at_once, [true, true, true, true, false]);
+    assert!(
+        is_served(&world, &mut clients.connect(&world, "192.0.2.2:1")),
+        "another source"
+    );
+    world.pass(SECOND / 4 - MOMENT);
+    assert!(!connect(), "its quarter of a second is not over");
+    world.pass(MOMENT);
+    assert!(connect() && !connect());
+    world.pass(SECOND * 10);
+    let after_a_rest: Vec<_> = (0..5).map(|_| connect()).collect();
+    assert_eq!(
+        after_a_rest,
+        [true, true, true, true, false],
+        "no more than that is saved up"
+    );
+    assert_eq!(served.handle.stats().ended[Reason::AcceptRate], 4);
+}
+
+#[test]
+fn rules_are_applied_and_changed_while_serving() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let deny = |net: &str| Rules::default().deny(net.parse().expect(net));
+    let server = Server::default().rules(deny("192.0.2.0/24"));
+    let served = world.serve(server, listener, echoes);
+    let connect = |from| clients.connect(&world, from);
+    assert!(!is_served(&world, &mut connect("192.0.2.255:1")));
+    assert!(!is_served(&world, &mut connect("[::ffff:192.0.2.7]:1")));
+    let mut stays = connect("192.0.3.0:1");
+    assert!(is_served(&world, &mut stays));
+    served.handle.set_rules(deny("192.0.3.0/24"));
+    assert!(is_served(&world, &mut connect("192.0.2.1:1")));
+    assert!(!is_served(&world, &mut connect("192.0.3.1:1")));
+    assert!(is_served(&world, &mut stays), "who is connected stays");
+    assert_eq!(served.handle.stats().ended[Reason::Denied], 3);
+}
+
+#[test]
+fn refusals_are_said_ten_times_a_second_and_then_counted() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let nobody = Rules::default().deny("0.0.0.0/0".parse().expect("a network"));
+    let served = world.serve(Server::default().rules(nobody), listener, echoes);
+    for _ in 0..100 {
+        drop(clients.connect(&world, "192.0.2.1:1"));
+    }
+    assert_eq!(served.events().len(), 10);
+    world.pass(SECOND);
+    drop(clients.connect(&world, "192.0.2.1:1"));
+    assert_eq!(served.events(), ["refused 101 denied after 90"]);
+    assert_eq!(served.handle.stats().ended[Reason::Denied], 101);
+}
+
+#[test]
+fn where_a_proxy_speaks_for_a_client_the_checks_are_on_the_client() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let server = Server::default()
+        .sources(Sources::default().max_connections(1))
+        .rules(Rules::default().deny("198.51.100.0/24".parse().expect("a network")));
+    let served = world.serve(server, listener, identified);
+    let connect = |real: &str| {
+        let client = clients.connect_by_proxy(&world, "192.0.2.1:1");
+        let line = format!("{real}\n");
+        world.now(async move {
+            let mut client = client;
+            client
+                .writer
+                .write_all(line.as_bytes())
+                .await
+                .expect("it is read");
+            client
+        })
+    };
+    let mut first = connect("203.0.113.1:5");
+    let mut second = connect("203.0.113.2:5");
+    assert!(
+        is_served(&world, &mut first) && is_served(&world, &mut second),
+        "not the proxy is counted"
+    );
+    let peers: Vec<_> = served
+        .handle
+        .connections()
+        .iter()
+        .map(|info| info.peer.to_string())
+        .collect();
+    assert_eq!(peers, ["203.0.113.1:5", "203.0.113.2:5"]);
+    let mut third = connect("203.0.113.2:6");
+    assert!(!is_served(&world, &mut third));
+    let mut denied = connect("198.51.100.7:6");
+    assert!(!is_served(&world, &mut denied));
+    drop((third, denied));
+    world.settle();
+    assert_eq!(served.events(), ["closed 3 per_source", "closed 4 denied"]);
+    // The place of one that has ended is free again, and no other.
+    drop(first);
+    world.settle();
+    assert!(is_served(&world, &mut connect("203.0.113.1:7")));
+    assert!(!is_served(&world, &mut connect("203.0.113.2:7")));
+}
+
+#[test]
+fn a_client_that_is_not_named_in_time_is_a_handshake_too_long() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let served = world.serve(Server::default(), listener, identified);
+    let client = clients.connect_by_proxy(&world, "192.0.2.1:1");
+    world.pass(SECOND * 10 - MOMENT);
+    assert_eq!(served.handle.connections()[0].phase, Phase::Handshake);
+    world.pass(MOMENT);
+    drop(client);
+    world.settle();
+    assert_eq!(served.events(), ["closed 1 handshake"]);
+}
+
+#[test]
+fn a_stranger_is_not_believed() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let heard = Rc::new(RefCell::new(None));
+    let kept = heard.clone();
+    let handler = async move |connection: MemoryConnection| {
+        let real: SocketAddr = "203.0.113.1:5".parse().expect("an address");
+        *kept.borrow_mut() = Some(connection.identify(real).map_err(|error| error.kind()));
+        assert_eq!(connection.peer.endpoint(), &endpoint("192.0.2.1:1"));
+        Ok(())
+    };
+    let _served = world.serve(Server::default(), listener, handler);
+    drop(clients.connect(&world, "192.0.2.1:1"));
+    world.settle();
+    assert_eq!(heard.take(), Some(Err(io::ErrorKind::InvalidInput)));
+}
+
+#[test]
+fn every_place_comes_back_however_a_connection_ends() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let handler = async |mut connection: MemoryConnection| {
+        let mut how = [0];
+        connection.reader.read_exact(&mut how).await?;
+        match &how {
+            b"p" => panic!("as told"),
+            b"e" => Err(io::Error::other("as told")),
+            _ => future::pending().await,
+        }
+    };
+    let server = Server::default().sources(Sources::default().max_connections(1));
+    let served = world.serve(server, listener, handler);
+    for how in ["p", "e", "kill", "close", "abort", "gone"] {
+        let mut client = clients.connect(&world, "192.0.2.1:1");
+        let _ = future::block_on(client.writer.write_all(&how.as_bytes()[..1]));
+        world.settle();
+        let id = served.handle.connections().first().map(|info| info.id);
+        match how {
+            "kill" => assert!(served.handle.kill(id.expect("it is open"))),
+            "close" => served.handle.close_clients(),
+            "abort" => served.handle.abort_clients(),
+            "gone" => drop(served.handle.kill(id.expect("it is open"))),
+            _ => {}
+        }
+        drop(client);
+        world.settle();
+        assert_eq!(served.handle.stats().open, 0, "after {how}");
+    }
+    let ended = served.handle.stats().ended;
+    assert_eq!((ended[Reason::PerSource], ended.total()), (0, 6));
+    assert_eq!(
+        (
+            ended[Reason::Killed],
+            ended[Reason::Closed],
+            ended[Reason::Aborted]
+        ),
+        (2, 1, 1)
+    );
+}
