@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+use std::thread;
 
 use async_signal::{Signal, Signals};
 use event_listener::Event;
@@ -116,12 +117,12 @@ impl Shutdown {
 
     /// A switch that the process's signals move: the first TERM or INT drains, the second aborts.
     ///
-    /// The signals are watched for the rest of the process's life, on a thread of the blocking
-    /// pool, so that they are heard even while the executor is busy. Call it once.
+    /// The signals are watched for the rest of the process's life, on a thread of their own, so
+    /// that they are heard even while the executor and the blocking pool are busy. Call it once.
     ///
     /// # Errors
     ///
-    /// What the system says when the handlers cannot be installed.
+    /// What the system says when the handlers cannot be installed, or there is no thread to be had.
     ///
     /// # Examples
     ///
@@ -135,19 +136,19 @@ impl Shutdown {
         let shutdown = Self::default();
         let told = shutdown.clone();
         let mut signals = Signals::new([Signal::Term, Signal::Int])?;
-        smol::unblock(move || {
-            smol::block_on(async {
-                while let Some(Ok(signal)) = signals.next().await {
-                    told.0.signal.store(signal as i32, Ordering::Relaxed);
-                    if told.is_draining() {
-                        told.abort();
-                    } else {
-                        told.drain();
-                    }
+        let hear = async move {
+            while let Some(Ok(signal)) = signals.next().await {
+                told.0.signal.store(signal as i32, Ordering::Relaxed);
+                if told.is_draining() {
+                    told.abort();
+                } else {
+                    told.drain();
                 }
-            });
-        })
-        .detach();
+            }
+        };
+        thread::Builder::new()
+            .name("halves-signals".into())
+            .spawn(|| smol::block_on(hear))?;
         Ok(shutdown)
     }
 

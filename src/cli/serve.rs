@@ -28,7 +28,7 @@ pub(super) fn run(options: Serve, log: &Log) -> u8 {
 
 fn serve(options: Serve, log: &Log) -> io::Result<u8> {
     let shutdown = Shutdown::on_signals()?;
-    watchdog::start(&shutdown)?;
+    watchdog::start(&shutdown, options.drain_timeout)?;
     // Not dropped: that would wait for its threads, and a handler may hang on one of them.
     let ex = ManuallyDrop::new(Executor::try_threads(options.threads)?);
     let stdio_failed = Arc::<AtomicBool>::default();

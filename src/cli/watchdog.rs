@@ -1,37 +1,49 @@
-//! The last resort: a forced end that does not come is made.
+//! The last resort: an end that is due and does not come is made.
 
 use std::io;
 use std::process;
 use std::thread;
 use std::time::Duration;
 
+use futures_lite::future;
 use halves::{Clock, Shutdown};
 
-use super::FORCED;
+use super::{ABORTED, FORCED};
 
-/// What the server may take to end by itself: it gives connections' tasks a second to go, and the
-/// log a quarter.
+/// What the server may take to end when it is due: it gives connections' tasks a second to go,
+/// and the log a quarter.
 const PATIENCE: Duration = Duration::from_millis(1300);
 
-/// Ends the process when it was told twice and is still there: a handler that blocks its thread
-/// blocks everything else on it, also what would end it.
-pub(super) fn start(shutdown: &Shutdown) -> io::Result<()> {
-    watch(shutdown.clone(), |code| process::exit(code.into()))
+/// Ends the process when the drain deadline passed, or a second signal came, and it is still
+/// there: a handler that blocks its thread blocks everything else on it, also what would end it.
+pub(super) fn start(shutdown: &Shutdown, drain_timeout: Duration) -> io::Result<()> {
+    watch(shutdown.clone(), drain_timeout, |code| {
+        process::exit(code.into());
+    })
 }
 
-/// The exit code of a forced end.
+/// The exit code of an end that was forced, or that had to abort connections.
 pub(super) fn code(shutdown: &Shutdown) -> u8 {
+    if !shutdown.is_aborting() {
+        return ABORTED;
+    }
     let signal = shutdown.signal().unwrap_or_default();
     FORCED | u8::try_from(signal).unwrap_or_default()
 }
 
-fn watch(shutdown: Shutdown, end: impl FnOnce(u8) + Send + 'static) -> io::Result<()> {
+fn watch(
+    shutdown: Shutdown,
+    drain_timeout: Duration,
+    end: impl FnOnce(u8) + Send + 'static,
+) -> io::Result<()> {
     thread::Builder::new()
         .name("halves-watchdog".into())
         .spawn(move || {
             smol::block_on(async {
-                shutdown.forced().await;
-                Clock::default().sleep(PATIENCE).await;
+                let clock = Clock::default();
+                shutdown.requested().await;
+                future::or(shutdown.forced(), clock.sleep(drain_timeout)).await;
+                clock.sleep(PATIENCE).await;
             });
             end(code(&shutdown));
         })?;
@@ -40,20 +52,37 @@ fn watch(shutdown: Shutdown, end: impl FnOnce(u8) + Send + 'static) -> io::Resul
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{RecvTimeoutError, channel};
+    use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
     use super::*;
 
-    #[test]
-    fn only_a_forced_end_is_made() {
-        let shutdown = Shutdown::default();
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn watched(shutdown: &Shutdown, drain_timeout: Duration) -> Receiver<u8> {
         let (ended, end) = channel();
         let told = move |code| ended.send(code).expect("the test waits");
-        watch(shutdown.clone(), told).expect("a thread");
+        watch(shutdown.clone(), drain_timeout, told).expect("a thread");
+        end
+    }
+
+    #[test]
+    fn a_forced_end_is_made() {
+        let shutdown = Shutdown::default();
+        let end = watched(&shutdown, Duration::MAX);
         shutdown.drain();
         let early = end.recv_timeout(Duration::from_millis(50));
         assert_eq!(early, Err(RecvTimeoutError::Timeout));
         shutdown.abort();
-        assert_eq!(end.recv_timeout(Duration::from_secs(20)), Ok(FORCED));
+        assert_eq!(end.recv_timeout(LONG), Ok(FORCED));
+    }
+
+    #[test]
+    fn an_end_that_is_due_is_made() {
+        let shutdown = Shutdown::default();
+        let end = watched(&shutdown, Duration::from_millis(1));
+        let early = end.recv_timeout(Duration::from_millis(50));
+        assert_eq!(early, Err(RecvTimeoutError::Timeout));
+        shutdown.drain();
+        assert_eq!(end.recv_timeout(LONG), Ok(ABORTED));
     }
 }

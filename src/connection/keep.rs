@@ -1,6 +1,6 @@
 //! A writer that can still be flushed and closed when the handler has dropped it.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -92,15 +92,16 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Kept<W> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.0.poll(|writer| writer.poll_write(cx, buf))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.0.poll(|writer| writer.poll_write_vectored(cx, bufs))
+        self.0.poll(|mut writer| {
+            match ready!(writer.as_mut().poll_write(cx, buf))? {
+                // A pipe to a thread says so when the thread has met an error: a flush tells it.
+                0 if !buf.is_empty() => {
+                    ready!(writer.poll_flush(cx))?;
+                    Poll::Ready(Err(io::ErrorKind::WriteZero.into()))
+                }
+                n => Poll::Ready(Ok(n)),
+            }
+        })
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,11 +1,12 @@
 //! One connection that is there already: standard input and output, files, any two halves.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use futures_lite::{AsyncRead, AsyncWrite};
+use rustix::event::{PollFd, PollFlags, poll};
 use smol::Unblock;
 
 use super::Listener;
@@ -128,7 +129,45 @@ pub async fn files(input: impl AsRef<Path>, output: impl AsRef<Path>) -> io::Res
 }
 
 fn blocking(input: File, output: File, endpoint: Endpoint) -> Connection {
-    let (output, link) = keep(Unblock::with_capacity(CHUNK, output));
+    let [input, output] = [input, output].map(|file| Unblock::with_capacity(CHUNK, Patient(file)));
+    let (output, link) = keep(output);
     let peer = Peer::new(endpoint.clone(), endpoint).with_link(link);
-    Connection::from_parts(Unblock::with_capacity(CHUNK, input), output, peer).erase()
+    Connection::from_parts(input, output, peer).erase()
+}
+
+/// A file on a thread that may wait. It waits also where somebody has made the file non-blocking:
+/// that is a property of the terminal or pipe, and whoever shares it with us may set it.
+struct Patient(File);
+
+impl Patient {
+    fn wait(
+        &mut self,
+        flags: PollFlags,
+        mut io: impl FnMut(&File) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match io(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    poll(&mut [PollFd::new(&self.0, flags)], None)?;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+impl Read for Patient {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.wait(PollFlags::IN, |mut file| file.read(buf))
+    }
+}
+
+impl Write for Patient {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.wait(PollFlags::OUT, |mut file| file.write(buf))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }

@@ -1,7 +1,8 @@
 //! What is served, on addresses and on standard input and output.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -125,6 +126,28 @@ fn standard_input_and_output_are_one_connection() {
         "ended finished=1 aborted=0"
     );
     assert_eq!(server.count("  bash"), 0);
+}
+
+#[test]
+fn standard_streams_that_somebody_made_non_blocking_are_waited_for() {
+    let (input, mut to) = io::pipe().expect("a pipe");
+    let (mut from, output) = io::pipe().expect("a pipe");
+    for end in [input.as_fd(), output.as_fd()] {
+        rustix::io::ioctl_fionbio(end, true).expect("it is a pipe");
+    }
+    let mut command = halves(&["serve", "upper", "--listen", "-"]);
+    let mut server = Halves::start(command.stdin(input).stdout(output));
+    drop(command);
+    // It finds its input empty, and then its output full.
+    server.wait_for("listening local=stdio");
+    let sent = "hello ".repeat(200_000);
+    let text = sent.clone();
+    let writer = thread::spawn(move || to.write_all(text.as_bytes()));
+    let mut answer = String::new();
+    from.read_to_string(&mut answer).expect("text");
+    assert!(answer == sent.to_uppercase(), "{} bytes", answer.len());
+    writer.join().expect("no panic").expect("it reads");
+    assert_eq!(server.code(), Some(0));
 }
 
 #[test]
