@@ -78,7 +78,8 @@ impl Peer {
         &self.0.remote
     }
 
-    /// Where our end is. For a socket of a listener on all interfaces this asks the system.
+    /// Where our end is. For a socket of a listener on all interfaces this asks the system, which
+    /// knows as long as the connection is open.
     ///
     /// # Examples
     ///
@@ -89,7 +90,8 @@ impl Peer {
     pub fn local(&self) -> Endpoint {
         match self.0.local {
             Endpoint::Inet(address) if address.ip().is_unspecified() => {
-                let fd = self.0.link().and_then(Link::as_fd);
+                let link = self.0.link();
+                let fd = link.as_deref().and_then(Link::as_fd);
                 fd.and_then(|fd| rustix::net::getsockname(fd).ok())
                     .and_then(|name| SocketAddr::try_from(name).ok())
                     .map_or_else(|| self.0.local.clone(), Endpoint::from)

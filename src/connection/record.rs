@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use atomic_waker::AtomicWaker;
@@ -18,7 +18,8 @@ pub(crate) struct Record {
     pub(crate) remote: Endpoint,
     /// As the listener knows it; the real one is asked for when somebody wants it.
     pub(crate) local: Endpoint,
-    link: Option<Arc<dyn Link>>,
+    /// None, too, once the server has ended the stream: whoever keeps a `Peer` keeps no socket.
+    link: Mutex<Option<Arc<dyn Link>>>,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     /// The peer's end of input was read.
@@ -58,7 +59,7 @@ impl Record {
         Self {
             remote,
             local,
-            link: None,
+            link: Mutex::new(None),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             eof: AtomicBool::new(false),
@@ -73,11 +74,22 @@ impl Record {
     }
 
     pub(crate) fn set_link(&mut self, link: Arc<dyn Link>) {
-        self.link = Some(link);
+        self.link = Mutex::new(Some(link));
     }
 
-    pub(crate) fn link(&self) -> Option<&dyn Link> {
-        self.link.as_deref()
+    pub(crate) fn link(&self) -> Option<Arc<dyn Link>> {
+        self.lock_link().clone()
+    }
+
+    /// Lets go of the stream, which is over.
+    pub(crate) fn release(&self) {
+        let link = self.lock_link().take();
+        // Not under the lock: it may run code of others.
+        drop(link);
+    }
+
+    fn lock_link(&self) -> MutexGuard<'_, Option<Arc<dyn Link>>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Called once, by the server that accepted the connection.
@@ -150,7 +162,8 @@ impl Record {
     /// Ends the connection because the server ends. Says whether that cut anything short: what
     /// is closing, and has all its bytes out, is only told to hurry.
     pub(crate) fn cut(&self) -> bool {
-        if self.closing.load(Ordering::Acquire) && self.link().is_none_or(Link::is_flushed) {
+        if self.closing.load(Ordering::Acquire) && self.link().is_none_or(|link| link.is_flushed())
+        {
             self.hurry.store(true, Ordering::Release);
             self.task.wake();
             return false;

@@ -136,6 +136,7 @@ impl Ticket {
         self.record.end(reason);
         // They refer to our task, which would otherwise live as long as somebody holds the peer.
         drop((self.record.task.take(), self.record.drain.take()));
+        self.record.release();
         let reason = self.record.reason().unwrap_or(reason);
         let registry = &self.state.registry;
         registry
