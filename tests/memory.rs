@@ -29,7 +29,7 @@ fn with_a_bound_of_1_both_ends_go_in_lockstep() {
             steps.borrow_mut().push(format!("read {}", byte[0] as char));
         }
     };
-    block_on(future::zip(write, read));
+    both(write, read);
     // No second byte is written before the first is read.
     let steps = steps.into_inner();
     for byte in ["a", "b", "c"] {
@@ -74,7 +74,8 @@ fn a_reader_that_waits_is_woken_by_a_write_and_a_writer_by_a_read() {
     let mut heard = vec![0; 1000];
     let write = here.writer.write_all(&long);
     let read = there.reader.read_exact(&mut heard);
-    block_on(future::try_zip(write, read)).expect("passed");
+    let (written, read) = both(write, read);
+    written.and(read).expect("passed");
     assert_eq!(heard, long);
 }
 
@@ -107,7 +108,7 @@ fn a_close_wakes_the_reader_that_waits() {
     let (mut here, mut there) = pair(16);
     let read = async { there.reader.read(&mut [0; 8]).await };
     let close = async { here.writer.close().await };
-    let (read, closed) = block_on(future::zip(read, close));
+    let (read, closed) = both(read, close);
     assert_eq!(kind(read), Ok(0));
     closed.expect("closed");
 }
@@ -133,7 +134,7 @@ fn a_writer_that_waits_hears_that_the_other_end_is_gone() {
     let (mut here, there) = pair(1);
     let write = async { here.writer.write_all(b"ab").await };
     let leave = async { drop(there) };
-    let (written, ()) = block_on(future::zip(write, leave));
+    let (written, ()) = both(write, leave);
     assert_eq!(kind(written), Err(ErrorKind::BrokenPipe));
 }
 
@@ -185,7 +186,8 @@ fn what_goes_in_comes_out_in_order_for_every_bound() {
             here.writer.write_all(&text).await?;
             here.writer.close().await
         };
-        block_on(future::try_zip(write, there.reader.read_to_end(&mut heard))).expect("passed");
+        let (written, read) = both(write, there.reader.read_to_end(&mut heard));
+        written.and(read).expect("passed");
         assert!(heard == text, "bound {bound}");
     }
 }
@@ -300,6 +302,18 @@ where
     let (listener, connector) = memory::listener(64);
     let report = server.serve(&ex, listener, handler);
     block_on(ex.run(future::try_zip(report, client(connector)))).expect("both end well")
+}
+
+/// Runs two tasks, each with a waker of its own, until both are done.
+fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
+    let ex = smol::LocalExecutor::new();
+    let (a, b) = (ex.spawn(a), ex.spawn(b));
+    while ex.try_tick() {}
+    assert!(
+        a.is_finished() && b.is_finished(),
+        "nobody was left waiting"
+    );
+    block_on(future::zip(a, b))
 }
 
 /// What an operation comes to, if it need not wait.
