@@ -146,6 +146,7 @@
 //! A library user writes `default-features = false`.
 
 mod address;
+mod catch;
 mod connection;
 mod error;
 mod executor;

@@ -5,10 +5,11 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -124,7 +125,12 @@ where
     H: FnOnce(Connection) -> F + Clone,
     F: Future<Output = io::Result<()>>,
 {
-    let listener = halves::bind("127.0.0.1:0").await.expect("a free port");
+    // An address of its own: a port that one test gives up is not soon another's, which would
+    // then accept whom this one refuses.
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let own = Ipv4Addr::new(127, 0, 1, NEXT.fetch_add(1, Ordering::Relaxed));
+    let own = SocketAddr::from((own, 0));
+    let listener = halves::bind(own).await.expect("a free port");
     let (clock, time) = halves::Clock::manual();
     let (said, heard) = mpsc::channel();
     let server = Server::default()

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use futures_lite::AsyncWrite;
 
 use super::Link;
+use crate::catch::quietly_drop;
 
 /// Splits a writer into the handler's half and the server's hold on it: files, pipes and standard
 /// output keep bytes back until they are flushed, and lose them when they are only dropped.
@@ -83,8 +84,8 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
 }
 
 impl<W: AsyncWrite + Unpin + Send> Link for Shared<W> {
-    fn poll_linger(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_close(cx).map(drop)
+    fn poll_linger(&self, cx: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
+        self.poll_close(cx)
     }
 
     fn is_flushed(&self) -> bool {
@@ -98,7 +99,7 @@ impl<W: AsyncWrite + Unpin + Send> Link for Shared<W> {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
             Err(TryLockError::WouldBlock) => None,
         };
-        drop(gone);
+        quietly_drop(gone);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the server keeps of a stream when the handler has taken the halves.
 
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
@@ -13,13 +14,14 @@ use std::task::{Context, Poll};
 /// A stream that needs nothing done at its end:
 ///
 /// ```
+/// use std::io;
 /// use std::task::{Context, Poll};
 ///
 /// struct Nothing;
 ///
 /// impl halves::Link for Nothing {
-///     fn poll_linger(&self, _: &mut Context<'_>) -> Poll<()> {
-///         Poll::Ready(())
+///     fn poll_linger(&self, _: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
+///         Poll::Ready(Ok(()))
 ///     }
 ///     fn abort(&self) {}
 /// }
@@ -28,13 +30,16 @@ use std::task::{Context, Poll};
 /// # drop(peer);
 /// ```
 pub trait Link: Send + Sync {
-    /// Ends the stream in order, after the handler and its halves are gone: flushes what is left,
-    /// says end of input to the peer, and where unread input would make the close a reset, reads
-    /// and discards until the peer ends too. Ready at once when the peer's end was seen before.
+    /// Ends the stream in order, after the handler is gone: flushes what is left, says end of
+    /// input to the peer, and where unread input would make the close a reset, reads and discards
+    /// until the peer ends too; not so where it has `ended` before. The link bounds how much it
+    /// discards; the server bounds the time.
     ///
-    /// The link bounds how much it discards; the server bounds the time. Errors end it: there is
-    /// nobody left to tell.
-    fn poll_linger(&self, cx: &mut Context<'_>) -> Poll<()>;
+    /// # Errors
+    ///
+    /// What was written could not be flushed. That the peer is gone is no error: there is nobody
+    /// left to tell.
+    fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>>;
 
     /// Whether the peer, or the kernel, has all that the handler wrote, so that ending now loses
     /// nothing that this process holds.
@@ -45,6 +50,10 @@ pub trait Link: Send + Sync {
     /// Resets the stream now, so that a cut answer is not taken for a whole one. Called from any
     /// thread, with no executor near, also while the halves are in use.
     fn abort(&self);
+
+    /// The connection is over, and its place given to another. A half may still be held by a task
+    /// that the handler started: one that waits is to be woken, and hears of the end.
+    fn close(&self) {}
 
     /// The descriptor, of plain sockets only: nothing else may be read, written or known past the
     /// halves.

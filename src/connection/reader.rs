@@ -42,6 +42,9 @@ pub struct Reader<R = AnyRead> {
     io: R,
     record: Arc<Record>,
     budget: Budget,
+    /// Since when the peer is quiet in a drain. Boxed, and only made then: each idle connection
+    /// has a reader.
+    quiet: Option<Box<Sleep>>,
 }
 
 impl<R> Reader<R> {
@@ -50,6 +53,7 @@ impl<R> Reader<R> {
             io,
             record,
             budget: Budget::default(),
+            quiet: None,
         }
     }
 
@@ -77,7 +81,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// loops over this ends in time, with the reason [`Drained`](crate::Reason::Drained), and
     /// never in the middle of a client's sentence.
     ///
-    /// Cancel-safe: what was not returned has not been read.
+    /// Cancel-safe: what was not returned has not been read, and the second goes on when the call
+    /// is made again.
     ///
     /// # Errors
     ///
@@ -100,27 +105,32 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// }
     /// ```
     pub async fn read_or_drain(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        // Boxed, and only made in a drain: each idle connection holds one of these futures.
-        let mut quiet: Option<Box<Sleep>> = None;
         poll_fn(|cx| match Pin::new(&mut *self).poll_read(cx, buf) {
-            Poll::Pending => self.poll_drain(cx, &mut quiet).map(Ok),
-            ready @ Poll::Ready(_) => ready,
+            Poll::Pending => self.poll_drain(cx),
+            ready @ Poll::Ready(_) => {
+                self.quiet = None;
+                ready
+            }
         })
         .await
     }
 
-    fn poll_drain(&self, cx: &mut Context<'_>, quiet: &mut Option<Box<Sleep>>) -> Poll<usize> {
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Some(home) = self.record.home() else {
             return Poll::Pending;
         };
         self.record.drain.register(cx.waker());
+        // After the registration: whoever ends us later, wakes us.
+        self.record.check()?;
         if !home.shutdown.is_draining() {
             return Poll::Pending;
         }
-        let quiet = quiet.get_or_insert_with(|| Box::new(home.clock.sleep(QUIET)));
+        let quiet = self
+            .quiet
+            .get_or_insert_with(|| Box::new(home.clock.sleep(QUIET)));
         ready!(Pin::new(&mut **quiet).poll(cx));
         self.record.drained.store(true, Ordering::Relaxed);
-        Poll::Ready(0)
+        Poll::Ready(Ok(0))
     }
 
     /// One read through the counters: `empty` says that the caller offered no room.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use atomic_waker::AtomicWaker;
 
 use super::{Endpoint, Link, Phase};
+use crate::catch::{guard, quietly_drop};
 use crate::shutdown::Shutdown;
 use crate::stats::Reason;
 use crate::time::{AtomicStamp, Clock, Stamp};
@@ -295,14 +296,18 @@ impl Record {
             reason,
             reset: false,
         });
-        let link = self.link_slot().take();
-        drop((link, self.task.take(), self.drain.take()));
+        if let Some(link) = self.link_slot().take() {
+            let _ = guard(|| link.close());
+            quietly_drop(link);
+        }
+        self.drain.wake();
+        drop(self.task.take());
         self.verdict().map_or(reason, |verdict| verdict.reason)
     }
 
     pub(crate) fn reset(&self) {
         if let Some(link) = self.link() {
-            link.abort();
+            let _ = guard(|| link.abort());
         }
         self.task.wake();
     }

@@ -111,12 +111,17 @@ struct TcpLink {
 }
 
 impl Link for TcpLink {
-    fn poll_linger(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // Again, if the handler has done it: that is allowed, and does nothing.
-        if self.io.get_ref().shutdown(net::Shutdown::Write).is_err() {
-            return Poll::Ready(());
+    fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
+        if ended && !self.is_shared() {
+            // The close says the end of input, and nothing unread makes it a reset.
+            return Poll::Ready(Ok(()));
         }
-        self.discard.poll(cx, |cx, buf| {
+        // Again, if the handler has done it: that is allowed, and does nothing.
+        let shut = self.io.get_ref().shutdown(net::Shutdown::Write);
+        if ended || shut.is_err() {
+            return Poll::Ready(Ok(()));
+        }
+        let lingered = self.discard.poll(cx, |cx, buf| {
             loop {
                 match self.io.get_ref().read(buf) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -125,7 +130,15 @@ impl Link for TcpLink {
                     result => return Poll::Ready(result),
                 }
             }
-        })
+        });
+        lingered.map(Ok)
+    }
+
+    fn close(&self) {
+        if self.is_shared() {
+            // What the kernel has yet to send, it sends.
+            let _ = self.io.get_ref().shutdown(net::Shutdown::Both);
+        }
     }
 
     fn abort(&self) {
@@ -141,6 +154,11 @@ impl Link for TcpLink {
 }
 
 impl TcpLink {
+    /// Whether a half is still held by somebody.
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.io) > 1
+    }
+
     fn as_socket(&self) -> BorrowedFd<'_> {
         self.io.get_ref().as_fd()
     }

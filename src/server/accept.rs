@@ -10,8 +10,9 @@ use futures_lite::future;
 
 use super::event::Event;
 use super::obstacle::{Episode, Obstacle};
-use super::serving::{Serving, guard};
+use super::serving::Serving;
 use super::state::State;
+use crate::catch::guard;
 use crate::connection::Connection;
 use crate::listener::Listener;
 use crate::spawn::Spawn;

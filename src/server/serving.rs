@@ -3,16 +3,15 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
 use super::state::Ticket;
-use crate::connection::Record;
+use crate::catch::guard;
 use crate::stats::Reason;
 use crate::time::Sleep;
 
@@ -122,11 +121,19 @@ where
                     patience,
                     reason,
                     error,
-                } => {
-                    ready!(poll_close(this.ticket.record(), patience, cx));
-                    this.ticket.close(*reason, error.take());
-                    Ok(Stage::Done)
-                }
+                } => match guard(|| poll_close(this.ticket, patience, cx)) {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(result)) => {
+                        let (reason, error) = match (result, error.take()) {
+                            (Ok(()), error) => (*reason, error),
+                            (Err(late), None) => (Reason::Error, Some(late)),
+                            (Err(_), first) => (*reason, first),
+                        };
+                        this.ticket.close(reason, error);
+                        Ok(Stage::Done)
+                    }
+                    Err(panic) => Err(panic),
+                },
                 StageProjection::Done => return Poll::Ready(()),
             };
             match next {
@@ -162,7 +169,7 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
         verdict => {
             record.closing.store(true, Ordering::Release);
             Stage::Closing {
-                patience: Some(ticket.home().clock.sleep(LINGER)),
+                patience: None,
                 reason,
                 error: error.filter(|_| verdict.is_none()),
             }
@@ -171,36 +178,24 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
 }
 
 /// Ready when the stream has ended as well as it will.
-fn poll_close(record: &Record, patience: &mut Option<Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+fn poll_close(
+    ticket: &Ticket,
+    patience: &mut Option<Sleep>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    let record = ticket.record();
     let Some(link) = record.link() else {
-        return Poll::Ready(());
+        return Poll::Ready(Ok(()));
     };
-    let eof = record.eof.load(Ordering::Relaxed);
-    if eof && link.is_flushed() || link.poll_linger(cx).is_ready() {
-        return Poll::Ready(());
+    let ended = record.eof.load(Ordering::Relaxed);
+    if let Poll::Ready(result) = link.poll_linger(cx, ended) {
+        return Poll::Ready(result);
     }
-    if let Some(sleep) = patience
-        && Pin::new(sleep).poll(cx).is_ready()
-    {
-        *patience = None;
-    }
+    let sleep = patience.get_or_insert_with(|| ticket.home().clock.sleep(LINGER));
+    let over = Pin::new(sleep).poll(cx).is_ready() || record.hurry.load(Ordering::Acquire);
     // What is not flushed yet is not a matter of patience: it is ours, and the drain deadline's.
-    let hurry = patience.is_none() || record.hurry.load(Ordering::Acquire);
-    if hurry && link.is_flushed() {
-        return Poll::Ready(());
+    if over && link.is_flushed() {
+        return Poll::Ready(Ok(()));
     }
     Poll::Pending
-}
-
-/// Calls code of the handler's, and turns a panic of it into an error with its message.
-pub(super) fn guard<T>(call: impl FnOnce() -> T) -> io::Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
-        let message = payload
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| payload.downcast_ref::<String>().cloned());
-        // The payload's own drop may panic, too.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-        io::Error::other(message.unwrap_or_else(|| "a panic without a message".into()))
-    })
 }

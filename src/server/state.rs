@@ -141,7 +141,6 @@ impl Ticket {
         let registry = &self.state.registry;
         self.state.deadlines.forget(&self.record);
         registry.admission.leave(&self.record, now);
-        registry.leave(self.key);
         let (bytes_in, bytes_out) = (self.record.bytes_in(), self.record.bytes_out());
         registry.counters.end(reason, bytes_in, bytes_out);
         self.state.emit(|| {
@@ -152,6 +151,8 @@ impl Ticket {
                 age: now.since(self.record.opened()),
             })
         });
+        // After it was told: whoever waits for this place may end the process next.
+        registry.leave(self.key);
         registry.one_ended();
     }
 }

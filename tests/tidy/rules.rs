@@ -7,7 +7,7 @@ use crate::source::Source;
 /// stands for src/main.rs, and `lib` for what src/lib.rs exports.
 const LAYERS: &[&[&str]] = &[
     &[
-        "error", "address", "reactor", "shutdown", "spawn", "stats", "time",
+        "error", "address", "catch", "reactor", "shutdown", "spawn", "stats", "time",
     ],
     &["connection"],
     &["limit", "listener", "proxy_protocol", "timeout", "tls"],

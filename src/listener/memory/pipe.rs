@@ -151,10 +151,20 @@ impl Pipe {
 }
 
 impl Link for End {
-    fn poll_linger(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
         self.outgoing.change(|state| state.closed = true);
+        if ended {
+            return Poll::Ready(Ok(()));
+        }
         self.discard
             .poll(cx, |cx, buf| self.incoming.poll_read(cx, buf))
+            .map(Ok)
+    }
+
+    fn close(&self) {
+        // Woken, the halves ask the record.
+        self.incoming.change(|state| state.deaf = true);
+        self.outgoing.change(|state| state.closed = true);
     }
 
     fn abort(&self) {
