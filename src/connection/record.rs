@@ -273,7 +273,8 @@ impl Record {
     /// Ends the connection because the server ends. Says whether that cut anything short: what
     /// is closing, and has all its bytes out, is only told to hurry.
     pub(crate) fn cut(&self) -> bool {
-        if self.closing.load(Ordering::Acquire) {
+        let closing = self.closing.load(Ordering::Acquire);
+        if closing {
             let flushed = self.link().is_none_or(|link| link.is_flushed());
             self.hurry.store(true, Ordering::Release);
             if flushed {
@@ -281,12 +282,14 @@ impl Record {
                 return false;
             }
         }
-        let _ = self.end(Verdict {
+        let first = self.end(Verdict {
             reason: Reason::Aborted,
             reset: true,
         });
-        self.reset();
-        true
+        if first || closing {
+            self.reset();
+        }
+        first || closing
     }
 
     /// The connection is over: for this reason, unless it has one. Says which. Lets go of the

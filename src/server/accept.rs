@@ -50,7 +50,7 @@ where
     let mut episode = Episode::new(state);
     let (mut batch, mut late) = (0, 0);
     while late < LATE {
-        if state.registry.open() >= most {
+        if !state.registry.is_below(most) {
             episode.begin(Obstacle::full(most));
             let room = async {
                 state.registry.below(most).await;

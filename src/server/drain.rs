@@ -67,7 +67,7 @@ pub(super) async fn drain(state: &State, deadline: Duration) -> Report {
         }
     };
     Report {
-        finished: connections - aborted,
+        finished: connections.saturating_sub(aborted),
         aborted,
         stats: registry.stats(),
     }

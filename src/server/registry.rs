@@ -17,8 +17,10 @@ use crate::stats::{Counters, Stats};
 #[derive(Default)]
 pub(super) struct Registry {
     live: Mutex<Slab<Arc<Record>>>,
-    /// As `live.len()`, to be asked without its lock.
+    /// Connections that have not ended.
     open: AtomicUsize,
+    /// And those whose end is not told yet: as `live.len()`, to be asked without its lock.
+    seats: AtomicUsize,
     ids: AtomicU64,
     pub(super) counters: Counters,
     pub(super) admission: Admission,
@@ -35,17 +37,20 @@ impl Registry {
 
     pub(super) fn enter(&self, record: &Arc<Record>) -> usize {
         self.open.fetch_add(1, Ordering::AcqRel);
+        self.seats.fetch_add(1, Ordering::AcqRel);
         self.live().insert(record.clone())
     }
 
-    pub(super) fn leave(&self, key: usize) {
-        let record = self.live().remove(key);
+    /// A connection has ended, which is still to be told.
+    pub(super) fn end(&self) {
         self.open.fetch_sub(1, Ordering::AcqRel);
-        drop(record);
     }
 
-    /// Lets the loop look again. After everything else about the end is done.
-    pub(super) fn one_ended(&self) {
+    /// That was told: its place is another's. Whoever waits for it may end the process next.
+    pub(super) fn leave(&self, key: usize) {
+        let record = self.live().remove(key);
+        drop(record);
+        self.seats.fetch_sub(1, Ordering::AcqRel);
         self.ended.wake();
     }
 
@@ -57,11 +62,16 @@ impl Registry {
         self.counters.snapshot()
     }
 
-    /// Waits until fewer than `most` connections are open. For the server's loop alone.
+    /// Whether fewer than `most` places are taken.
+    pub(super) fn is_below(&self, most: usize) -> bool {
+        self.seats.load(Ordering::Acquire) < most
+    }
+
+    /// Waits until that is so. For the server's loop alone.
     pub(super) async fn below(&self, most: usize) {
         poll_fn(|cx| {
             self.ended.register(cx.waker());
-            if self.open() < most {
+            if self.is_below(most) {
                 Poll::Ready(())
             } else {
                 Poll::Pending

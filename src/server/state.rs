@@ -143,6 +143,7 @@ impl Ticket {
         registry.admission.leave(&self.record, now);
         let (bytes_in, bytes_out) = (self.record.bytes_in(), self.record.bytes_out());
         registry.counters.end(reason, bytes_in, bytes_out);
+        registry.end();
         self.state.emit(|| {
             Event::Closed(Closed {
                 peer: Peer::of(&self.record),
@@ -151,9 +152,7 @@ impl Ticket {
                 age: now.since(self.record.opened()),
             })
         });
-        // After it was told: whoever waits for this place may end the process next.
         registry.leave(self.key);
-        registry.one_ended();
     }
 }
 
