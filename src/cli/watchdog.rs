@@ -9,9 +9,9 @@ use halves::{Clock, Shutdown};
 
 use super::FORCED;
 
-/// What the server may take to end by itself: it gives connections' tasks a second to go, and the
-/// log a quarter.
-const PATIENCE: Duration = Duration::from_millis(1300);
+/// What the server may take to end by itself: it gives connections' tasks a second to go, the
+/// service manager a quarter, and the log another.
+const PATIENCE: Duration = Duration::from_millis(1600);
 
 /// Ends the process when it was told twice and is still there: a handler that blocks its thread
 /// blocks everything else on it, also what would end it.
