@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Far longer than anything takes: what is waited for has then not come.
@@ -166,6 +167,12 @@ impl Halves {
         self.wait().code()
     }
 
+    /// Ends it with TERM, and asserts that everything was in order.
+    pub(crate) fn end(&mut self) {
+        self.signal(Signal::TERM);
+        assert_eq!(self.code(), Some(0), "{:#?}", self.said);
+    }
+
     /// The lines that begin so.
     pub(crate) fn count(&self, beginning: &str) -> usize {
         let lines = self.said.iter();
@@ -175,6 +182,18 @@ impl Halves {
     pub(crate) fn client(&self) -> Client {
         Client::new(self.at[0])
     }
+}
+
+/// A client that sends for ever and reads nothing, so that its connection is always in the
+/// middle of something.
+pub(crate) fn stuck(at: SocketAddr) -> TcpStream {
+    let mut client = Client::new(at);
+    // After this it has surely been accepted.
+    client.ask("here");
+    let mut stream = client.0.try_clone().expect("a socket");
+    let chunk = vec![b'x'; 65536];
+    thread::spawn(move || while stream.write_all(&chunk).is_ok() {});
+    client.0
 }
 
 impl Drop for Halves {
@@ -190,6 +209,15 @@ pub(crate) struct Client(pub(crate) TcpStream);
 impl Client {
     pub(crate) fn new(at: SocketAddr) -> Self {
         Self::within(TcpStream::connect(at).expect("it accepts"))
+    }
+
+    /// Connects from an address of this machine: all of 127.0.0.0/8 is.
+    pub(crate) fn from_source(source: [u8; 4], at: SocketAddr) -> Self {
+        let kind = (AddressFamily::INET, SocketType::STREAM);
+        let socket = socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None).expect("a socket");
+        bind(&socket, &SocketAddr::from((source, 0))).expect("an address of ours");
+        connect(&socket, &at).expect("it accepts");
+        Self::within(socket.into())
     }
 
     /// Connects to a server that may not listen yet.
