@@ -4,6 +4,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
@@ -72,12 +73,14 @@ impl Manager {
 
     /// Waits for a message with an assignment that begins so, and returns the whole of it.
     fn wait_for(&mut self, beginning: &str) -> Vec<String> {
-        loop {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
             let message = self.message();
             if message.iter().any(|line| line.starts_with(beginning)) {
                 return message;
             }
         }
+        panic!("'{beginning}' never came, but {:#?}", self.heard);
     }
 
     /// All that there still is, once nobody will say more.

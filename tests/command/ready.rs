@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use crate::common::{Client, Halves, free_port, halves_after, with_port};
+use crate::common::{Client, Halves, free_port, halves_after, run_to_end, with_port};
 
 #[test]
 fn one_empty_line_says_that_every_listener_is_open() {
@@ -31,7 +31,7 @@ fn one_empty_line_says_that_every_listener_is_open() {
 fn who_cannot_listen_is_not_ready() {
     let args = ["serve", "upper", "--ready-fd=3", "--listen=192.0.2.1:7"];
     let mut command = halves_after("exec 3>&1 1>/dev/null", &args);
-    let output = command.output().expect("it starts");
+    let output = run_to_end(&mut command);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(output.stdout, b"");
 }
@@ -45,7 +45,7 @@ fn a_descriptor_that_is_not_there_or_not_for_writing_is_exit_1() {
         ("true", "2147483647", "it is not open"),
     ] {
         let args = with_port(&["upper", "--ready-fd", fd]);
-        let output = halves_after(shell, &args).output().expect("it starts");
+        let output = run_to_end(&mut halves_after(shell, &args));
         let said = String::from_utf8(output.stderr).expect("text");
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert_eq!(said, format!("halves: --ready-fd {fd}: {problem}\n"));

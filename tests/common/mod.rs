@@ -42,9 +42,22 @@ pub(crate) fn halves_after(shell: &str, args: &[&str]) -> Command {
 
 /// Runs the command to its end, with nothing on its standard input.
 pub(crate) fn run(args: &[&str]) -> Output {
-    let mut command = halves(args);
+    run_to_end(&mut halves(args))
+}
+
+/// The same, for one that may be in a shell. What does not end is killed.
+pub(crate) fn run_to_end(command: &mut Command) -> Output {
     command.stdin(Stdio::null());
-    command.output().expect("halves starts")
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("halves starts");
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > deadline {
+            let _ = child.kill();
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().expect("a child")
 }
 
 /// Starts `serve` with these arguments on a free port, and waits until it listens.
