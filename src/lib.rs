@@ -85,6 +85,7 @@
 //! | serve what is not a socket | [`stdio`], [`files`], [`Once`] for any two halves, [`listener::memory`] |
 //! | write a handler | [`Connection`], [`Reader::read_or_drain`], [`Peer`] |
 //! | write a listener | [`Listener`], [`Link`] for how its streams end |
+//! | bound what clients may take | [`Server::max_connections`], [`Sources`], [`Rules`], [`Timeouts`] |
 //! | end, and know how it ended | [`Shutdown`], [`Report`], [`Reason`], [`Stats`] |
 //! | hear what happens | [`Server::on_event`], [`Event`]; the library itself writes nowhere |
 //! | run elsewhere | [`Spawn`], [`spawn_fn`] |
@@ -141,7 +142,7 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `cli` | yes | the command `halves`, and with it the dependency argh; nothing to the library |
+//! | `cli` | yes | the command `halves`, and with it argh and sd-notify; nothing to the library |
 //!
 //! A library user writes `default-features = false`.
 

@@ -135,7 +135,9 @@ fn unsafe_elsewhere_is_seen() {
     breaks("src/server/mod.rs", block, unsafety);
     breaks("src/listener/tcp.rs", "unsafe impl Send for S {}", unsafety);
     keeps("src/reactor/epoll.rs", block, unsafety);
+    breaks("src/cli/serve.rs", block, unsafety);
     keeps("src/listener/inherited.rs", block, unsafety);
+    keeps("src/cli/inherited.rs", block, unsafety);
     keeps(
         "src/lib.rs",
         "#![deny(unsafe_code)] // unsafe\nconst S: &str = r#\"\"unsafe\"#;",

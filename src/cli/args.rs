@@ -2,15 +2,20 @@
 
 use std::ffi::OsString;
 use std::num::NonZero;
+use std::os::fd::RawFd;
 use std::str::FromStr;
 use std::time::Duration;
 
 use argh::FromArgs;
-use halves::{Address, Error};
+use halves::Address;
 
 use super::duration;
 use super::format::Format;
 use super::log::Level;
+use super::rules::Given;
+use super::values::{
+    PerSource, address, count, deadline, descriptor, given, number, threads, word,
+};
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -22,8 +27,6 @@ pub(super) enum Request {
 
 /// Where the seed of all this listened.
 const ADDRESS: &str = "127.0.0.1:50007";
-/// More is a mistake, and the system would be long in noticing.
-const MOST_THREADS: usize = 1024;
 
 #[derive(FromArgs, Debug)]
 #[argh(
@@ -58,12 +61,22 @@ enum Command {
     example = "{command_name} upper\n\
         {command_name} echo --listen 127.0.0.1:7000 --listen [::1]:7000\n\
         {command_name} upper --listen - <request >reply\n\
-        {command_name} discard --listen :9 --max-connections 100 --log json",
+        {command_name} discard --listen :9 --max-connections 100 --log json\n\
+        {command_name} echo --listen :7 --max-per-source 40/24/56 --idle-timeout 5m\n\
+        {command_name} echo --listen :7 --allow 10.0.0.0/8 --deny @/etc/halves.deny",
     note = "An address is PORT (this machine only), HOST:PORT, :PORT or [::]:PORT (every\n\
         interface), [V6]:PORT, or - for standard input and output. Port 0 is a free one.",
     note = "A duration is 500ms, 10s, 5m, 1h, or a number of seconds.",
-    note = "TERM or INT: accept no more, let connections finish, abort what is left at the\n\
-        drain timeout. Another one: abort now.",
+    note = "A file of rules has a network (192.0.2.0/24, 2001:db8::/32) or an address a line;\n\
+        empty lines and what follows a # do not count. An allow file that leaves nothing\n\
+        allowed is a mistake: it would let in everyone.",
+    note = "TERM or INT: after the drain delay accept no more, let connections finish, abort what\n\
+        is left at the drain timeout. Another one: abort now.",
+    note = "HUP: read the files of rules again; a bad one leaves the rules as they are. Who is\n\
+        connected stays. USR1: say how many are open and were accepted, why the others ended,\n\
+        and bytes in and out.",
+    note = "Under systemd or its like (NOTIFY_SOCKET): READY, STATUS, RELOADING, STOPPING,\n\
+        EXTEND_TIMEOUT_USEC in a drain, and the watchdog (WATCHDOG_USEC).",
     note = "The log is on standard error. If that is slow, lines are dropped and counted.",
     note = "Exit codes: 0 all connections finished, 1 could not start or failed while running,\n\
         2 bad usage, 3 connections were aborted at the drain timeout, 128+N a second signal\n\
@@ -83,6 +96,53 @@ pub(super) struct Serve {
     #[argh(option, from_str_fn(count))]
     pub(super) max_connections: Option<NonZero<usize>>,
 
+    /// at most N connections of one source are open at a time, others are closed at once; 0 is
+    /// any number (default 0). N/V4 or N/V4/V6 also says which addresses are one source: those
+    /// with the same first V4 bits (default 32), in IPv6 the same first V6 bits (default 64)
+    #[argh(option, default = "PerSource::default()")]
+    pub(super) max_per_source: PerSource,
+
+    /// at most N connections of one source in a second, others are closed at once; 0 is any
+    /// number (default 0)
+    #[argh(option, default = "0", from_str_fn(number))]
+    pub(super) accept_rate: u32,
+
+    /// RULE for who may connect, repeatable: a network or an address, or @FILE with one a line.
+    /// Without any, all may
+    #[argh(option, from_str_fn(given))]
+    pub(super) allow: Vec<Given>,
+
+    /// RULE for who may not, repeatable, also among those allowed
+    #[argh(option, from_str_fn(given))]
+    pub(super) deny: Vec<Given>,
+
+    /// DURATION from accept to the end of the last handshake; plain TCP has none; 0 is off
+    /// (default 10s)
+    #[argh(
+        option,
+        default = "Duration::from_secs(10)",
+        from_str_fn(duration::parse)
+    )]
+    pub(super) handshake_timeout: Duration,
+
+    /// DURATION without a byte in either direction that ends a connection; 0 is off (default 0)
+    #[argh(option, default = "Duration::ZERO", from_str_fn(duration::parse))]
+    pub(super) idle_timeout: Duration,
+
+    /// DURATION that a connection may last, up to a tenth less by chance; 0 is off (default 0)
+    #[argh(option, default = "Duration::ZERO", from_str_fn(duration::parse))]
+    pub(super) lifetime: Duration,
+
+    /// BYTES that a client must send in a second, on average over 5 seconds in which it sends at
+    /// all; 0 is off (default 0)
+    #[argh(option, default = "0", from_str_fn(number))]
+    pub(super) min_rate: u64,
+
+    /// DURATION after the signal to end in which it still accepts, but is not ready any more
+    /// (default 0)
+    #[argh(option, default = "Duration::ZERO", from_str_fn(duration::parse))]
+    pub(super) drain_delay: Duration,
+
     /// DURATION that connections may take to finish at the end; 0 is as long as they like
     /// (default 30s)
     #[argh(option, default = "Duration::from_secs(30)", from_str_fn(deadline))]
@@ -99,6 +159,11 @@ pub(super) struct Serve {
     /// FORMAT of the log: text, logfmt or json (default text)
     #[argh(option, default = "Format::Text")]
     pub(super) log: Format,
+
+    /// descriptor N, open already and not below 3, gets an empty line when every listener is
+    /// open, and is closed
+    #[argh(option, from_str_fn(descriptor))]
+    pub(super) ready_fd: Option<RawFd>,
 
     /// say more: also how each connection begins
     #[argh(switch, short = 'v')]
@@ -216,38 +281,6 @@ fn split_options(words: Vec<String>) -> Vec<String> {
 
 fn version() -> String {
     format!("halves {}\n", env!("CARGO_PKG_VERSION"))
-}
-
-fn address(text: &str) -> Result<Address, String> {
-    text.parse().map_err(|error| match error {
-        // The text is said already.
-        Error::Address { problem, .. } => problem.to_owned(),
-        error => error.to_string(),
-    })
-}
-
-fn count(text: &str) -> Result<NonZero<usize>, String> {
-    text.parse().map_err(|_| "not a number from 1 up".into())
-}
-
-fn threads(text: &str) -> Result<NonZero<usize>, String> {
-    count(text)
-        .ok()
-        .filter(|n| n.get() <= MOST_THREADS)
-        .ok_or_else(|| format!("not a number from 1 to {MOST_THREADS}"))
-}
-
-/// 0 is off, as for every time that can be set.
-fn deadline(text: &str) -> Result<Duration, String> {
-    let time = duration::parse(text)?;
-    Ok(if time.is_zero() { Duration::MAX } else { time })
-}
-
-fn word(text: &str) -> Result<String, String> {
-    match text {
-        "" => Err("no read is empty".into()),
-        text => Ok(text.to_owned()),
-    }
 }
 
 #[cfg(test)]

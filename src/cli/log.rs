@@ -30,9 +30,10 @@ pub(super) enum Level {
     Verbose,
 }
 
-/// What goes through the queue: all that this process says on standard error.
+/// What goes through the queue: all that this process says on standard error. Clones are for
+/// those who have something to say themselves.
 #[derive(Clone)]
-struct Lines {
+pub(super) struct Lines {
     queue: Arc<Queue>,
     format: Format,
     level: Level,
@@ -53,9 +54,13 @@ impl Log {
         })
     }
 
+    pub(super) fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
     /// Says where the server listens, and how to try it.
     pub(super) fn listening(&self, local: &[Endpoint], service: &str, answers: bool) {
-        if self.lines.level == Level::Quiet {
+        if self.lines.level < Level::Normal {
             return;
         }
         let mut hint = local
@@ -72,7 +77,7 @@ impl Log {
             {
                 line = line.text("try", &hint);
             }
-            self.lines.say(&line);
+            self.lines.say(Level::Normal, &line);
         }
         if let Some(hint) = hint {
             self.lines.queue.push(&format!("  {hint}\n"));
@@ -84,7 +89,7 @@ impl Log {
         let lines = self.lines.clone();
         move |event| {
             if let Some(line) = line(event, lines.level) {
-                lines.say(&line);
+                lines.say(lines.level, &line);
             }
         }
     }
@@ -95,7 +100,8 @@ impl Log {
             let problem = escape::one_line(problem);
             self.lines.queue.push(&format!("halves: {problem}\n"));
         } else {
-            self.lines.say(&Line::new("failed").text("error", problem));
+            let line = Line::new("failed").text("error", problem);
+            self.lines.say(Level::Quiet, &line);
         }
     }
 
@@ -103,7 +109,9 @@ impl Log {
     /// standard error itself, and would wait for it.
     pub(super) fn catch_panics(&self) {
         let lines = self.lines.clone();
-        panic::set_hook(Box::new(move |info| lines.say(&panicked(info))));
+        panic::set_hook(Box::new(move |info| {
+            lines.say(Level::Quiet, &panicked(info));
+        }));
     }
 }
 
@@ -114,8 +122,11 @@ impl Drop for Log {
 }
 
 impl Lines {
-    fn say(&self, line: &Line) {
-        self.queue.push(&self.format.render(line, unix_time()));
+    /// Says something that belongs to this level and those above.
+    pub(super) fn say(&self, level: Level, line: &Line) {
+        if level <= self.level {
+            self.queue.push(&self.format.render(line, unix_time()));
+        }
     }
 }
 
@@ -125,9 +136,23 @@ fn line(event: &Event, level: Level) -> Option<Line> {
         Event::Closed(closed) if level >= Level::Normal || is_trouble(closed) => {
             ended(closed, level)
         }
+        Event::Refused {
+            peer,
+            reason,
+            unsaid,
+        } if level >= Level::Normal => {
+            let line = connection("refused", peer, level).word("reason", reason);
+            match unsaid {
+                0 => line,
+                &unsaid => line.number("unsaid", unsaid),
+            }
+        }
         Event::AcceptFailed(error) => Line::new("accept_failed").text("error", error),
         Event::LimitReached(limit) => Line::new("limit").word("reached", limit),
         Event::LimitOver(limit) => Line::new("limit").word("over", limit),
+        Event::Delaying { delay } if level >= Level::Normal => Line::new("draining")
+            .time("delay", *delay)
+            .remark("again to force"),
         Event::Draining {
             connections,
             deadline,
@@ -227,6 +252,13 @@ mod tests {
                 Level::Quiet,
             ),
             (
+                Event::Delaying {
+                    delay: Duration::from_secs(5),
+                },
+                "draining delay=5s (again to force)\n",
+                Level::Normal,
+            ),
+            (
                 draining,
                 "draining connections=3 deadline=30s (again to force)\n",
                 Level::Normal,
@@ -249,6 +281,31 @@ mod tests {
                 let expected = (level >= least).then(|| text.to_owned());
                 assert_eq!(said(&event, level), expected, "{event:?} {level:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_how_many_others_went_unsaid() {
+        for (unsaid, level, text) in [
+            (0, Level::Normal, "peer=unknown reason=accept_rate\n"),
+            (
+                7,
+                Level::Normal,
+                "peer=unknown reason=accept_rate unsaid=7\n",
+            ),
+            (
+                0,
+                Level::Verbose,
+                "peer=unknown local=unknown reason=accept_rate\n",
+            ),
+        ] {
+            let event = Event::Refused {
+                peer: Peer::default(),
+                reason: Reason::AcceptRate,
+                unsaid,
+            };
+            assert_eq!(said(&event, level), Some(format!("refused conn=0 {text}")));
+            assert_eq!(said(&event, Level::Quiet), None);
         }
     }
 

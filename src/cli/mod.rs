@@ -6,10 +6,15 @@ mod escape;
 mod files;
 mod format;
 mod hint;
+mod inherited;
 mod log;
 mod queue;
+mod rules;
 mod serve;
+mod signals;
 mod stderr;
+mod supervisor;
+mod values;
 mod watchdog;
 
 use std::io::{self, Write};

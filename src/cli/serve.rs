@@ -1,7 +1,9 @@
 //! `halves serve`: binds, serves, and says by the exit code how it ended.
 
-use std::io;
-use std::mem::ManuallyDrop;
+use std::fs::File;
+use std::io::{self, Write};
+use std::mem::{self, ManuallyDrop};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,12 +11,27 @@ use futures_lite::future;
 use halves::service::{Upper, discard, echo};
 use halves::{
     Address, Closed, Connection, Endpoint, Event, Executor, Listeners, Reason, Report, Server,
-    Shutdown, bind,
+    Shutdown, Sources, Timeouts, bind,
 };
 
 use super::args::{Serve, Service};
-use super::log::Log;
-use super::{ABORTED, FAILED, files, watchdog};
+use super::format::Line;
+use super::log::{Level, Log};
+use super::rules::RuleSources;
+use super::signals::{self, Orders};
+use super::supervisor::Supervisor;
+use super::{ABORTED, FAILED, files, inherited, watchdog};
+
+/// All that a server needs, before it listens.
+struct Plan {
+    options: Serve,
+    shutdown: Shutdown,
+    server: Server,
+    /// Standard input and output were the connection, and it failed.
+    stdio_failed: Arc<AtomicBool>,
+    ready_fd: Option<File>,
+    supervisor: Supervisor,
+}
 
 /// Serves until told to end; the exit code.
 pub(super) fn run(options: Serve, log: &Log) -> u8 {
@@ -27,20 +44,11 @@ pub(super) fn run(options: Serve, log: &Log) -> u8 {
 }
 
 fn serve(options: Serve, log: &Log) -> io::Result<u8> {
-    let shutdown = Shutdown::on_signals()?;
-    watchdog::start(&shutdown, options.drain_timeout)?;
+    let plan = Plan::new(options, log)?;
     // Not dropped: that would wait for its threads, and a handler may hang on one of them.
-    let ex = ManuallyDrop::new(Executor::try_threads(options.threads)?);
-    let stdio_failed = Arc::<AtomicBool>::default();
-    let report = ex.block_on(async {
-        let Some(listeners) = listen(&options.listen, &shutdown).await? else {
-            return Ok(Report::default());
-        };
-        let (service, answers) = (options.service, options.service != Service::Discard);
-        log.listening(&listeners.local(), service.as_str(), answers);
-        let server = server(&options, log, &shutdown, &stdio_failed);
-        handle(server, &ex, listeners, options).await
-    });
+    let ex = ManuallyDrop::new(Executor::try_threads(plan.options.threads)?);
+    let (shutdown, stdio_failed) = (plan.shutdown.clone(), plan.stdio_failed.clone());
+    let report = ex.block_on(plan.run(&ex, log));
     if shutdown.is_aborting() {
         return Ok(watchdog::code(&shutdown));
     }
@@ -49,6 +57,71 @@ fn serve(options: Serve, log: &Log) -> io::Result<u8> {
         _ if stdio_failed.load(Ordering::Acquire) => FAILED,
         _ => 0,
     })
+}
+
+impl Plan {
+    fn new(mut options: Serve, log: &Log) -> io::Result<Self> {
+        // First of all: its number is none of ours yet.
+        let ready_fd = options.ready_fd.map(inherit).transpose()?;
+        let shutdown = Shutdown::on_signals()?;
+        let signals = signals::catch()?;
+        let longest = options.drain_delay.saturating_add(options.drain_timeout);
+        watchdog::start(&shutdown, longest)?;
+        let sources = RuleSources::new(mem::take(&mut options.allow), mem::take(&mut options.deny));
+        let loaded = sources.load();
+        let (rules, _) = loaded.map_err(|problem| io::Error::other(problem.to_string()))?;
+        let stdio_failed = Arc::default();
+        let server = server(&options, log, &shutdown, &stdio_failed).rules(rules);
+        let supervisor = Supervisor::find(log.lines());
+        signals::watch(
+            signals,
+            Orders {
+                handle: server.handle(),
+                sources,
+                lines: log.lines().clone(),
+                notices: supervisor.notices(),
+            },
+        );
+        Ok(Self {
+            options,
+            shutdown,
+            server,
+            stdio_failed,
+            ready_fd,
+            supervisor,
+        })
+    }
+
+    async fn run(self, ex: &Executor, log: &Log) -> io::Result<Report> {
+        let (options, handle) = (self.options, self.server.handle());
+        let Some(listeners) = listen(&options.listen, &self.shutdown).await? else {
+            return Ok(Report::default());
+        };
+        let (service, answers) = (options.service, options.service != Service::Discard);
+        log.listening(&listeners.local(), service.as_str(), answers);
+        if let Some(ready_fd) = self.ready_fd {
+            tell_ready(ready_fd, log);
+        }
+        let patience = options.drain_delay.saturating_add(options.drain_timeout);
+        let told = self.supervisor.start(ex, handle, self.shutdown, patience);
+        let report = handle_all(self.server, ex, listeners, options).await;
+        told.ended().await;
+        report
+    }
+}
+
+fn inherit(number: RawFd) -> io::Result<File> {
+    inherited::writable(number)
+        .map_err(|error| io::Error::other(format!("--ready-fd {number}: {error}")))
+}
+
+/// An empty line, then the end: whoever waits may wait for either. Who does not any more is no
+/// reason not to serve.
+fn tell_ready(mut ready_fd: File, log: &Log) {
+    if let Err(error) = ready_fd.write_all(b"\n") {
+        let line = Line::new("ready_failed").text("error", &error);
+        log.lines().say(Level::Quiet, &line);
+    }
 }
 
 /// Listens at every address. None: it was told to end before that was done, as a host name may
@@ -75,8 +148,21 @@ fn server(
     stdio_failed: &Arc<AtomicBool>,
 ) -> Server {
     let (say, failed) = (log.observer(), stdio_failed.clone());
+    let timeouts = Timeouts::default()
+        .handshake(options.handshake_timeout)
+        .idle(options.idle_timeout)
+        .lifetime(options.lifetime)
+        .min_rate(options.min_rate);
+    let per_source = Sources::default()
+        .max_connections(options.max_per_source.most)
+        .v4_prefix(options.max_per_source.v4_prefix)
+        .v6_prefix(options.max_per_source.v6_prefix)
+        .accept_rate(options.accept_rate);
     let server = Server::default()
         .shutdown(shutdown.clone())
+        .timeouts(timeouts)
+        .sources(per_source)
+        .drain_delay(options.drain_delay)
         .drain_timeout(options.drain_timeout)
         .on_event(move |event| {
             if let Event::Closed(closed) = event
@@ -99,7 +185,7 @@ fn is_stdio_failure(closed: &Closed) -> bool {
 }
 
 /// An arm for each service, so that a connection's task is no larger than its own service needs.
-async fn handle(
+async fn handle_all(
     server: Server,
     ex: &Executor,
     listeners: Listeners,

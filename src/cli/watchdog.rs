@@ -10,14 +10,14 @@ use halves::{Clock, Shutdown};
 
 use super::{ABORTED, FORCED};
 
-/// What the server may take to end when it is due: it gives connections' tasks a second to go,
-/// and the log a quarter.
-const PATIENCE: Duration = Duration::from_millis(1300);
+/// What the server may take to end when it is due: it gives connections' tasks a second to go, the
+/// service manager a quarter, and the log another.
+const PATIENCE: Duration = Duration::from_millis(1600);
 
-/// Ends the process when the drain deadline passed, or a second signal came, and it is still
+/// Ends the process when the `longest` drain, with its delay, has passed, or a second signal came, and it is still
 /// there: a handler that blocks its thread blocks everything else on it, also what would end it.
-pub(super) fn start(shutdown: &Shutdown, drain_timeout: Duration) -> io::Result<()> {
-    watch(shutdown.clone(), drain_timeout, |code| {
+pub(super) fn start(shutdown: &Shutdown, longest: Duration) -> io::Result<()> {
+    watch(shutdown.clone(), longest, |code| {
         process::exit(code.into());
     })
 }
@@ -33,7 +33,7 @@ pub(super) fn code(shutdown: &Shutdown) -> u8 {
 
 fn watch(
     shutdown: Shutdown,
-    drain_timeout: Duration,
+    longest: Duration,
     end: impl FnOnce(u8) + Send + 'static,
 ) -> io::Result<()> {
     thread::Builder::new()
@@ -42,7 +42,7 @@ fn watch(
             smol::block_on(async {
                 let clock = Clock::default();
                 shutdown.requested().await;
-                future::or(shutdown.forced(), clock.sleep(drain_timeout)).await;
+                future::or(shutdown.forced(), clock.sleep(longest)).await;
                 clock.sleep(PATIENCE).await;
             });
             end(code(&shutdown));
@@ -58,10 +58,10 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
-    fn watched(shutdown: &Shutdown, drain_timeout: Duration) -> Receiver<u8> {
+    fn watched(shutdown: &Shutdown, longest: Duration) -> Receiver<u8> {
         let (ended, end) = channel();
         let told = move |code| ended.send(code).expect("the test waits");
-        watch(shutdown.clone(), drain_timeout, told).expect("a thread");
+        watch(shutdown.clone(), longest, told).expect("a thread");
         end
     }
 

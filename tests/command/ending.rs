@@ -1,25 +1,13 @@
 //! How it ends, and the exit code that says so.
 
 use std::io::Write;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::common::{Client, serve};
-
-/// A client that sends for ever and reads nothing, so that its connection is always in the
-/// middle of something, until this is dropped.
-fn stuck(at: SocketAddr) -> TcpStream {
-    let mut client = Client::new(at);
-    // After this it has surely been accepted.
-    client.ask("here");
-    let mut stream = client.0.try_clone().expect("a socket");
-    let chunk = vec![b'x'; 65536];
-    thread::spawn(move || while stream.write_all(&chunk).is_ok() {});
-    client.0
-}
+use crate::common::{serve, stuck};
 
 #[test]
 fn with_nothing_open_a_signal_ends_it_at_once() {
@@ -131,6 +119,20 @@ fn the_drain_deadline_aborts_what_is_left() {
         1
     );
     assert_eq!(server.count("closed conn=1 "), 1);
+    assert_eq!(server.count("ended finished=0 aborted=1"), 1);
+}
+
+#[test]
+fn a_stuck_client_ends_the_drain_on_time() {
+    let mut server = serve(&["upper", "--drain-timeout", "2"]);
+    let _stuck = stuck(server.at[0]);
+    let begin = Instant::now();
+    server.signal(Signal::TERM);
+    assert_eq!(server.code(), Some(3));
+    let took = begin.elapsed();
+    let _ = writeln!(std::io::stderr(), "a drain of 2 s took {took:?}");
+    // 2.5 s where nothing else runs.
+    assert!((2..5).contains(&took.as_secs()), "{took:?}");
     assert_eq!(server.count("ended finished=0 aborted=1"), 1);
 }
 

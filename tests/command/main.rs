@@ -2,8 +2,15 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod delay;
 mod ending;
 mod limits;
 mod logging;
+mod notify;
+mod ready;
+mod rules;
 mod serving;
+mod signals;
+mod sources;
+mod timeouts;
 mod usage;

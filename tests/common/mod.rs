@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Far longer than anything takes: what is waited for has then not come.
@@ -41,9 +42,22 @@ pub(crate) fn halves_after(shell: &str, args: &[&str]) -> Command {
 
 /// Runs the command to its end, with nothing on its standard input.
 pub(crate) fn run(args: &[&str]) -> Output {
-    let mut command = halves(args);
+    run_to_end(&mut halves(args))
+}
+
+/// The same, for one that may be in a shell. What does not end is killed.
+pub(crate) fn run_to_end(command: &mut Command) -> Output {
     command.stdin(Stdio::null());
-    command.output().expect("halves starts")
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("halves starts");
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > deadline {
+            let _ = child.kill();
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().expect("a child")
 }
 
 /// Starts `serve` with these arguments on a free port, and waits until it listens.
@@ -166,6 +180,12 @@ impl Halves {
         self.wait().code()
     }
 
+    /// Ends it with TERM, and asserts that everything was in order.
+    pub(crate) fn end(&mut self) {
+        self.signal(Signal::TERM);
+        assert_eq!(self.code(), Some(0), "{:#?}", self.said);
+    }
+
     /// The lines that begin so.
     pub(crate) fn count(&self, beginning: &str) -> usize {
         let lines = self.said.iter();
@@ -175,6 +195,18 @@ impl Halves {
     pub(crate) fn client(&self) -> Client {
         Client::new(self.at[0])
     }
+}
+
+/// A client that sends for ever and reads nothing, so that its connection is always in the
+/// middle of something.
+pub(crate) fn stuck(at: SocketAddr) -> TcpStream {
+    let mut client = Client::new(at);
+    // After this it has surely been accepted.
+    client.ask("here");
+    let mut stream = client.0.try_clone().expect("a socket");
+    let chunk = vec![b'x'; 65536];
+    thread::spawn(move || while stream.write_all(&chunk).is_ok() {});
+    client.0
 }
 
 impl Drop for Halves {
@@ -190,6 +222,15 @@ pub(crate) struct Client(pub(crate) TcpStream);
 impl Client {
     pub(crate) fn new(at: SocketAddr) -> Self {
         Self::within(TcpStream::connect(at).expect("it accepts"))
+    }
+
+    /// Connects from an address of this machine: all of 127.0.0.0/8 is.
+    pub(crate) fn from_source(source: [u8; 4], at: SocketAddr) -> Self {
+        let kind = (AddressFamily::INET, SocketType::STREAM);
+        let socket = socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None).expect("a socket");
+        bind(&socket, &SocketAddr::from((source, 0))).expect("an address of ours");
+        connect(&socket, &at).expect("it accepts");
+        Self::within(socket.into())
     }
 
     /// Connects to a server that may not listen yet.

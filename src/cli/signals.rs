@@ -1,0 +1,90 @@
+//! Signals that do not end the process: HUP reads the rules again, USR1 says statistics. (Those
+//! that end it are the library's: `Shutdown::on_signals`.)
+
+use std::io;
+
+use async_signal::{Signal, Signals};
+use futures_lite::StreamExt;
+use halves::{Handle, Reason};
+
+use super::format::Line;
+use super::log::{Level, Lines};
+use super::rules::{Problem, RuleSources};
+use super::supervisor::Notices;
+
+/// What the signals are about.
+pub(super) struct Orders {
+    pub(super) handle: Handle,
+    pub(super) sources: RuleSources,
+    pub(super) lines: Lines,
+    pub(super) notices: Notices,
+}
+
+/// Catches them from now on: until they are watched, they wait.
+pub(super) fn catch() -> io::Result<Signals> {
+    Signals::new([Signal::Hup, Signal::Usr1])
+}
+
+/// Does what they ask for the rest of the process's life, on a thread of the blocking pool: files
+/// are read, and the executor may be busy.
+pub(super) fn watch(mut signals: Signals, orders: Orders) {
+    smol::unblock(move || {
+        smol::block_on(async {
+            while let Some(Ok(signal)) = signals.next().await {
+                match signal {
+                    Signal::Hup => orders.reload(),
+                    _ => orders.say_stats(),
+                }
+            }
+        });
+    })
+    .detach();
+}
+
+impl Orders {
+    fn reload(&self) {
+        self.notices.reloading();
+        match self.sources.load() {
+            Ok((rules, count)) => {
+                self.handle.set_rules(rules);
+                let line = Line::new("reloaded").number("rules", count);
+                self.lines.say(Level::Normal, &line);
+            }
+            Err(problem) => self.lines.say(Level::Quiet, &kept(&problem)),
+        }
+        self.notices.reloaded();
+    }
+
+    /// Whoever asks wants to know, at every level.
+    fn say_stats(&self) {
+        self.lines.say(Level::Quiet, &stats(&self.handle));
+    }
+}
+
+fn kept(problem: &Problem) -> Line {
+    let line = Line::new("reload_failed").word("file", &problem.file.display());
+    let line = match problem.line {
+        Some(number) => line.number("line", number),
+        None => line,
+    };
+    line.text("error", &problem.what)
+        .remark("the rules stay as they are")
+}
+
+fn stats(handle: &Handle) -> Line {
+    // In this order: a connection that ends in between is missed, and counted the next time; the
+    // other way round it would be counted twice.
+    let (stats, live) = (handle.stats(), handle.connections());
+    let bytes_in: u64 = live.iter().map(|connection| connection.bytes_in).sum();
+    let bytes_out: u64 = live.iter().map(|connection| connection.bytes_out).sum();
+    let mut line = Line::new("stats")
+        .number("open", stats.open)
+        .number("accepted", stats.accepted);
+    for &reason in Reason::ALL {
+        if stats.ended[reason] > 0 {
+            line = line.number(reason.as_str(), stats.ended[reason]);
+        }
+    }
+    line.number("in", stats.bytes_in + bytes_in)
+        .number("out", stats.bytes_out + bytes_out)
+}
