@@ -140,6 +140,16 @@ impl Link for TcpLink {
     }
 }
 
+impl Drop for TcpLink {
+    /// Wakes halves that tasks of the handler's still have: their next call fails. What was sent
+    /// is not touched by this.
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.io) > 1 {
+            let _ = self.io.get_ref().shutdown(net::Shutdown::Read);
+        }
+    }
+}
+
 impl TcpLink {
     fn as_socket(&self) -> BorrowedFd<'_> {
         self.io.get_ref().as_fd()

@@ -50,7 +50,8 @@ pub fn pair(bound: usize) -> (MemoryConnection, MemoryConnection) {
             outgoing: outgoing.clone(),
             discard: Discard::default(),
         });
-        let peer = Peer::new(Endpoint::Memory, Endpoint::Memory).with_link(end.clone());
+        let peer =
+            Peer::new(Endpoint::Memory, Endpoint::Memory).with_link(Arc::new(Hold(end.clone())));
         Connection::from_parts(PipeReader(end.clone()), PipeWriter(end), peer)
     };
     (end(&back, &there), end(&there, &back))
@@ -63,6 +64,9 @@ struct End {
     outgoing: Arc<Pipe>,
     discard: Discard,
 }
+
+/// The server's hold on an end, which it drops when the connection is over.
+struct Hold(Arc<End>);
 
 /// One direction.
 #[derive(Debug)]
@@ -80,6 +84,9 @@ struct State {
     reset: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// The server, which reads to the end what nobody else will, perhaps beside a reader that a
+    /// task still has.
+    discarder: Option<Waker>,
 }
 
 impl Pipe {
@@ -92,6 +99,7 @@ impl Pipe {
             reset: false,
             reader: None,
             writer: None,
+            discarder: None,
         })))
     }
 
@@ -99,22 +107,32 @@ impl Pipe {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state and wakes both sides, after the lock is released.
+    /// Changes the state and wakes all, after the lock is released.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
-        let woken = [state.reader.take(), state.writer.take()];
+        let woken = [
+            state.reader.take(),
+            state.writer.take(),
+            state.discarder.take(),
+        ];
         drop(state);
         woken.into_iter().flatten().for_each(Waker::wake);
     }
 
-    fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+    /// The waker goes where `who` says.
+    fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+        who: fn(&mut State) -> &mut Option<Waker>,
+    ) -> Poll<io::Result<usize>> {
         let mut state = self.lock();
         if state.reset {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         if state.data.is_empty() && !state.closed && !buf.is_empty() {
-            let before = state.reader.replace(cx.waker().clone());
+            let before = who(&mut state).replace(cx.waker().clone());
             drop(state);
             drop(before);
             return Poll::Pending;
@@ -143,26 +161,46 @@ impl Pipe {
         }
         let n = room.min(buf.len());
         state.data.extend(&buf[..n]);
-        let woken = state.reader.take();
+        let woken = [state.reader.take(), state.discarder.take()];
         drop(state);
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_iter().flatten().for_each(Waker::wake);
         Poll::Ready(Ok(n))
     }
 }
 
-impl Link for End {
+impl End {
+    fn pipes(&self) -> [&Pipe; 2] {
+        [&self.incoming, &self.outgoing]
+    }
+}
+
+impl Link for Hold {
     fn poll_linger(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.outgoing.change(|state| state.closed = true);
-        self.discard
-            .poll(cx, |cx, buf| self.incoming.poll_read(cx, buf))
+        let end = &self.0;
+        end.outgoing.change(|state| state.closed = true);
+        end.discard.poll(cx, |cx, buf| {
+            end.incoming
+                .poll_read(cx, buf, |state| &mut state.discarder)
+        })
     }
 
     fn abort(&self) {
-        for pipe in [&self.incoming, &self.outgoing] {
+        for pipe in self.0.pipes() {
             pipe.change(|state| {
                 state.reset = true;
                 state.data = VecDeque::new();
             });
+        }
+    }
+}
+
+impl Drop for Hold {
+    /// Wakes halves that tasks of the handler's still have: their next call fails.
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.0) > 1 {
+            for pipe in self.0.pipes() {
+                pipe.change(|_| {});
+            }
         }
     }
 }
@@ -180,7 +218,9 @@ impl AsyncRead for PipeReader {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.0.incoming.poll_read(cx, buf)
+        self.0
+            .incoming
+            .poll_read(cx, buf, |state| &mut state.reader)
     }
 }
 
