@@ -9,61 +9,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use halves::listener::memory::{self, MemoryConnection};
+use halves::listener::memory::MemoryConnection;
 use halves::service::echo;
-use halves::{Connection, Endpoint, Listener, Peer, Phase, Reason, Rules, Server, Sources};
+use halves::{Phase, Reason, Rules, Server, Sources};
+use harness::network::{Clients, endpoint, network};
 use harness::{Served, World};
-use smol::channel::{self, Receiver, Sender};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
-
-type Arrival = Connection<memory::PipeReader, memory::PipeWriter>;
-
-/// Connections in memory that say that they come from the network.
-struct Network(Receiver<Arrival>);
-
-/// The other side of a [`Network`].
-struct Clients(Sender<Arrival>);
-
-fn network() -> (Network, Clients) {
-    let (send, receive) = channel::unbounded();
-    (Network(receive), Clients(send))
-}
-
-impl Clients {
-    fn connect(&self, world: &World, from: &str) -> MemoryConnection {
-        let peer = Peer::new(endpoint(from), Endpoint::Memory);
-        self.arrive(world, peer)
-    }
-
-    /// Comes by a proxy, which will say for whom.
-    fn connect_by_proxy(&self, world: &World, from: &str) -> MemoryConnection {
-        let peer = Peer::new(endpoint(from), Endpoint::Memory).anonymous();
-        self.arrive(world, peer)
-    }
-
-    fn arrive(&self, world: &World, peer: Peer) -> MemoryConnection {
-        let (near, far) = memory::pair(1024);
-        let arrival = far.with_peer(peer);
-        self.0.try_send(arrival).expect("the server accepts");
-        world.settle();
-        near
-    }
-}
-
-impl Listener for Network {
-    type Reader = memory::PipeReader;
-    type Writer = memory::PipeWriter;
-
-    async fn accept(&mut self) -> io::Result<Option<Arrival>> {
-        Ok(self.0.recv().await.ok())
-    }
-}
-
-fn endpoint(address: &str) -> Endpoint {
-    Endpoint::from(address.parse::<SocketAddr>().expect(address))
-}
 
 async fn echoes(connection: MemoryConnection) -> io::Result<()> {
     echo(connection.reader, connection.writer).await

@@ -6,7 +6,7 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory::{self, Connector, MemoryConnection};
 use halves::service::echo;
 use halves::{Phase, Reason, Server, Timeouts};
@@ -35,6 +35,13 @@ fn talk(world: &World, mut client: MemoryConnection, bytes: usize) -> MemoryConn
             .await
             .expect("it is echoed");
         client
+    })
+}
+
+fn hear_so_many(world: &World, mut client: MemoryConnection, bytes: usize) -> MemoryConnection {
+    world.now(async move {
+        let heard = client.reader.read_exact(&mut vec![0; bytes]).await;
+        heard.map(|()| client).expect("so many are sent")
     })
 }
 
@@ -208,19 +215,36 @@ fn time_in_which_our_own_write_waits_does_not_make_a_peer_slow() {
     let (listener, connector) = memory::listener(100);
     let server = Server::default().timeouts(Timeouts::default().min_rate(20));
     let served = world.serve(server, listener, echoes);
-    let mut client = world.connect(&connector);
-    // 200 bytes come; their echo fits only by half, for a minute.
-    let writing = world
-        .ex
-        .spawn(async move { client.writer.write_all(&[0; 200]).await.map(|()| client) });
+    let mut clients = [world.connect(&connector), world.connect(&connector)];
+    let mut send = |client: usize, bytes| {
+        let sending = clients[client].writer.write_all(&[0; 100][..bytes]);
+        future::block_on(sending).expect("it fits");
+        world.settle();
+    };
+    // A window's bytes, whose echo fits; then some of the next window's, whose echo does not.
+    for client in 0..2 {
+        send(client, 100);
+    }
+    world.pass(SECOND * 5);
+    for client in 0..2 {
+        send(client, 10);
+    }
     for _ in 0..60 {
         world.pass(SECOND);
     }
     assert!(served.events().is_empty());
-    let client = world.now(writing).expect("it was read");
-    drop(client);
+    // Now the window goes on, and in it only one of them.
+    let mut clients = clients.map(|client| hear_so_many(&world, client, 110));
+    future::block_on(clients[0].writer.write_all(&[0; 90])).expect("it fits");
+    world.pass(SECOND * 5 - MOMENT);
+    assert_eq!(served.open(), 2);
+    world.pass(MOMENT);
+    assert_eq!(served.open(), 1);
+    let [first, second] = clients;
+    drop(second);
     world.settle();
-    assert_eq!(served.handle.stats().ended[Reason::MinRate], 0);
+    assert_eq!(served.events(), ["closed 2 min_rate"]);
+    drop(first);
 }
 
 #[test]
@@ -284,6 +308,7 @@ fn a_handshake_deadline_comes_before_a_later_idle_one() {
 #[test]
 fn nothing_sleeps_for_a_connection_that_has_ended() {
     let world = World::new();
+    let start = world.clock.now();
     let timeouts = Timeouts::default()
         .idle(HOUR)
         .lifetime(HOUR * 2)
@@ -291,13 +316,12 @@ fn nothing_sleeps_for_a_connection_that_has_ended() {
     let (served, connector) = serve(&world, timeouts);
     for _ in 0..1000 {
         drop(world.connect(&connector));
+        world.pass(Duration::from_millis(1));
     }
-    world.settle();
     assert_eq!(served.handle.stats().ended[Reason::Eof], 1000);
-    // The one sleep that is left is for the first of them, and finds nobody.
-    let start = world.clock.now();
+    // The one sleep that is left is for the last of them, and finds nobody.
     assert!(world.manual.advance_to_next());
     world.settle();
-    assert_eq!(world.clock.now() - start, SECOND * 5);
+    assert_eq!(world.clock.now() - start, Duration::from_millis(999 + 5000));
     assert!(!world.manual.advance_to_next());
 }

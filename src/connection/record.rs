@@ -245,16 +245,14 @@ impl Record {
             .is_ok()
     }
 
-    /// Ends the connection from outside: resets the stream, and has its task drop the handler.
-    pub(crate) fn abort(&self, reason: Reason) -> bool {
-        let first = self.end(Verdict {
+    /// Ends the connection from outside: resets the stream, also one that is being closed for an
+    /// earlier reason, and has its task drop the handler.
+    pub(crate) fn abort(&self, reason: Reason) {
+        let _ = self.end(Verdict {
             reason,
             reset: true,
         });
-        if first {
-            self.reset();
-        }
-        first
+        self.reset();
     }
 
     /// Ends the connection from outside: its task drops the handler, and ends the stream in order

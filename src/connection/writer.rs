@@ -71,7 +71,11 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         write: impl FnOnce(Pin<&mut W>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         self.record.check()?;
-        ready!(self.budget.poll(cx));
+        if self.budget.poll(cx).is_pending() {
+            // An end in this moment would cut the answer, too.
+            self.record.block();
+            return Poll::Pending;
+        }
         let result = write(Pin::new(&mut self.io), cx);
         match result {
             Poll::Pending => {

@@ -118,7 +118,8 @@ impl Link for TcpLink {
         }
         // Again, if the handler has done it: that is allowed, and does nothing.
         let shut = self.io.get_ref().shutdown(net::Shutdown::Write);
-        if ended || shut.is_err() {
+        // Where a task of the handler's still has a half, what comes is that task's.
+        if ended || shut.is_err() || self.is_shared() {
             return Poll::Ready(Ok(()));
         }
         let lingered = self.discard.poll(cx, |cx, buf| {

@@ -191,8 +191,12 @@ impl Watched {
     /// Why its time is over, if it is.
     fn over(&mut self, timeouts: &Timeouts, now: Stamp) -> Option<Reason> {
         let record = &*self.record;
+        let phase = record.phase();
+        if phase == Phase::Closing {
+            return None;
+        }
         let past = |start: Stamp, timeout: Duration| now >= start + timeout;
-        let shaking = record.phase() == Phase::Handshake;
+        let shaking = phase == Phase::Handshake;
         if shaking
             && timeouts
                 .handshake

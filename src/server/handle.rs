@@ -96,7 +96,8 @@ impl Handle {
     }
 
     /// Resets the connection with this number, and says whether there was one. Its handler is
-    /// dropped when the executor next runs its task.
+    /// dropped when the executor next runs its task. One that is being closed already keeps the
+    /// reason for that.
     ///
     /// # Examples
     ///
@@ -106,7 +107,9 @@ impl Handle {
     #[must_use = "false says that no such connection was open"]
     pub fn kill(&self, id: u64) -> bool {
         let record = self.registry.find(id);
-        record.is_some_and(|record| record.abort(Reason::Killed))
+        record
+            .inspect(|record| record.abort(Reason::Killed))
+            .is_some()
     }
 
     /// Ends every connection in order: its handler is dropped, what was written is delivered, and

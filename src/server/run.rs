@@ -82,7 +82,8 @@ async fn follow<T>(embedder: Shutdown, state: &State, delay: Duration) -> T {
     let own = &state.home.shutdown;
     embedder.requested().await;
     state.registry.ready.store(false, Ordering::Release);
-    if !delay.is_zero() && !own.is_draining() {
+    let told_more = own.is_draining() || embedder.is_aborting();
+    if !delay.is_zero() && !told_more {
         state.emit(|| Event::Delaying { delay });
         let forced = future::or(embedder.forced(), own.requested());
         future::or(forced, state.home.clock.sleep(delay)).await;

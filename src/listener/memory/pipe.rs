@@ -50,7 +50,8 @@ pub fn pair(bound: usize) -> (MemoryConnection, MemoryConnection) {
             outgoing: outgoing.clone(),
             discard: Discard::default(),
         });
-        let peer = Peer::new(Endpoint::Memory, Endpoint::Memory).with_link(end.clone());
+        let peer =
+            Peer::new(Endpoint::Memory, Endpoint::Memory).with_link(Arc::new(Hold(end.clone())));
         Connection::from_parts(PipeReader(end.clone()), PipeWriter(end), peer)
     };
     (end(&back, &there), end(&there, &back))
@@ -63,6 +64,9 @@ struct End {
     outgoing: Arc<Pipe>,
     discard: Discard,
 }
+
+/// The server's hold on an end, which it drops when the connection is over.
+struct Hold(Arc<End>);
 
 /// One direction.
 #[derive(Debug)]
@@ -99,7 +103,7 @@ impl Pipe {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state and wakes both sides, after the lock is released.
+    /// Changes the state and wakes all, after the lock is released.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
@@ -150,25 +154,43 @@ impl Pipe {
     }
 }
 
-impl Link for End {
+impl End {
+    fn pipes(&self) -> [&Pipe; 2] {
+        [&self.incoming, &self.outgoing]
+    }
+}
+
+impl Hold {
+    /// Whether a half is still held by somebody.
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
+impl Link for Hold {
     fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
-        self.outgoing.change(|state| state.closed = true);
-        if ended {
+        let end = &self.0;
+        end.outgoing.change(|state| state.closed = true);
+        // Where a task of the handler's still has a half, what comes is that task's.
+        if ended || self.is_shared() {
             return Poll::Ready(Ok(()));
         }
-        self.discard
-            .poll(cx, |cx, buf| self.incoming.poll_read(cx, buf))
+        end.discard
+            .poll(cx, |cx, buf| end.incoming.poll_read(cx, buf))
             .map(Ok)
     }
 
     fn close(&self) {
-        // Woken, the halves ask the record.
-        self.incoming.change(|state| state.deaf = true);
-        self.outgoing.change(|state| state.closed = true);
+        if self.is_shared() {
+            // Woken, the halves ask the record.
+            for pipe in self.0.pipes() {
+                pipe.change(|_| {});
+            }
+        }
     }
 
     fn abort(&self) {
-        for pipe in [&self.incoming, &self.outgoing] {
+        for pipe in self.0.pipes() {
             pipe.change(|state| {
                 state.reset = true;
                 state.data = VecDeque::new();

@@ -1,0 +1,74 @@
+//! What the handlers of a schedule do.
+
+use std::future::pending;
+use std::io;
+use std::panic::resume_unwind;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use halves::listener::memory::MemoryConnection;
+use halves::service::echo;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    Echo,
+    /// A handshake of [`SHAKE`] bytes, then an echo.
+    Shake,
+    /// Neither reads nor writes.
+    Stall,
+    /// Writes as long as it can.
+    Flood,
+    Return,
+    /// At the first byte, as the next.
+    Error,
+    Panic,
+}
+
+/// The bytes of a handshake.
+pub(crate) const SHAKE: usize = 2;
+
+impl Behaviour {
+    /// That of the connection with this number, in the schedule with this seed.
+    pub(crate) fn of(seed: u64, id: u64) -> Self {
+        const ALL: [Behaviour; 10] = [
+            Behaviour::Echo,
+            Behaviour::Echo,
+            Behaviour::Echo,
+            Behaviour::Shake,
+            Behaviour::Shake,
+            Behaviour::Stall,
+            Behaviour::Flood,
+            Behaviour::Return,
+            Behaviour::Error,
+            Behaviour::Panic,
+        ];
+        let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(1000).wrapping_add(id));
+        ALL[random.usize(..ALL.len())]
+    }
+}
+
+pub(crate) async fn handle(seed: u64, mut c: MemoryConnection) -> io::Result<()> {
+    let mut byte = [0];
+    match Behaviour::of(seed, c.peer.id()) {
+        Behaviour::Echo => echo(c.reader, c.writer).await,
+        Behaviour::Shake => {
+            let handshake = c.peer.handshake();
+            c.reader.read_exact(&mut [0; SHAKE]).await?;
+            drop(handshake);
+            echo(c.reader, c.writer).await
+        }
+        Behaviour::Stall => pending().await,
+        Behaviour::Flood => loop {
+            c.writer.write_all(&[b'f'; 10]).await?;
+        },
+        Behaviour::Return => Ok(()),
+        Behaviour::Error => {
+            c.reader.read_exact(&mut byte).await?;
+            Err(io::Error::other("as told"))
+        }
+        Behaviour::Panic => {
+            c.reader.read_exact(&mut byte).await?;
+            // As `panic!`, without its message on standard error.
+            resume_unwind(Box::new("as told"))
+        }
+    }
+}
