@@ -296,8 +296,8 @@ fn a_handler_may_give_its_halves_to_other_tasks() {
 
 #[test]
 fn tasks_with_halves_end_however_their_connection_is_ended() {
-    type End = (&'static str, fn(&Handle));
-    let ends: [End; 4] = [
+    type End = fn(&Handle);
+    let ends: [(&str, End); 4] = [
         ("killed", |handle| assert!(handle.kill(1))),
         ("aborted", Handle::abort_clients),
         ("closed", Handle::close_clients),

@@ -42,7 +42,7 @@ pub(crate) struct Known {
     /// In and out.
     pub(crate) bytes: (u64, u64),
     /// Since when its stream is being closed.
-    pub(crate) closing: Option<Duration>,
+    closing: Option<Duration>,
     pub(crate) ended: Option<Reason>,
     window: Window,
 }
@@ -142,6 +142,17 @@ impl Known {
             _ => false,
         };
         assert!(holds, "{behaviour:?} {}", closed.reason);
+    }
+
+    /// Whether its peer is told the end of input, and not of a reset; none, when that depends.
+    pub(crate) fn ends_in_order(&self) -> Option<bool> {
+        match self.ended? {
+            Reason::Eof | Reason::Handler | Reason::Error | Reason::Drained => Some(true),
+            Reason::Panic => Some(false),
+            Reason::Killed | Reason::Aborted if self.closing.is_none() => Some(false),
+            // The end may have been told before; a deadline may have met a write.
+            _ => None,
+        }
     }
 
     fn see(&mut self, bytes: (u64, u64), settings: &Settings, now: Duration) {

@@ -87,5 +87,5 @@ impl Client {
 }
 
 fn numbered(n: usize) -> u8 {
-    u8::try_from(n % 251).expect("it is less than 256")
+    u8::try_from(n % 251).expect("it is small")
 }

@@ -162,6 +162,7 @@ impl Model {
             }
             50..90 => {
                 client.read(2 * bytes);
+                client.check(Behaviour::of(self.seed, id as u64));
                 format!("{id} reads {}", 2 * bytes)
             }
             90..95 => {
@@ -191,11 +192,8 @@ impl Model {
 
     fn rule(&mut self) -> String {
         let mut rules = Rules::default();
-        self.denied = if self.random.bool() {
-            None
-        } else {
-            Some(ADDRESSES[self.random.usize(..ADDRESSES.len())])
-        };
+        let address = ADDRESSES[self.random.usize(..ADDRESSES.len())];
+        self.denied = Some(address).filter(|_| self.random.bool());
         if let Some(denied) = self.denied {
             rules = rules.deny(
                 ip(&endpoint(denied))
@@ -310,31 +308,18 @@ impl Model {
         if client.has_hung_up() {
             return;
         }
-        let whole = match known.and_then(|known| known.ended) {
-            Some(Reason::Panic) => false,
-            Some(Reason::Killed | Reason::Aborted)
-                if known.expect("it is modelled").closing.is_none() =>
-            {
-                false
-            }
-            Some(
-                Reason::Killed
-                | Reason::Aborted
-                | Reason::Closed
-                | Reason::Idle
-                | Reason::Lifetime
-                | Reason::MinRate
-                | Reason::Handshake,
-            ) => client.end == Some(Ok(())),
-            _ => true,
-        };
-        let end = if whole {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::ConnectionReset)
-        };
-        assert_eq!(client.end, Some(end), "client {id}");
-        assert!(!whole || heard == bytes_out, "client {id}");
+        // Who was refused, or never accepted, is told in order, too.
+        let ordered = known.is_none_or(|known| {
+            let either = client.end == Some(Ok(()));
+            known.ends_in_order().unwrap_or(either)
+        });
+        let reset = Err(io::ErrorKind::ConnectionReset);
+        assert_eq!(
+            client.end,
+            Some(if ordered { Ok(()) } else { reset }),
+            "client {id}"
+        );
+        assert!(!ordered || heard == bytes_out, "client {id}");
     }
 }
 
