@@ -199,3 +199,17 @@ fn a_batch_of_clients_is_accepted_in_several_turns() {
     assert_eq!(script.polls(), 101);
     drop((clients, serving));
 }
+
+#[test]
+fn a_listener_that_only_fails_does_not_hold_up_a_drain() {
+    let (world, script) = (World::new(), Script::default());
+    for _ in 0..10_000 {
+        script.fail(Errno::CONNABORTED);
+    }
+    let server = Server::default();
+    server.handle().shutdown().drain();
+    let served = world.serve(server, script.clone(), uppercase);
+    assert_eq!(script.polls(), 4096, "as many as may have connected");
+    assert_eq!(served.handle.stats().accept_errors, 4096);
+    assert_eq!(world.report(served).finished, 0);
+}

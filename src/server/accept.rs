@@ -19,8 +19,8 @@ use crate::stats::{Reason, count};
 
 /// Accepts in a row before others get a turn.
 const BATCH: usize = 32;
-/// Connections that are still accepted after the server was told to end: as many as the kernel
-/// can have completed by then.
+/// Accepts, good or bad, after the server was told to end: as many as the kernel can have completed
+/// connections by then. A listener that only fails does not hold up the end.
 const LATE: usize = 4096;
 
 /// What an accept came to.
@@ -59,7 +59,6 @@ where
             Next::Connection(connection) => {
                 episode.progress();
                 start(state, executor, handler, connection);
-                late += usize::from(state.home.shutdown.is_draining());
             }
             Next::End => break Ok(()),
             Next::Failed(error) => {
@@ -76,6 +75,7 @@ where
                 }
             }
         }
+        late += usize::from(state.home.shutdown.is_draining());
         if late == LATE {
             break Ok(());
         }
