@@ -1,12 +1,14 @@
 //! Every pair of halves passes the one conformance function.
 
 mod conformance;
+mod skip;
 
 use std::io;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory;
 use halves::{Connection, Listener, Listeners, Once, bind, connect, files};
+use skip::skip;
 
 async fn over(address: &str) {
     conformance::check(conformance::LONG, async || {
@@ -24,11 +26,9 @@ fn tcp_over_ipv4() {
 }
 
 #[test]
-#[allow(clippy::print_stderr, reason = "a skipped test says so")]
 fn tcp_over_ipv6() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        eprintln!("skipped: no IPv6 here");
-        return;
+        return skip("tcp_over_ipv6", "there is no IPv6");
     }
     smol::block_on(over("[::1]:0"));
 }

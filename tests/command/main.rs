@@ -6,4 +6,6 @@ mod ending;
 mod limits;
 mod logging;
 mod serving;
+#[path = "../skip/mod.rs"]
+mod skip;
 mod usage;
