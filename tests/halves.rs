@@ -4,6 +4,8 @@ mod conformance;
 mod skip;
 
 use std::io;
+use std::net::TcpStream;
+use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory;
@@ -145,6 +147,29 @@ fn dual_stack_takes_both_families_and_shows_ipv4_as_such() -> io::Result<()> {
         assert_eq!(&far.peer.local(), near.peer.endpoint());
         Ok(())
     })
+}
+
+/// With the backlog of 128 that std asks for, the kernel would drop most of these.
+#[test]
+fn three_hundred_clients_connect_while_nobody_accepts() -> io::Result<()> {
+    let limit = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+    let limit = limit
+        .ok()
+        .and_then(|limit| limit.trim().parse::<u32>().ok());
+    if limit.is_some_and(|limit| limit < 300) {
+        skip(
+            "three_hundred_clients_connect_while_nobody_accepts",
+            "the system keeps no more than net.core.somaxconn",
+        );
+        return Ok(());
+    }
+    let listeners = smol::block_on(bind("127.0.0.1:0"))?;
+    let address = listeners.local()[0].socket_addr().expect("it is TCP");
+    let patience = Duration::from_secs(10);
+    let clients = (0..300).map(|_| TcpStream::connect_timeout(&address, patience));
+    let clients = clients.collect::<io::Result<Vec<_>>>()?;
+    assert_eq!(clients.len(), 300);
+    Ok(())
 }
 
 #[test]
