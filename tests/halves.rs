@@ -11,6 +11,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory;
 use halves::{Connection, Listener, Listeners, Once, bind, connect, files};
 use skip::skip;
+use smol::Unblock;
 
 async fn over(address: &str) {
     conformance::check(conformance::LONG, async || {
@@ -73,6 +74,18 @@ fn halves_of_ones_own() {
             Connection::new(near.clone(), near),
             Connection::new(far.clone(), far).erase(),
         ))
+    }));
+}
+
+/// Two OS pipes behind the blocking pool, as standard streams and FIFOs are.
+#[test]
+fn pipes_of_the_system() {
+    smol::block_on(conformance::check(conformance::LONG, async || {
+        let (near_reader, far_writer) = io::pipe()?;
+        let (far_reader, near_writer) = io::pipe()?;
+        let near = Connection::new(Unblock::new(near_reader), Unblock::new(near_writer));
+        let far = Connection::new(Unblock::new(far_reader), Unblock::new(far_writer));
+        Ok((near.erase(), far.erase()))
     }));
 }
 
