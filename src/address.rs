@@ -112,6 +112,9 @@ fn parse(text: &str) -> Result<Address, &'static str> {
         "-" | "stdio" => return Ok(Address::Stdio),
         _ => {}
     }
+    if let Some(problem) = not_served(text) {
+        return Err(problem);
+    }
     let (host, port) = match text.rsplit_once(':') {
         None if text.bytes().all(|byte| byte.is_ascii_digit()) => ("127.0.0.1", text),
         None => return Err("it has no port; write HOST:PORT"),
@@ -128,6 +131,19 @@ fn parse(text: &str) -> Result<Address, &'static str> {
         host: host.to_owned(),
         port,
     })
+}
+
+/// What others write for streams that we do not listen on, and what no host or port may look like.
+fn not_served(text: &str) -> Option<&'static str> {
+    let kind = text.split_once(':').map_or(text, |(kind, _)| kind);
+    let path = ["/", "./", "../", "@"];
+    if kind == "unix" || path.iter().any(|start| text.starts_with(start)) {
+        Some("Unix sockets are not supported; write HOST:PORT, PORT, :PORT, [V6]:PORT or -")
+    } else if kind == "sd-listen" || kind == "fd" {
+        Some("inherited sockets are not supported; write HOST:PORT, PORT, :PORT, [V6]:PORT or -")
+    } else {
+        None
+    }
 }
 
 /// The host without its brackets, which IPv6 must have and nothing else may.
@@ -165,6 +181,8 @@ mod tests {
             ("0", tcp("127.0.0.1", 0), "127.0.0.1:0"),
             (":65535", tcp("", 65535), ":65535"),
             ("localhost:1", tcp("localhost", 1), "localhost:1"),
+            ("unix.test:1", tcp("unix.test", 1), "unix.test:1"),
+            ("fd3:1", tcp("fd3", 1), "fd3:1"),
             ("[::]:5", tcp("::", 5), "[::]:5"),
             ("[fe80::1%lo]:5", tcp("fe80::1%lo", 5), "[fe80::1%lo]:5"),
             ("-", Address::Stdio, "-"),
@@ -192,6 +210,16 @@ mod tests {
             "[::1:80",
             "a b:80",
             "host:-1",
+            "unix:/tmp/x",
+            "unix:50007",
+            "/tmp/x",
+            "/tmp/x:80",
+            "./x",
+            "../x",
+            "@x",
+            "fd:3",
+            "sd-listen",
+            "sd-listen:web",
         ] {
             let error = text.parse::<Address>().expect_err(text).to_string();
             assert!(error.starts_with(&format!("bad address '{text}': ")));

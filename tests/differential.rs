@@ -5,6 +5,8 @@
 //! The scripts come from a seed, which is printed. `HALVES_SEED=… cargo test --test differential`
 //! plays the same ones again.
 
+mod skip;
+
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::panic::resume_unwind;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use halves::{Connection, Executor, Handle, Reason, Report, Server, bind, service};
 use rustix::net::sockopt::set_socket_linger;
+use skip::skip;
 
 const SCRIPTS: usize = 40;
 /// One script in so many is of 8 MiB.
@@ -29,7 +32,7 @@ const STALL: Duration = Duration::from_millis(20);
 #[test]
 fn ours_answers_as_asyncio_does() {
     let Some(theirs) = Asyncio::start() else {
-        skipped("ours_answers_as_asyncio_does", "there is no python3");
+        skip("ours_answers_as_asyncio_does", "there is no python3");
         return;
     };
     let ours = Halves::start();
@@ -329,11 +332,6 @@ fn seed() -> u64 {
     };
     let _ = writeln!(io::stderr(), "HALVES_SEED={seed}");
     seed
-}
-
-/// Past the test harness, which keeps what tests print.
-fn skipped(test: &str, why: &str) {
-    let _ = writeln!(io::stderr(), "skipped: {test}: {why}");
 }
 
 impl std::fmt::Debug for Script {

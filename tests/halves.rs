@@ -1,12 +1,17 @@
 //! Every pair of halves passes the one conformance function.
 
 mod conformance;
+mod skip;
 
 use std::io;
+use std::net::TcpStream;
+use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory;
 use halves::{Connection, Listener, Listeners, Once, bind, connect, files};
+use skip::skip;
+use smol::Unblock;
 
 async fn over(address: &str) {
     conformance::check(conformance::LONG, async || {
@@ -24,11 +29,9 @@ fn tcp_over_ipv4() {
 }
 
 #[test]
-#[allow(clippy::print_stderr, reason = "a skipped test says so")]
 fn tcp_over_ipv6() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        eprintln!("skipped: no IPv6 here");
-        return;
+        return skip("tcp_over_ipv6", "there is no IPv6");
     }
     smol::block_on(over("[::1]:0"));
 }
@@ -71,6 +74,18 @@ fn halves_of_ones_own() {
             Connection::new(near.clone(), near),
             Connection::new(far.clone(), far).erase(),
         ))
+    }));
+}
+
+/// Two OS pipes behind the blocking pool, as standard streams and FIFOs are.
+#[test]
+fn pipes_of_the_system() {
+    smol::block_on(conformance::check(conformance::LONG, async || {
+        let (near_reader, far_writer) = io::pipe()?;
+        let (far_reader, near_writer) = io::pipe()?;
+        let near = Connection::new(Unblock::new(near_reader), Unblock::new(near_writer));
+        let far = Connection::new(Unblock::new(far_reader), Unblock::new(far_writer));
+        Ok((near.erase(), far.erase()))
     }));
 }
 
@@ -145,6 +160,29 @@ fn dual_stack_takes_both_families_and_shows_ipv4_as_such() -> io::Result<()> {
         assert_eq!(&far.peer.local(), near.peer.endpoint());
         Ok(())
     })
+}
+
+/// With the backlog of 128 that std asks for, the kernel would drop most of these.
+#[test]
+fn three_hundred_clients_connect_while_nobody_accepts() -> io::Result<()> {
+    let limit = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+    let limit = limit
+        .ok()
+        .and_then(|limit| limit.trim().parse::<u32>().ok());
+    if limit.is_some_and(|limit| limit < 300) {
+        skip(
+            "three_hundred_clients_connect_while_nobody_accepts",
+            "the system keeps no more than net.core.somaxconn",
+        );
+        return Ok(());
+    }
+    let listeners = smol::block_on(bind("127.0.0.1:0"))?;
+    let address = listeners.local()[0].socket_addr().expect("it is TCP");
+    let patience = Duration::from_secs(10);
+    let clients = (0..300).map(|_| TcpStream::connect_timeout(&address, patience));
+    let clients = clients.collect::<io::Result<Vec<_>>>()?;
+    assert_eq!(clients.len(), 300);
+    Ok(())
 }
 
 #[test]

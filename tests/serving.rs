@@ -3,90 +3,17 @@
 mod harness;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::io;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use halves::listener::memory::{self, MemoryConnection};
-use halves::service::upper;
-use halves::{Connection, Listener, Reason, Server};
+use halves::{Connection, Reason, Server};
 use harness::World;
+use harness::script::{Script, ask, uppercase};
 use rustix::io::Errno;
-
-/// A listener that yields what the test tells it to, and counts how often it is asked.
-#[derive(Clone, Default)]
-struct Script(Rc<RefCell<Told>>);
-
-#[derive(Default)]
-struct Told {
-    steps: VecDeque<io::Result<Option<MemoryConnection>>>,
-    waker: Option<Waker>,
-    polls: usize,
-}
-
-impl Script {
-    fn tell(&self, step: io::Result<Option<MemoryConnection>>) {
-        let mut told = self.0.borrow_mut();
-        told.steps.push_back(step);
-        told.waker.take().into_iter().for_each(Waker::wake);
-    }
-
-    fn connect(&self) -> MemoryConnection {
-        let (near, far) = memory::pair(1024);
-        self.tell(Ok(Some(far)));
-        near
-    }
-
-    fn fail(&self, errno: Errno) {
-        self.tell(Err(errno.into()));
-    }
-
-    fn polls(&self) -> usize {
-        self.0.borrow().polls
-    }
-}
-
-impl Listener for Script {
-    type Reader = memory::PipeReader;
-    type Writer = memory::PipeWriter;
-
-    async fn accept(&mut self) -> io::Result<Option<MemoryConnection>> {
-        poll_fn(|cx| {
-            let mut told = self.0.borrow_mut();
-            told.polls += 1;
-            if let Some(step) = told.steps.pop_front() {
-                return Poll::Ready(step);
-            }
-            told.waker = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-async fn uppercase(connection: MemoryConnection) -> io::Result<()> {
-    upper(connection.reader, connection.writer).await
-}
-
-/// Asks one question on a connection of its own.
-async fn ask(mut client: MemoryConnection, question: &'static str) -> String {
-    let mut answer = String::new();
-    client
-        .writer
-        .write_all(question.as_bytes())
-        .await
-        .expect("it is read");
-    client.writer.close().await.expect("a close is not refused");
-    client
-        .reader
-        .read_to_string(&mut answer)
-        .await
-        .expect("an answer");
-    answer
-}
 
 #[test]
 fn errors_of_one_connection_are_passed_over_at_once() {
@@ -102,56 +29,6 @@ fn errors_of_one_connection_are_passed_over_at_once() {
     let events = served.events();
     assert_eq!(events.len(), 5, "{events:?}");
     assert_eq!(events[4], "closed 1 eof");
-}
-
-#[test]
-fn used_up_descriptors_are_waited_for_and_said_once() {
-    let world = World::new();
-    let script = Script::default();
-    let served = world.serve(Server::default(), script.clone(), uppercase);
-    for _ in 0..12 {
-        script.fail(Errno::MFILE);
-    }
-    let mut pauses = Vec::new();
-    for _ in 0..12 {
-        world.settle();
-        let (polls, at) = (script.polls(), world.clock.now());
-        assert!(world.manual.advance_to_next(), "the server sleeps");
-        assert_eq!(script.polls(), polls, "it does not ask meanwhile");
-        pauses.push((world.clock.now() - at).as_millis());
-    }
-    assert_eq!(pauses[..8], [5, 10, 20, 40, 80, 160, 320, 640]);
-    assert_eq!(pauses[8..], [1000; 4]);
-    assert_eq!(served.events(), ["reached RLIMIT_NOFILE (EMFILE)"]);
-    let client = script.connect();
-    assert_eq!(world.now(ask(client, "back")), "BACK");
-    assert_eq!(
-        served.events(),
-        ["over RLIMIT_NOFILE (EMFILE)", "closed 1 eof"]
-    );
-    assert!(
-        !world.manual.advance_to_next(),
-        "and nothing sleeps any more"
-    );
-}
-
-#[test]
-fn each_thing_that_may_be_used_up_has_its_name() {
-    for (errno, name) in [
-        (Errno::MFILE, "RLIMIT_NOFILE (EMFILE)"),
-        (Errno::NFILE, "fs.file-max (ENFILE)"),
-        (Errno::NOSPC, "fs.epoll.max_user_watches (ENOSPC)"),
-        (Errno::NOBUFS, "memory (ENOBUFS, ENOMEM)"),
-        (Errno::NOMEM, "memory (ENOBUFS, ENOMEM)"),
-    ] {
-        let world = World::new();
-        let script = Script::default();
-        let served = world.serve(Server::default(), script.clone(), uppercase);
-        script.fail(errno);
-        world.settle();
-        assert_eq!(served.events(), [format!("reached {name}")]);
-        assert!(!served.serving.is_finished());
-    }
 }
 
 #[test]
@@ -224,30 +101,10 @@ fn no_connection_is_accepted_before_there_is_room_for_it() {
     assert_eq!(world.now(ask(three, "c")), "C");
     assert_eq!(world.now(ask(one, "a")), "A");
     assert_eq!(served.handle.stats().open, 0);
+    world.pass(Duration::from_secs(1));
     let events = served.events();
-    assert_eq!(
-        events
-            .iter()
-            .filter(|event| event.starts_with("over"))
-            .count(),
-        1,
-        "{events:?}"
-    );
-}
-
-#[test]
-fn at_one_below_the_limit_nothing_is_said() {
-    let world = World::new();
-    let script = Script::default();
-    let served = world.serve(
-        Server::default().max_connections(3),
-        script.clone(),
-        uppercase,
-    );
-    let clients = [script.connect(), script.connect()];
-    world.settle();
-    assert_eq!((served.handle.stats().open, clients.len()), (2, 2));
-    assert!(served.events().is_empty());
+    let over = events.iter().filter(|event| event.starts_with("over"));
+    assert_eq!(over.count(), 1, "{events:?}");
 }
 
 #[test]
@@ -341,4 +198,18 @@ fn a_batch_of_clients_is_accepted_in_several_turns() {
     world.settle();
     assert_eq!(script.polls(), 101);
     drop((clients, serving));
+}
+
+#[test]
+fn a_listener_that_only_fails_does_not_hold_up_a_drain() {
+    let (world, script) = (World::new(), Script::default());
+    for _ in 0..10_000 {
+        script.fail(Errno::CONNABORTED);
+    }
+    let server = Server::default();
+    server.handle().shutdown().drain();
+    let served = world.serve(server, script.clone(), uppercase);
+    assert_eq!(script.polls(), 4096, "as many as may have connected");
+    assert_eq!(served.handle.stats().accept_errors, 4096);
+    assert_eq!(world.report(served).finished, 0);
 }

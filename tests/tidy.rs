@@ -6,15 +6,16 @@
 mod paths;
 #[path = "tidy/rules.rs"]
 mod rules;
+mod skip;
 #[path = "tidy/source.rs"]
 mod source;
 
-use std::io::{self, Write};
 use std::process::Command;
 
 use rules::{
     LONGEST_FILE, LONGEST_FUNCTION, arrows, clocks, leftovers, lengths, opening, sockets, unsafety,
 };
+use skip::skip;
 use source::Source;
 
 type Rule = fn(&Source) -> Vec<String>;
@@ -206,7 +207,7 @@ fn what_is_left_for_later_is_seen() {
 #[test]
 fn beneath_the_library_there_is_no_other_runtime() {
     let Ok(cargo) = std::env::var("CARGO") else {
-        skipped(
+        skip(
             "beneath_the_library_there_is_no_other_runtime",
             "no CARGO in the environment",
         );
@@ -271,9 +272,4 @@ fn breaks(path: &str, text: &str, rule: Rule) {
 fn keeps(path: &str, text: &str, rule: Rule) {
     let complaints = rule(&Source::new(path, text));
     assert!(complaints.is_empty(), "{complaints:?}:\n{text}");
-}
-
-/// Past the test harness, which keeps what tests print.
-fn skipped(test: &str, why: &str) {
-    let _ = writeln!(io::stderr(), "skipped: {test}: {why}");
 }

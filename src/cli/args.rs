@@ -39,7 +39,7 @@ const ADDRESS: &str = "127.0.0.1:50007";
 )]
 struct Halves {
     /// print the version
-    #[argh(switch)]
+    #[argh(switch, short = 'V')]
     version: bool,
     #[argh(subcommand)]
     command: Option<Command>,
@@ -190,6 +190,14 @@ pub(super) fn parse(words: impl Iterator<Item = OsString>) -> Result<Request, St
     }
     let words = split_options(words);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let ["serve", "--version" | "-V", ..] = words[..] {
+        return Ok(Request::Print(version()));
+    }
+    if let Some(service) = words.first().filter(|word| Service::from_str(word).is_ok()) {
+        return Err(format!(
+            "'{service}' is a service, not a command; did you mean 'halves serve {service}'?"
+        ));
+    }
     let halves = match Halves::from_args(&["halves"], &words) {
         Ok(halves) => halves,
         Err(exit) if exit.status.is_ok() => return Ok(Request::Print(exit.output)),
@@ -327,6 +335,23 @@ mod tests {
     fn no_drain_timeout_is_no_deadline() {
         let options = serve(&["serve", "echo", "--drain-timeout", "0"]);
         assert_eq!(options.drain_timeout, Duration::MAX);
+    }
+
+    #[test]
+    fn the_version_is_told_with_and_without_a_command() {
+        for words in [
+            &["--version"][..],
+            &["-V"],
+            &["serve", "--version"],
+            &["serve", "-V"],
+        ] {
+            let Ok(Request::Print(text)) = parsed(words) else {
+                panic!("{words:?} is not understood");
+            };
+            assert_eq!(text, version());
+        }
+        let options = serve(&["serve", "upper", "--close-word", "-V"]);
+        assert_eq!(options.close_word.as_deref(), Some("-V"));
     }
 
     #[test]

@@ -145,3 +145,38 @@ async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     }
     Ok(addresses)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future;
+    use rustix::net::sockopt;
+
+    use super::*;
+    use crate::listener::Listener;
+
+    fn has_nodelay<R, W>(connection: &Connection<R, W>) -> bool {
+        let link = connection.peer.record().link().expect("TCP has a link");
+        let fd = link.as_fd().expect("TCP has a descriptor");
+        sockopt::tcp_nodelay(fd).expect("it is a TCP socket")
+    }
+
+    #[test]
+    fn what_is_accepted_and_connected_sends_without_delay() -> io::Result<()> {
+        smol::block_on(async {
+            let mut listeners = bind("127.0.0.1:0").await?;
+            let address = listeners.local()[0].to_string();
+            let (near, far) =
+                future::try_zip(connect(address.as_str()), listeners.accept()).await?;
+            assert!(has_nodelay(&near), "connected");
+            assert!(has_nodelay(&far.expect("one has connected")), "accepted");
+
+            let mut listener = async_net::TcpListener::bind("127.0.0.1:0").await?;
+            let address = listener.local_addr()?.to_string();
+            let (_near, far) =
+                future::try_zip(connect(address), Listener::accept(&mut listener)).await?;
+            let far = far.expect("one has connected");
+            assert!(has_nodelay(&far), "accepted by a listener of async-net");
+            Ok(())
+        })
+    }
+}

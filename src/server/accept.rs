@@ -20,8 +20,8 @@ use crate::stats::{Reason, count};
 
 /// Accepts in a row before others get a turn.
 const BATCH: usize = 32;
-/// Connections that are still accepted after the server was told to end: as many as the kernel
-/// can have completed by then.
+/// Accepts, good or bad, after the server was told to end: as many as the kernel can have completed
+/// connections by then. A listener that only fails does not hold up the end.
 const LATE: usize = 4096;
 
 /// What an accept came to.
@@ -49,54 +49,60 @@ where
     let mut asked = pin!(state.home.shutdown.requested());
     let mut episode = Episode::new(state);
     let (mut batch, mut late) = (0, 0);
-    while late < LATE {
+    let ended = loop {
         if !state.registry.is_below(most) {
             episode.begin(Obstacle::full(most));
-            let room = async {
-                state.registry.below(most).await;
-                true
-            };
-            if !future::or(room, told(asked.as_mut())).await {
-                break;
+            if !unless_told(state.registry.below(most), asked.as_mut()).await {
+                break Ok(());
             }
         }
         match next(listener, asked.as_mut(), &mut episode).await {
             Next::Connection(connection) => {
                 episode.progress();
                 start(state, executor, handler, connection);
-                late += usize::from(state.home.shutdown.is_draining());
             }
-            Next::End => break,
+            Next::End => break Ok(()),
             Next::Failed(error) => {
                 count(&state.registry.counters.accept_errors, 1);
                 match Obstacle::of(&error) {
-                    None => return Err(error),
+                    None => break Err(error),
                     Some(Obstacle::Connection) => state.emit(|| Event::AcceptFailed(error)),
                     Some(obstacle) => {
                         episode.begin(obstacle);
-                        let pause = async {
-                            episode.pause().await;
-                            true
-                        };
-                        if !future::or(pause, told(asked.as_mut())).await {
-                            break;
+                        if !unless_told(episode.pause(), asked.as_mut()).await {
+                            break Ok(());
                         }
                     }
                 }
             }
         }
+        late += usize::from(state.home.shutdown.is_draining());
+        if late == LATE {
+            break Ok(());
+        }
         batch += 1;
         if batch % BATCH == 0 {
             future::yield_now().await;
         }
-    }
-    Ok(())
+    };
+    episode.end();
+    ended
 }
 
-/// False, when the server is told to end.
-async fn told(asked: Pin<&mut impl Future<Output = ()>>) -> bool {
-    asked.await;
-    false
+/// Waits; false, when the server is told to end before that is over.
+async fn unless_told(
+    wait: impl Future<Output = ()>,
+    asked: Pin<&mut impl Future<Output = ()>>,
+) -> bool {
+    let waited = async {
+        wait.await;
+        true
+    };
+    let told = async {
+        asked.await;
+        false
+    };
+    future::or(waited, told).await
 }
 
 /// Asks the listener first: who has connected before the end is served.
@@ -111,7 +117,7 @@ async fn next<L: Listener>(
         Poll::Ready(Ok(None)) => Poll::Ready(Next::End),
         Poll::Ready(Err(error)) => Poll::Ready(Next::Failed(error)),
         Poll::Pending => {
-            episode.end();
+            episode.poll_calm(cx);
             asked.as_mut().poll(cx).map(|()| Next::End)
         }
     })

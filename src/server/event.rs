@@ -45,7 +45,8 @@ pub enum Event {
     AcceptFailed(io::Error),
     /// New connections wait, for this limit. Said once an episode.
     LimitReached(Limit),
-    /// All that waited have been accepted: the episode is over.
+    /// The episode is over: for a second nobody had to wait, or another limit takes over, or no
+    /// more is accepted.
     LimitOver(Limit),
     /// The server was told to end, and gives the world time to hear of it: it is not ready any
     /// more, and still accepts.

@@ -296,9 +296,9 @@ impl Server {
     /// **Errors of accept** that concern one connection are passed over. When descriptors or
     /// memory are used up, the server waits 5 ms, then twice as long each time up to a second.
     ///
-    /// **The end**: when told to drain, it accepts those who have connected already (4,096 at
-    /// most, and as far as there is room), drops the listener, and waits for connections to
-    /// finish. At the drain timeout, or when told to abort, it resets those that are left.
+    /// **The end**: when told to drain, it accepts those who have connected already (as far as
+    /// there is room, and in 4,096 tries at most), drops the listener, and waits for connections
+    /// to finish. At the drain timeout, or when told to abort, it resets those that are left.
     ///
     /// The future may be polled by anything; it is only busy when its own waker was called.
     /// Dropping it drops the listener and resets every connection at once; their tasks end when

@@ -1,6 +1,9 @@
 //! What keeps connections from being accepted, and for how long.
 
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
+use std::task::Context;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -8,11 +11,15 @@ use rustix::io::Errno;
 use super::event::{Event, Limit};
 use super::state::State;
 use crate::stats::count;
+use crate::time::Sleep;
 
 /// The first pause after an error of the system's limits; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long nobody may be held back before an episode is over: clients that come one after
+/// another meet a limit of one each time, and are one episode.
+const CALM: Duration = Duration::from_secs(1);
 
 /// Why an accept did not give a connection, as far as the server can go on. See accept(2).
 #[derive(Clone, Copy)]
@@ -27,7 +34,10 @@ pub(super) enum Obstacle {
 pub(super) struct Episode<'a> {
     state: &'a State,
     limit: Option<Limit>,
+    /// How long to wait at the next error of the system's limits.
     pause: Duration,
+    /// Runs from when nobody waits any more; met again, the limit stops it.
+    calm: Option<Sleep>,
 }
 
 impl Obstacle {
@@ -76,6 +86,7 @@ impl<'a> Episode<'a> {
             state,
             limit: None,
             pause: FIRST_PAUSE,
+            calm: None,
         }
     }
 
@@ -83,7 +94,9 @@ impl<'a> Episode<'a> {
         let Obstacle::Limit(limit) = obstacle else {
             return;
         };
+        self.calm = None;
         if self.limit != Some(limit) {
+            self.end();
             self.limit = Some(limit);
             count(&self.state.registry.counters.limit_episodes, 1);
             self.state.emit(|| Event::LimitReached(limit));
@@ -95,8 +108,21 @@ impl<'a> Episode<'a> {
         self.pause = FIRST_PAUSE;
     }
 
-    /// Nobody waits to be accepted.
+    /// Nobody waits to be accepted: when that has lasted, the episode is over.
+    pub(super) fn poll_calm(&mut self, cx: &mut Context<'_>) {
+        if self.limit.is_none() {
+            return;
+        }
+        let clock = &self.state.home.clock;
+        let calm = self.calm.get_or_insert_with(|| clock.sleep(CALM));
+        if Pin::new(calm).poll(cx).is_ready() {
+            self.end();
+        }
+    }
+
+    /// Nobody is held back any more, by this limit at least.
     pub(super) fn end(&mut self) {
+        self.calm = None;
         if let Some(limit) = self.limit.take() {
             self.state.emit(|| Event::LimitOver(limit));
         }

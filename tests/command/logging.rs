@@ -7,9 +7,8 @@ use std::process::{Command, Stdio};
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::Signal;
 
-use crate::common::{
-    Client, Halves, free_port, halves, halves_after, port_in, serve, skip, with_port,
-};
+use crate::common::{Client, Halves, free_port, halves, halves_after, port_in, serve, with_port};
+use crate::skip::skip;
 
 #[test]
 fn every_connection_ends_with_one_line_and_one_reason() {
@@ -105,7 +104,7 @@ fn json_lines_are_json() {
         .stdin(Stdio::piped())
         .spawn();
     let Ok(mut python) = python else {
-        return skip("there is no python3");
+        return skip("json_lines_are_json", "there is no python3");
     };
     let mut input = python.stdin.take().expect("a pipe");
     input

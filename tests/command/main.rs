@@ -11,6 +11,8 @@ mod ready;
 mod rules;
 mod serving;
 mod signals;
+#[path = "../skip/mod.rs"]
+mod skip;
 mod sources;
 mod timeouts;
 mod usage;

@@ -8,14 +8,18 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::common::{Client, Halves, halves, serve, skip};
+use crate::common::{Client, Halves, halves, serve};
+use crate::skip::skip;
 
 #[test]
 fn without_arguments_it_serves_upper_on_port_50007() {
     let mut server = Halves::start(&mut halves(&[]));
     let line = server.wait_for("");
     if line.starts_with("halves: cannot listen on 127.0.0.1:50007") {
-        return skip("port 50007 is in use");
+        return skip(
+            "without_arguments_it_serves_upper_on_port_50007",
+            "port 50007 is in use",
+        );
     }
     assert_eq!(line, "listening local=127.0.0.1:50007 service=upper");
     server.at = vec![([127, 0, 0, 1], 50007).into()];
@@ -29,7 +33,7 @@ fn the_hint_can_be_pasted_into_a_shell() {
         let hint = server.wait_for("  bash -c");
         let output = match Command::new("sh").args(["-c", &hint]).output() {
             Ok(output) if output.status.code() != Some(127) => output,
-            _ => return skip("there is no bash"),
+            _ => return skip("the_hint_can_be_pasted_into_a_shell", "there is no bash"),
         };
         assert_eq!(String::from_utf8_lossy(&output.stdout), answer);
         assert!(output.status.success(), "{output:?}");
@@ -168,7 +172,10 @@ fn an_idle_standard_input_does_not_hold_the_end() {
 fn no_space_left_on_standard_output_is_exit_1() {
     for length in [5, 1_000_000] {
         let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else {
-            return skip("there is no /dev/full");
+            return skip(
+                "no_space_left_on_standard_output_is_exit_1",
+                "there is no /dev/full",
+            );
         };
         let mut server = stdio(full.into());
         let mut input = server.child().stdin.take().expect("a pipe");

@@ -63,6 +63,13 @@ fn bad_usage_is_exit_2_and_says_what_is_wrong() {
         (&["serve", "upper", "--close-word", ""], "empty"),
         (&["serve", "echo", "--close-word", "bye"], "for upper"),
         (&["serve", "upper", "-v", "-q"], "contradict"),
+        (&["serve", "upper", "--listen=unix:/x"], "Unix sockets"),
+        (&["serve", "upper", "--listen=./x:80"], "Unix sockets"),
+        (&["serve", "upper", "--listen=fd:3"], "inherited sockets"),
+        (&["serve", "upper", "--listen=sd-listen"], "inherited"),
+        (&["upper"], "did you mean 'halves serve upper'?"),
+        (&["echo", "--listen=1"], "did you mean 'halves serve echo'?"),
+        (&["serve", "upper", "--version"], "--version"),
         (&["lurk"], "lurk"),
         (&["--listen", "1"], "--listen"),
         (&["a\nb\u{1b}[31m"], "a b\\u{1b}[31m"),
@@ -156,9 +163,11 @@ fn help_teaches_on_standard_output() {
 
 #[test]
 fn the_version_is_on_standard_output() {
-    let output = run(&["--version"]);
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(output.stdout, b"halves 0.1.0\n");
+    for args in [&["--version"][..], &["-V"], &["serve", "--version"]] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert_eq!(output.stdout, b"halves 0.1.0\n");
+    }
 }
 
 #[test]

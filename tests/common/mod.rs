@@ -79,11 +79,6 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-/// Says that a test has not tested anything. Not captured, so that it is seen.
-pub(crate) fn skip(reason: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
-}
-
 /// The port in the first address on this machine that a line names.
 pub(crate) fn port_in(line: &str) -> u16 {
     let (_, rest) = line.split_once("127.0.0.1:").expect("an address");

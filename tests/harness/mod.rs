@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod network;
+pub(crate) mod script;
 
 use std::cell::RefCell;
 use std::future::Future;
