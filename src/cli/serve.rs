@@ -81,7 +81,7 @@ impl Plan {
                 lines: log.lines().clone(),
                 notices: supervisor.notices(),
             },
-        );
+        )?;
         Ok(Self {
             options,
             shutdown,

@@ -2,6 +2,7 @@
 //! that end it are the library's: `Shutdown::on_signals`.)
 
 use std::io;
+use std::thread;
 
 use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
@@ -25,20 +26,21 @@ pub(super) fn catch() -> io::Result<Signals> {
     Signals::new([Signal::Hup, Signal::Usr1])
 }
 
-/// Does what they ask for the rest of the process's life, on a thread of the blocking pool: files
-/// are read, and the executor may be busy.
-pub(super) fn watch(mut signals: Signals, orders: Orders) {
-    smol::unblock(move || {
-        smol::block_on(async {
-            while let Some(Ok(signal)) = signals.next().await {
-                match signal {
-                    Signal::Hup => orders.reload(),
-                    _ => orders.say_stats(),
-                }
+/// Does what they ask for the rest of the process's life, on a thread of its own: files are read,
+/// and the executor and the blocking pool may be busy.
+pub(super) fn watch(mut signals: Signals, orders: Orders) -> io::Result<()> {
+    let obey = async move {
+        while let Some(Ok(signal)) = signals.next().await {
+            match signal {
+                Signal::Hup => orders.reload(),
+                _ => orders.say_stats(),
             }
-        });
-    })
-    .detach();
+        }
+    };
+    thread::Builder::new()
+        .name("halves-orders".into())
+        .spawn(|| smol::block_on(obey))?;
+    Ok(())
 }
 
 impl Orders {
