@@ -136,6 +136,25 @@ fn used_up_descriptors_are_waited_for_and_said_once() {
 }
 
 #[test]
+fn each_thing_that_may_be_used_up_has_its_name() {
+    for (errno, name) in [
+        (Errno::MFILE, "RLIMIT_NOFILE (EMFILE)"),
+        (Errno::NFILE, "fs.file-max (ENFILE)"),
+        (Errno::NOSPC, "fs.epoll.max_user_watches (ENOSPC)"),
+        (Errno::NOBUFS, "memory (ENOBUFS, ENOMEM)"),
+        (Errno::NOMEM, "memory (ENOBUFS, ENOMEM)"),
+    ] {
+        let world = World::new();
+        let script = Script::default();
+        let served = world.serve(Server::default(), script.clone(), uppercase);
+        script.fail(errno);
+        world.settle();
+        assert_eq!(served.events(), [format!("reached {name}")]);
+        assert!(!served.serving.is_finished());
+    }
+}
+
+#[test]
 fn any_other_error_ends_the_server_after_a_drain() {
     let world = World::new();
     let script = Script::default();

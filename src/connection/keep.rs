@@ -1,6 +1,6 @@
 //! A writer that can still be flushed and closed when the handler has dropped it.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -55,6 +55,22 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         result
     }
 
+    fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        empty: bool,
+        write: impl FnOnce(Pin<&mut W>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.poll(|mut writer| match ready!(write(writer.as_mut(), cx))? {
+            // A pipe to a thread takes nothing once the thread has met an error: a flush tells it.
+            0 if !empty => {
+                ready!(writer.poll_flush(cx))?;
+                Poll::Ready(Err(io::ErrorKind::WriteZero.into()))
+            }
+            n => Poll::Ready(Ok(n)),
+        })
+    }
+
     fn poll_close(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lock().is_none() {
             return Poll::Ready(Ok(()));
@@ -92,16 +108,19 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Kept<W> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.0.poll(|mut writer| {
-            match ready!(writer.as_mut().poll_write(cx, buf))? {
-                // A pipe to a thread says so when the thread has met an error: a flush tells it.
-                0 if !buf.is_empty() => {
-                    ready!(writer.poll_flush(cx))?;
-                    Poll::Ready(Err(io::ErrorKind::WriteZero.into()))
-                }
-                n => Poll::Ready(Ok(n)),
-            }
-        })
+        let empty = buf.is_empty();
+        self.0
+            .poll_write(cx, empty, |writer, cx| writer.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let empty = bufs.iter().all(|buf| buf.is_empty());
+        self.0
+            .poll_write(cx, empty, |writer, cx| writer.poll_write_vectored(cx, bufs))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -51,7 +51,8 @@ const BACKLOG: usize = 4096;
 /// One end of a connection in memory.
 pub type MemoryConnection = Connection<PipeReader, PipeWriter>;
 
-/// Accepts what its [`Connector`]s connect; ends when they are all dropped.
+/// Accepts what its [`Connector`]s connect; ends when they are all dropped. When it is dropped
+/// itself, those who wait to be accepted are reset.
 #[derive(Debug)]
 pub struct MemoryListener(Pin<Box<Receiver<MemoryConnection>>>);
 
@@ -109,6 +110,19 @@ impl Connector {
 impl MemoryListener {
     pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<MemoryConnection>> {
         self.0.as_mut().poll_next(cx)
+    }
+}
+
+impl Drop for MemoryListener {
+    /// Resets those who were never accepted, as the kernel does; the queue would keep them for as
+    /// long as there is a connector.
+    fn drop(&mut self) {
+        self.0.close();
+        while let Ok(connection) = self.0.try_recv() {
+            if let Some(link) = connection.peer.record().link() {
+                link.abort();
+            }
+        }
     }
 }
 

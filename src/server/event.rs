@@ -107,6 +107,8 @@ pub enum Limit {
     ProcessFiles,
     /// The system has no descriptor left: `fs.file-max`, `ENFILE`.
     SystemFiles,
+    /// The user may watch no more descriptors: `fs.epoll.max_user_watches`, `ENOSPC`.
+    Watches,
     /// The system has no memory left for sockets: `ENOBUFS`, `ENOMEM`.
     Memory,
 }
@@ -117,6 +119,7 @@ impl fmt::Display for Limit {
             Self::MaxConnections(most) => write!(f, "max_connections={most}"),
             Self::ProcessFiles => f.write_str("RLIMIT_NOFILE (EMFILE)"),
             Self::SystemFiles => f.write_str("fs.file-max (ENFILE)"),
+            Self::Watches => f.write_str("fs.epoll.max_user_watches (ENOSPC)"),
             Self::Memory => f.write_str("memory (ENOBUFS, ENOMEM)"),
         }
     }

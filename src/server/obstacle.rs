@@ -40,6 +40,7 @@ impl Obstacle {
         match Errno::from_io_error(error) {
             Some(Errno::MFILE) => Some(Self::Limit(Limit::ProcessFiles)),
             Some(Errno::NFILE) => Some(Self::Limit(Limit::SystemFiles)),
+            Some(Errno::NOSPC) => Some(Self::Limit(Limit::Watches)),
             Some(Errno::NOBUFS | Errno::NOMEM) => Some(Self::Limit(Limit::Memory)),
             // Linux hands the network errors of the new connection to accept.
             Some(
