@@ -14,6 +14,7 @@ use halves::service::echo;
 use halves::{Phase, Reason, Rules, Server, Sources};
 use harness::network::{Clients, endpoint, network};
 use harness::{Served, World};
+use smol::channel;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
@@ -307,4 +308,32 @@ fn every_place_comes_back_however_a_connection_ends() {
         ),
         (2, 1, 1)
     );
+}
+
+#[test]
+fn a_client_that_is_named_after_the_end_takes_no_place() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let (ex, names) = (world.ex.clone(), channel::unbounded::<SocketAddr>());
+    let named = names.1;
+    let handler = async move |connection: MemoryConnection| {
+        // The handler returns, and a task of its own goes on.
+        let naming = async move {
+            let real = named.recv().await.expect("a name");
+            connection.identify(real).expect("it is asked for once");
+        };
+        ex.spawn(naming).detach();
+        Ok(())
+    };
+    let server = Server::default().sources(Sources::default().max_connections(1));
+    let served = world.serve(server, listener, handler);
+    for _ in 0..3 {
+        drop(clients.connect_by_proxy(&world, "192.0.2.1:1"));
+        world.settle();
+        let real = "203.0.113.1:5".parse().expect("an address");
+        names.0.try_send(real).expect("it is awaited");
+        world.settle();
+    }
+    let ended = ["closed 1 handler", "closed 2 handler", "closed 3 handler"];
+    assert_eq!(served.events(), ended);
 }

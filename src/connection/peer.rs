@@ -75,9 +75,9 @@ impl Peer {
             let stranger = "no real client was to be named on this connection";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, stranger));
         }
-        let host = record.home().and_then(|home| home.host.upgrade());
-        let admitted = host.map_or(Ok(()), |host| host.identify(record, &real));
         record.set_real(real);
+        let host = record.home().and_then(|home| home.host.upgrade());
+        let admitted = host.map_or(Ok(()), |host| host.identify(record));
         record.handshakes.fetch_sub(1, Ordering::AcqRel);
         admitted.map_err(|reason| {
             record.close(reason);

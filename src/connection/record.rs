@@ -81,7 +81,7 @@ pub(crate) struct Home {
 /// What a connection asks of its server.
 pub(crate) trait Host: Send + Sync {
     /// Runs the checks of admission on the real client.
-    fn identify(&self, record: &Arc<Record>, real: &Endpoint) -> Result<(), Reason>;
+    fn identify(&self, record: &Arc<Record>) -> Result<(), Reason>;
     /// A handshake has begun, which has a deadline.
     fn watch(&self, record: &Arc<Record>);
 }

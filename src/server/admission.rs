@@ -40,8 +40,8 @@ impl Admission {
 
     /// Checks the source, and counts the connection for it. What is no internet address has no
     /// source, and passes.
-    pub(super) fn check(&self, record: &Record, peer: &Endpoint, now: Stamp) -> Result<(), Reason> {
-        let Some(source) = source(peer) else {
+    pub(super) fn check(&self, record: &Record, now: Stamp) -> Result<(), Reason> {
+        let Some(source) = source(record.peer()) else {
             return Ok(());
         };
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
@@ -58,10 +58,13 @@ impl Admission {
     }
 
     pub(super) fn leave(&self, record: &Record, now: Stamp) {
+        // The mark is looked at under the lock under which it is made: a client that is named just
+        // as its connection ends leaves here, or where it was named.
+        let mut accounts = self.accounts();
         if record.counted.swap(false, Ordering::Relaxed)
             && let Some(source) = source(record.peer())
         {
-            self.accounts().close(source, now);
+            accounts.close(source, now);
         }
     }
 

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use super::deadlines::Deadlines;
 use super::event::{Closed, Event};
 use super::registry::Registry;
-use crate::connection::{Endpoint, Home, Host, Peer, Record};
+use crate::connection::{Home, Host, Peer, Record};
 use crate::shutdown::Shutdown;
 use crate::stats::{Reason, count};
 use crate::time::Clock;
@@ -72,7 +72,7 @@ impl State {
         record.serve(self.registry.next_id(), &self.home);
         count(&self.registry.counters.accepted, 1);
         if !record.anonymous.load(Ordering::Acquire)
-            && let Err(reason) = self.check(record, &record.remote)
+            && let Err(reason) = self.check(record)
         {
             self.refuse(peer, reason);
             return None;
@@ -88,9 +88,9 @@ impl State {
         })
     }
 
-    fn check(&self, record: &Record, peer: &Endpoint) -> Result<(), Reason> {
+    fn check(&self, record: &Record) -> Result<(), Reason> {
         let now = self.home.clock.stamp();
-        self.registry.admission.check(record, peer, now)
+        self.registry.admission.check(record, now)
     }
 
     fn youth(&self) -> f64 {
@@ -113,8 +113,14 @@ impl State {
 }
 
 impl Host for State {
-    fn identify(&self, record: &Arc<Record>, real: &Endpoint) -> Result<(), Reason> {
-        self.check(record, real)
+    fn identify(&self, record: &Arc<Record>) -> Result<(), Reason> {
+        let admitted = self.check(record);
+        if record.verdict().is_some() {
+            // It has ended meanwhile, and nobody else would give its place back.
+            let now = self.home.clock.stamp();
+            self.registry.admission.leave(record, now);
+        }
+        admitted
     }
 
     fn watch(&self, record: &Arc<Record>) {
