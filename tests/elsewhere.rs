@@ -11,7 +11,9 @@ use std::time::Duration;
 use futures_lite::{AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 use halves::listener::memory::{self, MemoryConnection};
 use halves::service::echo;
-use halves::{Connection, Executor, Once, Reason, Server, Shutdown, bind, connect, files, serve};
+use halves::{
+    Connection, Executor, Once, Reason, Server, Shutdown, Timeouts, bind, connect, files, serve,
+};
 use harness::World;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -219,4 +221,63 @@ fn a_writer_that_panics_in_its_drop_does_not_end_the_server() {
     shutdown.abort();
     world.settle();
     assert_eq!(world.report(served).aborted, 1);
+}
+
+/// A writer whose last bytes never get out.
+struct Stuck;
+
+impl AsyncWrite for Stuck {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+#[test]
+fn what_never_gets_flushed_is_cut_by_the_idle_timeout_in_every_phase() {
+    for returns in [true, false] {
+        let world = World::new();
+        let (reader, _kept) = memory::pair(8);
+        let listener = Once::new(Connection::new(reader.reader, Stuck).erase());
+        let server = Server::default().timeouts(Timeouts::default().idle(SECOND * 5));
+        let served = world.serve(server, listener, async move |c| {
+            let _kept = c;
+            if returns { Ok(()) } else { pending().await }
+        });
+        world.pass(SECOND * 5);
+        // Told to close, it has the time to linger.
+        world.pass(SECOND * 2);
+        assert_eq!(served.events(), ["closed 1 idle", "ended 1 0"]);
+    }
+}
+
+#[test]
+fn told_to_close_and_then_to_abort_it_does_not_linger() {
+    let world = World::new();
+    let shutdown = Shutdown::default();
+    let server = Server::default().shutdown(shutdown.clone());
+    let (served, connector) = world.serve_memory(server, async |c: MemoryConnection| {
+        let _kept = c;
+        pending().await
+    });
+    let client = world.connect(&connector);
+    world.settle();
+    // Both before the task has run again.
+    shutdown.abort();
+    served.handle.close_clients();
+    world.settle();
+    let events = served.events();
+    assert_eq!(events[1..], ["closed 1 closed", "ended 1 0"], "{events:?}");
+    drop(client);
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory::MemoryConnection;
 use halves::service::echo;
-use halves::{Phase, Reason, Rules, Server, Sources};
+use halves::{Phase, Reason, Rules, Server, Sources, Timeouts};
 use harness::network::{Clients, endpoint, network};
 use harness::{Served, World};
 use smol::channel;
@@ -227,7 +227,10 @@ fn where_a_proxy_speaks_for_a_client_the_checks_are_on_the_client() {
     assert!(!is_served(&world, &mut denied));
     drop((third, denied));
     world.settle();
-    assert_eq!(served.events(), ["closed 3 per_source", "closed 4 denied"]);
+    assert_eq!(
+        served.events(),
+        ["refused 3 per_source after 0", "refused 4 denied after 0"]
+    );
     // The place of one that has ended is free again, and no other.
     drop(first);
     world.settle();
@@ -336,4 +339,48 @@ fn a_client_that_is_named_after_the_end_takes_no_place() {
     }
     let ended = ["closed 1 handler", "closed 2 handler", "closed 3 handler"];
     assert_eq!(served.events(), ended);
+}
+
+#[test]
+fn clients_that_a_proxy_names_and_the_rules_refuse_are_said_ten_times_a_second() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let nobody = Rules::default().deny("0.0.0.0/0".parse().expect("a network"));
+    let served = world.serve(Server::default().rules(nobody), listener, identified);
+    for _ in 0..30 {
+        let mut client = clients.connect_by_proxy(&world, "192.0.2.1:1");
+        let _ = future::block_on(client.writer.write_all(b"203.0.113.1:5\n"));
+        world.settle();
+    }
+    assert_eq!(served.events().len(), 10);
+    assert_eq!(served.handle.stats().ended[Reason::Denied], 30);
+    assert_eq!(served.handle.stats().open, 0, "and closed at once");
+}
+
+#[test]
+fn a_hundred_thousand_connections_under_every_limit_leave_all_counts_at_zero() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let timeouts = Timeouts::default()
+        .idle(SECOND * 60)
+        .lifetime(SECOND * 600)
+        .min_rate(1);
+    let server = Server::default()
+        .max_connections(5)
+        .sources(Sources::default().max_connections(1).accept_rate(1000))
+        .timeouts(timeouts);
+    let served = world.serve(server, listener, echoes);
+    for n in 0..100_000_u32 {
+        drop(clients.connect(&world, &format!("192.0.2.{}:1", n % 200)));
+        if n % 1000 == 0 {
+            world.pass(SECOND);
+        }
+    }
+    world.settle();
+    let stats = served.handle.stats();
+    assert_eq!((stats.accepted, stats.open), (100_000, 0));
+    assert_eq!(stats.ended[Reason::Eof], 100_000);
+    // Nobody's place is taken any more.
+    let mut client = clients.connect(&world, "192.0.2.0:1");
+    assert!(is_served(&world, &mut client));
 }

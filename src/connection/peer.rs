@@ -80,7 +80,7 @@ impl Peer {
         let admitted = host.map_or(Ok(()), |host| host.identify(record));
         record.handshakes.fetch_sub(1, Ordering::AcqRel);
         admitted.map_err(|reason| {
-            record.close(reason);
+            record.abort(reason);
             let refused = format!("the client is refused: {reason}");
             io::Error::new(io::ErrorKind::PermissionDenied, refused)
         })

@@ -271,14 +271,12 @@ impl Record {
     /// Ends the connection because the server ends. Says whether that cut anything short: what
     /// is closing, and has all its bytes out, is only told to hurry.
     pub(crate) fn cut(&self) -> bool {
+        // First: what is told to close, and has not begun to, does not linger then.
+        self.hurry.store(true, Ordering::Release);
         let closing = self.closing.load(Ordering::Acquire);
-        if closing {
-            let flushed = self.link().is_none_or(|link| link.is_flushed());
-            self.hurry.store(true, Ordering::Release);
-            if flushed {
-                self.task.wake();
-                return false;
-            }
+        if closing && self.is_flushed() {
+            self.task.wake();
+            return false;
         }
         let first = self.end(Verdict {
             reason: Reason::Aborted,
@@ -286,8 +284,15 @@ impl Record {
         });
         if first || closing {
             self.reset();
+        } else {
+            self.task.wake();
         }
         first || closing
+    }
+
+    /// Whether this process holds nothing more that the handler wrote.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.link().is_none_or(|link| link.is_flushed())
     }
 
     /// The connection is over: for this reason, unless it has one. Says which. Lets go of the

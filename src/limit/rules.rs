@@ -79,6 +79,9 @@ impl FromStr for Net {
 
 /// A network of mapped addresses would never match: they are IPv4 by the time they are compared.
 fn canonical(net: IpNet) -> Result<Net, &'static str> {
+    if net.trunc() != net {
+        return Err("the address has bits beyond the prefix length");
+    }
     if let IpNet::V6(v6) = net
         && let Some(v4) = v6.addr().to_ipv4_mapped()
     {
@@ -87,9 +90,6 @@ fn canonical(net: IpNet) -> Result<Net, &'static str> {
         return mapped
             .map(Net)
             .ok_or("it is neither IPv4 nor IPv6: a mapped prefix has 96 bits at least");
-    }
-    if net.trunc() != net {
-        return Err("the address has bits beyond the prefix length");
     }
     Ok(Net(net))
 }
@@ -146,6 +146,7 @@ mod tests {
             "example.org",
             "::/129",
             "::ffff:0:0/95",
+            "::ffff:10.0.0.1/104",
         ] {
             let error = text.parse::<Net>().expect_err(text).to_string();
             assert!(

@@ -183,7 +183,7 @@ impl Accounts {
         let source = self.limits.source(address);
         if let Entry::Occupied(mut entry) = self.usage.entry(source) {
             let usage = entry.get_mut();
-            usage.open -= 1;
+            usage.open = usage.open.saturating_sub(1);
             if usage.open == 0 && usage.whole <= now {
                 entry.remove();
             }

@@ -147,6 +147,10 @@ impl Deadlines {
 
     fn judge(&self, mut watched: Watched, now: Stamp) {
         match watched.over(&self.timeouts, now) {
+            // Closing takes its time already.
+            Some(reason) if watched.record.phase() == Phase::Closing => {
+                watched.record.abort(reason);
+            }
             Some(reason) => drop(watched.record.close(reason)),
             None => self.enqueue(watched, now),
         }
@@ -176,7 +180,7 @@ impl Watched {
     fn next(&self, timeouts: &Timeouts, now: Stamp) -> Stamp {
         let record = &*self.record;
         let phase = record.phase();
-        if phase == Phase::Closing {
+        if phase == Phase::Closing && record.is_flushed() {
             // What lingers has a bound of its own.
             return Stamp::NEVER;
         }
@@ -192,7 +196,7 @@ impl Watched {
     fn over(&mut self, timeouts: &Timeouts, now: Stamp) -> Option<Reason> {
         let record = &*self.record;
         let phase = record.phase();
-        if phase == Phase::Closing {
+        if phase == Phase::Closing && record.is_flushed() {
             return None;
         }
         let past = |start: Stamp, timeout: Duration| now >= start + timeout;
@@ -216,7 +220,7 @@ impl Watched {
         let rate = timeouts.min_rate?;
         if self.window.length(record, now) >= WINDOW {
             let bytes = record.bytes_in() - self.window.bytes_in;
-            if !shaking && bytes > 0 && bytes < rate.saturating_mul(WINDOW.as_secs()) {
+            if phase == Phase::Open && bytes > 0 && bytes < rate.saturating_mul(WINDOW.as_secs()) {
                 return Some(Reason::MinRate);
             }
             self.window = Window::new(record, now);

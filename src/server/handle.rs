@@ -52,7 +52,8 @@ impl Handle {
         self.registry.stats()
     }
 
-    /// The switch that ends this server, and no other.
+    /// The switch that ends this server, and no other; without a
+    /// [`drain_delay`](crate::Server::drain_delay), which is for the embedder's.
     ///
     /// # Examples
     ///
@@ -74,7 +75,7 @@ impl Handle {
     /// ```
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.registry.ready.load(Ordering::Acquire)
+        self.registry.ready.load(Ordering::Acquire) && !self.shutdown.is_draining()
     }
 
     /// The connections that are open, in no order.

@@ -193,9 +193,14 @@ fn poll_close(
     }
     let sleep = patience.get_or_insert_with(|| ticket.home().clock.sleep(LINGER));
     let over = Pin::new(sleep).poll(cx).is_ready() || record.hurry.load(Ordering::Acquire);
-    // What is not flushed yet is not a matter of patience: it is ours, and the drain deadline's.
-    if over && link.is_flushed() {
-        return Poll::Ready(Ok(()));
+    // What is not flushed yet is not a matter of patience, but of the deadlines; and one of these
+    // has passed where the connection was ended from outside.
+    match link.is_flushed() {
+        true if over => Poll::Ready(Ok(())),
+        false if over && record.verdict().is_some() => {
+            link.abort();
+            Poll::Ready(Ok(()))
+        }
+        _ => Poll::Pending,
     }
-    Poll::Pending
 }

@@ -12,7 +12,7 @@ use super::registry::Registry;
 use crate::connection::{Home, Host, Peer, Record};
 use crate::shutdown::Shutdown;
 use crate::stats::{Reason, count};
-use crate::time::Clock;
+use crate::time::{Clock, Stamp};
 use crate::timeout::Timeouts;
 
 /// One serving: the registry, which its handles share, and what it was configured with.
@@ -102,7 +102,11 @@ impl State {
         let record = peer.record();
         record.close(reason);
         self.registry.counters.end(reason, 0, 0);
-        if let Some(unsaid) = self.registry.admission.tell(record.opened()) {
+        self.tell_refusal(peer, reason, record.opened());
+    }
+
+    fn tell_refusal(&self, peer: &Peer, reason: Reason, now: Stamp) {
+        if let Some(unsaid) = self.registry.admission.tell(now) {
             self.emit(|| Event::Refused {
                 peer: peer.clone(),
                 reason,
@@ -150,16 +154,29 @@ impl Ticket {
         let (bytes_in, bytes_out) = (self.record.bytes_in(), self.record.bytes_out());
         registry.counters.end(reason, bytes_in, bytes_out);
         registry.end();
-        self.state.emit(|| {
-            Event::Closed(Closed {
-                peer: Peer::of(&self.record),
-                reason,
-                error,
-                age: now.since(self.record.opened()),
-            })
-        });
+        if is_refusal(reason) {
+            self.state
+                .tell_refusal(&Peer::of(&self.record), reason, now);
+        } else {
+            self.state.emit(|| {
+                Event::Closed(Closed {
+                    peer: Peer::of(&self.record),
+                    reason,
+                    error,
+                    age: now.since(self.record.opened()),
+                })
+            });
+        }
         registry.leave(self.key);
     }
+}
+
+/// Whether the connection ended for where it came from: at accept, or when its client was named.
+fn is_refusal(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Denied | Reason::PerSource | Reason::AcceptRate
+    )
 }
 
 impl Drop for Ticket {
