@@ -71,7 +71,10 @@ fn graceful_finishes_its_connections_on_term() {
     let rest = client.read_to_end(&mut vec![]).expect("it ends in order");
     assert_eq!(rest, 0);
     drop(client);
-    assert_eq!(server.output(), "1 finished, 0 aborted\n");
+    // The one who looked whether the server is there may not have been seen to leave.
+    let output = server.output();
+    let reports = ["1 finished, 0 aborted\n", "2 finished, 0 aborted\n"];
+    assert!(reports.contains(&output.as_str()), "{output}");
 }
 
 #[test]
