@@ -153,6 +153,8 @@ mod error;
 mod executor;
 mod limit;
 pub mod listener;
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+mod reactor;
 mod server;
 pub mod service;
 mod shutdown;
@@ -163,7 +165,7 @@ mod timeout;
 
 pub use address::Address;
 pub use connection::{
-    AnyRead, AnyWrite, Connection, Endpoint, Handshake, Link, Peer, Phase, Reader, Writer,
+    AnyRead, AnyWrite, Chunk, Connection, Endpoint, Handshake, Link, Peer, Phase, Reader, Writer,
 };
 pub use error::Error;
 pub use executor::Executor;

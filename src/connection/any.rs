@@ -2,26 +2,56 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-/// A reading half of any type. [`Connection::erase`](crate::Connection::erase) makes it.
-pub struct AnyRead(Box<dyn AsyncRead + Send + Unpin>);
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+use crate::reactor::Socket;
 
-/// A writing half of any type. [`Connection::erase`](crate::Connection::erase) makes it.
-pub struct AnyWrite(Box<dyn AsyncWrite + Send + Unpin>);
+/// A reading half of any type: a socket of our own, or what
+/// [`Connection::erase`](crate::Connection::erase) was given.
+pub struct AnyRead(Read);
+
+/// A writing half of any type: a socket of our own, or what
+/// [`Connection::erase`](crate::Connection::erase) was given.
+pub struct AnyWrite(Write);
+
+/// Sockets are not boxed: there are many, and each pays for what it is behind.
+enum Read {
+    #[cfg(all(target_os = "linux", not(halves_portable)))]
+    Socket(Socket),
+    Other(Box<dyn AsyncRead + Send + Unpin>),
+}
+
+enum Write {
+    #[cfg(all(target_os = "linux", not(halves_portable)))]
+    Socket(Socket),
+    Other(Box<dyn AsyncWrite + Send + Unpin>),
+}
 
 impl AnyRead {
     pub(super) fn new(reader: impl AsyncRead + Send + Unpin + 'static) -> Self {
-        Self(Box::new(reader))
+        Self(Read::Other(Box::new(reader)))
+    }
+
+    #[cfg(all(target_os = "linux", not(halves_portable)))]
+    pub(crate) fn socket(socket: Socket) -> Self {
+        Self(Read::Socket(socket))
     }
 }
 
 impl AnyWrite {
     pub(super) fn new(writer: impl AsyncWrite + Send + Unpin + 'static) -> Self {
-        Self(Box::new(writer))
+        Self(Write::Other(Box::new(writer)))
+    }
+
+    #[cfg(all(target_os = "linux", not(halves_portable)))]
+    pub(crate) fn socket(socket: Socket) -> Self {
+        Self(Write::Socket(socket))
     }
 }
 
@@ -43,7 +73,11 @@ impl AsyncRead for AnyRead {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        match &mut self.0 {
+            #[cfg(all(target_os = "linux", not(halves_portable)))]
+            Read::Socket(socket) => socket.poll_read(cx, buf),
+            Read::Other(reader) => Pin::new(reader).poll_read(cx, buf),
+        }
     }
 
     fn poll_read_vectored(
@@ -51,7 +85,11 @@ impl AsyncRead for AnyRead {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_read_vectored(cx, bufs)
+        match &mut self.0 {
+            #[cfg(all(target_os = "linux", not(halves_portable)))]
+            Read::Socket(socket) => socket.poll_read_vectored(cx, bufs),
+            Read::Other(reader) => Pin::new(reader).poll_read_vectored(cx, bufs),
+        }
     }
 }
 
@@ -61,7 +99,11 @@ impl AsyncWrite for AnyWrite {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        match &mut self.0 {
+            #[cfg(all(target_os = "linux", not(halves_portable)))]
+            Write::Socket(socket) => socket.poll_write(cx, buf),
+            Write::Other(writer) => Pin::new(writer).poll_write(cx, buf),
+        }
     }
 
     fn poll_write_vectored(
@@ -69,14 +111,26 @@ impl AsyncWrite for AnyWrite {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+        match &mut self.0 {
+            #[cfg(all(target_os = "linux", not(halves_portable)))]
+            Write::Socket(socket) => socket.poll_write_vectored(cx, bufs),
+            Write::Other(writer) => Pin::new(writer).poll_write_vectored(cx, bufs),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        match &mut self.0 {
+            #[cfg(all(target_os = "linux", not(halves_portable)))]
+            Write::Socket(_) => Poll::Ready(Ok(())),
+            Write::Other(writer) => Pin::new(writer).poll_flush(cx),
+        }
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_close(cx)
+        match &mut self.0 {
+            #[cfg(all(target_os = "linux", not(halves_portable)))]
+            Write::Socket(socket) => Poll::Ready(socket.shutdown(Shutdown::Write)),
+            Write::Other(writer) => Pin::new(writer).poll_close(cx),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod any;
 mod budget;
+mod chunk;
 mod discard;
 mod endpoint;
 mod keep;
@@ -17,6 +18,7 @@ use std::io;
 use futures_lite::{AsyncRead, AsyncWrite};
 
 pub use any::{AnyRead, AnyWrite};
+pub use chunk::Chunk;
 pub(crate) use discard::Discard;
 pub use endpoint::Endpoint;
 pub(crate) use keep::keep;

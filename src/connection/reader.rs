@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_lite::AsyncRead;
 
 use super::budget::Budget;
-use super::{AnyRead, Peer, Record};
+use super::{AnyRead, Chunk, Peer, Record};
 use crate::time::Sleep;
 
 /// How long a peer must be quiet, once a drain was asked for, to count as having nothing to say.
@@ -105,14 +105,64 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// }
     /// ```
     pub async fn read_or_drain(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| match Pin::new(&mut *self).poll_read(cx, buf) {
+        poll_fn(|cx| self.poll_read_or_drain(cx, buf)).await
+    }
+
+    /// Reads what is there, 16 KiB at most, into a buffer that only exists from then on: a
+    /// connection that waits holds none. Empty at the end of input.
+    ///
+    /// Cancel-safe: what was not returned has not been read.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stream, and [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+    ///
+    /// # Examples
+    ///
+    /// See [`Chunk`].
+    pub async fn read_chunk(&mut self) -> io::Result<Chunk> {
+        poll_fn(|cx| Chunk::poll(|buf| Pin::new(&mut *self).poll_read(cx, buf))).await
+    }
+
+    /// Reads as [`read_chunk`](Self::read_chunk) does, and ends as
+    /// [`read_or_drain`](Self::read_or_drain) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stream, and [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::AsyncWriteExt;
+    /// use halves::Connection;
+    ///
+    /// async fn echo(mut c: Connection) -> std::io::Result<()> {
+    ///     loop {
+    ///         let chunk = c.reader.read_chunk_or_drain().await?;
+    ///         if chunk.is_empty() {
+    ///             return c.writer.close().await;
+    ///         }
+    ///         c.writer.write_all(&chunk).await?;
+    ///     }
+    /// }
+    /// ```
+    pub async fn read_chunk_or_drain(&mut self) -> io::Result<Chunk> {
+        poll_fn(|cx| Chunk::poll(|buf| self.poll_read_or_drain(cx, buf))).await
+    }
+
+    fn poll_read_or_drain(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut *self).poll_read(cx, buf) {
             Poll::Pending => self.poll_drain(cx),
             ready @ Poll::Ready(_) => {
                 self.quiet = None;
                 ready
             }
-        })
-        .await
+        }
     }
 
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {

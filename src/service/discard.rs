@@ -4,7 +4,6 @@ use std::io;
 
 use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::BUFFER;
 use crate::connection::{Reader, Writer};
 
 /// Throws away what it reads, until the end of input, and closes (RFC 863).
@@ -29,7 +28,6 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let mut buf = vec![0; BUFFER];
-    while reader.read_or_drain(&mut buf).await? > 0 {}
+    while !reader.read_chunk_or_drain().await?.is_empty() {}
     writer.close().await
 }

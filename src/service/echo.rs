@@ -4,7 +4,6 @@ use std::io;
 
 use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::BUFFER;
 use crate::connection::{Reader, Writer};
 
 /// Sends back what it reads, until the end of input, and closes (RFC 862).
@@ -29,11 +28,11 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let mut buf = vec![0; BUFFER];
     loop {
-        match reader.read_or_drain(&mut buf).await? {
-            0 => return writer.close().await,
-            n => writer.write_all(&buf[..n]).await?,
+        let chunk = reader.read_chunk_or_drain().await?;
+        if chunk.is_empty() {
+            return writer.close().await;
         }
+        writer.write_all(&chunk).await?;
     }
 }

@@ -7,6 +7,3 @@ mod upper;
 pub use discard::discard;
 pub use echo::echo;
 pub use upper::{Upper, upper};
-
-/// What a service reads at once, in bytes.
-const BUFFER: usize = 16 * 1024;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::BUFFER;
 use crate::connection::{Reader, Writer};
 
 /// Sends back what it reads with `a` to `z` in upper case, until the end of input, and closes.
@@ -80,15 +79,13 @@ impl Upper {
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
-        let mut buf = vec![0; BUFFER];
         loop {
-            let n = reader.read_or_drain(&mut buf).await?;
-            let text = &mut buf[..n];
-            if n == 0 || self.close_word.as_deref() == Some(text) {
+            let mut text = reader.read_chunk_or_drain().await?;
+            if text.is_empty() || self.close_word.as_deref() == Some(&text) {
                 return writer.close().await;
             }
             text.make_ascii_uppercase();
-            writer.write_all(text).await?;
+            writer.write_all(&text).await?;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! TCP: listening sockets, and how a TCP stream becomes a connection.
+//! How a stream of async-net becomes a connection, and how it ends.
 
 use std::io::{self, Read};
 use std::net::{self, SocketAddr};
@@ -7,64 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_net::TcpStream;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use smol::Async;
 
-use super::Listener;
-use super::several::Accept;
-use crate::connection::{Connection, Discard, Endpoint, Link, Peer};
-
-/// Connections that the kernel completes and keeps until we accept them. Past 128, std's number,
-/// each further client waits a second for its next try.
-const BACKLOG: i32 = 4096;
-
-/// A listening socket with the options that a server wants.
-pub(super) struct TcpListener {
-    io: Async<net::TcpListener>,
-    local: SocketAddr,
-}
-
-impl TcpListener {
-    /// Listens with a backlog of 4,096 and `SO_REUSEADDR`; `[::]` takes IPv4 as well.
-    pub(super) fn open(address: SocketAddr) -> io::Result<Self> {
-        let family = match address {
-            SocketAddr::V4(_) => AddressFamily::INET,
-            SocketAddr::V6(_) => AddressFamily::INET6,
-        };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-        if address.is_ipv6() {
-            sockopt::set_ipv6_v6only(&socket, !address.ip().is_unspecified())?;
-        }
-        sockopt::set_socket_reuseaddr(&socket, true)?;
-        rustix::net::bind(&socket, &address)?;
-        rustix::net::listen(&socket, BACKLOG)?;
-        let io = Async::new_nonblocking(net::TcpListener::from(socket))?;
-        let local = io.get_ref().local_addr()?;
-        Ok(Self { io, local })
-    }
-}
-
-impl Accept for TcpListener {
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
-        loop {
-            match self.io.get_ref().accept() {
-                Ok((stream, peer)) => {
-                    let connection = connection(Async::new(stream)?, peer, self.local);
-                    return Poll::Ready(Ok(Some(connection.erase())));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.io.poll_readable(cx))?;
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-
-    fn local(&self) -> Endpoint {
-        self.local.into()
-    }
-}
+use crate::connection::{Connection, Discard, Link, Peer};
+use crate::listener::Listener;
 
 /// Any listener of async-net can be served as it is. Its backlog is the 128 of `std`;
 /// [`bind`](crate::bind) does better.
@@ -79,16 +25,9 @@ impl Listener for async_net::TcpListener {
     }
 }
 
-/// Connects to the first of `addresses` that answers.
-pub(super) async fn connect(addresses: &[SocketAddr]) -> io::Result<Connection> {
-    let stream = TcpStream::connect(addresses).await?;
-    let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
-    Ok(connection(stream, peer, local).erase())
-}
-
 /// The peer's address is the one that accept returned: when the client is gone already, nothing
 /// else knows it.
-fn connection(
+pub(super) fn connection(
     stream: impl Into<TcpStream>,
     peer: SocketAddr,
     local: SocketAddr,

@@ -1,15 +1,22 @@
 //! Our own small executor: tasks on one thread, or on several.
 
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+mod native;
+#[cfg(not(all(target_os = "linux", not(halves_portable))))]
+mod portable;
+
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
-use async_executor::Task;
-use smol::channel::{self, Sender};
+use async_task::Task;
 
 use crate::spawn::Spawn;
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+use native::Pool;
+#[cfg(not(all(target_os = "linux", not(halves_portable))))]
+use portable::Pool;
 
 /// Runs tasks on the thread that calls [`block_on`](Self::block_on), and with
 /// [`threads`](Self::threads) on others beside it.
@@ -24,16 +31,8 @@ use crate::spawn::Spawn;
 /// let sum = ex.block_on(async { ex.spawn(async { 1 + 1 }).await });
 /// assert_eq!(sum, 2);
 /// ```
-#[derive(Clone, Debug, Default)]
-pub struct Executor(Arc<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    tasks: Arc<async_executor::Executor<'static>>,
-    /// Dropped first, which the workers wait for.
-    running: Option<Sender<()>>,
-    workers: Vec<JoinHandle<()>>,
-}
+#[derive(Clone, Debug)]
+pub struct Executor(Arc<Pool>);
 
 impl Executor {
     /// An executor without threads of its own: tasks run while somebody is in
@@ -44,17 +43,23 @@ impl Executor {
     /// ```
     /// assert_eq!(halves::Executor::new().block_on(async { 5 }), 5);
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// When the system gives us no epoll instance; [`try_threads`](Self::try_threads) does not.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An executor on `threads` threads: the one that calls [`block_on`](Self::block_on), and
-    /// the others started here.
+    /// An executor that runs tasks on `threads` threads: on the one that calls
+    /// [`block_on`](Self::block_on) if it is 1, else on as many that are started here, which run
+    /// them all the time. A task stays on the thread that it is given to, the one with the fewest.
     ///
     /// # Panics
     ///
-    /// When the system does not give us the threads; [`try_threads`](Self::try_threads) does not.
+    /// When the system does not give us the threads, or an epoll instance for each;
+    /// [`try_threads`](Self::try_threads) does not.
     ///
     /// # Examples
     ///
@@ -85,21 +90,7 @@ impl Executor {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_threads(threads: NonZeroUsize) -> io::Result<Self> {
-        let tasks = Arc::<async_executor::Executor<'static>>::default();
-        let (running, stopped) = channel::bounded::<()>(1);
-        let workers = (1..threads.get()).map(|n| {
-            let (tasks, stopped) = (tasks.clone(), stopped.clone());
-            thread::Builder::new()
-                .name(format!("halves-{n}"))
-                .spawn(move || {
-                    let _ = smol::block_on(tasks.run(stopped.recv()));
-                })
-        });
-        Ok(Self(Arc::new(Inner {
-            workers: workers.collect::<io::Result<_>>()?,
-            running: Some(running),
-            tasks,
-        })))
+        Pool::new(threads).map(|pool| Self(Arc::new(pool)))
     }
 
     /// Starts a task. Dropping the [`Task`] cancels it; [`detach`](Task::detach) lets it go on
@@ -115,11 +106,12 @@ impl Executor {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        self.0.tasks.spawn(future)
+        self.0.spawn(future)
     }
 
     /// Runs a future on this thread, and tasks beside it, until the future is done. Tasks that
-    /// are not done then stay where they are; the next `block_on` goes on with them.
+    /// are not done then stay where they are; the next `block_on` goes on with them, or one that is
+    /// on another thread already. Within a task, the other tasks of its thread go on meanwhile.
     ///
     /// # Examples
     ///
@@ -128,7 +120,7 @@ impl Executor {
     /// assert_eq!(ex.block_on(async { 5 }), 5);
     /// ```
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        smol::block_on(self.0.tasks.run(future))
+        self.0.block_on(future)
     }
 }
 
@@ -141,14 +133,8 @@ where
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.running = None;
-        for worker in self.workers.drain(..) {
-            // The last handle may have been dropped by a task of ours, on a worker.
-            if worker.thread().id() != thread::current().id() {
-                let _ = worker.join();
-            }
-        }
+impl Default for Executor {
+    fn default() -> Self {
+        Self::threads(NonZeroUsize::MIN)
     }
 }

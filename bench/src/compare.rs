@@ -1,0 +1,63 @@
+//! The comparison: every row, in rounds, each server once a round.
+
+use crate::cores::{self, Cores};
+use crate::measure::Bench;
+use crate::options::Options;
+use crate::prepare::Field;
+use crate::report::{self, Entry};
+use crate::rows::{self, Row};
+use crate::servers::Server;
+use std::io;
+
+/// Prints one table a row to standard output, progress to standard error.
+pub fn run(options: &Options) -> io::Result<()> {
+    if cfg!(debug_assertions) {
+        return Err(io::Error::other(
+            "figures of a debug build mislead; add --release",
+        ));
+    }
+    let rows = rows::select(&options.rows).map_err(io::Error::other)?;
+    cores::raise_descriptor_limit()?;
+    let cores = Cores::detect()?;
+    let mut field = Field::prepare(options, &options.only)?;
+    let bench = Bench {
+        cores: &cores,
+        duration: options.duration,
+        logs: &field.folder,
+    };
+    println!("{}", report::preface(options));
+    for row in &rows {
+        if row.threads > cores.count() {
+            let reason = format!("{}: needs {} cores", row.name, row.threads);
+            field.skipped.push(reason);
+            continue;
+        }
+        let entries = rounds(&bench, options.rounds, row, &field.servers);
+        println!("{}", report::table(row, &entries, &options.against));
+    }
+    for skipped in &field.skipped {
+        println!("Skipped: {skipped}\n");
+    }
+    Ok(())
+}
+
+/// Server by server within a round, so that noise hits all alike; each round starts with another one.
+fn rounds(bench: &Bench, rounds: usize, row: &Row, servers: &[Server]) -> Vec<Entry> {
+    let servers: Vec<&Server> = servers.iter().filter(|s| s.takes_part(row)).collect();
+    let mut entries: Vec<Entry> = servers.iter().map(|s| Entry::new(&s.name)).collect();
+    for round in 0..rounds {
+        for turn in 0..servers.len() {
+            let index = (turn + round) % servers.len();
+            let entry = &mut entries[index];
+            if entry.failure.is_some() {
+                continue;
+            }
+            eprintln!("{} round {}/{rounds} {}", row.name, round + 1, entry.name);
+            match bench.measure(servers[index], row) {
+                Ok(figures) => entry.rounds.push(figures),
+                Err(error) => entry.failure = Some(error.to_string()),
+            }
+        }
+    }
+    entries
+}

@@ -1,0 +1,24 @@
+//! Compares the Halves server with its peers on one machine, all serving the same uppercase echo.
+//!
+//! * `options` is the command line, `rows` what is measured, `servers` who takes part, `prepare` builds the peers.
+//! * `running` starts and ends a server, `cores` pins it, `usage` reads what it cost.
+//! * `load` is the client: `ping`, `bulk`, `close`, and the quiet connections of `idle`.
+//! * `measure` takes one figure, `compare` all of them in turns, `report` prints the tables.
+//! * `instructions` counts instructions in place of time.
+//! * `peer` is what the peers in `src/bin` share: their options.
+
+pub mod compare;
+pub mod cores;
+pub mod histogram;
+pub mod instructions;
+pub mod load;
+pub mod measure;
+pub mod options;
+pub mod peer;
+pub mod prepare;
+pub mod report;
+pub mod rows;
+pub mod running;
+pub mod servers;
+pub mod stats;
+pub mod usage;

@@ -1,0 +1,113 @@
+//! The client: one thread, as cheap as it can be, so that what the server costs decides.
+
+mod bulk;
+mod close;
+mod ping;
+
+pub use bulk::Bulk;
+pub use close::Close;
+pub use ping::Ping;
+
+use crate::histogram::Histogram;
+use rustix::net::sockopt::set_socket_linger;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Something to keep a server busy with.
+pub trait Load {
+    /// Runs until the limit is reached and every question is answered.
+    fn run(&mut self, limit: Limit) -> io::Result<Sample>;
+}
+
+/// When to ask no more: after so many questions or so much time, whichever comes first.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    pub operations: u64,
+    pub time: Duration,
+}
+
+impl Limit {
+    pub fn time(time: Duration) -> Limit {
+        Limit {
+            operations: u64::MAX,
+            time,
+        }
+    }
+
+    /// So many questions, as long as they are answered at all.
+    pub fn operations(operations: u64) -> Limit {
+        Limit {
+            operations,
+            time: PATIENCE,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.time
+    }
+}
+
+/// What one run came to.
+pub struct Sample {
+    pub operations: u64,
+    pub elapsed: Duration,
+    pub latencies: Histogram,
+}
+
+/// A message and what the server has to make of it.
+pub struct Exchange {
+    question: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Exchange {
+    pub fn new(len: usize) -> Exchange {
+        let question: Vec<u8> = (b'a'..=b'z').chain(b'0'..=b'9').cycle().take(len).collect();
+        let answer = question.to_ascii_uppercase();
+        Exchange { question, answer }
+    }
+
+    fn check(&self, answer: &[u8]) -> io::Result<()> {
+        match answer == self.answer {
+            true => Ok(()),
+            false => Err(io::Error::other("a wrong answer")),
+        }
+    }
+
+    /// One echo on a blocking stream.
+    fn perform(&self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<()> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(&self.question)?;
+        stream.read_exact(buffer)?;
+        self.check(buffer)
+    }
+}
+
+/// Connections that have had one echo each, opened one after another.
+///
+/// Waiting for each echo keeps the server's backlog empty. They are reset when dropped: tens of thousands
+/// of sockets in TIME_WAIT would slow down whoever is measured next.
+pub fn open(address: SocketAddr, count: usize, exchange: &Exchange) -> io::Result<Vec<TcpStream>> {
+    let mut buffer = vec![0; exchange.answer.len()];
+    let mut streams = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        set_socket_linger(&stream, Some(Duration::ZERO))?;
+        stream.set_nodelay(true)?;
+        exchange.perform(&mut stream, &mut buffer)?;
+        streams.push(stream);
+    }
+    Ok(streams)
+}
+
+fn silent() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the server fell silent")
+}
+
+fn hung_up() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the server hung up")
+}
+
+/// How long a server may leave a question unanswered.
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,27 @@
+//! The command: parses, prepares, measures, prints.
+
+use halves_bench::options::{Options, Request, USAGE};
+use halves_bench::{compare, instructions};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome = match Options::parse(std::env::args_os().skip(1)) {
+        Ok(Request::Help) => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Ok(Request::Compare(options)) => compare::run(&options),
+        Ok(Request::Instructions(options)) => instructions::run(&options),
+        Err(error) => {
+            eprintln!("halves-bench: {error}; see --help");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("halves-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

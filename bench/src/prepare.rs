@@ -1,0 +1,163 @@
+//! Builds the peers and names those this machine cannot run.
+
+use crate::options::Options;
+use crate::servers::{Server, split};
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The servers that can run here, and why the others cannot.
+pub struct Field {
+    pub servers: Vec<Server>,
+    pub skipped: Vec<String>,
+    /// Where logs go.
+    pub folder: PathBuf,
+}
+
+impl Field {
+    /// Builds the peers and keeps the servers named in `only`, or all when it is empty.
+    pub fn prepare(options: &Options, only: &[String]) -> io::Result<Field> {
+        let beside = env::current_exe()?.with_file_name("");
+        let mut field = Field {
+            servers: Vec::new(),
+            skipped: Vec::new(),
+            folder: beside.join("halves-bench-peers"),
+        };
+        fs::create_dir_all(&field.folder)?;
+        field.add_halves(options, &beside);
+        for (name, command) in &options.extra {
+            let mut words = split(command);
+            let program = words.remove(0);
+            let server = Server::new(name, program, "");
+            field.servers.push(Server { words, ..server });
+        }
+        field.add_c();
+        field.add_rust(&beside)?;
+        field.add_python();
+        field.add_go();
+        field.keep_only(only)?;
+        Ok(field)
+    }
+
+    fn add_halves(&mut self, options: &Options, beside: &Path) {
+        let program = options.halves.clone();
+        let program = program.unwrap_or_else(|| beside.join("halves"));
+        if !program.is_file() {
+            self.skip("halves", &format!("{} is missing", program.display()));
+            return;
+        }
+        let mut server = Server::new("halves", program, HALVES);
+        server.words.extend_from_slice(&options.halves_options);
+        server.words_for_threads = split("--threads {threads}");
+        self.servers.push(server);
+    }
+
+    fn add_c(&mut self) {
+        let program = self.folder.join("epoll");
+        let mut build = Command::new("cc");
+        build
+            .args(["-O2", "-o"])
+            .arg(&program)
+            .arg(source("epoll.c"));
+        if self.builds("c-epoll", &mut build) {
+            let server = Server::new("c-epoll", program, PEER);
+            let variant = server.with_nodelay();
+            self.servers.extend([server, variant]);
+        }
+    }
+
+    /// `cargo run` built this program alone: the peers beside it may be missing or old.
+    fn add_rust(&mut self, beside: &Path) -> io::Result<()> {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--release", "--bins", "--manifest-path"]);
+        build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        build.arg("--target-dir").arg(beside.join(".."));
+        if !self.builds("tokio, async-net and std-threads", &mut build) {
+            return Ok(());
+        }
+        let tokio = Server::new("tokio", beside.join("peer-tokio"), PEER);
+        let mut workers = Server::new("tokio-mt", &tokio.program, PEER);
+        workers.words.extend(split("--threads 2"));
+        let variants = [tokio.with_nodelay(), workers.with_nodelay()];
+        self.servers.extend([tokio, workers]);
+        self.servers.extend(variants);
+        for (name, program) in [
+            ("async-net", "peer-async-net"),
+            ("std-threads", "peer-threads"),
+        ] {
+            self.servers
+                .push(Server::new(name, beside.join(program), PEER));
+        }
+        Ok(())
+    }
+
+    fn add_python(&mut self) {
+        if self.builds("asyncio", Command::new("python3").arg("--version")) {
+            let mut server = Server::new("asyncio", "python3", "");
+            server.words.push(source("asyncio_upper.py"));
+            server.words.extend(split(PEER));
+            self.servers.push(server);
+        }
+    }
+
+    fn add_go(&mut self) {
+        let program = self.folder.join("upper-go");
+        let mut build = Command::new("go");
+        build
+            .args(["build", "-o"])
+            .arg(&program)
+            .arg(source("upper.go"));
+        if self.builds("go", &mut build) {
+            self.servers.push(Server::new("go", program, PEER));
+        }
+    }
+
+    /// Runs a build or a check; when it fails, `name` is skipped.
+    fn builds(&mut self, name: &str, command: &mut Command) -> bool {
+        eprintln!("preparing {name}");
+        let tool = command.get_program().display().to_string();
+        match command.stdin(Stdio::null()).stdout(Stdio::null()).status() {
+            Ok(status) if status.success() => return true,
+            Ok(status) => self.skip(name, &format!("{tool} ended with {status}")),
+            Err(error) => self.skip(name, &format!("{tool}: {error}")),
+        }
+        false
+    }
+
+    fn skip(&mut self, name: &str, reason: &str) {
+        self.skipped.push(format!("{name}: {reason}"));
+    }
+
+    fn keep_only(&mut self, names: &[String]) -> io::Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        self.servers.retain(|server| names.contains(&server.name));
+        // A reason begins with the names it is about.
+        let about = |reason: &String, name: &String| {
+            reason
+                .split(':')
+                .next()
+                .is_some_and(|list| list.contains(&name[..]))
+        };
+        self.skipped
+            .retain(|reason| names.iter().any(|name| about(reason, name)));
+        for name in names {
+            let runs = self.servers.iter().any(|server| server.name == *name);
+            if !runs && !self.skipped.iter().any(|reason| about(reason, name)) {
+                return Err(io::Error::other(format!("no server is called {name}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn source(name: &str) -> String {
+    format!("{}/peers/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+const HALVES: &str = "serve upper --listen 127.0.0.1:{port}";
+const PEER: &str = "--port {port} --buffer {buffer}";

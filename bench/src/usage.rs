@@ -1,0 +1,113 @@
+//! What a server process has used, as /proc tells it.
+
+use rustix::param::clock_ticks_per_second;
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+/// CPU time of a process so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu {
+    /// To the nanosecond, of the threads that are alive.
+    living: Duration,
+    /// To the clock tick, of all threads there ever were.
+    all: Duration,
+}
+
+impl Cpu {
+    pub fn of(pid: u32) -> io::Result<Cpu> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        Ok(Cpu {
+            living: living(pid)?,
+            all: ticks(&stat).ok_or_else(|| io::Error::other("/proc/PID/stat is odd"))?,
+        })
+    }
+
+    /// The time used between `earlier` and now.
+    ///
+    /// Ticks are coarse, so they count only where they show that threads ended in between.
+    pub fn since(&self, earlier: &Cpu) -> Duration {
+        let living = self.living.saturating_sub(earlier.living);
+        let all = self.all.saturating_sub(earlier.all);
+        match all > living + TICKS_TOLERANCE {
+            true => all,
+            false => living,
+        }
+    }
+}
+
+/// The memory a process shares with nobody and has written to.
+pub fn private_bytes(pid: u32) -> io::Result<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    private_dirty(&rollup).ok_or_else(|| io::Error::other("/proc/PID/smaps_rollup is odd"))
+}
+
+fn living(pid: u32) -> io::Result<Duration> {
+    let mut sum = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end while the list is read.
+        if let Ok(schedstat) = fs::read_to_string(task?.path().join("schedstat")) {
+            sum += on_cpu(&schedstat).ok_or_else(|| io::Error::other("schedstat is odd"))?;
+        }
+    }
+    Ok(Duration::from_nanos(sum))
+}
+
+fn on_cpu(schedstat: &str) -> Option<u64> {
+    schedstat.split_whitespace().next()?.parse().ok()
+}
+
+/// User and system time are the 14th and 15th field; the second is a name that may hold anything.
+fn ticks(stat: &str) -> Option<Duration> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    let seconds = (user + system) as f64 / clock_ticks_per_second() as f64;
+    Some(Duration::from_secs_f64(seconds))
+}
+
+fn private_dirty(rollup: &str) -> Option<u64> {
+    let line = rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Private_Dirty:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+/// Two clocks of 10 ms each may both be off by one at both ends.
+const TICKS_TOLERANCE: Duration = Duration::from_millis(40);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_on_cpu_comes_first() {
+        assert_eq!(on_cpu("123456 789 10\n"), Some(123_456));
+        assert_eq!(on_cpu(""), None);
+    }
+
+    #[test]
+    fn a_strange_name_does_not_move_the_fields() {
+        let stat = "7 (a ) b) S 1 7 7 0 -1 4194304 90 0 0 0 0 0 0 0 20 0 1 0 5";
+        assert_eq!(ticks(stat), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn private_memory_is_found_by_name() {
+        let rollup = "Rss: 99 kB\nPrivate_Clean: 8 kB\nPrivate_Dirty:      12 kB\n";
+        assert_eq!(private_dirty(rollup), Some(12 * 1024));
+    }
+
+    #[test]
+    fn ended_threads_show_in_ticks_only() {
+        let zero = Cpu {
+            living: Duration::ZERO,
+            all: Duration::ZERO,
+        };
+        let (ms, used) = (Duration::from_millis, |living, all| Cpu { living, all });
+        assert_eq!(used(ms(100), ms(120)).since(&zero), ms(100));
+        assert_eq!(used(ms(100), ms(900)).since(&zero), ms(900));
+    }
+}

@@ -1,0 +1,119 @@
+//! The executor on Linux: each thread drives a reactor of its own, and runs its own tasks.
+
+mod drive;
+mod worker;
+
+use std::future::Future;
+use std::io;
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use async_task::Task;
+use event_listener::Event;
+use futures_lite::future;
+use smol::channel::{self, Receiver, Sender};
+
+use drive::drive;
+use worker::Worker;
+
+/// The workers, and the threads that drive them.
+#[derive(Debug)]
+pub(super) struct Pool {
+    /// Driven by whoever is in `block_on`. Its tasks are all, where there are no threads.
+    front: Arc<Worker>,
+    /// Its driver has left, and another may follow.
+    left: Event,
+    workers: Vec<Arc<Worker>>,
+    /// Dropped first, which the threads wait for.
+    running: Option<Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    pub(super) fn new(threads: NonZeroUsize) -> io::Result<Self> {
+        let (running, stopped) = channel::bounded::<()>(1);
+        let mut pool = Self {
+            front: Worker::new()?,
+            left: Event::new(),
+            workers: Vec::new(),
+            running: Some(running),
+            threads: Vec::new(),
+        };
+        if threads.get() > 1 {
+            for n in 1..=threads.get() {
+                let worker = Worker::new()?;
+                pool.workers.push(worker.clone());
+                pool.threads.push(start(n, worker, stopped.clone())?);
+            }
+        }
+        Ok(pool)
+    }
+
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Task<T> {
+        let least = self.workers.iter().min_by_key(|worker| worker.load());
+        least.unwrap_or(&self.front).spawn(future)
+    }
+
+    pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        // In a task of ours, the others on this thread go on meanwhile.
+        let here = self.workers.iter().find(|worker| worker.is_current());
+        let here = here.unwrap_or(&self.front);
+        loop {
+            let left = self.left.listen();
+            let leaving = Leaving(&self.left);
+            if let Some(result) = drive(here, future.as_mut()) {
+                return result;
+            }
+            // We have not been there.
+            std::mem::forget(leaving);
+            // Another thread drives the front, with its tasks; here there is only the future,
+            // unless that thread leaves and the tasks need a new driver.
+            let alone = Worker::new().expect("the system gives us an epoll instance");
+            let done = async { Some(future.as_mut().await) };
+            let turn = async {
+                left.await;
+                None
+            };
+            if let Some(Some(result)) = drive(&alone, pin!(future::or(done, turn))) {
+                return result;
+            }
+        }
+    }
+}
+
+/// Tells another thread that its turn has come to drive the front, also after a panic.
+struct Leaving<'a>(&'a Event);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.notify(1);
+    }
+}
+
+fn start(n: usize, worker: Arc<Worker>, stopped: Receiver<()>) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new()
+        .name(format!("halves-{n}"))
+        .spawn(move || {
+            let _ = drive(&worker, pin!(stopped.recv()));
+            worker.close();
+        })
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.running = None;
+        for thread in self.threads.drain(..) {
+            // The last handle may have been dropped by a task of ours, on such a thread.
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+        self.front.close();
+    }
+}

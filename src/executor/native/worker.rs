@@ -1,0 +1,205 @@
+//! The tasks of one thread, and its reactor.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use async_task::{Builder, Runnable, Task};
+use pin_project_lite::pin_project;
+use slab::Slab;
+
+use crate::reactor::Reactor;
+
+/// Tasks that stay on one thread. Wakes from that thread touch no lock; wakes from others go
+/// through the inbox, and ring the reactor's bell.
+pub(super) struct Worker {
+    pub(super) reactor: Arc<Reactor>,
+    /// Tasks that were woken elsewhere; none once the worker is closed.
+    inbox: Mutex<Option<Vec<Runnable>>>,
+    /// Every task that is not done, to be dropped with the worker.
+    tasks: Mutex<Slab<Waker>>,
+    load: AtomicUsize,
+}
+
+/// While it lives, this thread runs a worker's tasks.
+pub(super) struct Turn<'a> {
+    worker: &'a Worker,
+    /// The worker and the queue that the thread had before, where one is driven within another;
+    /// none where one is driven within itself.
+    outer: Option<(*const Worker, VecDeque<Runnable>)>,
+}
+
+thread_local! {
+    /// Compared, and never followed.
+    static WORKER: Cell<*const Worker> = const { Cell::new(std::ptr::null()) };
+    static QUEUE: RefCell<VecDeque<Runnable>> = const { RefCell::new(VecDeque::new()) };
+}
+
+impl Worker {
+    pub(super) fn new() -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            reactor: Reactor::new()?,
+            inbox: Mutex::new(Some(Vec::new())),
+            tasks: Mutex::default(),
+            load: AtomicUsize::new(0),
+        }))
+    }
+
+    /// How many tasks it has.
+    pub(super) fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn spawn<T: Send + 'static>(
+        self: &Arc<Self>,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Task<T> {
+        let mut tasks = lock(&self.tasks);
+        let entry = tasks.vacant_entry();
+        let future = Tracked {
+            future,
+            place: Place {
+                worker: self.clone(),
+                key: entry.key(),
+            },
+        };
+        let worker = self.clone();
+        let (runnable, task) = Builder::new()
+            .propagate_panic(true)
+            .spawn(|()| future, move |runnable| worker.schedule(runnable));
+        entry.insert(runnable.waker());
+        drop(tasks);
+        self.load.fetch_add(1, Ordering::Relaxed);
+        runnable.schedule();
+        task
+    }
+
+    /// Whether this thread runs its tasks.
+    pub(super) fn is_current(&self) -> bool {
+        WORKER.try_with(Cell::get) == Ok(&raw const *self)
+    }
+
+    fn schedule(&self, runnable: Runnable) {
+        // While the thread ends there is no queue any more.
+        if self.is_current() {
+            return QUEUE.with_borrow_mut(|queue| queue.push_back(runnable));
+        }
+        let mut inbox = lock(&self.inbox);
+        let Some(woken) = &mut *inbox else {
+            // Nobody will run it: it is dropped, and its future with it.
+            drop(inbox);
+            return drop(runnable);
+        };
+        woken.push(runnable);
+        drop(inbox);
+        self.reactor.notify();
+    }
+
+    /// Drops every task. For when nobody drives the worker, or ever will.
+    pub(super) fn close(&self) {
+        // A task that is woken is handed over, and one that is not run is dropped. Dropping one
+        // may wake, or start, another.
+        loop {
+            let wakers: Vec<_> = lock(&self.tasks).drain().collect();
+            wakers.into_iter().for_each(Waker::wake);
+            let woken = lock(&self.inbox).as_mut().map(std::mem::take);
+            if woken.is_none_or(|woken| woken.is_empty()) {
+                break;
+            }
+        }
+        drop(lock(&self.inbox).take());
+    }
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn begin(worker: &'a Worker) -> Self {
+        let outer = (!worker.is_current()).then(|| (WORKER.replace(worker), QUEUE.take()));
+        Self { worker, outer }
+    }
+
+    /// Takes over the tasks that were woken elsewhere.
+    pub(super) fn collect(&self) {
+        let woken = lock(&self.worker.inbox).as_mut().map(std::mem::take);
+        QUEUE.with_borrow_mut(|queue| queue.extend(woken.into_iter().flatten()));
+    }
+
+    /// Runs the tasks that are queued now: one that wakes itself has its next turn after the
+    /// reactor's.
+    #[allow(clippy::unused_self, reason = "the thread's queue is its")]
+    pub(super) fn run(&self) {
+        for _ in 0..QUEUE.with_borrow(VecDeque::len) {
+            let Some(runnable) = QUEUE.with_borrow_mut(VecDeque::pop_front) else {
+                break;
+            };
+            runnable.run();
+        }
+    }
+
+    /// Whether no task is queued.
+    #[allow(clippy::unused_self, reason = "the thread's queue is its")]
+    pub(super) fn is_idle(&self) -> bool {
+        QUEUE.with_borrow(VecDeque::is_empty)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let Some((worker, queue)) = self.outer.take() else {
+            return;
+        };
+        WORKER.set(worker);
+        let left = QUEUE.replace(queue);
+        // They wait for the next driver.
+        left.into_iter().for_each(Runnable::schedule);
+    }
+}
+
+pin_project! {
+    /// A task's future, and its place among the worker's tasks.
+    struct Tracked<F> {
+        #[pin]
+        future: F,
+        // Last, so that it is given back when the future is gone.
+        place: Place,
+    }
+}
+
+impl<F: Future> Future for Tracked<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().future.poll(cx)
+    }
+}
+
+struct Place {
+    worker: Arc<Worker>,
+    key: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.worker.load.fetch_sub(1, Ordering::Relaxed);
+        // Not there any more, where the worker is closed.
+        let waker = lock(&self.worker.tasks).try_remove(self.key);
+        drop(waker);
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("load", &self.load())
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

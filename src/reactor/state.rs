@@ -1,0 +1,80 @@
+//! What is known of a socket's readiness, in one atomic word.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Reading may succeed.
+pub(super) const READ: u32 = 1;
+/// Writing may succeed.
+pub(super) const WRITE: u32 = 1 << 1;
+/// The peer has ended its side, or an error is pending: reads are tried until they say so.
+pub(super) const END: u32 = 1 << 2;
+/// Some reactor tells of readiness, or is about to.
+pub(super) const REGISTERED: u32 = 1 << 3;
+/// That reactor is not driven by any thread at present.
+pub(super) const ORPHAN: u32 = 1 << 4;
+/// It is async-io's. From then on `READ` and `WRITE` stay set.
+pub(super) const FOREIGN: u32 = 1 << 5;
+/// Counts what a reactor has told, in the bits above the flags.
+const TICK: u32 = 1 << 6;
+
+/// The word. What a reactor tells is never lost: a flag is cleared only if nothing was told since
+/// the word was read, and that was before the system call that found nothing.
+#[derive(Debug)]
+pub(super) struct State(AtomicU32);
+
+impl State {
+    /// Of a new socket: it is tried before anybody waits for it.
+    pub(super) fn new() -> Self {
+        Self(AtomicU32::new(READ | WRITE))
+    }
+
+    pub(super) fn load(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Sets flags, as news, and returns the word before.
+    pub(super) fn tell(&self, flags: u32) -> u32 {
+        let told = |word: u32| Some((word | flags).wrapping_add(TICK));
+        match self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, told)
+        {
+            Ok(before) | Err(before) => before,
+        }
+    }
+
+    /// Clears some flags and sets others, if nothing was told since the word was `seen`.
+    pub(super) fn change(&self, seen: u32, clear: u32, set: u32) -> bool {
+        let changed = (seen & !clear) | set;
+        self.0
+            .compare_exchange(seen, changed, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_told_meanwhile_is_not_cleared() {
+        let state = State::new();
+        let seen = state.load();
+        state.tell(READ);
+        assert!(!state.change(seen, READ, 0), "the same flags, and yet news");
+        assert_ne!(state.load() & READ, 0);
+        let seen = state.load();
+        assert!(state.change(seen, READ, REGISTERED));
+        assert_eq!(
+            state.load() & (READ | WRITE | REGISTERED),
+            WRITE | REGISTERED
+        );
+    }
+
+    #[test]
+    fn the_count_wraps_without_touching_the_flags() {
+        let state = State(AtomicU32::new(!(READ | ORPHAN)));
+        state.tell(END);
+        assert_eq!(state.load(), WRITE | END | REGISTERED | FOREIGN);
+    }
+}

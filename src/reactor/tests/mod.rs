@@ -1,0 +1,135 @@
+//! What a reactor promises, one socket at a time, on a loop that the tests turn by hand.
+
+mod homes;
+mod lives;
+mod readiness;
+mod storm;
+mod words;
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+
+use super::source::{Direction, Source};
+use super::{Driver, Reactor, Socket};
+
+/// How long a thread waits for what is certain to come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Woken {
+    fn times(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// One of two connected sockets, and the other as a blocking one of std.
+fn pair() -> (Socket, UnixStream) {
+    let (ours, peer) = UnixStream::pair().expect("a pair");
+    ours.set_nonblocking(true).expect("set");
+    peer.set_read_timeout(Some(PATIENCE)).expect("set");
+    (Socket::new(OwnedFd::from(ours)), peer)
+}
+
+fn driven() -> Driver {
+    let reactor = Reactor::new().expect("a reactor");
+    reactor.drive().expect("nobody else drives it")
+}
+
+impl Driver {
+    /// Takes what there is.
+    fn turn_once(&self) {
+        self.turn(Some(Duration::ZERO)).expect("turned");
+    }
+}
+
+/// Polls for a read into so much room, and counts the system calls.
+fn read(source: &Arc<Source>, room: usize, calls: &mut usize) -> Poll<io::Result<usize>> {
+    read_with(source, room, Waker::noop(), |_| *calls += 1)
+}
+
+/// The same, with a waker, and with something to be done between the call and its result.
+fn read_with(
+    source: &Arc<Source>,
+    room: usize,
+    waker: &Waker,
+    mut after: impl FnMut(rustix::io::Result<usize>),
+) -> Poll<io::Result<usize>> {
+    let mut buf = vec![0; room];
+    let recv = |fd: BorrowedFd<'_>| {
+        let moved = rustix::net::recv(fd, &mut *buf, RecvFlags::empty()).map(|(n, _)| n);
+        after(moved);
+        moved
+    };
+    let mut cx = Context::from_waker(waker);
+    source.poll_io(&mut cx, Direction::Read, recv, |&n| n > 0 && n < room)
+}
+
+/// Polls for something that always would block.
+fn blocked(source: &Arc<Source>, direction: Direction, waker: &Waker) -> Poll<io::Result<()>> {
+    let mut cx = Context::from_waker(waker);
+    source.poll_io(&mut cx, direction, |_| Err(Errno::AGAIN), |()| false)
+}
+
+/// Writes until the socket is full.
+fn fill(socket: &Socket, waker: &Waker) {
+    let mut cx = Context::from_waker(waker);
+    while let Poll::Ready(written) = socket.poll_write(&mut cx, &[b'x'; 8192]) {
+        assert!(written.expect("written") > 0);
+    }
+}
+
+/// Takes all that has arrived.
+fn empty(peer: &mut UnixStream) -> usize {
+    peer.set_nonblocking(true).expect("set");
+    let (mut buf, mut taken) = (vec![0; 65536], 0);
+    let end = loop {
+        match peer.read(&mut buf) {
+            Ok(0) => break None,
+            Ok(n) => taken += n,
+            Err(error) => break Some(error.kind()),
+        }
+    };
+    assert_eq!(end, Some(ErrorKind::WouldBlock));
+    peer.set_nonblocking(false).expect("set");
+    taken
+}
+
+#[track_caller]
+fn assert_moved(polled: Poll<io::Result<usize>>, expected: usize) {
+    match polled {
+        Poll::Ready(Ok(moved)) => assert_eq!(moved, expected),
+        other => panic!("{other:?}, not {expected}"),
+    }
+}
+
+/// The peer's end of input is there already.
+#[track_caller]
+fn assert_closed(peer: &mut UnixStream) {
+    peer.set_nonblocking(true).expect("set");
+    let read = peer.read(&mut [0]).map_err(|error| error.kind());
+    // A reset, where something was not read.
+    let closed = matches!(read, Ok(0) | Err(ErrorKind::ConnectionReset));
+    assert!(closed, "{read:?}");
+}
+
+#[track_caller]
+fn send(peer: &mut UnixStream, text: &[u8]) {
+    peer.write_all(text).expect("sent");
+}
