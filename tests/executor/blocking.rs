@@ -1,0 +1,151 @@
+//! `block_on` within a task, and from several threads.
+
+use std::sync::mpsc;
+
+use futures_lite::future;
+
+use super::*;
+
+#[test]
+fn a_block_on_in_a_task_runs_the_other_tasks() {
+    for ex in [Executor::new(), threads(2)] {
+        let inner = ex.clone();
+        let task = ex.spawn(async move {
+            let other = inner.spawn(async {
+                yield_now().await;
+                Timer::after(Duration::from_millis(1)).await;
+                let (mut client, mut server) = pair().await;
+                ask(&mut client, &mut server).await;
+                2
+            });
+            inner.block_on(async { 1 + in_time(other).await })
+        });
+        assert_eq!(ex.block_on(in_time(task)), 3);
+        let nested = ex.block_on(async { ex.block_on(async { ex.spawn(async { 4 }).await }) });
+        assert_eq!(nested, 4);
+    }
+}
+
+#[test]
+fn the_main_future_is_woken_by_what_a_block_on_within_a_task_does() {
+    let ex = Executor::new();
+    let (sender, receiver) = channel::bounded(1);
+    let inner = ex.clone();
+    ex.spawn(async move {
+        let sends = inner.spawn(async move { sender.send(5).await });
+        inner.block_on(async {
+            let _ = sends.await;
+            // The loop takes note of everything before it ends.
+            Timer::after(Duration::from_millis(5)).await;
+        });
+    })
+    .detach();
+    assert_eq!(ex.block_on(in_time(receiver.recv())), Ok(5));
+}
+
+#[test]
+fn sockets_work_in_a_block_on_of_another_executor_within_a_task_and_after_it() {
+    for ex in [Executor::new(), threads(2)] {
+        let task = ex.spawn(async {
+            let (mut client, mut server) = pair().await;
+            // Both wait once, so they belong to this thread.
+            let (mut client_buf, mut server_buf) = ([0], [0]);
+            let reads = future::poll_once(client.reader.read(&mut client_buf)).await;
+            assert!(reads.is_none());
+            let reads = future::poll_once(server.reader.read(&mut server_buf)).await;
+            assert!(reads.is_none());
+            for inner in [Executor::new(), threads(2)] {
+                let (mut from, mut to) = (client, server);
+                (client, server) = inner.block_on(in_time(async {
+                    ask(&mut from, &mut to).await;
+                    // Something that has to be waited for.
+                    let answers = inner.spawn(async move {
+                        Timer::after(Duration::from_millis(2)).await;
+                        from.writer.write_all(b"!").await.expect("written");
+                        from
+                    });
+                    let mut buf = [0];
+                    to.reader.read_exact(&mut buf).await.expect("read");
+                    (answers.await, to)
+                }));
+                in_time(ask(&mut server, &mut client)).await;
+            }
+        });
+        ex.block_on(in_time(task));
+    }
+}
+
+/// Another thread that is in `block_on` until it is told to leave, and how it leaves.
+fn occupy(ex: &Executor, panics: bool) -> (channel::Sender<()>, thread::JoinHandle<()>) {
+    let (leave, told) = channel::bounded::<()>(1);
+    let (said, inside) = mpsc::channel();
+    let ex = ex.clone();
+    let thread = thread::spawn(move || {
+        let blocked = catch_unwind(AssertUnwindSafe(|| {
+            ex.block_on(async {
+                said.send(()).expect("heard");
+                let _ = told.recv().await;
+                if panics {
+                    resume_unwind(Box::new("asked to"));
+                }
+            });
+        }));
+        assert_eq!(blocked.is_err(), panics);
+    });
+    inside.recv_timeout(PATIENCE).expect("it is in");
+    (leave, thread)
+}
+
+#[test]
+fn the_next_block_on_takes_the_tasks_over() {
+    for panics in [false, true] {
+        let ex = Executor::new();
+        let (mut client, mut server) = ex.block_on(in_time(pair()));
+        let occupied: Vec<_> = (0..3).map(|_| occupy(&ex, panics)).collect();
+        let (sender, echoed) = channel::unbounded();
+        ex.spawn(async move {
+            let mut buf = [0];
+            while server.reader.read_exact(&mut buf).await.is_ok() {
+                server.writer.write_all(&buf).await.expect("written");
+                Timer::after(Duration::from_millis(1)).await;
+                sender.send(buf[0]).await.expect("received");
+            }
+        })
+        .detach();
+        let mut heard = 0;
+        for (leave, thread) in occupied {
+            for _ in 0..3 {
+                heard += 1;
+                // Not in `block_on`: the others have to run the task.
+                smol::block_on(in_time(async {
+                    client.writer.write_all(&[heard]).await.expect("written");
+                    let mut buf = [0];
+                    client.reader.read_exact(&mut buf).await.expect("read");
+                    assert_eq!((buf[0], echoed.recv().await), (heard, Ok(heard)));
+                }));
+            }
+            leave.send_blocking(()).expect("told");
+            thread.join().expect("left");
+        }
+    }
+}
+
+#[test]
+fn many_short_block_ons_at_once_lose_no_task() {
+    let ex = Executor::new();
+    let done = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    let task = ex.spawn(async {
+                        yield_now().await;
+                        1
+                    });
+                    done.fetch_add(ex.block_on(in_time(task)), Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    assert_eq!(done.into_inner(), 400);
+}
