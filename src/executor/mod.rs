@@ -113,6 +113,15 @@ impl Executor {
     /// are not done then stay where they are; the next `block_on` goes on with them, or one that is
     /// on another thread already. Within a task, the other tasks of its thread go on meanwhile.
     ///
+    /// Within a task this may be called again. Another runtime's blocking wait, such as
+    /// `smol::block_on`, may not wait there for a socket of this thread: it holds the thread, which
+    /// is the one that hears of the socket.
+    ///
+    /// # Panics
+    ///
+    /// When another thread runs the tasks already, and the system gives us no epoll instance to
+    /// wait beside it.
+    ///
     /// # Examples
     ///
     /// ```
