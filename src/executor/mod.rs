@@ -113,8 +113,8 @@ impl Executor {
     /// are not done then stay where they are; the next `block_on` goes on with them, or one that is
     /// on another thread already. Within a task, the other tasks of its thread go on meanwhile.
     ///
-    /// Within a task this may be called again. Another runtime's blocking wait, such as
-    /// `smol::block_on`, may not wait there for a socket of this thread: it holds the thread, which
+    /// In a task, another runtime's blocking wait, such as
+    /// `smol::block_on`, may not wait for a socket of this thread: it holds the thread, which
     /// is the one that hears of the socket.
     ///
     /// # Panics
