@@ -55,12 +55,12 @@ impl Deadlines {
     }
 
     /// Takes in a connection. `youth` is the part of the lifetime that is its, from 0 to 1.
-    pub(super) fn admit(&self, record: &Arc<Record>, youth: f64) {
+    pub(super) fn admit(&self, record: &Arc<Record>, youth: impl FnOnce() -> f64) {
         if self.timeouts.always() || record.phase() == Phase::Handshake {
             let lifetime = self
                 .timeouts
                 .lifetime
-                .map(|lifetime| lifetime.mul_f64(youth));
+                .map(|lifetime| lifetime.mul_f64(youth()));
             self.enqueue(Watched::new(record, lifetime), record.opened());
         }
     }

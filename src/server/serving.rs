@@ -152,21 +152,23 @@ where
 /// The stage after the handler, which has returned or was dropped.
 fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C, F> {
     let record = ticket.record();
-    let reason = match record.verdict() {
+    // Read once: a verdict that comes now is met in the next stage.
+    let verdict = record.verdict();
+    let reason = match verdict {
         Some(verdict) => verdict.reason,
         None if error.is_some() => Reason::Error,
         None if record.drained.load(Ordering::Relaxed) => Reason::Drained,
         None if record.eof.load(Ordering::Relaxed) => Reason::Eof,
         None => Reason::Handler,
     };
-    match record.verdict() {
+    match verdict {
         // What the handler makes of being ended is not its error.
         Some(verdict) if verdict.reset || record.is_blocked() => {
             record.reset();
             ticket.close(reason, None);
             Stage::Done
         }
-        verdict => {
+        _ => {
             record.closing.store(true, Ordering::Release);
             Stage::Closing {
                 patience: None,

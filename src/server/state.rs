@@ -78,7 +78,7 @@ impl State {
             return None;
         }
         let key = self.registry.enter(record);
-        self.deadlines.admit(record, self.youth());
+        self.deadlines.admit(record, || self.youth());
         self.emit(|| Event::Opened(peer.clone()));
         Some(Ticket {
             state: self.clone(),

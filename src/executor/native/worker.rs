@@ -7,14 +7,14 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use async_task::{Builder, Runnable, Task};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, lock};
 
 /// Tasks that stay on one thread. Wakes from that thread touch no lock; wakes from others go
 /// through the inbox, and ring the reactor's bell.
@@ -198,8 +198,4 @@ impl fmt::Debug for Worker {
             .field("load", &self.load())
             .finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

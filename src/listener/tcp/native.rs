@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -36,6 +36,7 @@ impl Accept for TcpListener {
         // When the client is gone already, nothing else knows its address.
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
         let peer = peer.map_or(Endpoint::Unknown, Endpoint::from);
+        let socket = Socket::new(socket);
         Poll::Ready(Ok(Some(connection(socket, peer, self.local))))
     }
 
@@ -63,14 +64,10 @@ async fn connect_to(address: SocketAddr) -> io::Result<Connection> {
     socket.connect(address)?;
     poll_fn(|cx| socket.poll_connected(cx)).await?;
     let local = getsockname(&socket)?.try_into()?;
-    Ok(joined(socket, address.into(), local))
+    Ok(connection(socket, address.into(), local))
 }
 
-fn connection(socket: OwnedFd, peer: Endpoint, local: SocketAddr) -> Connection {
-    joined(Socket::new(socket), peer, local)
-}
-
-fn joined(socket: Socket, peer: Endpoint, local: SocketAddr) -> Connection {
+fn connection(socket: Socket, peer: Endpoint, local: SocketAddr) -> Connection {
     let link = SocketLink {
         socket: socket.clone(),
         discard: Discard::default(),
