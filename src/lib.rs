@@ -162,6 +162,7 @@ mod spawn;
 mod stats;
 mod time;
 mod timeout;
+mod waiting;
 
 pub use address::Address;
 pub use connection::{

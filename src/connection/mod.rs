@@ -11,9 +11,15 @@ mod peer;
 mod phase;
 mod reader;
 mod record;
+mod remote;
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+mod socket;
+#[cfg(not(all(target_os = "linux", not(halves_portable))))]
+mod socketless;
 mod writer;
 
 use std::io;
+use std::sync::Arc;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
@@ -26,7 +32,11 @@ pub use link::Link;
 pub use peer::Peer;
 pub use phase::{Handshake, Phase};
 pub use reader::Reader;
-pub(crate) use record::{Home, Host, Record};
+pub(crate) use record::{Flag, Home, Host, Record};
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+pub(crate) use socket::Hold;
+#[cfg(not(all(target_os = "linux", not(halves_portable))))]
+pub(crate) use socketless::Hold;
 pub use writer::Writer;
 
 /// What a handler gets: two halves and who is at their other end.
@@ -118,10 +128,12 @@ impl<R, W> Connection<R, W> {
     pub fn with_peer(self, peer: Peer) -> Self {
         let (reader, old) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
-        if peer.record().link().is_none()
-            && let Some(link) = old.link()
-        {
-            peer.record().set_link(link);
+        if peer.record().link().is_none() {
+            match old.link() {
+                Some(link) => peer.record().set_link(link),
+                None if old.is_socket() => peer.record().set_link(Arc::new(Hold::of(&old))),
+                None => {}
+            }
         }
         Self::from_parts(reader, writer, peer)
     }
@@ -180,13 +192,13 @@ where
     pub fn erase(self) -> Connection {
         let (reader, record) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
-        let writer = if record.link().is_some() {
-            AnyWrite::new(writer)
+        let writer = if record.is_socket() || record.link().is_some() {
+            AnyWrite::new(&record, writer)
         } else {
             let (writer, link) = keep(writer);
             record.set_link(link);
-            AnyWrite::new(writer)
+            AnyWrite::new(&record, writer)
         };
-        Connection::from_parts(AnyRead::new(reader), writer, self.peer)
+        Connection::from_parts(AnyRead::new(&record, reader), writer, self.peer)
     }
 }

@@ -155,9 +155,9 @@ mod tests {
     use crate::listener::Listener;
 
     fn has_nodelay<R, W>(connection: &Connection<R, W>) -> bool {
-        let link = connection.peer.record().link().expect("TCP has a link");
-        let fd = link.as_fd().expect("TCP has a descriptor");
-        sockopt::tcp_nodelay(fd).expect("it is a TCP socket")
+        let asked = connection.peer.record().ask(|fd| sockopt::tcp_nodelay(fd));
+        let asked = asked.expect("TCP has a descriptor");
+        asked.expect("it is a TCP socket")
     }
 
     #[test]

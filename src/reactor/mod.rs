@@ -28,7 +28,8 @@ use rustix::io::Errno;
 
 use bell::Bell;
 pub(crate) use socket::Socket;
-use source::{Registration, Source};
+use source::Registration;
+pub(crate) use source::{Host, Source};
 
 /// Events that are taken from the kernel at once.
 const BATCH: usize = 256;
@@ -126,8 +127,8 @@ impl Reactor {
             let sources = lock(&self.sources);
             sources.iter().map(Registration::share).collect()
         };
-        for source in sources {
-            source.orphan();
+        for registration in sources {
+            registration.source().orphan();
         }
     }
 
@@ -159,12 +160,13 @@ impl Reactor {
     }
 
     /// Takes a registration in. The kernel has the source's address from now on.
-    fn register(&self, fd: BorrowedFd<'_>, source: &Arc<Source>) -> io::Result<()> {
-        let registration = Registration::new(source);
+    fn register(&self, fd: BorrowedFd<'_>, host: &Arc<impl Host>) -> io::Result<()> {
+        let registration = Registration::new(host);
+        let source = host.source();
         let mut sources = lock(&self.sources);
         source.set_place(sources.len());
         sources.push(registration);
-        let data = EventData::new_ptr(Arc::as_ptr(source).cast_mut().cast());
+        let data = EventData::new_ptr((&raw const *source).cast_mut().cast());
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, fd, data, flags).map_err(|error| {
             drop(sources.pop());

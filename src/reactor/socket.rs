@@ -1,7 +1,8 @@
 //! A stream socket, or one that listens, whose readiness a reactor tells.
 
+use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,27 +12,40 @@ use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags, acceptfrom_with,
 };
 
-use super::source::{Direction, Source};
+use super::source::{Direction, Host, Source};
 
 /// A handle to a non-blocking socket, from any thread; the last one closes it. One task may read
 /// while another writes, through clones or not; of two that do the same, the later one is woken.
-#[derive(Debug)]
-pub(crate) struct Socket(Arc<Source>);
+///
+/// It is an `Arc` of what the socket's source lives in.
+pub(crate) struct Socket<T: Host = Source>(Arc<T>);
 
 impl Socket {
     /// Takes over a socket that is non-blocking already.
     pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self(Source::new(socket))
+        Self(Arc::new(Source::new(socket)))
+    }
+}
+
+impl<T: Host> Socket<T> {
+    /// The first handle to a new source.
+    pub(crate) fn first(host: Arc<T>) -> Self {
+        Self(host)
     }
 
-    #[cfg(test)]
-    pub(super) fn source(&self) -> &Arc<Source> {
+    /// One more, for a caller who has one; or to what has no socket.
+    pub(crate) fn of(host: &Arc<T>) -> Self {
+        host.source().join();
+        Self(host.clone())
+    }
+
+    pub(crate) fn host(&self) -> &Arc<T> {
         &self.0
     }
 
     /// Whether there are other handles to it.
     pub(crate) fn is_shared(&self) -> bool {
-        self.0.is_shared()
+        self.0.source().is_shared()
     }
 
     /// Accepts a connection; the new socket is non-blocking, and closed on exec.
@@ -41,15 +55,7 @@ impl Socket {
     ) -> Poll<io::Result<(OwnedFd, Option<SocketAddrAny>)>> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let accept = |fd: BorrowedFd<'_>| acceptfrom_with(fd, flags);
-        self.0.poll_io(cx, Direction::Read, accept, |_| false)
-    }
-
-    /// Begins to connect.
-    pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<()> {
-        match rustix::net::connect(self, &address) {
-            Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Source::poll_io(&self.0, cx, Direction::Read, accept, |_| false)
     }
 
     /// Ready when the connection has come about, or has not.
@@ -62,7 +68,7 @@ impl Socket {
             },
             Err(error) => Err(error),
         };
-        self.0.poll_io(cx, Direction::Write, connected, |()| false)
+        Source::poll_io(&self.0, cx, Direction::Write, connected, |()| false)
     }
 
     pub(crate) fn poll_read(
@@ -125,25 +131,30 @@ impl Socket {
         transfer: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         let short = |&moved: &usize| moved > 0 && moved < room;
-        self.0.poll_io(cx, direction, transfer, short)
+        Source::poll_io(&self.0, cx, direction, transfer, short)
     }
 }
 
-impl Clone for Socket {
+impl<T: Host> Clone for Socket<T> {
     fn clone(&self) -> Self {
-        self.0.join();
-        Self(self.0.clone())
+        Self::of(&self.0)
     }
 }
 
-impl Drop for Socket {
+impl<T: Host> Drop for Socket<T> {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.source().leave();
     }
 }
 
-impl AsFd for Socket {
+impl<T: Host> AsFd for Socket<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.fd()
+        self.0.source().fd()
+    }
+}
+
+impl<T: Host> fmt::Debug for Socket<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Socket").field(self.0.source()).finish()
     }
 }

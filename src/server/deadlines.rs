@@ -54,6 +54,11 @@ impl Deadlines {
         }
     }
 
+    /// Whether any depends on when a byte last moved.
+    pub(super) fn are_timed(&self) -> bool {
+        self.timeouts.idle.is_some() || self.timeouts.min_rate.is_some()
+    }
+
     /// Takes in a connection. `youth` is the part of the lifetime that is its, from 0 to 1.
     pub(super) fn admit(&self, record: &Arc<Record>, youth: impl FnOnce() -> f64) {
         if self.timeouts.always() || record.phase() == Phase::Handshake {

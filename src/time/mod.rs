@@ -2,6 +2,7 @@
 
 mod manual;
 mod stamp;
+mod turns;
 
 use std::fmt;
 use std::future::Future;
@@ -14,6 +15,7 @@ use smol::Timer;
 
 pub use manual::Manual;
 pub(crate) use stamp::{AtomicStamp, Stamp};
+pub(crate) use turns::Turns;
 
 /// Where a server takes its time from.
 ///
@@ -104,6 +106,15 @@ impl Clock {
         match &self.0 {
             Source::Machine => Stamp::machine(),
             Source::Manual(state) => Stamp::after(state.elapsed()),
+        }
+    }
+
+    /// The same, but the machine's clock as it was when this thread's turn began, if it has turns:
+    /// a task that runs long does not see it move.
+    pub(crate) fn turn_stamp(&self) -> Stamp {
+        match &self.0 {
+            Source::Machine => Turns::stamp(),
+            Source::Manual(_) => self.stamp(),
         }
     }
 

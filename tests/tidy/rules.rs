@@ -7,7 +7,7 @@ use crate::source::Source;
 /// stands for src/main.rs, and `lib` for what src/lib.rs exports.
 const LAYERS: &[&[&str]] = &[
     &[
-        "error", "address", "catch", "reactor", "shutdown", "spawn", "stats", "time",
+        "error", "address", "catch", "reactor", "shutdown", "spawn", "stats", "time", "waiting",
     ],
     &["connection"],
     &["limit", "listener", "proxy_protocol", "timeout", "tls"],
@@ -23,6 +23,7 @@ const BESIDE: &[(&str, &str)] = &[
     ("lib", "cli"),
     ("main", "cli"),
     ("main", "lib"),
+    ("reactor", "waiting"),
 ];
 
 /// In lines.

@@ -78,13 +78,21 @@ fn read_with(
         moved
     };
     let mut cx = Context::from_waker(waker);
-    source.poll_io(&mut cx, Direction::Read, recv, |&n| n > 0 && n < room)
+    Source::poll_io(source, &mut cx, Direction::Read, recv, |&n| {
+        n > 0 && n < room
+    })
 }
 
 /// Polls for something that always would block.
 fn blocked(source: &Arc<Source>, direction: Direction, waker: &Waker) -> Poll<io::Result<()>> {
     let mut cx = Context::from_waker(waker);
-    source.poll_io(&mut cx, direction, |_| Err(Errno::AGAIN), |()| false)
+    Source::poll_io(
+        source,
+        &mut cx,
+        direction,
+        |_| Err(Errno::AGAIN),
+        |()| false,
+    )
 }
 
 /// Writes until the socket is full.

@@ -1,0 +1,41 @@
+//! What is so or not so of a connection, in one byte.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(crate) enum Flag {
+    /// The real client is still to be named.
+    Anonymous = 1,
+    /// It has a place in its source's account.
+    Counted = 1 << 1,
+    /// The peer's end of input was read.
+    Eof = 1 << 2,
+    /// `read_or_drain` has told the handler to end.
+    Drained = 1 << 3,
+    /// The handler and its halves are gone; the stream is being ended.
+    Closing = 1 << 4,
+    /// The server is about to end: what is closing need not wait for the peer any more.
+    Hurry = 1 << 5,
+    /// `read_or_drain` waits for the peer to be quiet.
+    Quiet = 1 << 6,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Flags(AtomicU8);
+
+impl Flags {
+    pub(crate) fn has(&self, flag: Flag) -> bool {
+        self.0.load(Ordering::Acquire) & flag as u8 != 0
+    }
+
+    /// Says whether it was set before.
+    pub(crate) fn set(&self, flag: Flag) -> bool {
+        self.0.fetch_or(flag as u8, Ordering::AcqRel) & flag as u8 != 0
+    }
+
+    /// Says whether it was set before.
+    pub(crate) fn clear(&self, flag: Flag) -> bool {
+        self.0.fetch_and(!(flag as u8), Ordering::AcqRel) & flag as u8 != 0
+    }
+}
