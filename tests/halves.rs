@@ -156,8 +156,8 @@ fn dual_stack_takes_both_families_and_shows_ipv4_as_such() -> io::Result<()> {
             .port();
         let near = connect(format!("127.0.0.1:{port}")).await?;
         let far = listeners.accept().await?.expect("one has connected");
-        assert_eq!(far.peer.endpoint(), &near.peer.local());
-        assert_eq!(&far.peer.local(), near.peer.endpoint());
+        assert_eq!(far.peer.endpoint(), near.peer.local());
+        assert_eq!(far.peer.local(), near.peer.endpoint());
         Ok(())
     })
 }

@@ -30,7 +30,7 @@ impl Peer {
     /// use halves::{Endpoint, Peer};
     ///
     /// let peer = Peer::new(Endpoint::Memory, Endpoint::Memory);
-    /// assert_eq!(peer.endpoint(), &Endpoint::Memory);
+    /// assert_eq!(peer.endpoint(), Endpoint::Memory);
     /// ```
     #[must_use]
     pub fn new(remote: Endpoint, local: Endpoint) -> Self {
@@ -129,7 +129,7 @@ impl Peer {
     /// # Examples
     ///
     /// ```
-    /// assert_eq!(halves::Peer::default().endpoint(), &halves::Endpoint::Unknown);
+    /// assert_eq!(halves::Peer::default().endpoint(), halves::Endpoint::Unknown);
     /// ```
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {

@@ -58,7 +58,7 @@ where
 /// let listeners = halves::bind("127.0.0.1:0").await?;
 /// let port = listeners.local()[0].socket_addr().unwrap().port();
 /// let connection = halves::connect(format!("127.0.0.1:{port}")).await?;
-/// assert_eq!(connection.peer.endpoint(), &listeners.local()[0]);
+/// assert_eq!(connection.peer.endpoint(), listeners.local()[0]);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 pub async fn connect<A>(address: A) -> io::Result<Connection>
