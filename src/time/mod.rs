@@ -1,6 +1,8 @@
 //! Time as a value: the only module that reads a clock or sleeps.
 
 mod manual;
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+mod native;
 mod stamp;
 
 use std::fmt;
@@ -10,9 +12,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+#[cfg(not(all(target_os = "linux", not(halves_portable))))]
 use smol::Timer;
 
 pub use manual::Manual;
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+use native::Timer;
 pub(crate) use stamp::{AtomicStamp, Stamp};
 
 /// Where a server takes its time from.
@@ -57,7 +62,10 @@ enum Source {
 
 enum Sleeper {
     Machine(Timer),
-    Manual(manual::Entry),
+    /// Boxed: only tests sleep so.
+    Manual(Box<manual::Entry>),
+    /// Until a time that no clock can hold.
+    Never,
 }
 
 impl Clock {
@@ -94,7 +102,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Instant {
         match &self.0 {
-            Source::Machine => Instant::now(),
+            Source::Machine => now(),
             Source::Manual(state) => state.now(),
         }
     }
@@ -118,7 +126,10 @@ impl Clock {
     pub fn sleep_until(&self, deadline: Instant) -> Sleep {
         Sleep(match &self.0 {
             Source::Machine => Sleeper::Machine(Timer::at(deadline)),
-            Source::Manual(state) => Sleeper::Manual(manual::Entry::new(state, deadline)),
+            Source::Manual(state) => {
+                let entry = manual::Entry::new(state, deadline);
+                Sleeper::Manual(Box::new(entry))
+            }
         })
     }
 
@@ -136,7 +147,7 @@ impl Clock {
     pub fn sleep(&self, duration: Duration) -> Sleep {
         match self.now().checked_add(duration) {
             Some(deadline) => self.sleep_until(deadline),
-            None => Sleep(Sleeper::Machine(Timer::never())),
+            None => Sleep(Sleeper::Never),
         }
     }
 }
@@ -154,8 +165,14 @@ impl Future for Sleep {
         match &mut self.0 {
             Sleeper::Machine(timer) => Pin::new(timer).poll(cx).map(drop),
             Sleeper::Manual(entry) => entry.poll(cx),
+            Sleeper::Never => Poll::Pending,
         }
     }
+}
+
+/// The machine's monotonic clock.
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }
 
 /// Time since 1970-01-01 UTC, for stamping log lines.
