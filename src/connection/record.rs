@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Wake;
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
@@ -31,8 +32,8 @@ pub(crate) struct Record {
     blocked: AtomicStamp,
     /// How long writes waited before that, in nanoseconds.
     blocked_before: AtomicU64,
-    /// When its deadlines are to be looked at; `NEVER` while nobody has to.
-    pub(crate) due: AtomicStamp,
+    /// The task is to look at the deadlines.
+    reminded: AtomicBool,
     /// Handshakes under way, the wait for the real client among them.
     pub(crate) handshakes: AtomicU8,
     /// The real client is still to be named.
@@ -82,8 +83,8 @@ pub(crate) struct Home {
 pub(crate) trait Host: Send + Sync {
     /// Runs the checks of admission on the real client.
     fn identify(&self, record: &Arc<Record>) -> Result<(), Reason>;
-    /// A handshake has begun, which has a deadline.
-    fn watch(&self, record: &Arc<Record>);
+    /// A handshake has begun, which may have a deadline.
+    fn watch(&self, record: &Record);
 }
 
 impl Record {
@@ -98,7 +99,8 @@ impl Record {
             active: AtomicStamp::new(Stamp::NEVER),
             blocked: AtomicStamp::new(Stamp::NEVER),
             blocked_before: AtomicU64::new(0),
-            due: AtomicStamp::new(Stamp::NEVER),
+            // Its first look is at its first poll.
+            reminded: AtomicBool::new(true),
             handshakes: AtomicU8::new(0),
             anonymous: AtomicBool::new(false),
             counted: AtomicBool::new(false),
@@ -237,6 +239,17 @@ impl Record {
         })
     }
 
+    /// Has the task look at the deadlines.
+    pub(crate) fn remind(&self) {
+        self.reminded.store(true, Ordering::Release);
+        self.task.wake();
+    }
+
+    /// Whether it was reminded since the last time that this was asked.
+    pub(crate) fn is_reminded(&self) -> bool {
+        self.reminded.load(Ordering::Relaxed) && self.reminded.swap(false, Ordering::AcqRel)
+    }
+
     /// Ends the connection, unless it has ended. Says whether it had not.
     pub(crate) fn end(&self, verdict: Verdict) -> bool {
         let code = 1 + 2 * (verdict.reason as u8) + u8::from(verdict.reset);
@@ -327,6 +340,17 @@ impl Record {
                 "the server ended this connection",
             )),
         }
+    }
+}
+
+/// For whom a connection's deadline wakes.
+impl Wake for Record {
+    fn wake(self: Arc<Self>) {
+        self.remind();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.remind();
     }
 }
 

@@ -97,6 +97,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         this.ticket.record().task.register(cx.waker());
+        this.ticket.look();
         loop {
             let next = match this.stage.as_mut().project() {
                 // After the registration: whoever ends us later, wakes us.

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use fastrand::Rng;
 
-use super::deadlines::Deadlines;
+use super::deadlines::Watch;
 use super::event::{Closed, Event};
 use super::registry::Registry;
-use crate::connection::{Home, Host, Peer, Record};
+use crate::catch::guard;
+use crate::connection::{Home, Host, Peer, Phase, Record};
 use crate::shutdown::Shutdown;
 use crate::stats::{Reason, count};
 use crate::time::{Clock, Stamp};
@@ -19,7 +20,7 @@ use crate::timeout::Timeouts;
 pub(super) struct State {
     pub(super) registry: Arc<Registry>,
     pub(super) home: Arc<Home>,
-    pub(super) deadlines: Deadlines,
+    timeouts: Timeouts,
     /// Gives each connection its part of the lifetime.
     random: Mutex<Rng>,
     observer: Option<Observer>,
@@ -31,6 +32,8 @@ pub(super) type Observer = Box<dyn Fn(&Event) + Send + Sync>;
 pub(super) struct Ticket {
     state: Arc<State>,
     record: Arc<Record>,
+    /// None where there is no deadline at present.
+    watch: Option<Box<Watch>>,
     key: usize,
     closed: bool,
 }
@@ -54,7 +57,7 @@ impl State {
                 shutdown,
                 host: state.clone(),
             }),
-            deadlines: Deadlines::new(timeouts),
+            timeouts,
             random: Mutex::new(random),
             observer,
         })
@@ -78,11 +81,16 @@ impl State {
             return None;
         }
         let key = self.registry.enter(record);
-        self.deadlines.admit(record, || self.youth());
+        let watch = self.timeouts.always().then(|| {
+            let lifetime = self.timeouts.lifetime;
+            let lifetime = lifetime.map(|lifetime| lifetime.mul_f64(self.youth()));
+            Box::new(Watch::new(record, lifetime))
+        });
         self.emit(|| Event::Opened(peer.clone()));
         Some(Ticket {
             state: self.clone(),
             record: record.clone(),
+            watch,
             key,
             closed: false,
         })
@@ -127,8 +135,10 @@ impl Host for State {
         admitted
     }
 
-    fn watch(&self, record: &Arc<Record>) {
-        self.deadlines.shake(record, self.home.clock.stamp());
+    fn watch(&self, record: &Record) {
+        if self.timeouts.handshake.is_some() {
+            record.remind();
+        }
     }
 }
 
@@ -141,6 +151,25 @@ impl Ticket {
         &self.state.home
     }
 
+    /// Looks at the deadlines, if it is time to. Called at each poll of the task.
+    pub(super) fn look(&mut self) {
+        let record = &self.record;
+        if !record.is_reminded() {
+            return;
+        }
+        let shaking = || (record.phase() == Phase::Handshake).then(|| Watch::new(record, None));
+        let watch = self.watch.take().or_else(|| shaking().map(Box::new));
+        let (timeouts, clock) = (&self.state.timeouts, &self.state.home.clock);
+        self.watch = watch.and_then(|mut watch| {
+            // It asks the link.
+            let goes_on = guard(|| watch.look(record, timeouts, clock)).unwrap_or_else(|_| {
+                record.abort(Reason::Panic);
+                false
+            });
+            goes_on.then_some(watch)
+        });
+    }
+
     /// The connection is over: for this reason, unless it was ended for another before.
     pub(super) fn close(&mut self, reason: Reason, error: Option<io::Error>) {
         if std::mem::replace(&mut self.closed, true) {
@@ -149,7 +178,7 @@ impl Ticket {
         let reason = self.record.settle(reason);
         let now = self.state.home.clock.stamp();
         let registry = &self.state.registry;
-        self.state.deadlines.forget(&self.record);
+        self.watch = None;
         registry.admission.leave(&self.record, now);
         let (bytes_in, bytes_out) = (self.record.bytes_in(), self.record.bytes_out());
         registry.counters.end(reason, bytes_in, bytes_out);

@@ -110,8 +110,16 @@ impl Clock {
     /// The same, coarsely and cheaply; only differences of stamps of one clock mean anything.
     pub(crate) fn stamp(&self) -> Stamp {
         match &self.0 {
-            Source::Machine => Stamp::machine(),
+            Source::Machine => Stamp::coarse(),
             Source::Manual(state) => Stamp::after(state.elapsed()),
+        }
+    }
+
+    /// As [`stamp`](Self::stamp), and not behind a sleep that is over.
+    pub(crate) fn exact_stamp(&self) -> Stamp {
+        match &self.0 {
+            Source::Machine => Stamp::exact(),
+            Source::Manual(_) => self.stamp(),
         }
     }
 
