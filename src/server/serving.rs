@@ -65,7 +65,7 @@ pin_project! {
         Called { call: Option<(H, C)> },
         Running { #[pin] handler: F },
         // The handler is gone; what it wrote is flushed, and the peer's end awaited.
-        Closing { patience: Option<Sleep>, reason: Reason, error: Option<io::Error> },
+        Closing { patience: Option<Box<Sleep>>, reason: Reason, error: Option<io::Error> },
         Done,
     }
 }
@@ -183,7 +183,7 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
 /// Ready when the stream has ended as well as it will.
 fn poll_close(
     ticket: &Ticket,
-    patience: &mut Option<Sleep>,
+    patience: &mut Option<Box<Sleep>>,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     let record = ticket.record();
@@ -194,8 +194,8 @@ fn poll_close(
     if let Poll::Ready(result) = link.poll_linger(cx, ended) {
         return Poll::Ready(result);
     }
-    let sleep = patience.get_or_insert_with(|| ticket.home().clock.sleep(LINGER));
-    let over = Pin::new(sleep).poll(cx).is_ready() || record.hurry.load(Ordering::Acquire);
+    let sleep = patience.get_or_insert_with(|| Box::new(ticket.home().clock.sleep(LINGER)));
+    let over = Pin::new(&mut **sleep).poll(cx).is_ready() || record.hurry.load(Ordering::Acquire);
     // What is not flushed yet is not a matter of patience, but of the deadlines; and one of these
     // has passed where the connection was ended from outside.
     match link.is_flushed() {

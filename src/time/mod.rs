@@ -40,7 +40,15 @@ pub struct Clock(Source);
 
 /// A future that is ready at an instant; made by [`Clock::sleep`] and [`Clock::sleep_until`].
 ///
-/// Dropping it forgets the wake-up; nothing else is lost, so it may be cancelled at any time.
+/// Dropping it forgets the wake-up; nothing else is lost, so it may be cancelled at any time. It is
+/// never over too early, and a millisecond late when its thread has nothing else to do.
+///
+/// On the machine's clock it costs no lock and no system call where an [`Executor`] of ours on Linux
+/// runs the task, and goes on wherever else it is polled. As with sockets, another runtime's
+/// blocking wait in such a task may not wait for it, see [`Executor::block_on`].
+///
+/// [`Executor`]: crate::Executor
+/// [`Executor::block_on`]: crate::Executor::block_on
 ///
 /// # Examples
 ///
