@@ -32,7 +32,7 @@ pub use link::Link;
 pub use peer::Peer;
 pub use phase::{Handshake, Phase};
 pub use reader::Reader;
-pub(crate) use record::{Flag, Home, Host, Record};
+pub(crate) use record::{Flag, Home, Host, LookAfter, Record};
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 pub(crate) use socket::Hold;
 #[cfg(not(all(target_os = "linux", not(halves_portable))))]

@@ -48,7 +48,7 @@ impl Handshake {
     pub(super) fn begin(record: &Arc<Record>) -> Self {
         record.seldom().begin_handshake();
         if let Some(host) = record.home().map(|home| &home.host) {
-            host.watch(record);
+            host.handshake(record);
         }
         Self(record.clone())
     }

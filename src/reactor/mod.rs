@@ -1,4 +1,5 @@
-//! Tells when a socket is ready: edge-triggered epoll, one reactor for each thread that drives one.
+//! Tells when a socket is ready, and when it is time: edge-triggered epoll, one reactor for each
+//! thread that drives one.
 //!
 //! A socket is tried first, and registered when it has nothing, once, for reading and writing
 //! both, with the reactor of the thread that polls it. From then on that reactor keeps the
@@ -13,6 +14,7 @@ mod source;
 mod state;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -20,7 +22,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -30,6 +32,7 @@ use bell::Bell;
 pub(crate) use socket::Socket;
 use source::Registration;
 pub(crate) use source::{Host, Source};
+pub(crate) use timers::Alarm;
 
 /// Events that are taken from the kernel at once.
 const BATCH: usize = 256;
@@ -105,12 +108,12 @@ impl Reactor {
             self.driven
                 .compare_exchange(IDLE, DRIVEN, order.0, order.1)
                 .ok()?;
-            match CURRENT.replace(Some(self.clone())) {
-                Some(outer) => {
-                    outer.leave(HELD);
-                    Within::Another(outer)
-                }
-                None => Within::Nothing,
+            if let Some(outer) = CURRENT.replace(Some(self.clone())) {
+                outer.leave(HELD);
+                Within::Another(outer)
+            } else {
+                timers::begin(self);
+                Within::Nothing
             }
         };
         Some(Driver {
@@ -219,17 +222,24 @@ impl Driver {
         self.reactor.bell.is_rung()
     }
 
-    /// Takes what the kernel has to tell, and wakes tasks; waits for it no longer than this.
-    pub(crate) fn turn(&self, wait: Option<Duration>) -> io::Result<()> {
+    /// Takes what the kernel has to tell, and wakes tasks, also those whose time has come; waits
+    /// no longer than this. `now` is asked only while somebody sleeps.
+    pub(crate) fn turn(&self, wait: Option<Duration>, now: impl Fn() -> Instant) -> io::Result<()> {
         let reactor = &*self.reactor;
         let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
+        let sleep = timers::fire(&now);
+        let wait = wait.into_iter().chain(sleep).min();
         // One that is too long for the kernel ends when something happens.
-        let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
-        let events = match epoll::wait(&reactor.epoll, &mut buffer[..], wait.as_ref()) {
+        let timeout = wait.and_then(|wait| Timespec::try_from(wait).ok());
+        let events = match epoll::wait(&reactor.epoll, &mut buffer[..], timeout.as_ref()) {
             Ok((events, _)) => events,
             Err(Errno::INTR) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
+        if events.is_empty() && wait != Some(Duration::ZERO) {
+            // It was all slept through.
+            timers::fire(&now);
+        }
         let batch = Batch::begin();
         for event in &*events {
             let (flags, data) = (event.flags, event.data);
@@ -260,7 +270,11 @@ impl Drop for Driver {
         if let Some(outer) = &outer {
             outer.driven.store(DRIVEN, Ordering::Release);
         }
+        let outermost = outer.is_none();
         CURRENT.set(outer);
+        if outermost {
+            timers::end();
+        }
         self.free_buried();
         self.reactor.leave(IDLE);
     }

@@ -18,7 +18,7 @@ use crate::listener::Listener;
 use crate::shutdown::Shutdown;
 use crate::spawn::Spawn;
 
-/// What [`Server::serve`] does: three futures in one, of which the first decides the end.
+/// What [`Server::serve`] does: two futures in one, of which the first decides the end.
 pub(super) async fn run<E, L, H, F>(
     server: Server,
     executor: E,
@@ -53,8 +53,7 @@ where
         accepted.map(|()| report)
     };
     let orders = follow(server.shutdown, &state, server.drain_delay);
-    let deadlines = state.deadlines.run(&state.clock);
-    Gate::new(future::or(run, future::or(orders, deadlines))).await
+    Gate::new(future::or(run, orders)).await
 }
 
 /// After the last accept: waits for what is open, with a deadline once the server is told to end.

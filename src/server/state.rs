@@ -6,10 +6,10 @@ use std::task::Context;
 
 use fastrand::Rng;
 
-use super::deadlines::Deadlines;
+use super::deadlines::Watch;
 use super::event::{Closed, Event};
 use super::registry::Registry;
-use crate::connection::{Flag, Hold, Home, Host, Link, Peer, Record};
+use crate::connection::{Flag, Hold, Home, Host, Link, LookAfter, Peer, Phase, Record};
 use crate::shutdown::Shutdown;
 use crate::stats::{Reason, count};
 use crate::time::{Clock, Stamp};
@@ -20,7 +20,7 @@ pub(super) struct State {
     pub(super) registry: Arc<Registry>,
     pub(super) clock: Clock,
     pub(super) shutdown: Shutdown,
-    pub(super) deadlines: Deadlines,
+    timeouts: Timeouts,
     /// Gives each connection its part of the lifetime.
     random: Mutex<Rng>,
     observer: Option<Observer>,
@@ -49,7 +49,7 @@ impl State {
             registry,
             clock,
             shutdown,
-            deadlines: Deadlines::new(timeouts),
+            timeouts,
             random: Mutex::new(random),
             observer,
         })
@@ -60,7 +60,7 @@ impl State {
         Arc::new(Home {
             clock: self.clock.clone(),
             shutdown: self.shutdown.clone(),
-            timed: self.deadlines.are_timed(),
+            timed: self.timeouts.idle.is_some() || self.timeouts.min_rate.is_some(),
             host: self.clone(),
         })
     }
@@ -83,7 +83,14 @@ impl State {
             return None;
         }
         self.registry.enter(record);
-        self.deadlines.admit(record, || self.youth());
+        if self.timeouts.always() {
+            let lifetime = self.timeouts.lifetime;
+            let lifetime = lifetime.map(|lifetime| lifetime.mul_f64(self.youth()));
+            let watch = Watch::new(record, self.timeouts.clone(), lifetime);
+            record.set_watch(Box::new(watch));
+        } else if record.phase() == Phase::Handshake {
+            self.handshake(record);
+        }
         self.emit(|| Event::Opened(peer.clone()));
         Some(Ticket(Some(Hold::of(record))))
     }
@@ -127,13 +134,18 @@ impl Host for State {
         admitted
     }
 
-    fn watch(&self, record: &Arc<Record>) {
-        self.deadlines.shake(record, self.clock.stamp());
+    fn handshake(&self, record: &Record) {
+        if self.timeouts.handshake.is_some() {
+            record.remind();
+        }
+    }
+
+    fn watch(&self, record: &Record) -> Box<dyn LookAfter> {
+        Box::new(Watch::new(record, self.timeouts.clone(), None))
     }
 
     fn closed(&self, record: &Arc<Record>, reason: Reason, error: Option<io::Error>) {
         let now = self.clock.stamp();
-        self.deadlines.forget(record);
         self.registry.admission.leave(record, now);
         let (bytes_in, bytes_out) = (record.bytes_in(), record.bytes_out());
         self.registry.counters.end(reason, bytes_in, bytes_out);
@@ -175,6 +187,7 @@ impl Ticket {
     pub(super) fn attend(&self, cx: &Context<'_>) -> bool {
         if let Some(record) = self.record() {
             record.attend(cx.waker());
+            record.look();
         }
         !self.is_ended()
     }

@@ -42,9 +42,9 @@ impl Turns {
     pub(super) fn stamp() -> Stamp {
         match TURN.get() {
             Turn::Read(stamp) => stamp,
-            Turn::None => Stamp::machine(),
+            Turn::None => Stamp::coarse(),
             Turn::Unread => {
-                let stamp = Stamp::machine();
+                let stamp = Stamp::coarse();
                 TURN.set(Turn::Read(stamp));
                 stamp
             }

@@ -95,6 +95,7 @@ impl Record {
                 let _ = guard(|| link.close());
                 quietly_drop(link);
             }
+            drop(seldom.watch.take());
             drop(seldom.task.take());
         }
         // Who reads on, in another task, is to hear of it.

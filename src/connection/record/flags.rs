@@ -1,9 +1,9 @@
-//! What is so or not so of a connection, in one byte.
+//! What is so or not so of a connection, in two bytes.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 #[derive(Clone, Copy, Debug)]
-#[repr(u8)]
+#[repr(u16)]
 pub(crate) enum Flag {
     /// The real client is still to be named.
     Anonymous = 1,
@@ -19,23 +19,25 @@ pub(crate) enum Flag {
     Hurry = 1 << 5,
     /// `read_or_drain` waits for the peer to be quiet.
     Quiet = 1 << 6,
+    /// The task is to look at the deadlines.
+    Reminded = 1 << 7,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Flags(AtomicU8);
+pub(crate) struct Flags(AtomicU16);
 
 impl Flags {
     pub(crate) fn has(&self, flag: Flag) -> bool {
-        self.0.load(Ordering::Acquire) & flag as u8 != 0
+        self.0.load(Ordering::Acquire) & flag as u16 != 0
     }
 
     /// Says whether it was set before.
     pub(crate) fn set(&self, flag: Flag) -> bool {
-        self.0.fetch_or(flag as u8, Ordering::AcqRel) & flag as u8 != 0
+        self.0.fetch_or(flag as u16, Ordering::AcqRel) & flag as u16 != 0
     }
 
     /// Says whether it was set before.
     pub(crate) fn clear(&self, flag: Flag) -> bool {
-        self.0.fetch_and(!(flag as u8), Ordering::AcqRel) & flag as u8 != 0
+        self.0.fetch_and(!(flag as u16), Ordering::AcqRel) & flag as u16 != 0
     }
 }

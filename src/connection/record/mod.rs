@@ -2,6 +2,7 @@
 
 mod end;
 mod flags;
+mod look;
 mod seldom;
 mod traffic;
 
@@ -23,6 +24,7 @@ use crate::stats::Reason;
 use crate::time::{AtomicStamp, Clock, Stamp};
 use crate::waiting::Waiting;
 pub(crate) use flags::{Flag, Flags};
+pub(crate) use look::LookAfter;
 pub(super) use seldom::{Lodging, Seldom};
 
 /// One connection. The halves write to it with plain stores, as each counter has one writer.
@@ -43,8 +45,6 @@ pub(crate) struct Record {
     bytes_out: AtomicU64,
     /// When a byte last moved.
     active: AtomicStamp,
-    /// When its deadlines are to be looked at; `NEVER` while nobody has to.
-    pub(crate) due: AtomicStamp,
     pub(super) reading: Budget,
     pub(super) writing: Budget,
     /// Where it stands among its server's.
@@ -75,8 +75,10 @@ pub(crate) struct Home {
 pub(crate) trait Host: Send + Sync {
     /// Runs the checks of admission on the real client.
     fn identify(&self, record: &Arc<Record>) -> Result<(), Reason>;
-    /// A handshake has begun, which has a deadline.
-    fn watch(&self, record: &Arc<Record>);
+    /// A handshake has begun, which may have a deadline.
+    fn handshake(&self, record: &Record);
+    /// What looks after the deadline of a handshake, where there are no others.
+    fn watch(&self, record: &Record) -> Box<dyn LookAfter>;
     /// It is over, for this reason.
     fn closed(&self, record: &Arc<Record>, reason: Reason, error: Option<io::Error>);
 }
@@ -94,7 +96,6 @@ impl Record {
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             active: AtomicStamp::new(Stamp::NEVER),
-            due: AtomicStamp::new(Stamp::NEVER),
             reading: Budget::default(),
             writing: Budget::default(),
             seat: AtomicU32::new(u32::MAX),
@@ -228,6 +229,6 @@ mod tests {
     #[test]
     fn a_record_with_its_socket_is_as_large_as_is_written_of_it() {
         assert_eq!(size_of::<Source>(), 72);
-        assert_eq!(size_of::<Record>(), 192);
+        assert_eq!(size_of::<Record>(), 184);
     }
 }

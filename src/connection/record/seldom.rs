@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
+use super::LookAfter;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 use crate::connection::Discard;
 use crate::connection::{Endpoint, Link};
@@ -28,6 +29,8 @@ pub(in crate::connection) struct Seldom {
     pub(super) blocked: AtomicStamp,
     /// How long writes waited before that, in nanoseconds.
     pub(super) blocked_before: AtomicU64,
+    /// Who looks after the deadlines.
+    pub(super) watch: Lodging<dyn LookAfter>,
     /// How long `read_or_drain` still waits for the peer.
     pub(in crate::connection) quiet: Lodging<Sleep>,
     /// What a lingering close of a socket has read.
@@ -73,6 +76,7 @@ impl Default for Seldom {
             task: Waiting::default(),
             blocked: AtomicStamp::new(Stamp::NEVER),
             blocked_before: AtomicU64::new(0),
+            watch: Lodging::default(),
             quiet: Lodging::default(),
             #[cfg(all(target_os = "linux", not(halves_portable)))]
             discard: Discard::default(),
