@@ -6,6 +6,8 @@ use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+use std::task::ready;
 use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -151,6 +153,9 @@ impl AsyncWrite for AnyWrite {
     ) -> Poll<io::Result<usize>> {
         #[cfg(all(target_os = "linux", not(halves_portable)))]
         if self.0.host().is_socket() {
+            if self.0.host().gathers() {
+                return self.0.poll_write_gathered(cx, &[IoSlice::new(buf)]);
+            }
             return self.0.poll_write(cx, buf);
         }
         with_lodger(self.lodging(), |mut writer| {
@@ -165,6 +170,9 @@ impl AsyncWrite for AnyWrite {
     ) -> Poll<io::Result<usize>> {
         #[cfg(all(target_os = "linux", not(halves_portable)))]
         if self.0.host().is_socket() {
+            if self.0.host().gathers() {
+                return self.0.poll_write_gathered(cx, bufs);
+            }
             return self.0.poll_write_vectored(cx, bufs);
         }
         with_lodger(self.lodging(), |mut writer| {
@@ -175,7 +183,7 @@ impl AsyncWrite for AnyWrite {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         #[cfg(all(target_os = "linux", not(halves_portable)))]
         if self.0.host().is_socket() {
-            return Poll::Ready(Ok(()));
+            return self.0.poll_flush(cx);
         }
         with_lodger(self.lodging(), |mut writer| {
             Pin::new(&mut writer).poll_flush(cx)
@@ -185,6 +193,7 @@ impl AsyncWrite for AnyWrite {
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         #[cfg(all(target_os = "linux", not(halves_portable)))]
         if self.0.host().is_socket() {
+            ready!(self.0.poll_flush(cx))?;
             return Poll::Ready(self.0.shutdown(Shutdown::Write));
         }
         with_lodger(self.lodging(), |mut writer| {

@@ -5,10 +5,11 @@ use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 
 use super::{AnyRead, AnyWrite, Connection, Endpoint, Link, Peer, Record};
-use crate::reactor::{Host, Socket, Source};
+use crate::reactor::{Host, Socket, Source, unsent};
 
 /// A use of a connection's stream: by a half, or by the server that ends it. The last one closes
 /// the socket, if there is one.
@@ -34,7 +35,11 @@ impl Connection {
 
 impl Link for Hold {
     fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
-        if !self.host().is_socket() || (ended && !self.is_shared()) {
+        if !self.host().is_socket() {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_flush(cx))?;
+        if ended && !self.is_shared() {
             // The close says the end of input, and nothing unread makes it a reset.
             return Poll::Ready(Ok(()));
         }
@@ -46,6 +51,10 @@ impl Link for Hold {
         }
         let discard = &self.host().seldom().discard;
         discard.poll(cx, |cx, buf| self.poll_read(cx, buf)).map(Ok)
+    }
+
+    fn is_flushed(&self) -> bool {
+        !self.host().is_corked()
     }
 
     fn close(&self) {
@@ -68,6 +77,25 @@ impl Record {
     /// Whether its halves are a socket of our own.
     pub(crate) fn is_socket(&self) -> bool {
         self.source().is_some()
+    }
+
+    /// Whether something that was written is not with the kernel yet.
+    pub(super) fn is_corked(&self) -> bool {
+        self.source().is_corked()
+    }
+
+    /// Whether a write is to wait for more of its kind: if it is not the task's first since it was
+    /// woken, or something waits already.
+    pub(super) fn gathers(&self) -> bool {
+        !self.writing.is_whole() || self.is_corked()
+    }
+
+    /// Whether the peer has taken something since this was asked before.
+    pub(crate) fn is_taken(&self) -> bool {
+        let Some(Ok(left)) = self.source().visit(unsent) else {
+            return false;
+        };
+        self.seldom().unsent.swap(left, Ordering::Relaxed) > left
     }
 
     /// Resets the socket, if that is what the stream is, and it is still open.

@@ -35,5 +35,13 @@ impl Record {
         false
     }
 
+    pub(super) fn is_corked(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn is_taken(&self) -> bool {
+        false
+    }
+
     pub(super) fn disconnect(&self) {}
 }

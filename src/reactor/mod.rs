@@ -9,6 +9,8 @@
 #![allow(unsafe_code)]
 
 mod bell;
+mod home;
+mod outbox;
 mod socket;
 mod source;
 mod state;
@@ -29,7 +31,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 use bell::Bell;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Socket, unsent};
 use source::Registration;
 pub(crate) use source::{Host, Source};
 pub(crate) use timers::Alarm;
@@ -148,6 +150,12 @@ impl Reactor {
             .flatten()
     }
 
+    /// Whether this thread drives one.
+    fn is_one_current() -> bool {
+        let is_one = |current: &RefCell<Option<Arc<Self>>>| current.borrow().is_some();
+        CURRENT.try_with(is_one).unwrap_or(false)
+    }
+
     fn is_current(&self) -> bool {
         let is_us = |current: &RefCell<Option<Arc<Self>>>| {
             let current = current.borrow();
@@ -163,7 +171,7 @@ impl Reactor {
     }
 
     /// Takes a registration in. The kernel has the source's address from now on.
-    fn register(&self, fd: BorrowedFd<'_>, host: &Arc<impl Host>) -> io::Result<()> {
+    fn register(&self, fd: BorrowedFd<'_>, host: &Arc<impl Host + ?Sized>) -> io::Result<()> {
         let registration = Registration::new(host);
         let source = host.source();
         let mut sources = lock(&self.sources);
@@ -222,6 +230,12 @@ impl Driver {
         self.reactor.bell.is_rung()
     }
 
+    /// Sends what the tasks of this turn have written in small pieces.
+    #[allow(clippy::unused_self, reason = "who drives a reactor has turns")]
+    pub(crate) fn end_turn(&self) {
+        outbox::end_turn();
+    }
+
     /// Takes what the kernel has to tell, and wakes tasks, also those whose time has come; waits
     /// no longer than this. `now` is asked only while somebody sleeps.
     pub(crate) fn turn(&self, wait: Option<Duration>, now: impl Fn() -> Instant) -> io::Result<()> {
@@ -262,6 +276,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        self.end_turn();
         let outer = match std::mem::replace(&mut self.within, Within::Nothing) {
             Within::Itself => return,
             Within::Another(outer) => Some(outer),

@@ -1,17 +1,20 @@
 //! A stream socket, or one that listens, whose readiness a reactor tells.
 
+use std::ffi::c_int;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
+use rustix::ioctl::{Getter, Opcode, opcode};
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags, acceptfrom_with,
 };
 
+use super::outbox;
 use super::source::{Direction, Host, Source};
 
 /// A handle to a non-blocking socket, from any thread; the last one closes it. One task may read
@@ -76,6 +79,7 @@ impl<T: Host> Socket<T> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        self.flush_before_reading();
         let room = buf.len();
         let recv = |fd: BorrowedFd<'_>| {
             rustix::net::recv(fd, &mut *buf, RecvFlags::empty()).map(|(n, _)| n)
@@ -88,12 +92,42 @@ impl<T: Host> Socket<T> {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.flush_before_reading();
         let room = bufs.iter().map(|buf| buf.len()).sum();
         let readv = |fd: BorrowedFd<'_>| rustix::io::readv(fd, bufs);
         self.poll_transfer(cx, Direction::Read, room, readv)
     }
 
+    /// The peer may wait for it, before it sends more.
+    fn flush_before_reading(&self) {
+        if self.0.source().is_corked() {
+            outbox::flush(&self.0.clone().share());
+        }
+    }
+
+    /// Ready when all that was written is with the kernel.
+    pub(crate) fn poll_flush(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        outbox::poll_empty(&self.0, cx)
+    }
+
+    /// As [`poll_write_vectored`](Self::poll_write_vectored), but what is small leaves together
+    /// with more of its kind, at the end of the thread's turn at the latest. Errors of that are
+    /// told by the next write or flush.
+    pub(crate) fn poll_write_gathered(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(size) = outbox::put(&self.0, bufs) {
+            return Poll::Ready(Ok(size));
+        }
+        self.poll_write_vectored(cx, bufs)
+    }
+
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.0.source().is_corked() {
+            ready!(self.poll_flush(cx))?;
+        }
         let send = |fd: BorrowedFd<'_>| rustix::net::send(fd, buf, SendFlags::NOSIGNAL);
         self.poll_transfer(cx, Direction::Write, buf.len(), send)
     }
@@ -103,6 +137,9 @@ impl<T: Host> Socket<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.0.source().is_corked() {
+            ready!(self.poll_flush(cx))?;
+        }
         let room = bufs.iter().map(|buf| buf.len()).sum();
         // Not writev: that would raise SIGPIPE where a program has not ignored it.
         let sendmsg = |fd: BorrowedFd<'_>| {
@@ -157,4 +194,26 @@ impl<T: Host> fmt::Debug for Socket<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Socket").field(self.0.source()).finish()
     }
+}
+
+/// Where they differ, systems have it from those on which they began.
+const SIOCOUTQ: Opcode = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+    0x7472
+} else if cfg!(any(
+    target_arch = "powerpc",
+    target_arch = "powerpc64",
+    target_arch = "sparc64"
+)) {
+    opcode::read::<c_int>(b't', 115)
+} else {
+    0x5411
+};
+
+/// Bytes that the kernel has, and the peer has not acknowledged: `SIOCOUTQ` of tcp(7).
+pub(crate) fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    // SAFETY: this number is that request on Linux, and it writes one `int`.
+    let request = unsafe { Getter::<SIOCOUTQ, c_int>::new() };
+    // SAFETY: a socket knows it, and any other descriptor refuses it.
+    let left = unsafe { rustix::ioctl::ioctl(socket, request)? };
+    Ok(usize::try_from(left).unwrap_or(0))
 }

@@ -220,6 +220,10 @@ impl SourceHost for Record {
     fn source(&self) -> &Source {
         &self.source
     }
+
+    fn share(self: Arc<Self>) -> Arc<dyn SourceHost> {
+        self
+    }
 }
 
 #[cfg(all(test, target_os = "linux", not(halves_portable)))]

@@ -1,5 +1,7 @@
 //! What most connections never need.
 
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -36,6 +38,9 @@ pub(in crate::connection) struct Seldom {
     /// What a lingering close of a socket has read.
     #[cfg(all(target_os = "linux", not(halves_portable)))]
     pub(in crate::connection) discard: Discard,
+    /// What the kernel had yet to send when a close last looked, in bytes.
+    #[cfg(all(target_os = "linux", not(halves_portable)))]
+    pub(in crate::connection) unsent: AtomicUsize,
 }
 
 impl Seldom {
@@ -80,6 +85,8 @@ impl Default for Seldom {
             quiet: Lodging::default(),
             #[cfg(all(target_os = "linux", not(halves_portable)))]
             discard: Discard::default(),
+            #[cfg(all(target_os = "linux", not(halves_portable)))]
+            unsent: AtomicUsize::new(0),
         }
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn drive<T>(
             return Some(result);
         }
         turn.run();
+        driver.end_turn();
         // A loop within this one, in a task, may have heard that `main` was woken.
         let woken = woken.woken.load(Ordering::Acquire);
         let idle = turn.is_idle() && !woken && !driver.is_notified();
