@@ -11,6 +11,10 @@ use super::worker::{Turn, Worker};
 use crate::reactor::Reactor;
 use crate::time::{self, Turns};
 
+/// While there is always more to do, the kernel is asked what it has after so many tasks: to ask
+/// costs about as much as a task does.
+const BUSY: usize = 8;
+
 /// Runs a worker's tasks until `main` is ready, within the loop that this thread has for them
 /// already, if so. None: another thread runs them.
 pub(super) fn drive<T>(
@@ -27,6 +31,7 @@ pub(super) fn drive<T>(
     let waker = Waker::from(woken.clone());
     let mut cx = Context::from_waker(&waker);
     turn.collect();
+    let mut busy = 0;
     loop {
         if driver.listen() {
             turn.collect();
@@ -36,14 +41,17 @@ pub(super) fn drive<T>(
         {
             return Some(result);
         }
-        turn.run();
+        busy += turn.run().max(1);
         driver.end_turn();
+        turns.next();
         // A loop within this one, in a task, may have heard that `main` was woken.
         let woken = woken.woken.load(Ordering::Acquire);
         let idle = turn.is_idle() && !woken && !driver.is_notified();
-        let wait = (!idle).then_some(Duration::ZERO);
-        driver.turn(wait, time::now).expect("epoll waits");
-        turns.next();
+        if idle || busy >= BUSY {
+            let wait = (!idle).then_some(Duration::ZERO);
+            driver.turn(wait, time::now).expect("epoll waits");
+            busy = 0;
+        }
     }
 }
 

@@ -129,16 +129,18 @@ impl<'a> Turn<'a> {
         QUEUE.with_borrow_mut(|queue| queue.extend(woken.into_iter().flatten()));
     }
 
-    /// Runs the tasks that are queued now: one that wakes itself has its next turn after the
-    /// reactor's.
+    /// Runs the tasks that are queued now, and says how many: one that wakes itself has its next
+    /// turn after them.
     #[allow(clippy::unused_self, reason = "the thread's queue is its")]
-    pub(super) fn run(&self) {
-        for _ in 0..QUEUE.with_borrow(VecDeque::len) {
+    pub(super) fn run(&self) -> usize {
+        let queued = QUEUE.with_borrow(VecDeque::len);
+        for _ in 0..queued {
             let Some(runnable) = QUEUE.with_borrow_mut(VecDeque::pop_front) else {
                 break;
             };
             runnable.run();
         }
+        queued
     }
 
     /// Whether no task is queued.
