@@ -48,9 +48,8 @@ pub struct Handshake(Arc<Record>);
 impl Handshake {
     pub(super) fn begin(record: &Arc<Record>) -> Self {
         record.handshakes.fetch_add(1, Ordering::AcqRel);
-        if let Some(host) = record.home().and_then(|home| home.host.upgrade()) {
-            host.watch(record);
-        }
+        // It may have a deadline.
+        record.remind();
         Self(record.clone())
     }
 }

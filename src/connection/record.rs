@@ -83,8 +83,6 @@ pub(crate) struct Home {
 pub(crate) trait Host: Send + Sync {
     /// Runs the checks of admission on the real client.
     fn identify(&self, record: &Arc<Record>) -> Result<(), Reason>;
-    /// A handshake has begun, which may have a deadline.
-    fn watch(&self, record: &Record);
 }
 
 impl Record {

@@ -69,7 +69,7 @@ impl Watch {
                 None => {}
             }
             let due = self.next(record, timeouts, now);
-            if due == Stamp::NEVER || record.verdict().is_some() {
+            if due == Stamp::NEVER {
                 return false;
             }
             let sleep = self.sleep.insert(clock.sleep(due.since(now)));

@@ -134,12 +134,6 @@ impl Host for State {
         }
         admitted
     }
-
-    fn watch(&self, record: &Record) {
-        if self.timeouts.handshake.is_some() {
-            record.remind();
-        }
-    }
 }
 
 impl Ticket {
@@ -178,7 +172,6 @@ impl Ticket {
         let reason = self.record.settle(reason);
         let now = self.state.home.clock.stamp();
         let registry = &self.state.registry;
-        self.watch = None;
         registry.admission.leave(&self.record, now);
         let (bytes_in, bytes_out) = (self.record.bytes_in(), self.record.bytes_out());
         registry.counters.end(reason, bytes_in, bytes_out);
