@@ -2,12 +2,8 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
-#[cfg(all(target_os = "linux", not(halves_portable)))]
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
-#[cfg(all(target_os = "linux", not(halves_portable)))]
-use std::task::ready;
 use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -193,8 +189,7 @@ impl AsyncWrite for AnyWrite {
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         #[cfg(all(target_os = "linux", not(halves_portable)))]
         if self.0.host().is_socket() {
-            ready!(self.0.poll_flush(cx))?;
-            return Poll::Ready(self.0.shutdown(Shutdown::Write));
+            return self.0.poll_end(cx);
         }
         with_lodger(self.lodging(), |mut writer| {
             Pin::new(&mut writer).poll_close(cx)

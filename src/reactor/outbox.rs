@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 use rustix::io::Errno;
-use rustix::net::SendFlags;
+use rustix::net::{SendFlags, Shutdown};
 
 use super::source::{Direction, Host, Source};
+use super::state::ENDING;
 use super::{Reactor, lock};
 use crate::waiting::Waiting;
 
@@ -72,10 +73,29 @@ pub(super) fn put(host: &Arc<impl Host>, bufs: &[IoSlice<'_>]) -> Option<usize> 
     Some(size)
 }
 
+/// Says the end of output at the end of the turn, unless the socket is closed by then, which says
+/// it as well. False: that is to be done now.
+pub(super) fn end(host: &Arc<impl Host>) -> bool {
+    let has_turns = Reactor::is_one_current();
+    if has_turns {
+        host.source().state.mark(ENDING, true);
+        LISTED.with_borrow_mut(|listed| listed.push(host.clone().share()));
+    }
+    has_turns
+}
+
 /// The end of this thread's turn: what was put in leaves.
 pub(crate) fn end_turn() {
     while let Some(host) = LISTED.with_borrow_mut(Vec::pop) {
-        flush(&host);
+        let source = host.source();
+        if source.is_corked() {
+            flush(&host);
+        }
+        if source.state.load() & ENDING != 0 {
+            source.state.mark(ENDING, false);
+            // Who reset the connection meanwhile has said more.
+            source.visit(|fd| rustix::net::shutdown(fd, Shutdown::Write));
+        }
     }
 }
 

@@ -149,6 +149,15 @@ impl<T: Host> Socket<T> {
         self.poll_transfer(cx, Direction::Write, room, sendmsg)
     }
 
+    /// Ends the output, at the end of the thread's turn at the latest.
+    pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        if outbox::end(&self.0) {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(self.shutdown(Shutdown::Write))
+    }
+
     /// Ends one direction, or both.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let how = match how {

@@ -16,8 +16,10 @@ pub(super) const ORPHAN: u32 = 1 << 4;
 pub(super) const FOREIGN: u32 = 1 << 5;
 /// Something is in its outbox, and goes before what is written next.
 pub(super) const CORKED: u32 = 1 << 6;
+/// The end of output is to be said at the end of the thread's turn.
+pub(super) const ENDING: u32 = 1 << 7;
 /// Counts what a reactor has told, in the bits above the flags.
-const TICK: u32 = 1 << 7;
+const TICK: u32 = 1 << 8;
 
 /// The word. What a reactor tells is never lost: a flag is cleared only if nothing was told since
 /// the word was read, and that was before the system call that found nothing.
@@ -45,12 +47,12 @@ impl State {
         }
     }
 
-    /// Sets or clears flags that are no news.
-    pub(super) fn mark(&self, flags: u32, set: bool) {
+    /// Sets or clears flags that are no news, and returns the word before.
+    pub(super) fn mark(&self, flags: u32, set: bool) -> u32 {
         if set {
-            self.0.fetch_or(flags, Ordering::AcqRel);
+            self.0.fetch_or(flags, Ordering::AcqRel)
         } else {
-            self.0.fetch_and(!flags, Ordering::AcqRel);
+            self.0.fetch_and(!flags, Ordering::AcqRel)
         }
     }
 
@@ -86,6 +88,9 @@ mod tests {
     fn the_count_wraps_without_touching_the_flags() {
         let state = State(AtomicU32::new(!(READ | ORPHAN)));
         state.tell(END);
-        assert_eq!(state.load(), WRITE | END | REGISTERED | FOREIGN | CORKED);
+        assert_eq!(
+            state.load(),
+            WRITE | END | REGISTERED | FOREIGN | CORKED | ENDING
+        );
     }
 }
