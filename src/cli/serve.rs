@@ -46,7 +46,7 @@ pub(super) fn run(options: Serve, log: &Log) -> u8 {
 fn serve(options: Serve, log: &Log) -> io::Result<u8> {
     let plan = Plan::new(options, log)?;
     // Not dropped: that would wait for its threads, and a handler may hang on one of them.
-    let ex = ManuallyDrop::new(Executor::try_threads(plan.options.threads)?);
+    let ex = ManuallyDrop::new(executor(&plan.options)?);
     let (shutdown, stdio_failed) = (plan.shutdown.clone(), plan.stdio_failed.clone());
     let report = ex.block_on(plan.run(&ex, log));
     if shutdown.is_aborting() {
@@ -57,6 +57,14 @@ fn serve(options: Serve, log: &Log) -> io::Result<u8> {
         _ if stdio_failed.load(Ordering::Acquire) => FAILED,
         _ => 0,
     })
+}
+
+fn executor(options: &Serve) -> io::Result<Executor> {
+    Executor::builder()
+        .threads(options.threads)
+        .pin(options.pin)
+        .spin(options.spin)
+        .build()
 }
 
 impl Plan {

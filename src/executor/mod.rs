@@ -1,5 +1,6 @@
 //! Our own small executor: tasks on one thread, or on several.
 
+mod builder;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 mod native;
 #[cfg(not(all(target_os = "linux", not(halves_portable))))]
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use async_task::Task;
 
 use crate::spawn::Spawn;
+pub use builder::ExecutorBuilder;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 use native::Pool;
 #[cfg(not(all(target_os = "linux", not(halves_portable))))]
@@ -90,7 +92,16 @@ impl Executor {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_threads(threads: NonZeroUsize) -> io::Result<Self> {
-        Pool::new(threads).map(|pool| Self(Arc::new(pool)))
+        Self::builder().threads(threads).build()
+    }
+
+    /// An executor with other settings than the usual ones.
+    ///
+    /// # Examples
+    ///
+    /// See [`ExecutorBuilder`].
+    pub fn builder() -> ExecutorBuilder {
+        ExecutorBuilder::default()
     }
 
     /// Starts a task. Dropping the [`Task`] cancels it; [`detach`](Task::detach) lets it go on

@@ -217,15 +217,16 @@ impl Driver {
         self.reactor.bell.is_rung()
     }
 
-    /// Takes what the kernel has to tell, and wakes tasks; waits for it no longer than this.
-    pub(crate) fn turn(&self, wait: Option<Duration>) -> io::Result<()> {
+    /// Takes what the kernel has to tell, and wakes tasks; waits for it no longer than this. Says
+    /// whether there was anything.
+    pub(crate) fn turn(&self, wait: Option<Duration>) -> io::Result<bool> {
         let reactor = &*self.reactor;
         let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
         // One that is too long for the kernel ends when something happens.
         let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
         let events = match epoll::wait(&reactor.epoll, &mut buffer[..], wait.as_ref()) {
             Ok((events, _)) => events,
-            Err(Errno::INTR) => return Ok(()),
+            Err(Errno::INTR) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
         let batch = Batch::begin();
@@ -235,7 +236,7 @@ impl Driver {
         }
         drop(batch);
         self.free_buried();
-        Ok(())
+        Ok(!events.is_empty())
     }
 
     /// Not while a waker that is called from a batch drives within that: the batch may still name

@@ -1,14 +1,18 @@
 //! The loop of a thread: tasks, then the reactor, then tasks.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use super::cpu::Pinned;
+use super::spin::Spin;
 use super::worker::{Turn, Worker};
-use crate::reactor::Reactor;
+use crate::reactor::{Driver, Reactor};
+use crate::time::Clock;
 
 /// Runs a worker's tasks until `main` is ready, within the loop that this thread has for them
 /// already, if so. None: another thread runs them.
@@ -17,6 +21,7 @@ pub(super) fn drive<T>(
     mut main: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
     let driver = worker.reactor.drive()?;
+    let _pinned = worker.manner.cpu.map(Pinned::to);
     let turn = Turn::begin(worker);
     let woken = Arc::new(Main {
         woken: AtomicBool::new(true),
@@ -24,6 +29,7 @@ pub(super) fn drive<T>(
     });
     let waker = Waker::from(woken.clone());
     let mut cx = Context::from_waker(&waker);
+    let mut spin = Spin::new(worker.manner.spin);
     turn.collect();
     loop {
         if driver.listen() {
@@ -38,9 +44,42 @@ pub(super) fn drive<T>(
         // A loop within this one, in a task, may have heard that `main` was woken.
         let woken = woken.woken.load(Ordering::Acquire);
         let idle = turn.is_idle() && !woken && !driver.is_notified();
-        let wait = (!idle).then_some(Duration::ZERO);
-        driver.turn(wait).expect("epoll waits");
+        let turned = if idle {
+            sleep(&driver, spin.as_mut())
+        } else {
+            driver.turn(Some(Duration::ZERO)).map(drop)
+        };
+        turned.expect("epoll waits");
     }
+}
+
+/// Waits until there is something to do, awake at first where that may pay.
+fn sleep(driver: &Driver, spin: Option<&mut Spin>) -> io::Result<()> {
+    let Some(spin) = spin else {
+        return driver.turn(None).map(drop);
+    };
+    let clock = Clock::default();
+    let Some(longest) = spin.next() else {
+        let start = clock.now();
+        driver.turn(None)?;
+        spin.slept(clock.now() - start);
+        return Ok(());
+    };
+    let look = || io::Result::Ok(driver.turn(Some(Duration::ZERO))? || driver.is_notified());
+    // What is there already is no merit of a spin.
+    if look()? {
+        return Ok(());
+    }
+    let start = clock.now();
+    let mut found = false;
+    while !found && clock.now() - start < longest {
+        found = look()?;
+    }
+    spin.spun(found);
+    if found {
+        return Ok(());
+    }
+    driver.turn(None).map(drop)
 }
 
 /// Wakes the future that the loop runs for.
