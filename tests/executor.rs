@@ -120,6 +120,35 @@ fn tasks_are_spread_over_the_threads() {
     assert_eq!(ids.len(), 3);
 }
 
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+#[test]
+fn a_task_keeps_its_share_of_those_that_it_spawns() {
+    for (n, spawned, kept) in [(2, 1, 1), (2, 6, 3), (2, 7, 4), (3, 6, 2)] {
+        let ex = threads(n);
+        let (gate, closed) = channel::bounded::<()>(1);
+        let spawns = ex.clone();
+        let kept_here = ex.spawn(async move {
+            let id = || thread::current().id();
+            let tasks: Vec<_> = (0..spawned)
+                .map(|_| {
+                    let closed = closed.clone();
+                    spawns.spawn(async move {
+                        let _ = closed.recv().await;
+                        id()
+                    })
+                })
+                .collect();
+            drop(gate);
+            let mut here = 0;
+            for task in tasks {
+                here += usize::from(task.await == id());
+            }
+            here
+        });
+        assert_eq!(ex.block_on(in_time(kept_here)), kept, "{spawned} on {n}");
+    }
+}
+
 #[test]
 fn a_panic_goes_to_its_task_and_to_nobody_else() {
     for ex in executors() {

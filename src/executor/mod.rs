@@ -56,7 +56,10 @@ impl Executor {
 
     /// An executor that runs tasks on `threads` threads: on the one that calls
     /// [`block_on`](Self::block_on) if it is 1, else on as many that are started here, which run
-    /// them all the time. A task stays on the thread that it is given to, the one with the fewest.
+    /// them all the time. A task stays on the thread that it is given to: the one with the fewest,
+    /// or that of the task that spawns it, if others have no fewer but for that one. So a server
+    /// whose future is spawned itself, in place of being given to `block_on`, begins connections
+    /// on the thread that accepts them, as far as the threads remain even.
     ///
     /// # Panics
     ///

@@ -65,7 +65,7 @@ fn sleep(driver: &Driver, spin: Option<&mut Spin>) -> io::Result<()> {
         spin.slept(clock.now() - start);
         return Ok(());
     };
-    let look = || io::Result::Ok(driver.turn(Some(Duration::ZERO))? || driver.is_notified());
+    let look = || driver.turn(Some(Duration::ZERO));
     // What is there already is no merit of a spin.
     if look()? {
         return Ok(());
@@ -96,6 +96,38 @@ impl Wake for Main {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.woken.swap(true, Ordering::AcqRel) {
             self.reactor.notify();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_sleep_ends_when_there_is_news_and_not_before() {
+        let reactor = Reactor::new().expect("a reactor");
+        let driver = reactor.drive().expect("nobody else drives it");
+        for longest in [0, 50, 1_000_000] {
+            let mut spin = Spin::new(Duration::from_micros(longest));
+            for _ in 0..10 {
+                driver.listen();
+                let told = Arc::new(AtomicBool::new(false));
+                let (tell, rings) = (told.clone(), reactor.clone());
+                let other = thread::spawn(move || {
+                    // Longer than the short spin, as a rule.
+                    for _ in 0..1000 {
+                        thread::yield_now();
+                    }
+                    tell.store(true, Ordering::Release);
+                    rings.notify();
+                });
+                sleep(&driver, spin.as_mut()).expect("epoll waits");
+                assert!(told.load(Ordering::Acquire), "{longest} us");
+                other.join().expect("it tells");
+            }
         }
     }
 }

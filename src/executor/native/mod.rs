@@ -71,7 +71,13 @@ impl Pool {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        let least = self.workers.iter().min_by_key(|worker| worker.load());
+        // This thread, where others are no better off: it need not be woken. The task that spawns
+        // is not counted, as it may do nothing else.
+        let load = |worker: &&Arc<Worker>| {
+            let here = worker.is_current();
+            (worker.load().saturating_sub(here.into()), !here)
+        };
+        let least = self.workers.iter().min_by_key(load);
         least.unwrap_or(&self.front).spawn(future)
     }
 
