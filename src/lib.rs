@@ -169,7 +169,7 @@ pub use connection::{
     AnyRead, AnyWrite, Chunk, Connection, Endpoint, Handshake, Link, Peer, Phase, Reader, Writer,
 };
 pub use error::Error;
-pub use executor::Executor;
+pub use executor::{Executor, ExecutorBuilder};
 pub use limit::{Net, Rules, Sources};
 pub use listener::{Listener, Listeners, Once, bind, connect, files, stdio};
 pub use server::{Closed, ConnectionInfo, Event, Handle, Limit, Report, Server, Serving, serve};

@@ -58,32 +58,6 @@ impl Log {
         &self.lines
     }
 
-    /// Says where the server listens, and how to try it.
-    pub(super) fn listening(&self, local: &[Endpoint], service: &str, answers: bool) {
-        if self.lines.level < Level::Normal {
-            return;
-        }
-        let mut hint = local
-            .iter()
-            .find_map(Endpoint::socket_addr)
-            .map(|address| hint(address, answers));
-        for end in local {
-            let mut line = Line::new("listening")
-                .word("local", end)
-                .word("service", service);
-            if self.lines.format != Format::Text
-                && end.socket_addr().is_some()
-                && let Some(hint) = hint.take()
-            {
-                line = line.text("try", &hint);
-            }
-            self.lines.say(Level::Normal, &line);
-        }
-        if let Some(hint) = hint {
-            self.lines.queue.push(&format!("  {hint}\n"));
-        }
-    }
-
     /// What a [`Server`](halves::Server) is to call with its events.
     pub(super) fn observer(&self) -> impl Fn(&Event) + Send + Sync + 'static {
         let lines = self.lines.clone();
@@ -122,6 +96,32 @@ impl Drop for Log {
 }
 
 impl Lines {
+    /// Says where the server listens, and how to try it.
+    pub(super) fn listening(&self, local: &[Endpoint], service: &str, answers: bool) {
+        if self.level < Level::Normal {
+            return;
+        }
+        let mut hint = local
+            .iter()
+            .find_map(Endpoint::socket_addr)
+            .map(|address| hint(address, answers));
+        for end in local {
+            let mut line = Line::new("listening")
+                .word("local", end)
+                .word("service", service);
+            if self.format != Format::Text
+                && end.socket_addr().is_some()
+                && let Some(hint) = hint.take()
+            {
+                line = line.text("try", &hint);
+            }
+            self.say(Level::Normal, &line);
+        }
+        if let Some(hint) = hint {
+            self.queue.push(&format!("  {hint}\n"));
+        }
+    }
+
     /// Says something that belongs to this level and those above.
     pub(super) fn say(&self, level: Level, line: &Line) {
         if level <= self.level {

@@ -37,9 +37,9 @@ const FORCED: u8 = 128;
 pub(crate) fn run() -> ExitCode {
     let code = match args::parse(std::env::args_os().skip(1)) {
         Ok(Request::Print(text)) => print(&text),
-        Ok(Request::Serve(options)) => {
-            with_log(options.log, options.level(), |log| serve::run(options, log))
-        }
+        Ok(Request::Serve(options)) => with_log(options.log, options.level(), |log| {
+            serve::run(*options, log)
+        }),
         Err(problem) => with_log(Format::Text, Level::Normal, |log| {
             log.complain(&problem);
             log.complain("'halves serve --help' shows what there is");

@@ -248,21 +248,23 @@ impl Driver {
     }
 
     /// Takes what the kernel has to tell, and wakes tasks, also those whose time has come; waits
-    /// no longer than this. `now` is asked only while somebody sleeps.
-    pub(crate) fn turn(&self, wait: Option<Duration>, now: impl Fn() -> Instant) -> io::Result<()> {
+    /// no longer than this, and says whether there was anything. `now` is asked only while somebody
+    /// sleeps.
+    pub(crate) fn turn(
+        &self,
+        wait: Option<Duration>,
+        now: impl Fn() -> Instant,
+    ) -> io::Result<bool> {
         let reactor = &*self.reactor;
         let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
         // Who is woken is not kept waiting.
-        let wait = if self.wake_sleepers(&now)? {
-            Some(Duration::ZERO)
-        } else {
-            wait
-        };
+        let woken = self.wake_sleepers(&now)?;
+        let wait = if woken { Some(Duration::ZERO) } else { wait };
         // One that is too long for the kernel ends when something happens.
         let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
         let events = match epoll::wait(&reactor.epoll, &mut buffer[..], wait.as_ref()) {
             Ok((events, _)) => events,
-            Err(Errno::INTR) => return Ok(()),
+            Err(Errno::INTR) => return Ok(woken),
             Err(error) => return Err(error.into()),
         };
         let told = events.iter().map(|event| (event.data, event.flags));
@@ -282,7 +284,7 @@ impl Driver {
             self.wake_sleepers(&now)?;
         }
         self.free_buried();
-        Ok(())
+        Ok(woken || !events.is_empty())
     }
 
     /// Wakes whose time has come, and says whether there was anybody.
