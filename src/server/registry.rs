@@ -1,6 +1,7 @@
 //! The connections that are open, and the counts of those that were.
 
 use std::future::poll_fn;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -35,10 +36,12 @@ impl Registry {
         self.ids.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(super) fn enter(&self, record: &Arc<Record>) -> usize {
+    /// Says where its seat is: one more than the key.
+    pub(super) fn enter(&self, record: &Arc<Record>) -> NonZeroUsize {
         self.open.fetch_add(1, Ordering::AcqRel);
         self.seats.fetch_add(1, Ordering::AcqRel);
-        self.live().insert(record.clone())
+        let key = self.live().insert(record.clone());
+        NonZeroUsize::MIN.saturating_add(key)
     }
 
     /// A connection has ended, which is still to be told.
@@ -47,8 +50,8 @@ impl Registry {
     }
 
     /// That was told: its place is another's. Whoever waits for it may end the process next.
-    pub(super) fn leave(&self, key: usize) {
-        let record = self.live().remove(key);
+    pub(super) fn leave(&self, seat: NonZeroUsize) {
+        let record = self.live().remove(seat.get() - 1);
         drop(record);
         self.seats.fetch_sub(1, Ordering::AcqRel);
         self.ended.wake();

@@ -1,6 +1,7 @@
 //! What a server's loop, its connections' tasks and its handles share.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -34,8 +35,8 @@ pub(super) struct Ticket {
     record: Arc<Record>,
     /// None where there is no deadline at present.
     watch: Option<Box<Watch>>,
-    key: usize,
-    closed: bool,
+    /// None once it is closed.
+    seat: Option<NonZeroUsize>,
 }
 
 /// Up to this part of its lifetime, a connection gets less.
@@ -80,7 +81,7 @@ impl State {
             self.refuse(peer, reason);
             return None;
         }
-        let key = self.registry.enter(record);
+        let seat = self.registry.enter(record);
         let watch = self.timeouts.always().then(|| {
             let lifetime = self.timeouts.lifetime;
             let lifetime = lifetime.map(|lifetime| lifetime.mul_f64(self.youth()));
@@ -91,8 +92,7 @@ impl State {
             state: self.clone(),
             record: record.clone(),
             watch,
-            key,
-            closed: false,
+            seat: Some(seat),
         })
     }
 
@@ -166,9 +166,9 @@ impl Ticket {
 
     /// The connection is over: for this reason, unless it was ended for another before.
     pub(super) fn close(&mut self, reason: Reason, error: Option<io::Error>) {
-        if std::mem::replace(&mut self.closed, true) {
+        let Some(seat) = self.seat.take() else {
             return;
-        }
+        };
         let reason = self.record.settle(reason);
         let now = self.state.home.clock.stamp();
         let registry = &self.state.registry;
@@ -189,7 +189,7 @@ impl Ticket {
                 })
             });
         }
-        registry.leave(self.key);
+        registry.leave(seat);
     }
 }
 
@@ -203,7 +203,7 @@ fn is_refusal(reason: Reason) -> bool {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if !self.closed {
+        if self.seat.is_some() {
             self.record.abort(Reason::Aborted);
             self.close(Reason::Aborted, None);
         }

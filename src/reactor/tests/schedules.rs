@@ -144,9 +144,7 @@ impl Model {
         let now = self.now;
         self.hands[here].run(move |drivers| {
             if let Some(innermost) = drivers.last() {
-                innermost
-                    .turn(Some(Duration::ZERO), || now)
-                    .expect("turned");
+                innermost.turn_at(now);
             }
         });
         if self.depths[here] > 0 {
