@@ -104,11 +104,11 @@ pub(super) fn end() {
     };
     let forgotten = timers.take_forgotten();
     let inbox = lock(&timers.home.inbox).take();
-    drop((forgotten, inbox));
     for waker in timers.queue.into_values() {
         // One that panics must not keep the others asleep.
         let _ = guard(|| waker.wake());
     }
+    drop((forgotten, inbox));
 }
 
 /// The clock has rung, or the thread drives another reactor now, whose clock is not set.
