@@ -1,7 +1,6 @@
 //! The connections that are open, and the counts of those that were.
 
 use std::future::poll_fn;
-use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
