@@ -2,14 +2,12 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
-#[cfg(all(target_os = "linux", not(halves_portable)))]
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-#[cfg(all(target_os = "linux", not(halves_portable)))]
 use crate::reactor::Socket;
 
 /// A reading half of any type: a socket of our own, or what
@@ -22,13 +20,11 @@ pub struct AnyWrite(Write);
 
 /// Sockets are not boxed: there are many, and each pays for what it is behind.
 enum Read {
-    #[cfg(all(target_os = "linux", not(halves_portable)))]
     Socket(Socket),
     Other(Box<dyn AsyncRead + Send + Unpin>),
 }
 
 enum Write {
-    #[cfg(all(target_os = "linux", not(halves_portable)))]
     Socket(Socket),
     Other(Box<dyn AsyncWrite + Send + Unpin>),
 }
@@ -38,7 +34,6 @@ impl AnyRead {
         Self(Read::Other(Box::new(reader)))
     }
 
-    #[cfg(all(target_os = "linux", not(halves_portable)))]
     pub(crate) fn socket(socket: Socket) -> Self {
         Self(Read::Socket(socket))
     }
@@ -49,7 +44,6 @@ impl AnyWrite {
         Self(Write::Other(Box::new(writer)))
     }
 
-    #[cfg(all(target_os = "linux", not(halves_portable)))]
     pub(crate) fn socket(socket: Socket) -> Self {
         Self(Write::Socket(socket))
     }
@@ -74,7 +68,6 @@ impl AsyncRead for AnyRead {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
-            #[cfg(all(target_os = "linux", not(halves_portable)))]
             Read::Socket(socket) => socket.poll_read(cx, buf),
             Read::Other(reader) => Pin::new(reader).poll_read(cx, buf),
         }
@@ -86,7 +79,6 @@ impl AsyncRead for AnyRead {
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
-            #[cfg(all(target_os = "linux", not(halves_portable)))]
             Read::Socket(socket) => socket.poll_read_vectored(cx, bufs),
             Read::Other(reader) => Pin::new(reader).poll_read_vectored(cx, bufs),
         }
@@ -100,7 +92,6 @@ impl AsyncWrite for AnyWrite {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
-            #[cfg(all(target_os = "linux", not(halves_portable)))]
             Write::Socket(socket) => socket.poll_write(cx, buf),
             Write::Other(writer) => Pin::new(writer).poll_write(cx, buf),
         }
@@ -112,7 +103,6 @@ impl AsyncWrite for AnyWrite {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
-            #[cfg(all(target_os = "linux", not(halves_portable)))]
             Write::Socket(socket) => socket.poll_write_vectored(cx, bufs),
             Write::Other(writer) => Pin::new(writer).poll_write_vectored(cx, bufs),
         }
@@ -120,7 +110,6 @@ impl AsyncWrite for AnyWrite {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
-            #[cfg(all(target_os = "linux", not(halves_portable)))]
             Write::Socket(_) => Poll::Ready(Ok(())),
             Write::Other(writer) => Pin::new(writer).poll_flush(cx),
         }
@@ -128,7 +117,6 @@ impl AsyncWrite for AnyWrite {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
-            #[cfg(all(target_os = "linux", not(halves_portable)))]
             Write::Socket(socket) => Poll::Ready(socket.shutdown(Shutdown::Write)),
             Write::Other(writer) => Pin::new(writer).poll_close(cx),
         }

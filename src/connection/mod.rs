@@ -3,6 +3,7 @@
 mod any;
 mod budget;
 mod chunk;
+mod credentials;
 mod discard;
 mod endpoint;
 mod keep;
@@ -19,8 +20,9 @@ use futures_lite::{AsyncRead, AsyncWrite};
 
 pub use any::{AnyRead, AnyWrite};
 pub use chunk::Chunk;
+pub use credentials::Credentials;
 pub(crate) use discard::Discard;
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, UnixName};
 pub(crate) use keep::keep;
 pub use link::Link;
 pub use peer::Peer;
@@ -102,7 +104,8 @@ impl<R, W> Connection<R, W> {
 
 impl<R, W> Connection<R, W> {
     /// The same halves, with another peer: for a listener that knows more of where a connection
-    /// comes from. The new peer gets the [`Link`] of the old one, unless it has its own.
+    /// comes from. The new peer gets the [`Link`] and the credentials of the old one, unless it has
+    /// its own.
     ///
     /// # Examples
     ///
@@ -122,6 +125,9 @@ impl<R, W> Connection<R, W> {
             && let Some(link) = old.link()
         {
             peer.record().set_link(link);
+        }
+        if let Some(credentials) = old.credentials() {
+            peer.record().set_credentials(credentials);
         }
         Self::from_parts(reader, writer, peer)
     }

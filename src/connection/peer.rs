@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Endpoint, Handshake, Link, Record};
+use super::{Credentials, Endpoint, Handshake, Link, Record};
 use crate::shutdown::Shutdown;
 
 /// Who is at the other end of a connection, and what has passed so far.
@@ -46,6 +46,22 @@ impl Peer {
     #[must_use]
     pub fn with_link(self, link: Arc<dyn Link>) -> Self {
         self.0.set_link(link);
+        self
+    }
+
+    /// Says whose process the peer is, for a listener of Unix sockets; what was said first stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Credentials, Peer};
+    ///
+    /// let peer = Peer::default().with_credentials(Credentials::new(None, 1000, 100));
+    /// assert_eq!(peer.credentials().unwrap().uid, 1000);
+    /// ```
+    #[must_use]
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        self.0.set_credentials(credentials);
         self
     }
 
@@ -135,6 +151,26 @@ impl Peer {
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         self.0.peer()
+    }
+
+    /// Whose process the peer is: the user, the group and the process, on a Unix socket, as the
+    /// kernel had them when the connection came about. None on anything else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # smol::block_on(async {
+    /// # let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("socket");
+    /// let listeners = halves::bind(&*path).await?;
+    /// let connection = halves::connect(&*path).await?;
+    /// let server = connection.peer.credentials().unwrap();
+    /// assert_eq!(server.uid, rustix::process::geteuid().as_raw());
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn credentials(&self) -> Option<Credentials> {
+        self.0.credentials()
     }
 
     /// Where our end is. For a socket of a listener on all interfaces this asks the system, as

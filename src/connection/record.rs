@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 
-use super::{Endpoint, Link, Phase};
+use super::{Credentials, Endpoint, Link, Phase};
 use crate::catch::{guard, quietly_drop};
 use crate::shutdown::Shutdown;
 use crate::stats::Reason;
@@ -19,6 +19,8 @@ pub(crate) struct Record {
     pub(crate) remote: Endpoint,
     /// Who the peer is, where the one at the other end of the socket speaks for another.
     real: OnceLock<Box<Endpoint>>,
+    /// Whose process it is, on a Unix socket.
+    credentials: OnceLock<Box<Credentials>>,
     /// As the listener knows it; the real one is asked for when somebody wants it.
     pub(crate) local: Endpoint,
     /// Dropped at the end: who still holds the peer must not hold the stream open.
@@ -91,6 +93,7 @@ impl Record {
         Self {
             remote,
             real: OnceLock::new(),
+            credentials: OnceLock::new(),
             local,
             link: Mutex::new(None),
             bytes_in: AtomicU64::new(0),
@@ -132,6 +135,15 @@ impl Record {
 
     pub(crate) fn set_real(&self, real: Endpoint) {
         let _ = self.real.set(Box::new(real));
+    }
+
+    /// Those that are known first stay.
+    pub(crate) fn set_credentials(&self, credentials: Credentials) {
+        let _ = self.credentials.set(Box::new(credentials));
+    }
+
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
+        self.credentials.get().map(|credentials| **credentials)
     }
 
     /// Called once, by the server that accepted the connection.

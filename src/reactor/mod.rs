@@ -28,7 +28,7 @@ use rustix::io::Errno;
 
 use bell::Bell;
 pub(crate) use socket::Socket;
-use source::{Registration, Source};
+use source::{Direction, Registration, Source};
 
 /// Events that are taken from the kernel at once.
 const BATCH: usize = 256;

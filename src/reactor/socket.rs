@@ -1,30 +1,38 @@
 //! A stream socket, or one that listens, whose readiness a reactor tells.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustix::io::Errno;
+use rustix::net::addr::SocketAddrArg;
 use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags, acceptfrom_with,
+    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags,
+    acceptfrom_with,
 };
 
-use super::source::{Direction, Source};
+use super::{Direction, Source};
 
-/// A handle to a non-blocking socket, from any thread; the last one closes it. One task may read
-/// while another writes, through clones or not; of two that do the same, the later one is woken.
+/// How everything is sent: a peer that is gone is an error, not a signal.
+const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+
+/// A handle to a socket, from any thread; the last one closes it. One task may read while another
+/// writes, through clones or not; of two that do the same, the later one is woken.
+///
+/// No call waits, whether the socket is non-blocking or not, but to accept and to connect, which
+/// need one that is. `O_NONBLOCK` belongs to all who share a socket, and may not be ours to set.
 #[derive(Debug)]
 pub(crate) struct Socket(Arc<Source>);
 
 impl Socket {
-    /// Takes over a socket that is non-blocking already.
+    /// Takes over a socket.
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self(Source::new(socket))
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, target_os = "linux", not(halves_portable)))]
     pub(super) fn source(&self) -> &Arc<Source> {
         &self.0
     }
@@ -45,8 +53,8 @@ impl Socket {
     }
 
     /// Begins to connect.
-    pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<()> {
-        match rustix::net::connect(self, &address) {
+    pub(crate) fn connect(&self, address: &impl SocketAddrArg) -> io::Result<()> {
+        match rustix::net::connect(self, address) {
             Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -72,7 +80,7 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         let room = buf.len();
         let recv = |fd: BorrowedFd<'_>| {
-            rustix::net::recv(fd, &mut *buf, RecvFlags::empty()).map(|(n, _)| n)
+            rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(n, _)| n)
         };
         self.poll_transfer(cx, Direction::Read, room, recv)
     }
@@ -83,12 +91,16 @@ impl Socket {
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         let room = bufs.iter().map(|buf| buf.len()).sum();
-        let readv = |fd: BorrowedFd<'_>| rustix::io::readv(fd, bufs);
-        self.poll_transfer(cx, Direction::Read, room, readv)
+        let recvmsg = |fd: BorrowedFd<'_>| {
+            let mut nothing = RecvAncillaryBuffer::default();
+            let received = rustix::net::recvmsg(fd, bufs, &mut nothing, RecvFlags::DONTWAIT)?;
+            Ok(received.bytes)
+        };
+        self.poll_transfer(cx, Direction::Read, room, recvmsg)
     }
 
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let send = |fd: BorrowedFd<'_>| rustix::net::send(fd, buf, SendFlags::NOSIGNAL);
+        let send = |fd: BorrowedFd<'_>| rustix::net::send(fd, buf, SEND);
         self.poll_transfer(cx, Direction::Write, buf.len(), send)
     }
 
@@ -101,7 +113,7 @@ impl Socket {
         // Not writev: that would raise SIGPIPE where a program has not ignored it.
         let sendmsg = |fd: BorrowedFd<'_>| {
             let mut nothing = SendAncillaryBuffer::default();
-            rustix::net::sendmsg(fd, bufs, &mut nothing, SendFlags::NOSIGNAL)
+            rustix::net::sendmsg(fd, bufs, &mut nothing, SEND)
         };
         self.poll_transfer(cx, Direction::Write, room, sendmsg)
     }

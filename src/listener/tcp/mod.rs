@@ -1,48 +1,53 @@
-//! TCP: listening sockets, and how a TCP stream becomes a connection.
+//! TCP: how its sockets are opened and connected.
 
-#[cfg(all(target_os = "linux", not(halves_portable)))]
-mod native;
-#[cfg(not(all(target_os = "linux", not(halves_portable))))]
-mod portable;
 mod stream;
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::{AddressFamily, getsockname, sockopt};
 
-#[cfg(all(target_os = "linux", not(halves_portable)))]
-pub(super) use native::{TcpListener, connect};
-#[cfg(not(all(target_os = "linux", not(halves_portable))))]
-pub(super) use portable::{TcpListener, connect};
+use super::socket::{self, SocketListener, Whose};
+use crate::connection::{Connection, Endpoint, Peer};
 
-/// Connections that the kernel completes and keeps until we accept them. Past 128, std's number,
-/// each further client waits a second for its next try.
-const BACKLOG: i32 = 4096;
-
-/// A socket that listens with a backlog of 4,096 and `SO_REUSEADDR`; `[::]` takes IPv4 as well.
-fn listen(address: SocketAddr) -> io::Result<OwnedFd> {
-    let socket = socket(address)?;
+/// A socket that listens, with `SO_REUSEADDR`; `[::]` takes IPv4 as well.
+pub(super) fn listen(address: SocketAddr) -> io::Result<SocketListener> {
+    let socket = open(address)?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, !address.ip().is_unspecified())?;
     }
     sockopt::set_socket_reuseaddr(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
-    rustix::net::listen(&socket, BACKLOG)?;
-    Ok(socket)
+    SocketListener::open(socket, None)
 }
 
-fn socket(address: SocketAddr) -> io::Result<OwnedFd> {
+/// Connects to the first of `addresses` that answers.
+pub(super) async fn connect(addresses: &[SocketAddr]) -> io::Result<Connection> {
+    let mut failed = io::Error::from(io::ErrorKind::InvalidInput);
+    for &address in addresses {
+        match connect_to(address).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+async fn connect_to(address: SocketAddr) -> io::Result<Connection> {
+    let socket = socket::connect(open(address)?, &address).await?;
+    let local = Endpoint::of(getsockname(&socket)?);
+    let peer = Peer::new(address.into(), local);
+    Ok(socket::connection(socket, peer, Whose::Ours))
+}
+
+/// What it accepts inherits its options.
+fn open(address: SocketAddr) -> io::Result<OwnedFd> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
     };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(rustix::net::socket_with(
-        family,
-        SocketType::STREAM,
-        flags,
-        None,
-    )?)
+    let socket = socket::stream(family)?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    Ok(socket)
 }
