@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Who may connect to a Unix socket with a path: the mode and the owner of its file. A client needs
-/// the right to write to it. Nobody can connect before they are set.
+/// the right to write to it. On Linux nobody can connect before they are set.
 ///
 /// What is not set is as for any new file: the umask (022 as a rule, so that only the same user may
 /// connect) and the process's own user and group.

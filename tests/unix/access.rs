@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use halves::{Access, Address, bind};
@@ -31,6 +32,31 @@ fn the_mode_is_as_it_was_asked_for_whatever_the_umask() -> io::Result<()> {
     Ok(())
 }
 
+/// The umask is the whole process's.
+static UMASK: Mutex<()> = Mutex::new(());
+
+#[test]
+fn without_a_mode_the_umask_decides() -> io::Result<()> {
+    let _alone = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
+    let dir = dir();
+    let path = dir.path().join("socket");
+    let group = rustix::process::getegid();
+    for (umask, mode) in [(0o022, 0o755), (0o117, 0o660), (0, 0o777)] {
+        let before = rustix::process::umask(Mode::from_raw_mode(umask));
+        for settings in [String::new(), format!(",group={group}")] {
+            let listeners = block_on(bind(format!("{}{settings}", path.display())))?;
+            assert_eq!(
+                fs::symlink_metadata(&path)?.mode() & 0o7777,
+                mode,
+                "{settings}"
+            );
+            drop(listeners);
+        }
+        rustix::process::umask(before);
+    }
+    Ok(())
+}
+
 /// It is tried all the time by somebody who must not, where a file that nobody cares for would be
 /// open to everyone.
 #[test]
@@ -45,6 +71,7 @@ fn nobody_else_connects_before_the_mode_is_set() -> io::Result<()> {
     let dir = dir();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
     let path = dir.path().join("socket");
+    let _alone = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
     let (begun, done) = (AtomicBool::new(false), AtomicBool::new(false));
     let before = rustix::process::umask(Mode::empty());
     thread::scope(|scope| {
@@ -61,7 +88,7 @@ fn nobody_else_connects_before_the_mode_is_set() -> io::Result<()> {
         while !begun.load(Ordering::Acquire) {
             thread::yield_now();
         }
-        for _ in 0..3000 {
+        for _ in 0..10_000 {
             drop(block_on(bind(format!("{},mode=0600", path.display()))).expect("bound"));
         }
         done.store(true, Ordering::Release);

@@ -190,7 +190,7 @@ fn of_many_that_replace_a_dead_server_one_does() -> io::Result<()> {
                 usize::from(bound.is_ok())
             };
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
-            let counts = threads.into_iter().map(|thread| thread.join());
+            let counts = threads.into_iter().map(thread::ScopedJoinHandle::join);
             counts.map(|count| count.expect("no panic")).sum()
         });
         assert!(listening <= 1, "round {round}: {listening} listen");

@@ -1,6 +1,7 @@
 //! Unix sockets: whose file it is, who may connect, who is at the other end.
 
 mod access;
+mod ending;
 mod file;
 mod names;
 #[path = "../skip/mod.rs"]

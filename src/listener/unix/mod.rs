@@ -1,5 +1,6 @@
 //! Unix stream sockets, by a path or by an abstract name.
 
+mod admit;
 mod file;
 mod lock;
 
