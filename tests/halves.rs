@@ -109,6 +109,23 @@ fn a_listener_and_a_stream_of_async_net() {
 }
 
 #[test]
+fn a_unix_listener_and_a_stream_of_async_net() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("socket");
+    smol::block_on(conformance::check(conformance::LONG, async || {
+        let mut listener = async_net::unix::UnixListener::bind(&path)?;
+        let (near, far) = future::try_zip(connect(&*path), Listener::accept(&mut listener)).await?;
+        let far = far.expect("a listener of sockets does not end");
+        assert_eq!(near.peer.endpoint(), &far.peer.local());
+        assert_eq!(far.peer.endpoint(), &near.peer.local());
+        assert_eq!(far.peer.credentials(), near.peer.credentials());
+        std::fs::remove_file(&path)?;
+        Ok((near, far))
+    }));
+    Ok(())
+}
+
+#[test]
 fn memory_in_lockstep_and_with_room() {
     for bound in [1, 7, 4096, 1 << 20] {
         let long = (bound * 1000).min(conformance::LONG);

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net as unix;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -89,10 +90,6 @@ impl Endpoint {
             _ => SocketAddr::try_from(name).map_or(Self::Unknown, Self::from),
         }
     }
-
-    pub(crate) fn is_unix(&self) -> bool {
-        matches!(self, Self::Unix(_))
-    }
 }
 
 impl UnixName {
@@ -119,6 +116,19 @@ impl From<SocketAddr> for Endpoint {
             address = SocketAddr::new(v4.into(), v6.port());
         }
         Self::Inet(address)
+    }
+}
+
+impl From<unix::SocketAddr> for Endpoint {
+    fn from(name: unix::SocketAddr) -> Self {
+        if let Some(path) = name.as_pathname() {
+            return Self::Unix(UnixName::Path(path.into()));
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(name) = std::os::linux::net::SocketAddrExt::as_abstract_name(&name) {
+            return Self::Unix(UnixName::Abstract(name.into()));
+        }
+        Self::Unix(UnixName::Unnamed)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -239,6 +240,17 @@ impl Peer {
         self.0
             .home()
             .map_or_else(Shutdown::default, |home| home.shutdown.clone())
+    }
+
+    /// With the credentials that the system has of the other end, if it is a Unix socket.
+    pub(crate) fn identified(self, socket: impl AsFd) -> Self {
+        match self.0.local {
+            Endpoint::Unix(_) => match Credentials::of(socket.as_fd()) {
+                Some(credentials) => self.with_credentials(credentials),
+                None => self,
+            },
+            _ => self,
+        }
     }
 
     pub(crate) fn record(&self) -> &Arc<Record> {

@@ -7,7 +7,8 @@ use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{SocketType, getpeername, getsockname, sockopt};
 
-use super::socket::{self, SocketListener, Whose};
+use super::link::Whose;
+use super::socket::{self, SocketListener};
 use super::{Listeners, Once};
 use crate::connection::{Connection, Endpoint, Peer};
 use crate::reactor::Socket;

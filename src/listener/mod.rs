@@ -1,8 +1,10 @@
 //! Where connections come from.
 
 mod bind;
+mod foreign;
 mod given;
 pub mod inherited;
+mod link;
 pub mod memory;
 mod once;
 mod several;

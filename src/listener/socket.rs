@@ -1,19 +1,18 @@
-//! Stream sockets of any family: what accepts on them, how one becomes a connection, how it ends.
+//! Stream sockets of any family: what accepts on them, and how one becomes a connection.
 
 use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, getsockname, sockopt};
 
+use super::link::{SocketLink, Whose};
 use super::several::Accept;
 use super::unix::SocketFile;
-use crate::connection::{AnyRead, AnyWrite, Connection, Credentials};
-use crate::connection::{Discard, Endpoint, Link, Peer};
+use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint, Peer};
 use crate::reactor::Socket;
 
 /// Connections that the kernel completes and keeps until we accept them. Past 128, std's number,
@@ -27,15 +26,6 @@ pub(super) struct SocketListener {
     whose: Whose,
     /// Goes with it.
     file: Option<SocketFile>,
-}
-
-/// Whose a socket is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whose {
-    Ours,
-    /// Others have it open as well, perhaps: its options are theirs, and that we close it says
-    /// nothing to a peer.
-    Shared,
 }
 
 impl SocketListener {
@@ -100,18 +90,9 @@ pub(super) async fn connect(socket: OwnedFd, to: &impl SocketAddrArg) -> io::Res
 }
 
 /// The connection of a socket that is connected.
-pub(super) fn connection(socket: Socket, mut peer: Peer, whose: Whose) -> Connection {
-    if peer.record().local.is_unix()
-        && let Some(credentials) = Credentials::of(socket.as_fd())
-    {
-        peer = peer.with_credentials(credentials);
-    }
-    let link = SocketLink {
-        socket: socket.clone(),
-        whose,
-        discard: Discard::default(),
-    };
-    let peer = peer.with_link(Arc::new(link));
+pub(super) fn connection(socket: Socket, peer: Peer, whose: Whose) -> Connection {
+    let link = SocketLink::new(socket.clone(), whose);
+    let peer = peer.identified(&socket).with_link(Arc::new(link));
     let (reader, writer) = (AnyRead::socket(socket.clone()), AnyWrite::socket(socket));
     Connection::from_parts(reader, writer, peer)
 }
@@ -119,54 +100,4 @@ pub(super) fn connection(socket: Socket, mut peer: Peer, whose: Whose) -> Connec
 /// Has TCP send what is there at once. Other sockets do so, and refuse to be asked.
 pub(super) fn send_without_delay(socket: impl AsFd) {
     let _ = sockopt::set_tcp_nodelay(socket, true);
-}
-
-struct SocketLink {
-    socket: Socket,
-    whose: Whose,
-    discard: Discard,
-}
-
-impl SocketLink {
-    /// Whether the socket stays open when we drop our handle.
-    fn stays_open(&self) -> bool {
-        self.whose == Whose::Shared || self.socket.is_shared()
-    }
-}
-
-impl Link for SocketLink {
-    fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
-        if ended && !self.stays_open() {
-            // The close says the end of input, and nothing unread makes it a reset.
-            return Poll::Ready(Ok(()));
-        }
-        // Again, if the handler has done it: that is allowed, and does nothing.
-        let shut = self.socket.shutdown(Shutdown::Write);
-        // Where a task of the handler's still has a half, what comes is that task's.
-        if ended || shut.is_err() || self.socket.is_shared() {
-            return Poll::Ready(Ok(()));
-        }
-        self.discard
-            .poll(cx, |cx, buf| self.socket.poll_read(cx, buf))
-            .map(Ok)
-    }
-
-    fn close(&self) {
-        if self.stays_open() {
-            // What the kernel has yet to send, it sends.
-            let _ = self.socket.shutdown(Shutdown::Both);
-        }
-    }
-
-    fn abort(&self) {
-        // Disconnecting sends the reset now, while the handler's halves are still open. Unix
-        // sockets know neither.
-        if rustix::net::connect_unspec(&self.socket).is_err() {
-            let _ = self.socket.shutdown(Shutdown::Both);
-        }
-    }
-
-    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.socket.as_fd())
-    }
 }

@@ -13,7 +13,8 @@ use rustix::net::{
     AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, getsockname,
 };
 
-use super::socket::{self, SocketListener, Whose};
+use super::link::Whose;
+use super::socket::{self, SocketListener};
 use crate::address::Access;
 use crate::connection::{Connection, Endpoint, Peer};
 use crate::reactor::Socket;

@@ -1,14 +1,13 @@
 //! TCP: how its sockets are opened and connected.
 
-mod stream;
-
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, getsockname, sockopt};
 
-use super::socket::{self, SocketListener, Whose};
+use super::link::Whose;
+use super::socket::{self, SocketListener};
 use crate::connection::{Connection, Endpoint, Peer};
 
 /// A socket that listens, with `SO_REUSEADDR`; `[::]` takes IPv4 as well.
