@@ -118,7 +118,7 @@ impl<R, W> Connection<R, W> {
     /// assert_eq!(near.peer.to_string(), "192.0.2.1:5");
     /// ```
     #[must_use]
-    pub fn with_peer(self, peer: Peer) -> Self {
+    pub fn with_peer(self, mut peer: Peer) -> Self {
         let (reader, old) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
         if peer.record().link().is_none()
@@ -126,8 +126,8 @@ impl<R, W> Connection<R, W> {
         {
             peer.record().set_link(link);
         }
-        if let Some(credentials) = old.credentials() {
-            peer.record().set_credentials(credentials);
+        if let (None, Some(credentials)) = (peer.credentials(), old.credentials.as_deref()) {
+            peer = peer.with_credentials(*credentials);
         }
         Self::from_parts(reader, writer, peer)
     }

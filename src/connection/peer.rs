@@ -50,7 +50,8 @@ impl Peer {
         self
     }
 
-    /// Says whose process the peer is, for a listener of Unix sockets; what was said first stays.
+    /// Says whose process the peer is, for a listener of Unix sockets. To be said first of all:
+    /// a peer that has a clone, or a connection, does not hear it.
     ///
     /// # Examples
     ///
@@ -61,8 +62,10 @@ impl Peer {
     /// assert_eq!(peer.credentials().unwrap().uid, 1000);
     /// ```
     #[must_use]
-    pub fn with_credentials(self, credentials: Credentials) -> Self {
-        self.0.set_credentials(credentials);
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        if let Some(record) = Arc::get_mut(&mut self.0) {
+            record.credentials = Some(Box::new(credentials));
+        }
         self
     }
 
@@ -171,7 +174,7 @@ impl Peer {
     /// ```
     #[must_use]
     pub fn credentials(&self) -> Option<Credentials> {
-        self.0.credentials()
+        self.0.credentials.as_deref().copied()
     }
 
     /// Where our end is. For a socket of a listener on all interfaces this asks the system, as

@@ -20,7 +20,7 @@ pub(crate) struct Record {
     /// Who the peer is, where the one at the other end of the socket speaks for another.
     real: OnceLock<Box<Endpoint>>,
     /// Whose process it is, on a Unix socket.
-    credentials: OnceLock<Box<Credentials>>,
+    pub(crate) credentials: Option<Box<Credentials>>,
     /// As the listener knows it; the real one is asked for when somebody wants it.
     pub(crate) local: Endpoint,
     /// Dropped at the end: who still holds the peer must not hold the stream open.
@@ -93,7 +93,7 @@ impl Record {
         Self {
             remote,
             real: OnceLock::new(),
-            credentials: OnceLock::new(),
+            credentials: None,
             local,
             link: Mutex::new(None),
             bytes_in: AtomicU64::new(0),
@@ -135,15 +135,6 @@ impl Record {
 
     pub(crate) fn set_real(&self, real: Endpoint) {
         let _ = self.real.set(Box::new(real));
-    }
-
-    /// Those that are known first stay.
-    pub(crate) fn set_credentials(&self, credentials: Credentials) {
-        let _ = self.credentials.set(Box::new(credentials));
-    }
-
-    pub(crate) fn credentials(&self) -> Option<Credentials> {
-        self.credentials.get().map(|credentials| **credentials)
     }
 
     /// Called once, by the server that accepted the connection.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use halves::{Access, Address, bind};
+use halves::{Access, Address, Credentials, Endpoint, Peer, bind};
 use rustix::fs::{Mode, Uid};
 use smol::block_on;
 
@@ -173,5 +173,20 @@ fn both_ends_know_whose_process_the_other_is() -> io::Result<()> {
     let (near, far) = block_on(pair(&mut listeners, &address))?;
     assert_eq!(near.peer.credentials(), None);
     assert_eq!(far.peer.credentials(), None);
+    Ok(())
+}
+
+#[test]
+fn a_peer_in_place_of_another_is_the_same_process() -> io::Result<()> {
+    let dir = dir();
+    let path = dir.path().join("socket");
+    let mut listeners = listen(&path)?;
+    let (near, _far) = block_on(pair(&mut listeners, &format!("unix:{}", path.display())))?;
+    let known = near.peer.credentials();
+    let near = near.with_peer(Peer::new(Endpoint::Memory, Endpoint::Memory));
+    assert!(known.is_some() && near.peer.credentials() == known);
+    let other = Peer::default().with_credentials(Credentials::new(None, 1, 2));
+    let near = near.with_peer(other);
+    assert_eq!(near.peer.credentials(), Some(Credentials::new(None, 1, 2)));
     Ok(())
 }
