@@ -165,6 +165,7 @@ mod spawn;
 mod stats;
 mod time;
 mod timeout;
+mod waiting;
 
 pub use address::{Access, Address, Owner};
 pub use connection::{

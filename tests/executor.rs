@@ -2,6 +2,8 @@
 
 #[path = "executor/blocking.rs"]
 mod blocking;
+#[path = "executor/sleeping.rs"]
+mod sleeping;
 
 use std::future::{pending, poll_fn};
 use std::num::NonZero;

@@ -116,8 +116,8 @@ fn a_unix_listener_and_a_stream_of_async_net() -> io::Result<()> {
         let mut listener = async_net::unix::UnixListener::bind(&path)?;
         let (near, far) = future::try_zip(connect(&*path), Listener::accept(&mut listener)).await?;
         let far = far.expect("a listener of sockets does not end");
-        assert_eq!(near.peer.endpoint(), &far.peer.local());
-        assert_eq!(far.peer.endpoint(), &near.peer.local());
+        assert_eq!(near.peer.endpoint(), far.peer.local());
+        assert_eq!(far.peer.endpoint(), near.peer.local());
         assert_eq!(far.peer.credentials(), near.peer.credentials());
         std::fs::remove_file(&path)?;
         Ok((near, far))
@@ -234,8 +234,8 @@ fn dual_stack_takes_both_families_and_shows_ipv4_as_such() -> io::Result<()> {
             .port();
         let near = connect(format!("127.0.0.1:{port}")).await?;
         let far = listeners.accept().await?.expect("one has connected");
-        assert_eq!(far.peer.endpoint(), &near.peer.local());
-        assert_eq!(&far.peer.local(), near.peer.endpoint());
+        assert_eq!(far.peer.endpoint(), near.peer.local());
+        assert_eq!(far.peer.local(), near.peer.endpoint());
         Ok(())
     })
 }

@@ -117,7 +117,7 @@ fn a_listener_and_a_connection_are_told_apart() -> io::Result<()> {
     block_on(async {
         let mut connected = bind(format!("fd:{}", handed_down(served))).await?;
         let connection = connected.accept().await?.expect("the connection");
-        assert_eq!(connection.peer.endpoint(), &client.local_addr()?.into());
+        assert_eq!(connection.peer.endpoint(), client.local_addr()?.into());
         assert_eq!(connection.peer.local(), at.into());
         assert!(connected.accept().await?.is_none());
 
@@ -126,7 +126,7 @@ fn a_listener_and_a_connection_are_told_apart() -> io::Result<()> {
         for _ in 0..2 {
             let client = TcpStream::connect(at)?;
             let connection = listening.accept().await?.expect("one has connected");
-            assert_eq!(connection.peer.endpoint(), &client.local_addr()?.into());
+            assert_eq!(connection.peer.endpoint(), client.local_addr()?.into());
         }
         Ok(())
     })
@@ -259,7 +259,7 @@ fn a_client_that_is_gone_already_is_a_connection_with_nobody() -> io::Result<()>
     drop(client);
     let mut listeners = Listeners::try_from(OwnedFd::from(served))?;
     let mut connection = block_on(listeners.accept())?.expect("the connection");
-    assert_eq!(connection.peer.endpoint(), &Endpoint::Unknown);
+    assert_eq!(connection.peer.endpoint(), Endpoint::Unknown);
     assert!(block_on(connection.reader.read(&mut [0])).is_err());
     Ok(())
 }

@@ -16,7 +16,7 @@ use std::fmt;
 /// let access = Access::default().mode(0o660).group("web");
 /// let address = Address::Unix { path: "/run/x.sock".into(), access };
 /// assert_eq!(address.to_string(), "unix:/run/x.sock,mode=0660,group=web");
-/// assert_eq!("/run/x.sock,group=web,mode=660".parse(), Ok(address));
+/// assert_eq!("/run/x.sock,group=web,mode=660".parse::<Address>()?, address);
 /// # Ok::<(), halves::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

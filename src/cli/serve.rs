@@ -180,7 +180,7 @@ fn server(
 
 /// A client's error is the client's; on standard input and output it is ours to tell.
 fn is_stdio_failure(closed: &Closed) -> bool {
-    closed.peer.endpoint() == &Endpoint::Stdio
+    closed.peer.endpoint() == Endpoint::Stdio
         && matches!(closed.reason, Reason::Error | Reason::Panic)
 }
 
@@ -197,11 +197,11 @@ async fn handle_all(
             if let Some(word) = options.close_word {
                 upper = upper.close_word(word);
             }
-            let handler = async move |c: Connection| upper.serve(c.reader, c.writer).await;
+            let handler = move |c: Connection| upper.serve(c.reader, c.writer);
             server.serve(ex, listeners, handler).await
         }
         Service::Echo => {
-            let handler = async |c: Connection| echo(c.reader, c.writer).await;
+            let handler = |c: Connection| echo(c.reader, c.writer);
             server.serve(ex, listeners, handler).await
         }
         Service::Discard => {

@@ -5,6 +5,7 @@ mod budget;
 mod chunk;
 mod credentials;
 mod discard;
+mod ending;
 mod endpoint;
 mod keep;
 mod link;
@@ -12,9 +13,12 @@ mod peer;
 mod phase;
 mod reader;
 mod record;
+mod remote;
+mod socket;
 mod writer;
 
 use std::io;
+use std::sync::Arc;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
@@ -22,13 +26,15 @@ pub use any::{AnyRead, AnyWrite};
 pub use chunk::Chunk;
 pub use credentials::Credentials;
 pub(crate) use discard::Discard;
+pub(crate) use ending::{Ending, reset};
 pub use endpoint::{Endpoint, UnixName};
 pub(crate) use keep::keep;
 pub use link::Link;
 pub use peer::Peer;
 pub use phase::{Handshake, Phase};
 pub use reader::Reader;
-pub(crate) use record::{Home, Host, Record};
+pub(crate) use record::{Flag, Home, Host, LookAfter, Record};
+pub(crate) use socket::{Hold, Whose};
 pub use writer::Writer;
 
 /// What a handler gets: two halves and who is at their other end.
@@ -121,13 +127,15 @@ impl<R, W> Connection<R, W> {
     pub fn with_peer(self, mut peer: Peer) -> Self {
         let (reader, old) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
-        if peer.record().link().is_none()
-            && let Some(link) = old.link()
-        {
-            peer.record().set_link(link);
+        if peer.record().link().is_none() {
+            match old.link() {
+                Some(link) => peer.record().set_link(link),
+                None if old.is_socket() => peer.record().set_link(Arc::new(Hold::of(&old))),
+                None => {}
+            }
         }
-        if let (None, Some(credentials)) = (peer.credentials(), old.credentials.as_deref()) {
-            peer = peer.with_credentials(*credentials);
+        if let (None, Some(credentials)) = (peer.credentials(), old.credentials()) {
+            peer = peer.with_credentials(credentials);
         }
         Self::from_parts(reader, writer, peer)
     }
@@ -186,13 +194,13 @@ where
     pub fn erase(self) -> Connection {
         let (reader, record) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
-        let writer = if record.link().is_some() {
-            AnyWrite::new(writer)
+        let writer = if record.is_socket() || record.link().is_some() {
+            AnyWrite::new(&record, writer)
         } else {
             let (writer, link) = keep(writer);
             record.set_link(link);
-            AnyWrite::new(writer)
+            AnyWrite::new(&record, writer)
         };
-        Connection::from_parts(AnyRead::new(reader), writer, self.peer)
+        Connection::from_parts(AnyRead::new(&record, reader), writer, self.peer)
     }
 }

@@ -3,11 +3,9 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::{Credentials, Endpoint, Handshake, Link, Record};
+use super::{Credentials, Endpoint, Flag, Handshake, Link, Record};
 use crate::shutdown::Shutdown;
 
 /// Who is at the other end of a connection, and what has passed so far.
@@ -32,11 +30,11 @@ impl Peer {
     /// use halves::{Endpoint, Peer};
     ///
     /// let peer = Peer::new(Endpoint::Memory, Endpoint::Memory);
-    /// assert_eq!(peer.endpoint(), &Endpoint::Memory);
+    /// assert_eq!(peer.endpoint(), Endpoint::Memory);
     /// ```
     #[must_use]
     pub fn new(remote: Endpoint, local: Endpoint) -> Self {
-        Self(Arc::new(Record::new(remote, local)))
+        Self(Arc::new(Record::new(remote, Arc::new(local))))
     }
 
     /// Gives the server its own hold on the stream, for as long as the connection lasts.
@@ -64,7 +62,7 @@ impl Peer {
     #[must_use]
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         if let Some(record) = Arc::get_mut(&mut self.0) {
-            record.credentials = Some(Box::new(credentials));
+            record.set_credentials(credentials);
         }
         self
     }
@@ -83,22 +81,22 @@ impl Peer {
     /// ```
     #[must_use]
     pub fn anonymous(self) -> Self {
-        if !self.0.anonymous.swap(true, Ordering::AcqRel) {
-            self.0.handshakes.fetch_add(1, Ordering::AcqRel);
+        if !self.0.flags.set(Flag::Anonymous) {
+            self.0.seldom().begin_handshake();
         }
         self
     }
 
     pub(super) fn identify(&self, real: Endpoint) -> io::Result<()> {
         let record = &self.0;
-        if !record.anonymous.swap(false, Ordering::AcqRel) {
+        if !record.flags.clear(Flag::Anonymous) {
             let stranger = "no real client was to be named on this connection";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, stranger));
         }
         record.set_real(real);
-        let host = record.home().and_then(|home| home.host.upgrade());
+        let host = record.home().map(|home| &home.host);
         let admitted = host.map_or(Ok(()), |host| host.identify(record));
-        record.handshakes.fetch_sub(1, Ordering::AcqRel);
+        record.seldom().end_handshake();
         admitted.map_err(|reason| {
             record.abort(reason);
             let refused = format!("the client is refused: {reason}");
@@ -150,10 +148,10 @@ impl Peer {
     /// # Examples
     ///
     /// ```
-    /// assert_eq!(halves::Peer::default().endpoint(), &halves::Endpoint::Unknown);
+    /// assert_eq!(halves::Peer::default().endpoint(), halves::Endpoint::Unknown);
     /// ```
     #[must_use]
-    pub fn endpoint(&self) -> &Endpoint {
+    pub fn endpoint(&self) -> Endpoint {
         self.0.peer()
     }
 
@@ -174,7 +172,7 @@ impl Peer {
     /// ```
     #[must_use]
     pub fn credentials(&self) -> Option<Credentials> {
-        self.0.credentials.as_deref().copied()
+        self.0.credentials()
     }
 
     /// Where our end is. For a socket of a listener on all interfaces this asks the system, as
@@ -187,16 +185,12 @@ impl Peer {
     /// ```
     #[must_use]
     pub fn local(&self) -> Endpoint {
-        match self.0.local {
-            Endpoint::Inet(address) if address.ip().is_unspecified() => {
-                let link = self.0.link();
-                let name = link.as_deref().and_then(Link::as_fd);
-                name.and_then(|fd| rustix::net::getsockname(fd).ok())
-                    .and_then(|name| SocketAddr::try_from(name).ok())
-                    .map_or_else(|| self.0.local.clone(), Endpoint::from)
-            }
-            ref local => local.clone(),
-        }
+        let record = &*self.0;
+        let asked = match *record.local {
+            Endpoint::Inet(address) if address.ip().is_unspecified() => local_name(record),
+            _ => None,
+        };
+        asked.unwrap_or_else(|| Endpoint::clone(&record.local))
     }
 
     /// Bytes received from the peer so far.
@@ -245,17 +239,6 @@ impl Peer {
             .map_or_else(Shutdown::default, |home| home.shutdown.clone())
     }
 
-    /// With the credentials that the system has of the other end, if it is a Unix socket.
-    pub(crate) fn identified(self, socket: impl AsFd) -> Self {
-        match self.0.local {
-            Endpoint::Unix(_) => match Credentials::of(socket.as_fd()) {
-                Some(credentials) => self.with_credentials(credentials),
-                None => self,
-            },
-            _ => self,
-        }
-    }
-
     pub(crate) fn record(&self) -> &Arc<Record> {
         &self.0
     }
@@ -275,4 +258,12 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.endpoint().fmt(f)
     }
+}
+
+/// The address of our end, as the system knows it.
+fn local_name(record: &Record) -> Option<Endpoint> {
+    let name = record
+        .ask(|socket| rustix::net::getsockname(socket))?
+        .ok()?;
+    SocketAddr::try_from(name).ok().map(Endpoint::from)
 }

@@ -4,15 +4,13 @@ use std::future::{Future, poll_fn};
 use std::io::{self, IoSliceMut};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_lite::AsyncRead;
 
-use super::budget::Budget;
+use super::record::Flag;
 use super::{AnyRead, Chunk, Peer, Record};
-use crate::time::Sleep;
 
 /// How long a peer must be quiet, once a drain was asked for, to count as having nothing to say.
 const QUIET: Duration = Duration::from_secs(1);
@@ -41,20 +39,11 @@ const QUIET: Duration = Duration::from_secs(1);
 pub struct Reader<R = AnyRead> {
     io: R,
     record: Arc<Record>,
-    budget: Budget,
-    /// Since when the peer is quiet in a drain. Boxed, and only made then: each idle connection
-    /// has a reader.
-    quiet: Option<Box<Sleep>>,
 }
 
 impl<R> Reader<R> {
     pub(super) fn new(io: R, record: Arc<Record>) -> Self {
-        Self {
-            io,
-            record,
-            budget: Budget::default(),
-            quiet: None,
-        }
+        Self { io, record }
     }
 
     pub(super) fn into_parts(self) -> (R, Arc<Record>) {
@@ -121,7 +110,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ///
     /// See [`Chunk`].
     pub async fn read_chunk(&mut self) -> io::Result<Chunk> {
-        poll_fn(|cx| Chunk::poll(|buf| Pin::new(&mut *self).poll_read(cx, buf))).await
+        let mut chunk = Chunk::default();
+        poll_fn(|cx| chunk.poll_fill(|buf| Pin::new(&mut *self).poll_read(cx, buf))).await?;
+        Ok(chunk)
     }
 
     /// Reads as [`read_chunk`](Self::read_chunk) does, and ends as
@@ -148,7 +139,18 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// }
     /// ```
     pub async fn read_chunk_or_drain(&mut self) -> io::Result<Chunk> {
-        poll_fn(|cx| Chunk::poll(|buf| self.poll_read_or_drain(cx, buf))).await
+        let mut chunk = Chunk::default();
+        poll_fn(|cx| self.poll_fill_or_drain(cx, &mut chunk)).await?;
+        Ok(chunk)
+    }
+
+    /// The same, into a chunk that may have a buffer already; it has none when this is pending.
+    pub(crate) fn poll_fill_or_drain(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunk: &mut Chunk,
+    ) -> Poll<io::Result<()>> {
+        chunk.poll_fill(|buf| self.poll_read_or_drain(cx, buf))
     }
 
     fn poll_read_or_drain(
@@ -156,10 +158,14 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        self.record.waiting().forget();
         match Pin::new(&mut *self).poll_read(cx, buf) {
             Poll::Pending => self.poll_drain(cx),
             ready @ Poll::Ready(_) => {
-                self.quiet = None;
+                if self.record.flags.has(Flag::Quiet) {
+                    self.record.flags.clear(Flag::Quiet);
+                    drop(self.record.seldom().quiet.take());
+                }
                 ready
             }
         }
@@ -169,21 +175,27 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         let Some(home) = self.record.home() else {
             return Poll::Pending;
         };
-        self.record.drain.register(cx.waker());
+        if !self.record.waiting().reaches(cx.waker()) {
+            self.record.waiting().register(cx.waker());
+        }
         // After the registration: whoever ends us later, wakes us.
         self.record.check()?;
         if !home.shutdown.is_draining() {
             return Poll::Pending;
         }
-        let quiet = self
-            .quiet
-            .get_or_insert_with(|| Box::new(home.clock.sleep(QUIET)));
-        ready!(Pin::new(&mut **quiet).poll(cx));
-        self.record.drained.store(true, Ordering::Relaxed);
+        self.record.flags.set(Flag::Quiet);
+        let quiet = &self.record.seldom().quiet;
+        let mut sleep = quiet
+            .take()
+            .unwrap_or_else(|| Box::new(home.clock.sleep(QUIET)));
+        if Pin::new(&mut *sleep).poll(cx).is_pending() {
+            quiet.put(sleep);
+            return Poll::Pending;
+        }
+        self.record.flags.set(Flag::Drained);
         Poll::Ready(Ok(0))
     }
 
-    /// One read through the counters: `empty` says that the caller offered no room.
     fn poll_counted(
         &mut self,
         cx: &mut Context<'_>,
@@ -191,15 +203,15 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         read: impl FnOnce(Pin<&mut R>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         self.record.check()?;
-        ready!(self.budget.poll(cx));
+        ready!(self.record.reading.poll(cx));
         let result = read(Pin::new(&mut self.io), cx);
         match result {
-            Poll::Pending => self.budget.reset(),
+            Poll::Pending => self.record.reading.reset(),
             Poll::Ready(Ok(n)) => {
-                self.budget.charge(n);
+                self.record.reading.charge(n);
                 self.record.received(n);
                 if n == 0 && !empty {
-                    self.record.eof.store(true, Ordering::Relaxed);
+                    self.record.flags.set(Flag::Eof);
                 }
             }
             Poll::Ready(Err(_)) => {}

@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::AsyncWrite;
 
-use super::budget::Budget;
 use super::{AnyWrite, Peer, Record};
 
 /// The writing half of a connection: an [`AsyncWrite`] around whatever is beneath.
@@ -34,16 +33,11 @@ use super::{AnyWrite, Peer, Record};
 pub struct Writer<W = AnyWrite> {
     io: W,
     record: Arc<Record>,
-    budget: Budget,
 }
 
 impl<W> Writer<W> {
     pub(super) fn new(io: W, record: Arc<Record>) -> Self {
-        Self {
-            io,
-            record,
-            budget: Budget::default(),
-        }
+        Self { io, record }
     }
 
     pub(super) fn into_parts(self) -> (W, Arc<Record>) {
@@ -71,7 +65,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         write: impl FnOnce(Pin<&mut W>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         self.record.check()?;
-        if self.budget.poll(cx).is_pending() {
+        if self.record.writing.poll(cx).is_pending() {
             // An end in this moment would cut the answer, too.
             self.record.block();
             return Poll::Pending;
@@ -79,11 +73,11 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         let result = write(Pin::new(&mut self.io), cx);
         match result {
             Poll::Pending => {
-                self.budget.reset();
+                self.record.writing.reset();
                 self.record.block();
             }
             Poll::Ready(Ok(n)) => {
-                self.budget.charge(n);
+                self.record.writing.charge(n);
                 self.record.sent(n);
             }
             Poll::Ready(Err(_)) => {}

@@ -66,7 +66,7 @@ where
 /// let listeners = halves::bind("127.0.0.1:0").await?;
 /// let port = listeners.local()[0].socket_addr().unwrap().port();
 /// let connection = halves::connect(format!("127.0.0.1:{port}")).await?;
-/// assert_eq!(connection.peer.endpoint(), &listeners.local()[0]);
+/// assert_eq!(connection.peer.endpoint(), listeners.local()[0]);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 pub async fn connect<A>(address: A) -> io::Result<Connection>
@@ -188,9 +188,9 @@ mod tests {
     use crate::listener::Listener;
 
     fn has_nodelay<R, W>(connection: &Connection<R, W>) -> bool {
-        let link = connection.peer.record().link().expect("TCP has a link");
-        let fd = link.as_fd().expect("TCP has a descriptor");
-        sockopt::tcp_nodelay(fd).expect("it is a TCP socket")
+        let asked = connection.peer.record().ask(|fd| sockopt::tcp_nodelay(fd));
+        let asked = asked.expect("TCP has a descriptor");
+        asked.expect("it is a TCP socket")
     }
 
     #[test]

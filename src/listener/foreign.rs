@@ -1,16 +1,16 @@
 //! Listeners of async-net, which are served as they are.
 
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use async_net::TcpStream;
 use async_net::unix::UnixStream;
 use smol::Async;
 
 use super::Listener;
-use super::link::{SocketLink, Whose};
-use crate::connection::{Connection, Peer};
+use crate::connection::{Connection, Credentials, Discard, Ending, Link, Peer, reset};
 
 /// Any listener of async-net can be served as it is. Its backlog is the 128 of `std`;
 /// [`bind`](crate::bind) does better.
@@ -36,7 +36,10 @@ impl Listener for async_net::unix::UnixListener {
 
     async fn accept(&mut self) -> io::Result<Option<Connection<UnixStream, UnixStream>>> {
         let (stream, peer) = async_net::unix::UnixListener::accept(self).await?;
-        let peer = Peer::new(peer.into(), self.local_addr()?.into()).identified(&stream);
+        let mut peer = Peer::new(peer.into(), self.local_addr()?.into());
+        if let Some(credentials) = Credentials::of(stream.as_fd()) {
+            peer = peer.with_credentials(credentials);
+        }
         Ok(Some(connection(stream, peer)))
     }
 }
@@ -47,8 +50,69 @@ where
     S: AsFd + Send + Sync + 'static,
     for<'a> &'a S: Read,
 {
-    let link = SocketLink::new(stream.clone().into(), Whose::Ours);
+    let link = StreamLink {
+        io: stream.clone().into(),
+        discard: Discard::default(),
+    };
     let peer = peer.with_link(Arc::new(link));
     // Clones, as each has wakers of its own.
     Connection::from_parts(stream.clone(), stream, peer)
+}
+
+struct StreamLink<S> {
+    io: Arc<Async<S>>,
+    discard: Discard,
+}
+
+impl<S: AsFd> Ending for StreamLink<S>
+where
+    for<'a> &'a S: Read,
+{
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.io.get_ref().as_fd()
+    }
+
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.io) > 1
+    }
+
+    fn stays_open(&self) -> bool {
+        self.is_shared()
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.io.get_ref().read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.io.poll_readable(cx))?;
+                }
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    fn discard(&self) -> &Discard {
+        &self.discard
+    }
+}
+
+impl<S: AsFd + Send + Sync> Link for StreamLink<S>
+where
+    for<'a> &'a S: Read,
+{
+    fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
+        self.linger(cx, ended)
+    }
+
+    fn close(&self) {
+        self.hang_up();
+    }
+
+    fn abort(&self) {
+        reset(self.fd());
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd())
+    }
 }

@@ -5,13 +5,11 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, ioctl_fionbio};
-use rustix::net::{SocketType, getpeername, getsockname, sockopt};
+use rustix::net::{SocketType, getpeername, sockopt};
 
-use super::link::Whose;
 use super::socket::{self, SocketListener};
 use super::{Listeners, Once};
-use crate::connection::{Connection, Endpoint, Peer};
-use crate::reactor::Socket;
+use crate::connection::{Connection, Endpoint, Whose};
 
 /// What a stream socket that is there already is.
 pub(super) enum Given {
@@ -67,11 +65,11 @@ pub(super) fn given(socket: OwnedFd) -> io::Result<Given> {
         return Ok(Given::Listener(SocketListener::shared(socket)?));
     }
     socket::send_without_delay(&socket);
-    let local = Endpoint::of(getsockname(&socket)?);
     // A client that has gone already is nothing unusual.
     let peer = getpeername(&socket).ok().flatten();
-    let peer = Peer::new(peer.map_or(Endpoint::Unknown, Endpoint::of), local);
-    let connection = socket::connection(Socket::new(socket), peer, Whose::Shared);
+    let peer = peer.map_or(Endpoint::Unknown, Endpoint::of);
+    let local = socket::local(&socket)?;
+    let connection = Connection::of_socket(socket, peer, local, Whose::Shared);
     Ok(Given::Connection(connection))
 }
 

@@ -4,7 +4,6 @@ mod bind;
 mod foreign;
 mod given;
 pub mod inherited;
-mod link;
 pub mod memory;
 mod once;
 mod several;

@@ -1,18 +1,15 @@
-//! Stream sockets of any family: what accepts on them, and how one becomes a connection.
+//! Stream sockets of any family, and what accepts on them.
 
-use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustix::net::addr::SocketAddrArg;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, getsockname, sockopt};
 
-use super::link::{SocketLink, Whose};
 use super::several::Accept;
 use super::unix::SocketFile;
-use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint, Peer};
+use crate::connection::{Connection, Endpoint, Whose};
 use crate::reactor::Socket;
 
 /// Connections that the kernel completes and keeps until we accept them. Past 128, std's number,
@@ -22,7 +19,8 @@ const BACKLOG: i32 = 4096;
 /// A socket that listens.
 pub(super) struct SocketListener {
     socket: Socket,
-    local: Endpoint,
+    /// Shared with what is accepted.
+    local: Arc<Endpoint>,
     whose: Whose,
     /// Goes with it.
     file: Option<SocketFile>,
@@ -42,7 +40,7 @@ impl SocketListener {
 
     fn new(socket: OwnedFd, whose: Whose, file: Option<SocketFile>) -> io::Result<Self> {
         Ok(Self {
-            local: Endpoint::of(getsockname(&socket)?),
+            local: local(&socket)?,
             socket: Socket::new(socket),
             whose,
             file,
@@ -65,12 +63,13 @@ impl Accept for SocketListener {
         }
         // When the client is gone already, nothing else knows its address.
         let peer = peer.map_or(Endpoint::Unknown, Endpoint::of);
-        let peer = Peer::new(peer, self.local.clone());
-        Poll::Ready(Ok(Some(connection(Socket::new(socket), peer, Whose::Ours))))
+        let local = self.local.clone();
+        let connection = Connection::of_socket(socket, peer, local, Whose::Ours);
+        Poll::Ready(Ok(Some(connection)))
     }
 
     fn local(&self) -> Endpoint {
-        self.local.clone()
+        Endpoint::clone(&self.local)
     }
 }
 
@@ -81,20 +80,9 @@ pub(super) fn stream(family: AddressFamily) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Connects a non-blocking socket.
-pub(super) async fn connect(socket: OwnedFd, to: &impl SocketAddrArg) -> io::Result<Socket> {
-    let socket = Socket::new(socket);
-    socket.connect(to)?;
-    poll_fn(|cx| socket.poll_connected(cx)).await?;
-    Ok(socket)
-}
-
-/// The connection of a socket that is connected.
-pub(super) fn connection(socket: Socket, peer: Peer, whose: Whose) -> Connection {
-    let link = SocketLink::new(socket.clone(), whose);
-    let peer = peer.identified(&socket).with_link(Arc::new(link));
-    let (reader, writer) = (AnyRead::socket(socket.clone()), AnyWrite::socket(socket));
-    Connection::from_parts(reader, writer, peer)
+/// What the system calls our end of a socket.
+pub(super) fn local(socket: impl AsFd) -> io::Result<Arc<Endpoint>> {
+    Ok(Arc::new(Endpoint::of(getsockname(socket)?)))
 }
 
 /// Has TCP send what is there at once. Other sockets do so, and refuse to be asked.

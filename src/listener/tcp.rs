@@ -4,11 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use rustix::net::{AddressFamily, getsockname, sockopt};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, sockopt};
 
-use super::link::Whose;
 use super::socket::{self, SocketListener};
-use crate::connection::{Connection, Endpoint, Peer};
+use crate::connection::{Connection, Whose};
 
 /// A socket that listens, with `SO_REUSEADDR`; `[::]` takes IPv4 as well.
 pub(super) fn listen(address: SocketAddr) -> io::Result<SocketListener> {
@@ -34,10 +34,15 @@ pub(super) async fn connect(addresses: &[SocketAddr]) -> io::Result<Connection> 
 }
 
 async fn connect_to(address: SocketAddr) -> io::Result<Connection> {
-    let socket = socket::connect(open(address)?, &address).await?;
-    let local = Endpoint::of(getsockname(&socket)?);
-    let peer = Peer::new(address.into(), local);
-    Ok(socket::connection(socket, peer, Whose::Ours))
+    let socket = open(address)?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // It is chosen when the connecting begins.
+    let local = socket::local(&socket)?;
+    let connection = Connection::of_socket(socket, address.into(), local, Whose::Ours);
+    connection.established().await
 }
 
 /// What it accepts inherits its options.

@@ -1,4 +1,5 @@
-//! Tells when a socket is ready: edge-triggered epoll, one reactor for each thread that drives one.
+//! Tells when a socket is ready, and when it is time: edge-triggered epoll, one reactor for each
+//! thread that drives one.
 //!
 //! A socket is tried first, and registered when it has nothing, once, for reading and writing
 //! both, with the reactor of the thread that polls it. From then on that reactor keeps the
@@ -8,11 +9,13 @@
 #![allow(unsafe_code)]
 
 mod bell;
+mod descriptor;
 mod socket;
 mod source;
 mod state;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -20,15 +23,18 @@ use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 use bell::Bell;
+use descriptor::Descriptor;
 pub(crate) use socket::Socket;
-use source::{Direction, Registration, Source};
+use source::{Direction, Registration};
+pub(crate) use source::{Host, Source};
+pub(crate) use timers::Alarm;
 
 /// Events that are taken from the kernel at once.
 const BATCH: usize = 256;
@@ -104,12 +110,12 @@ impl Reactor {
             self.driven
                 .compare_exchange(IDLE, DRIVEN, order.0, order.1)
                 .ok()?;
-            match CURRENT.replace(Some(self.clone())) {
-                Some(outer) => {
-                    outer.leave(HELD);
-                    Within::Another(outer)
-                }
-                None => Within::Nothing,
+            if let Some(outer) = CURRENT.replace(Some(self.clone())) {
+                outer.leave(HELD);
+                Within::Another(outer)
+            } else {
+                timers::begin(self);
+                Within::Nothing
             }
         };
         Some(Driver {
@@ -126,8 +132,8 @@ impl Reactor {
             let sources = lock(&self.sources);
             sources.iter().map(Registration::share).collect()
         };
-        for source in sources {
-            source.orphan();
+        for registration in sources {
+            registration.source().orphan();
         }
     }
 
@@ -159,12 +165,13 @@ impl Reactor {
     }
 
     /// Takes a registration in. The kernel has the source's address from now on.
-    fn register(&self, fd: BorrowedFd<'_>, source: &Arc<Source>) -> io::Result<()> {
-        let registration = Registration::new(source);
+    fn register(&self, fd: BorrowedFd<'_>, host: &Arc<impl Host>) -> io::Result<()> {
+        let registration = Registration::new(host);
+        let source = host.source();
         let mut sources = lock(&self.sources);
         source.set_place(sources.len());
         sources.push(registration);
-        let data = EventData::new_ptr(Arc::as_ptr(source).cast_mut().cast());
+        let data = EventData::new_ptr((&raw const *source).cast_mut().cast());
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, fd, data, flags).map_err(|error| {
             drop(sources.pop());
@@ -217,17 +224,24 @@ impl Driver {
         self.reactor.bell.is_rung()
     }
 
-    /// Takes what the kernel has to tell, and wakes tasks; waits for it no longer than this.
-    pub(crate) fn turn(&self, wait: Option<Duration>) -> io::Result<()> {
+    /// Takes what the kernel has to tell, and wakes tasks, also those whose time has come; waits
+    /// no longer than this. `now` is asked only while somebody sleeps.
+    pub(crate) fn turn(&self, wait: Option<Duration>, now: impl Fn() -> Instant) -> io::Result<()> {
         let reactor = &*self.reactor;
         let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
+        let sleep = timers::fire(&now);
+        let wait = wait.into_iter().chain(sleep).min();
         // One that is too long for the kernel ends when something happens.
-        let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
-        let events = match epoll::wait(&reactor.epoll, &mut buffer[..], wait.as_ref()) {
+        let timeout = wait.and_then(|wait| Timespec::try_from(wait).ok());
+        let events = match epoll::wait(&reactor.epoll, &mut buffer[..], timeout.as_ref()) {
             Ok((events, _)) => events,
             Err(Errno::INTR) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
+        if events.is_empty() && wait != Some(Duration::ZERO) {
+            // It was all slept through.
+            timers::fire(&now);
+        }
         let batch = Batch::begin();
         for event in &*events {
             let (flags, data) = (event.flags, event.data);
@@ -258,7 +272,11 @@ impl Drop for Driver {
         if let Some(outer) = &outer {
             outer.driven.store(DRIVEN, Ordering::Release);
         }
+        let outermost = outer.is_none();
         CURRENT.set(outer);
+        if outermost {
+            timers::end();
+        }
         self.free_buried();
         self.reactor.leave(IDLE);
     }

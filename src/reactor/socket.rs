@@ -1,5 +1,6 @@
 //! A stream socket, or one that listens, whose readiness a reactor tells.
 
+use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -7,13 +8,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustix::io::Errno;
-use rustix::net::addr::SocketAddrArg;
 use rustix::net::{
     RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags,
     acceptfrom_with,
 };
 
-use super::{Direction, Source};
+use super::{Direction, Host, Source};
 
 /// How everything is sent: a peer that is gone is an error, not a signal.
 const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
@@ -21,25 +21,38 @@ const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 /// A handle to a socket, from any thread; the last one closes it. One task may read while another
 /// writes, through clones or not; of two that do the same, the later one is woken.
 ///
-/// No call waits, whether the socket is non-blocking or not, but to accept and to connect, which
-/// need one that is. `O_NONBLOCK` belongs to all who share a socket, and may not be ours to set.
-#[derive(Debug)]
-pub(crate) struct Socket(Arc<Source>);
+/// No call waits, whether the socket is non-blocking or not, but to accept, which needs one that
+/// is. `O_NONBLOCK` belongs to all who share a socket, and may not be ours to set.
+///
+/// It is an `Arc` of what the socket's source lives in.
+pub(crate) struct Socket<T: Host = Source>(Arc<T>);
 
 impl Socket {
     /// Takes over a socket.
     pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self(Source::new(socket))
+        Self(Arc::new(Source::new(socket)))
+    }
+}
+
+impl<T: Host> Socket<T> {
+    /// The first handle to a new source.
+    pub(crate) fn first(host: Arc<T>) -> Self {
+        Self(host)
     }
 
-    #[cfg(all(test, target_os = "linux", not(halves_portable)))]
-    pub(super) fn source(&self) -> &Arc<Source> {
+    /// One more, for a caller who has one; or to what has no socket.
+    pub(crate) fn of(host: &Arc<T>) -> Self {
+        host.source().join();
+        Self(host.clone())
+    }
+
+    pub(crate) fn host(&self) -> &Arc<T> {
         &self.0
     }
 
     /// Whether there are other handles to it.
     pub(crate) fn is_shared(&self) -> bool {
-        self.0.is_shared()
+        self.0.source().is_shared()
     }
 
     /// Accepts a connection; the new socket is non-blocking, and closed on exec.
@@ -49,15 +62,7 @@ impl Socket {
     ) -> Poll<io::Result<(OwnedFd, Option<SocketAddrAny>)>> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let accept = |fd: BorrowedFd<'_>| acceptfrom_with(fd, flags);
-        self.0.poll_io(cx, Direction::Read, accept, |_| false)
-    }
-
-    /// Begins to connect.
-    pub(crate) fn connect(&self, address: &impl SocketAddrArg) -> io::Result<()> {
-        match rustix::net::connect(self, address) {
-            Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Source::poll_io(&self.0, cx, Direction::Read, accept, |_| false)
     }
 
     /// Ready when the connection has come about, or has not.
@@ -70,7 +75,7 @@ impl Socket {
             },
             Err(error) => Err(error),
         };
-        self.0.poll_io(cx, Direction::Write, connected, |()| false)
+        Source::poll_io(&self.0, cx, Direction::Write, connected, |()| false)
     }
 
     pub(crate) fn poll_read(
@@ -137,25 +142,30 @@ impl Socket {
         transfer: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         let short = |&moved: &usize| moved > 0 && moved < room;
-        self.0.poll_io(cx, direction, transfer, short)
+        Source::poll_io(&self.0, cx, direction, transfer, short)
     }
 }
 
-impl Clone for Socket {
+impl<T: Host> Clone for Socket<T> {
     fn clone(&self) -> Self {
-        self.0.join();
-        Self(self.0.clone())
+        Self::of(&self.0)
     }
 }
 
-impl Drop for Socket {
+impl<T: Host> Drop for Socket<T> {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.source().leave();
     }
 }
 
-impl AsFd for Socket {
+impl<T: Host> AsFd for Socket<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.fd()
+        self.0.source().fd()
+    }
+}
+
+impl<T: Host> fmt::Debug for Socket<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Socket").field(self.0.source()).finish()
     }
 }

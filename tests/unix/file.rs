@@ -88,7 +88,7 @@ fn a_server_of_ours_keeps_its_socket() -> io::Result<()> {
     assert!(line.starts_with("cannot listen on unix:/"), "{line}");
     block_on(async {
         let looked = first.accept().await?.expect("the one that looked");
-        assert_eq!(looked.peer.endpoint(), &Endpoint::Unix(UnixName::Unnamed));
+        assert_eq!(looked.peer.endpoint(), Endpoint::Unix(UnixName::Unnamed));
         pair(&mut first, &format!("unix:{}", path.display())).await?;
         Ok(())
     })

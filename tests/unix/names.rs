@@ -53,7 +53,7 @@ fn each_end_has_its_name_or_none() -> io::Result<()> {
     let local = listeners.local()[0].clone();
     assert_eq!(local, Endpoint::Unix(UnixName::Path(path.as_path().into())));
     let (near, far) = block_on(pair(&mut listeners, &local.to_string()))?;
-    assert_eq!(near.peer.endpoint(), &local);
+    assert_eq!(near.peer.endpoint(), local);
     assert_eq!(far.peer.local(), local);
     assert_eq!(far.peer.to_string(), "unix");
     assert_eq!(near.peer.local().to_string(), "unix");

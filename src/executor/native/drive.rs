@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::worker::{Turn, Worker};
 use crate::reactor::Reactor;
+use crate::time::{self, Turns};
 
 /// Runs a worker's tasks until `main` is ready, within the loop that this thread has for them
 /// already, if so. None: another thread runs them.
@@ -18,6 +19,7 @@ pub(super) fn drive<T>(
 ) -> Option<T> {
     let driver = worker.reactor.drive()?;
     let turn = Turn::begin(worker);
+    let turns = Turns::begin();
     let woken = Arc::new(Main {
         woken: AtomicBool::new(true),
         reactor: worker.reactor.clone(),
@@ -39,7 +41,8 @@ pub(super) fn drive<T>(
         let woken = woken.woken.load(Ordering::Acquire);
         let idle = turn.is_idle() && !woken && !driver.is_notified();
         let wait = (!idle).then_some(Duration::ZERO);
-        driver.turn(wait).expect("epoll waits");
+        driver.turn(wait, time::now).expect("epoll waits");
+        turns.next();
     }
 }
 

@@ -5,19 +5,16 @@ mod file;
 mod lock;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::io::{Errno, ioctl_fionbio};
-use rustix::net::{
-    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, getsockname,
-};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
 
-use super::link::Whose;
 use super::socket::{self, SocketListener};
 use crate::address::Access;
-use crate::connection::{Connection, Endpoint, Peer};
-use crate::reactor::Socket;
+use crate::connection::{Connection, Endpoint, Whose};
 
 pub(super) use file::SocketFile;
 
@@ -40,24 +37,18 @@ pub(super) fn listen_abstract(name: &[u8]) -> io::Result<SocketListener> {
 
 /// Connects to the one who listens there; waits while that one has 4,096 others to accept.
 pub(super) async fn connect(to: SocketAddrUnix) -> io::Result<Connection> {
-    let peer = Endpoint::of(SocketAddrAny::from(to.clone()));
-    let socket = socket::stream(AddressFamily::UNIX)?;
-    let socket = match socket::connect(socket, &to).await {
+    let remote = Endpoint::of(SocketAddrAny::from(to.clone()));
+    let mut socket = socket::stream(AddressFamily::UNIX)?;
+    match rustix::net::connect(&socket, &to) {
         // Nothing tells when there is room but a call that waits for it.
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            smol::unblock(move || wait_and_connect(&to)).await?
-        }
+        Err(Errno::AGAIN) => socket = smol::unblock(move || wait_and_connect(&to)).await?,
         connected => connected?,
-    };
-    let local = Endpoint::of(getsockname(&socket)?);
-    Ok(socket::connection(
-        socket,
-        Peer::new(peer, local),
-        Whose::Ours,
-    ))
+    }
+    let local = socket::local(&socket)?;
+    Ok(Connection::of_socket(socket, remote, local, Whose::Ours))
 }
 
-fn wait_and_connect(to: &SocketAddrUnix) -> io::Result<Socket> {
+fn wait_and_connect(to: &SocketAddrUnix) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     while let Err(error) = rustix::net::connect(&socket, to) {
@@ -66,7 +57,7 @@ fn wait_and_connect(to: &SocketAddrUnix) -> io::Result<Socket> {
         }
     }
     ioctl_fionbio(&socket, true)?;
-    Ok(Socket::new(socket))
+    Ok(socket)
 }
 
 /// The name of a path for the system.

@@ -134,7 +134,7 @@ fn run(world: &Arc<World>, here: usize, mut rng: Rng, ended: &Sender<usize>) {
                 break;
             }
             let wait = driver.is_notified().then_some(Duration::ZERO);
-            driver.turn(wait).expect("turned");
+            driver.turn(wait, nobody_sleeps).expect("turned");
         }
     }
     // The halves that are left are the cause of a failure.

@@ -1,0 +1,126 @@
+//! Connections whose halves are a socket of our own, which lives in the record.
+
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustix::net::{Shutdown, shutdown};
+
+use super::Record;
+use super::ending::{Ending, reset};
+use super::remote::Remote;
+use super::{AnyRead, AnyWrite, Connection, Credentials, Discard, Endpoint, Flag, Link, Peer};
+use crate::reactor::{Host, Socket, Source};
+
+/// A use of a connection's stream: by a half, or by the server that ends it. The last one closes
+/// the socket, if there is one.
+pub(crate) type Hold = Socket<Record>;
+
+/// Whose a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Ours,
+    /// Others have it open as well, perhaps: its options are theirs, and that we close it says
+    /// nothing to a peer.
+    Shared,
+}
+
+impl Connection {
+    /// Of a stream socket: one that is connected, or, but for those of Unix, about to be.
+    pub(crate) fn of_socket(
+        socket: OwnedFd,
+        remote: Endpoint,
+        local: Arc<Endpoint>,
+        whose: Whose,
+    ) -> Self {
+        let credentials = match *local {
+            Endpoint::Unix(_) => Credentials::of(socket.as_fd()),
+            _ => None,
+        };
+        let remote = Remote::new(remote, credentials);
+        let record = Record::of_socket(Source::new(socket), remote, local);
+        if whose == Whose::Shared {
+            record.flags.set(Flag::Shared);
+        }
+        let hold = Hold::first(Arc::new(record));
+        let peer = Peer::of(hold.host());
+        let (reader, writer) = (AnyRead::of(hold.clone()), AnyWrite::of(hold));
+        Self::from_parts(reader, writer, peer)
+    }
+
+    /// Waits until the socket has connected, or has not.
+    pub(crate) async fn established(self) -> io::Result<Self> {
+        let hold = Hold::of(self.peer.record());
+        poll_fn(|cx| hold.poll_connected(cx)).await?;
+        Ok(self)
+    }
+}
+
+impl Ending for Hold {
+    fn fd(&self) -> BorrowedFd<'_> {
+        AsFd::as_fd(self)
+    }
+
+    fn is_shared(&self) -> bool {
+        Socket::is_shared(self)
+    }
+
+    fn stays_open(&self) -> bool {
+        Socket::is_shared(self) || self.host().flags.has(Flag::Shared)
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        Socket::poll_read(self, cx, buf)
+    }
+
+    fn discard(&self) -> &Discard {
+        &self.host().seldom().discard
+    }
+}
+
+impl Link for Hold {
+    fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
+        if self.host().is_socket() {
+            self.linger(cx, ended)
+        } else {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn close(&self) {
+        if self.host().is_socket() {
+            self.hang_up();
+        }
+    }
+
+    fn abort(&self) {
+        self.host().disconnect();
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.host().is_socket().then(|| AsFd::as_fd(self))
+    }
+}
+
+impl Record {
+    /// Whether its halves are a socket of our own.
+    pub(crate) fn is_socket(&self) -> bool {
+        self.source().is_some()
+    }
+
+    /// Ends a socket that others have open as well, without a word: that we close it is none.
+    pub(crate) fn turn_away(&self) {
+        if self.flags.has(Flag::Shared) {
+            self.source().visit(|socket| {
+                let _ = shutdown(socket, Shutdown::Both);
+            });
+        }
+    }
+
+    /// Resets the socket, if that is what the stream is, and it is still open.
+    pub(super) fn disconnect(&self) {
+        self.source().visit(reset);
+    }
+}
