@@ -153,7 +153,10 @@ mod error;
 mod executor;
 mod limit;
 pub mod listener;
-#[cfg(all(target_os = "linux", not(halves_portable)))]
+#[cfg_attr(
+    not(all(target_os = "linux", not(halves_portable))),
+    path = "reactor/portable.rs"
+)]
 mod reactor;
 mod server;
 pub mod service;
@@ -164,9 +167,10 @@ mod time;
 mod timeout;
 mod waiting;
 
-pub use address::Address;
+pub use address::{Access, Address, Owner};
 pub use connection::{
-    AnyRead, AnyWrite, Chunk, Connection, Endpoint, Handshake, Link, Peer, Phase, Reader, Writer,
+    AnyRead, AnyWrite, Chunk, Connection, Credentials, Endpoint, Handshake, Link, Peer, Phase,
+    Reader, UnixName, Writer,
 };
 pub use error::Error;
 pub use executor::{Executor, ExecutorBuilder};

@@ -31,7 +31,6 @@ impl AnyRead {
         Self(hold)
     }
 
-    #[cfg(all(target_os = "linux", not(halves_portable)))]
     pub(super) fn of(socket: Hold) -> Self {
         Self(socket)
     }
@@ -51,7 +50,6 @@ impl AnyWrite {
         Self(hold)
     }
 
-    #[cfg(all(target_os = "linux", not(halves_portable)))]
     pub(super) fn of(socket: Hold) -> Self {
         Self(socket)
     }
@@ -117,7 +115,6 @@ impl AsyncRead for AnyRead {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        #[cfg(all(target_os = "linux", not(halves_portable)))]
         if self.0.host().is_socket() {
             return self.0.poll_read(cx, buf);
         }
@@ -131,7 +128,6 @@ impl AsyncRead for AnyRead {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        #[cfg(all(target_os = "linux", not(halves_portable)))]
         if self.0.host().is_socket() {
             return self.0.poll_read_vectored(cx, bufs);
         }
@@ -147,7 +143,6 @@ impl AsyncWrite for AnyWrite {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        #[cfg(all(target_os = "linux", not(halves_portable)))]
         if self.0.host().is_socket() {
             if self.0.host().gathers() {
                 return self.0.poll_write_gathered(cx, &[IoSlice::new(buf)]);
@@ -164,7 +159,6 @@ impl AsyncWrite for AnyWrite {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        #[cfg(all(target_os = "linux", not(halves_portable)))]
         if self.0.host().is_socket() {
             if self.0.host().gathers() {
                 return self.0.poll_write_gathered(cx, bufs);
@@ -177,7 +171,6 @@ impl AsyncWrite for AnyWrite {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        #[cfg(all(target_os = "linux", not(halves_portable)))]
         if self.0.host().is_socket() {
             return self.0.poll_flush(cx);
         }
@@ -187,7 +180,6 @@ impl AsyncWrite for AnyWrite {
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        #[cfg(all(target_os = "linux", not(halves_portable)))]
         if self.0.host().is_socket() {
             return self.0.poll_end(cx);
         }

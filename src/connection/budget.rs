@@ -34,7 +34,6 @@ impl Budget {
     }
 
     /// Whether the half has done nothing since.
-    #[cfg(all(target_os = "linux", not(halves_portable)))]
     pub(crate) fn is_whole(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }

@@ -3,7 +3,9 @@
 mod any;
 mod budget;
 mod chunk;
+mod credentials;
 mod discard;
+mod ending;
 mod endpoint;
 mod keep;
 mod link;
@@ -12,10 +14,7 @@ mod phase;
 mod reader;
 mod record;
 mod remote;
-#[cfg(all(target_os = "linux", not(halves_portable)))]
 mod socket;
-#[cfg(not(all(target_os = "linux", not(halves_portable))))]
-mod socketless;
 mod writer;
 
 use std::io;
@@ -25,18 +24,17 @@ use futures_lite::{AsyncRead, AsyncWrite};
 
 pub use any::{AnyRead, AnyWrite};
 pub use chunk::Chunk;
+pub use credentials::Credentials;
 pub(crate) use discard::Discard;
-pub use endpoint::Endpoint;
+pub(crate) use ending::{Ending, reset};
+pub use endpoint::{Endpoint, UnixName};
 pub(crate) use keep::keep;
 pub use link::Link;
 pub use peer::Peer;
 pub use phase::{Handshake, Phase};
 pub use reader::Reader;
 pub(crate) use record::{Flag, Home, Host, LookAfter, Record};
-#[cfg(all(target_os = "linux", not(halves_portable)))]
-pub(crate) use socket::Hold;
-#[cfg(not(all(target_os = "linux", not(halves_portable))))]
-pub(crate) use socketless::Hold;
+pub(crate) use socket::{Hold, Whose};
 pub use writer::Writer;
 
 /// What a handler gets: two halves and who is at their other end.
@@ -117,7 +115,8 @@ impl<R, W> Connection<R, W> {
 
 impl<R, W> Connection<R, W> {
     /// The same halves, with another peer: for a listener that knows more of where a connection
-    /// comes from. The new peer gets the [`Link`] of the old one, unless it has its own.
+    /// comes from. The new peer gets the [`Link`] and the credentials of the old one, unless it has
+    /// its own.
     ///
     /// # Examples
     ///
@@ -130,7 +129,7 @@ impl<R, W> Connection<R, W> {
     /// assert_eq!(near.peer.to_string(), "192.0.2.1:5");
     /// ```
     #[must_use]
-    pub fn with_peer(self, peer: Peer) -> Self {
+    pub fn with_peer(self, mut peer: Peer) -> Self {
         let (reader, old, ahead) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
         if peer.record().link().is_none() {
@@ -139,6 +138,9 @@ impl<R, W> Connection<R, W> {
                 None if old.is_socket() => peer.record().set_link(Arc::new(Hold::of(&old))),
                 None => {}
             }
+        }
+        if let (None, Some(credentials)) = (peer.credentials(), old.credentials()) {
+            peer = peer.with_credentials(credentials);
         }
         Self::with_ahead((reader, ahead), writer, peer)
     }

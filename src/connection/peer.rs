@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Endpoint, Flag, Handshake, Link, Record};
+use super::{Credentials, Endpoint, Flag, Handshake, Link, Record};
 use crate::shutdown::Shutdown;
 
 /// Who is at the other end of a connection, and what has passed so far.
@@ -45,6 +45,25 @@ impl Peer {
     #[must_use]
     pub fn with_link(self, link: Arc<dyn Link>) -> Self {
         self.0.set_link(link);
+        self
+    }
+
+    /// Says whose process the peer is, for a listener of Unix sockets. To be said first of all:
+    /// a peer that has a clone, or a connection, does not hear it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Credentials, Peer};
+    ///
+    /// let peer = Peer::default().with_credentials(Credentials::new(None, 1000, 100));
+    /// assert_eq!(peer.credentials().unwrap().uid, 1000);
+    /// ```
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        if let Some(record) = Arc::get_mut(&mut self.0) {
+            record.set_credentials(credentials);
+        }
         self
     }
 
@@ -134,6 +153,26 @@ impl Peer {
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         self.0.peer()
+    }
+
+    /// Whose process the peer is: the user, the group and the process, on a Unix socket, as the
+    /// kernel had them when the connection came about. None on anything else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # smol::block_on(async {
+    /// # let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("socket");
+    /// let listeners = halves::bind(&*path).await?;
+    /// let connection = halves::connect(&*path).await?;
+    /// let server = connection.peer.credentials().unwrap();
+    /// assert_eq!(server.uid, rustix::process::geteuid().as_raw());
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn credentials(&self) -> Option<Credentials> {
+        self.0.credentials()
     }
 
     /// Where our end is. For a socket of a listener on all interfaces this asks the system, as

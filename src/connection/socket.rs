@@ -2,23 +2,49 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-use super::{AnyRead, AnyWrite, Connection, Endpoint, Link, Peer, Record};
-use crate::reactor::{Host, Socket, Source, unsent};
+use rustix::net::{Shutdown, shutdown};
+
+use super::Record;
+use super::ending::{Ending, reset};
+use super::remote::Remote;
+use super::{AnyRead, AnyWrite, Connection, Credentials, Discard, Endpoint, Flag, Link, Peer};
+use crate::reactor::{Host, Socket, Source};
 
 /// A use of a connection's stream: by a half, or by the server that ends it. The last one closes
 /// the socket, if there is one.
 pub(crate) type Hold = Socket<Record>;
 
+/// Whose a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Ours,
+    /// Others have it open as well, perhaps: its options are theirs, and that we close it says
+    /// nothing to a peer.
+    Shared,
+}
+
 impl Connection {
-    /// Of a connected stream socket, which is non-blocking already.
-    pub(crate) fn of_socket(socket: OwnedFd, remote: Endpoint, local: Arc<Endpoint>) -> Self {
+    /// Of a stream socket: one that is connected, or, but for those of Unix, about to be.
+    pub(crate) fn of_socket(
+        socket: OwnedFd,
+        remote: Endpoint,
+        local: Arc<Endpoint>,
+        whose: Whose,
+    ) -> Self {
+        let credentials = match *local {
+            Endpoint::Unix(_) => Credentials::of(socket.as_fd()),
+            _ => None,
+        };
+        let remote = Remote::new(remote, credentials);
         let record = Record::of_socket(Source::new(socket), remote, local);
+        if whose == Whose::Shared {
+            record.flags.set(Flag::Shared);
+        }
         let hold = Hold::first(Arc::new(record));
         let peer = Peer::of(hold.host());
         let (reader, writer) = (AnyRead::of(hold.clone()), AnyWrite::of(hold));
@@ -33,24 +59,36 @@ impl Connection {
     }
 }
 
+impl Ending for Hold {
+    fn fd(&self) -> BorrowedFd<'_> {
+        AsFd::as_fd(self)
+    }
+
+    fn is_shared(&self) -> bool {
+        Socket::is_shared(self)
+    }
+
+    fn stays_open(&self) -> bool {
+        Socket::is_shared(self) || self.host().flags.has(Flag::Shared)
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        Socket::poll_read(self, cx, buf)
+    }
+
+    fn discard(&self) -> &Discard {
+        &self.host().seldom().discard
+    }
+}
+
 impl Link for Hold {
     fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
-        if !self.host().is_socket() {
-            return Poll::Ready(Ok(()));
+        if self.host().is_socket() {
+            ready!(self.poll_flush(cx))?;
+            self.linger(cx, ended)
+        } else {
+            Poll::Ready(Ok(()))
         }
-        ready!(self.poll_flush(cx))?;
-        if ended && !self.is_shared() {
-            // The close says the end of input, and nothing unread makes it a reset.
-            return Poll::Ready(Ok(()));
-        }
-        // Again, if the handler has done it: that is allowed, and does nothing.
-        let shut = self.shutdown(Shutdown::Write);
-        // Where a task of the handler's still has a half, what comes is that task's.
-        if ended || shut.is_err() || self.is_shared() {
-            return Poll::Ready(Ok(()));
-        }
-        let discard = &self.host().seldom().discard;
-        discard.poll(cx, |cx, buf| self.poll_read(cx, buf)).map(Ok)
     }
 
     fn is_flushed(&self) -> bool {
@@ -58,9 +96,8 @@ impl Link for Hold {
     }
 
     fn close(&self) {
-        if self.is_shared() {
-            // What the kernel has yet to send, it sends.
-            let _ = self.shutdown(Shutdown::Both);
+        if self.host().is_socket() {
+            self.hang_up();
         }
     }
 
@@ -92,19 +129,23 @@ impl Record {
 
     /// Whether the peer has taken something since this was asked before.
     pub(crate) fn is_taken(&self) -> bool {
-        let Some(Ok(left)) = self.source().visit(unsent) else {
+        let Some(left) = self.source().unsent() else {
             return false;
         };
         self.seldom().unsent.swap(left, Ordering::Relaxed) > left
     }
 
+    /// Ends a socket that others have open as well, without a word: that we close it is none.
+    pub(crate) fn turn_away(&self) {
+        if self.flags.has(Flag::Shared) {
+            self.source().visit(|socket| {
+                let _ = shutdown(socket, Shutdown::Both);
+            });
+        }
+    }
+
     /// Resets the socket, if that is what the stream is, and it is still open.
     pub(super) fn disconnect(&self) {
-        self.source().visit(|socket| {
-            // Disconnecting sends the reset now, while the handler's halves are still open.
-            if rustix::net::connect_unspec(socket).is_err() {
-                let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
-            }
-        });
+        self.source().visit(reset);
     }
 }

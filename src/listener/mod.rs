@@ -1,10 +1,15 @@
 //! Where connections come from.
 
 mod bind;
+mod foreign;
+mod given;
+pub mod inherited;
 pub mod memory;
 mod once;
 mod several;
+mod socket;
 mod tcp;
+mod unix;
 
 use std::future::Future;
 use std::io;

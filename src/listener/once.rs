@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use smol::Unblock;
 
 use super::Listener;
+use super::given::{Given, are_one_stream, given};
 use crate::connection::{Connection, Endpoint, Peer, keep};
 
 /// What is read or written at once by the thread that does the blocking calls.
@@ -73,9 +74,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Listener for Once<R, W> {
 /// blocking pool, 64 KiB at a time; what was written is flushed when the server ends the
 /// connection.
 ///
+/// Where both are one stream socket, as under inetd, tcpserver or sshd, the connection is that
+/// socket: its peer is who is at the other end, and it ends as a socket does.
+///
 /// # Errors
 ///
-/// What the system says when it cannot give us a descriptor of our own for them.
+/// What the system says when it cannot give us a descriptor of our own for them;
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) for a socket that listens, which `fd:0` serves.
 ///
 /// # Examples
 ///
@@ -91,9 +96,18 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Listener for Once<R, W> {
 /// ```
 pub fn stdio() -> io::Result<Connection> {
     // Our own descriptors: std's handles have buffers and locks of their own.
-    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    Ok(blocking(input, output, Endpoint::Stdio))
+    let input = io::stdin().as_fd().try_clone_to_owned()?;
+    let output = io::stdout().as_fd().try_clone_to_owned()?;
+    if !are_one_stream(&input, &output)? {
+        return Ok(blocking(input.into(), output.into(), Endpoint::Stdio));
+    }
+    match given(input)? {
+        Given::Connection(connection) => Ok(connection),
+        Given::Listener(_) => {
+            let problem = "standard input is a socket that listens; write fd:0 for that";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+        }
+    }
 }
 
 /// A file to read and a file to write, created or emptied, as one connection.

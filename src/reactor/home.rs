@@ -1,7 +1,6 @@
 //! Who tells a source of its readiness: where it registers, and what it does when that is gone.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::{Arc, MutexGuard};
 
 use smol::Async;
@@ -69,9 +68,8 @@ impl Source {
         if home.is_some() {
             return Ok(());
         }
-        // SAFETY: `leave` drops what is in `foreign` before it closes the descriptor.
-        let fd = unsafe { BorrowedFd::<'static>::borrow_raw(this.fd) };
-        match Async::new_nonblocking(fd) {
+        // `depart` drops it.
+        match Async::new_nonblocking(this.descriptor.lasting()) {
             Ok(foreign) => *lock(&this.seldom().foreign) = Some(Arc::new(foreign)),
             Err(error) => return this.fail(home, error),
         }

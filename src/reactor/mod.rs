@@ -10,6 +10,7 @@
 
 mod alarm_clock;
 mod bell;
+mod descriptor;
 mod home;
 mod outbox;
 mod socket;
@@ -33,8 +34,9 @@ use rustix::io::Errno;
 
 use alarm_clock::AlarmClock;
 use bell::Bell;
-pub(crate) use socket::{Socket, unsent};
-use source::Registration;
+use descriptor::Descriptor;
+pub(crate) use socket::Socket;
+use source::{Direction, Registration};
 pub(crate) use source::{Host, Source};
 pub(crate) use timers::Alarm;
 use timers::Look;

@@ -6,17 +6,19 @@
 //! stays open, and `CORKED` is set in its [state](super::state).
 
 use std::cell::RefCell;
+use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::mem;
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 use rustix::io::Errno;
+use rustix::ioctl::{Getter, Opcode, opcode};
 use rustix::net::{SendFlags, Shutdown};
 
-use super::source::{Direction, Host, Source};
 use super::state::ENDING;
-use super::{Reactor, lock};
+use super::{Direction, Host, Reactor, Source, lock};
 use crate::waiting::Waiting;
 
 /// In bytes.
@@ -107,7 +109,7 @@ pub(super) fn poll_empty(host: &Arc<impl Host>, cx: &Context<'_>) -> Poll<io::Re
     };
     if source.is_corked() {
         outbox.writer.register(cx.waker());
-        flush(&host.clone().share());
+        send_now(host);
         if source.is_corked() {
             return Poll::Pending;
         }
@@ -116,8 +118,13 @@ pub(super) fn poll_empty(host: &Arc<impl Host>, cx: &Context<'_>) -> Poll<io::Re
     Poll::Ready(failed.map_or(Ok(()), |error| Err(error.into())))
 }
 
+/// Sends what is there, before the turn ends.
+pub(super) fn send_now(host: &Arc<impl Host>) {
+    flush(&host.clone().share());
+}
+
 /// Sends what the kernel takes, and the rest when it takes more.
-pub(super) fn flush(host: &Arc<dyn Host>) {
+fn flush(host: &Arc<dyn Host>) {
     let source = host.source();
     let outbox = source.outbox();
     if outbox.send(source) != Err(Errno::AGAIN) || mem::replace(&mut outbox.contents().waits, true)
@@ -150,7 +157,7 @@ impl Outbox {
         let mut failed = None;
         while contents.sent < contents.bytes.len() && failed.is_none() {
             let left = &contents.bytes[contents.sent..];
-            match rustix::net::send(source.fd(), left, SendFlags::NOSIGNAL) {
+            match rustix::net::send(source.fd(), left, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Ok(sent) => contents.sent += sent,
                 Err(Errno::AGAIN) => return Err(Errno::AGAIN),
                 Err(Errno::INTR) => {}
@@ -202,4 +209,26 @@ fn give_back(mut buffer: Vec<u8>) {
             buffers.push(buffer);
         }
     });
+}
+
+/// Where they differ, systems have it from those on which they began.
+const SIOCOUTQ: Opcode = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+    0x7472
+} else if cfg!(any(
+    target_arch = "powerpc",
+    target_arch = "powerpc64",
+    target_arch = "sparc64"
+)) {
+    opcode::read::<c_int>(b't', 115)
+} else {
+    0x5411
+};
+
+/// Bytes that the kernel has, and the peer has not acknowledged: `SIOCOUTQ` of tcp(7).
+pub(super) fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    // SAFETY: this number is that request on Linux, and it writes one `int`.
+    let request = unsafe { Getter::<SIOCOUTQ, c_int>::new() };
+    // SAFETY: a socket knows it, and any other descriptor refuses it.
+    let left = unsafe { rustix::ioctl::ioctl(socket, request)? };
+    Ok(usize::try_from(left).unwrap_or(0))
 }

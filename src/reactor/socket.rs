@@ -1,6 +1,5 @@
 //! A stream socket, or one that listens, whose readiness a reactor tells.
 
-use std::ffi::c_int;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
@@ -9,22 +8,27 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
-use rustix::ioctl::{Getter, Opcode, opcode};
 use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags, acceptfrom_with,
+    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags,
+    acceptfrom_with,
 };
 
-use super::outbox;
-use super::source::{Direction, Host, Source};
+use super::{Direction, Host, Source, outbox};
 
-/// A handle to a non-blocking socket, from any thread; the last one closes it. One task may read
-/// while another writes, through clones or not; of two that do the same, the later one is woken.
+/// How everything is sent: a peer that is gone is an error, not a signal.
+const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+
+/// A handle to a socket, from any thread; the last one closes it. One task may read while another
+/// writes, through clones or not; of two that do the same, the later one is woken.
+///
+/// No call waits, whether the socket is non-blocking or not, but to accept, which needs one that
+/// is. `O_NONBLOCK` belongs to all who share a socket, and may not be ours to set.
 ///
 /// It is an `Arc` of what the socket's source lives in.
 pub(crate) struct Socket<T: Host = Source>(Arc<T>);
 
 impl Socket {
-    /// Takes over a socket that is non-blocking already.
+    /// Takes over a socket.
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self(Arc::new(Source::new(socket)))
     }
@@ -82,7 +86,7 @@ impl<T: Host> Socket<T> {
         self.flush_before_reading();
         let room = buf.len();
         let recv = |fd: BorrowedFd<'_>| {
-            rustix::net::recv(fd, &mut *buf, RecvFlags::empty()).map(|(n, _)| n)
+            rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(n, _)| n)
         };
         self.poll_transfer(cx, Direction::Read, room, recv)
     }
@@ -94,14 +98,18 @@ impl<T: Host> Socket<T> {
     ) -> Poll<io::Result<usize>> {
         self.flush_before_reading();
         let room = bufs.iter().map(|buf| buf.len()).sum();
-        let readv = |fd: BorrowedFd<'_>| rustix::io::readv(fd, bufs);
-        self.poll_transfer(cx, Direction::Read, room, readv)
+        let recvmsg = |fd: BorrowedFd<'_>| {
+            let mut nothing = RecvAncillaryBuffer::default();
+            let received = rustix::net::recvmsg(fd, bufs, &mut nothing, RecvFlags::DONTWAIT)?;
+            Ok(received.bytes)
+        };
+        self.poll_transfer(cx, Direction::Read, room, recvmsg)
     }
 
     /// The peer may wait for it, before it sends more.
     fn flush_before_reading(&self) {
         if self.0.source().is_corked() {
-            outbox::flush(&self.0.clone().share());
+            outbox::send_now(&self.0);
         }
     }
 
@@ -128,7 +136,7 @@ impl<T: Host> Socket<T> {
         if self.0.source().is_corked() {
             ready!(self.poll_flush(cx))?;
         }
-        let send = |fd: BorrowedFd<'_>| rustix::net::send(fd, buf, SendFlags::NOSIGNAL);
+        let send = |fd: BorrowedFd<'_>| rustix::net::send(fd, buf, SEND);
         self.poll_transfer(cx, Direction::Write, buf.len(), send)
     }
 
@@ -144,7 +152,7 @@ impl<T: Host> Socket<T> {
         // Not writev: that would raise SIGPIPE where a program has not ignored it.
         let sendmsg = |fd: BorrowedFd<'_>| {
             let mut nothing = SendAncillaryBuffer::default();
-            rustix::net::sendmsg(fd, bufs, &mut nothing, SendFlags::NOSIGNAL)
+            rustix::net::sendmsg(fd, bufs, &mut nothing, SEND)
         };
         self.poll_transfer(cx, Direction::Write, room, sendmsg)
     }
@@ -203,26 +211,4 @@ impl<T: Host> fmt::Debug for Socket<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Socket").field(self.0.source()).finish()
     }
-}
-
-/// Where they differ, systems have it from those on which they began.
-const SIOCOUTQ: Opcode = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
-    0x7472
-} else if cfg!(any(
-    target_arch = "powerpc",
-    target_arch = "powerpc64",
-    target_arch = "sparc64"
-)) {
-    opcode::read::<c_int>(b't', 115)
-} else {
-    0x5411
-};
-
-/// Bytes that the kernel has, and the peer has not acknowledged: `SIOCOUTQ` of tcp(7).
-pub(crate) fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
-    // SAFETY: this number is that request on Linux, and it writes one `int`.
-    let request = unsafe { Getter::<SIOCOUTQ, c_int>::new() };
-    // SAFETY: a socket knows it, and any other descriptor refuses it.
-    let left = unsafe { rustix::ioctl::ioctl(socket, request)? };
-    Ok(usize::try_from(left).unwrap_or(0))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
@@ -12,9 +12,9 @@ use rustix::event::epoll::{EventData, EventFlags};
 use rustix::io::Errno;
 use smol::Async;
 
-use super::outbox::Outbox;
+use super::outbox::{self, Outbox};
 use super::state::{CORKED, END, FOREIGN, ORPHAN, READ, REGISTERED, State, WRITE};
-use super::{Reactor, lock};
+use super::{Descriptor, Reactor, lock};
 use crate::waiting::Waiting;
 
 /// What a descriptor is waited for.
@@ -33,23 +33,18 @@ pub(crate) trait Host: Send + Sync + 'static {
     fn share(self: Arc<Self>) -> Arc<dyn Host>;
 }
 
-/// A non-blocking descriptor that several handles share, and a reactor while it is registered.
+/// A descriptor that several handles share, and a reactor while it is registered.
 #[derive(Debug)]
 pub(crate) struct Source {
     /// Open until the last handle is dropped; a reactor may hold the rest a little longer.
-    pub(super) fd: RawFd,
+    pub(super) descriptor: Descriptor,
     pub(super) state: State,
-    /// Handles, not counting the reactor.
-    users: AtomicU32,
     /// Where it stands in its reactor's list.
     place: AtomicU32,
     pub(super) home: Mutex<Option<Arc<Reactor>>>,
     reader: Waiting,
     seldom: OnceBox<Seldom>,
 }
-
-/// One more of those who only look in, in the count of users.
-const VISITOR: u32 = 1 << 16;
 
 /// What most sockets never need.
 #[derive(Debug, Default)]
@@ -88,21 +83,20 @@ impl Host for Source {
 }
 
 impl Source {
-    /// Takes over a descriptor that is non-blocking already, for one user.
+    /// Takes over a descriptor, for one user.
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self::with(fd.into_raw_fd(), 1)
+        Self::of(Descriptor::new(fd))
     }
 
     /// One without a descriptor, at which somebody may wait all the same.
     pub(crate) fn none() -> Self {
-        Self::with(-1, 0)
+        Self::of(Descriptor::none())
     }
 
-    fn with(fd: RawFd, users: u32) -> Self {
+    fn of(descriptor: Descriptor) -> Self {
         Self {
-            fd,
+            descriptor,
             state: State::new(),
-            users: AtomicU32::new(users),
             place: AtomicU32::new(0),
             home: Mutex::new(None),
             reader: Waiting::default(),
@@ -112,18 +106,13 @@ impl Source {
 
     /// Whether there is, or was, a descriptor.
     pub(crate) fn is_some(&self) -> bool {
-        self.fd >= 0
+        self.descriptor.is_some()
     }
 
     /// Does something with the descriptor, unless it is closed, or there never was one. This is no
     /// use of it that [`is_shared`](Self::is_shared) would see.
     pub(crate) fn visit<T>(&self, visit: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
-        let come = |users: u32| (users > 0).then_some(users + VISITOR);
-        let order = (Ordering::Acquire, Ordering::Relaxed);
-        self.users.fetch_update(order.0, order.1, come).ok()?;
-        let visited = visit(self.fd());
-        self.go(VISITOR);
-        Some(visited)
+        self.descriptor.visit(visit, || self.depart())
     }
 
     /// Where whoever reads waits.
@@ -145,6 +134,11 @@ impl Source {
         self.seldom.get().map(|seldom| &seldom.outbox)
     }
 
+    /// Bytes that were sent, and not acknowledged.
+    pub(crate) fn unsent(&self) -> Option<usize> {
+        self.visit(outbox::unsent)?.ok()
+    }
+
     /// Whether something that was written has not left yet.
     pub(crate) fn is_corked(&self) -> bool {
         self.state.load() & CORKED != 0
@@ -157,7 +151,7 @@ impl Source {
     /// The outbox is about to have something in it, which keeps the descriptor open. For a user.
     pub(super) fn cork(&self) {
         self.state.mark(CORKED, true);
-        self.users.fetch_add(VISITOR, Ordering::Relaxed);
+        self.descriptor.enter();
     }
 
     /// It is empty; [`let_go`](Self::let_go) has to follow.
@@ -166,7 +160,7 @@ impl Source {
     }
 
     pub(super) fn let_go(&self) {
-        self.go(VISITOR);
+        self.descriptor.go_out(|| self.depart());
     }
 
     pub(super) fn seldom(&self) -> &Seldom {
@@ -185,42 +179,32 @@ impl Source {
 
     /// For a caller that is one of the users.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor is open as long as there is a user, and each call comes from
-        // one, who lives at least as long as the borrow of what it holds.
-        unsafe { BorrowedFd::borrow_raw(self.fd) }
+        self.descriptor.fd()
     }
 
     /// Whether there are several handles.
     pub(super) fn is_shared(&self) -> bool {
-        self.users.load(Ordering::Acquire) % VISITOR > 1
+        self.descriptor.is_shared()
     }
 
     /// One user more. The caller is one, or there is no descriptor.
     pub(super) fn join(&self) {
-        if self.is_some() {
-            self.users.fetch_add(1, Ordering::Relaxed);
-        }
+        self.descriptor.join();
     }
 
     /// The last one to leave ends the registration and closes the descriptor.
     pub(super) fn leave(&self) {
-        if self.is_some() {
-            self.go(1);
-        }
+        self.descriptor.leave(|| self.depart());
     }
 
-    fn go(&self, users: u32) {
-        if self.users.fetch_sub(users, Ordering::AcqRel) > users {
-            return;
-        }
+    /// Before the descriptor is closed: ends the registration.
+    fn depart(&self) {
         let home = lock(&self.home).take();
         if let Some(reactor) = home {
             reactor.deregister(self.fd(), self);
         } else if let Some(seldom) = self.seldom.get() {
             drop(lock(&seldom.foreign).take());
         }
-        // SAFETY: it was open, `new` took it over, and no user is left to use or close it.
-        drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
     }
 
     /// What the kernel tells, with the data of the registration.

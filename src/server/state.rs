@@ -108,6 +108,7 @@ impl State {
     fn refuse(&self, peer: &Peer, reason: Reason) {
         let record = peer.record();
         record.close(reason);
+        record.turn_away();
         self.registry.counters.end(reason, 0, 0);
         self.tell_refusal(peer, reason, record.opened());
     }

@@ -4,6 +4,9 @@
 mod common;
 mod delay;
 mod ending;
+mod given;
+mod half_close;
+mod launchers;
 mod limits;
 mod logging;
 mod notify;
@@ -15,4 +18,5 @@ mod signals;
 mod skip;
 mod sources;
 mod timeouts;
+mod unix;
 mod usage;

@@ -23,6 +23,8 @@ pub(crate) enum Flag {
     Reminded = 1 << 7,
     /// The last read filled its buffer: more is likely to have come.
     Bulk = 1 << 8,
+    /// Others have its socket open as well, perhaps: that we close it says nothing to the peer.
+    Shared = 1 << 9,
 }
 
 #[derive(Debug, Default)]

@@ -16,8 +16,7 @@ use once_cell::race::OnceBox;
 
 use super::budget::Budget;
 use super::remote::Remote;
-use super::{Endpoint, Link, Phase};
-#[cfg(all(target_os = "linux", not(halves_portable)))]
+use super::{Credentials, Endpoint, Link, Phase};
 use crate::reactor::{Host as SourceHost, Source};
 use crate::shutdown::Shutdown;
 use crate::stats::Reason;
@@ -33,10 +32,7 @@ pub(super) use seldom::{Lodging, Seldom};
 /// common is shared.
 pub(crate) struct Record {
     /// The socket, if the stream is one of our own: whoever reads waits there in any case.
-    #[cfg(all(target_os = "linux", not(halves_portable)))]
     source: Source,
-    #[cfg(not(all(target_os = "linux", not(halves_portable))))]
-    waiting: Waiting,
     remote: Remote,
     /// As the listener knows it; the real one is asked for when somebody wants it.
     pub(crate) local: Arc<Endpoint>,
@@ -84,10 +80,7 @@ pub(crate) trait Host: Send + Sync {
 impl Record {
     pub(crate) fn new(remote: Endpoint, local: Arc<Endpoint>) -> Self {
         Self {
-            #[cfg(all(target_os = "linux", not(halves_portable)))]
             source: Source::none(),
-            #[cfg(not(all(target_os = "linux", not(halves_portable))))]
-            waiting: Waiting::default(),
             remote: remote.into(),
             local,
             served: OnceLock::new(),
@@ -104,21 +97,18 @@ impl Record {
     }
 
     /// One whose halves are a socket.
-    #[cfg(all(target_os = "linux", not(halves_portable)))]
-    pub(crate) fn of_socket(source: Source, remote: Endpoint, local: Arc<Endpoint>) -> Self {
+    pub(super) fn of_socket(source: Source, remote: Remote, local: Arc<Endpoint>) -> Self {
         Self {
             source,
-            ..Self::new(remote, local)
+            remote,
+            ..Self::new(Endpoint::Unknown, local)
         }
     }
 
     /// Where whoever reads waits: a wake there is passed on to the task, if it
     /// [reaches](Waiting::reaches) it.
     pub(crate) fn waiting(&self) -> &Waiting {
-        #[cfg(all(target_os = "linux", not(halves_portable)))]
-        return self.source.reader();
-        #[cfg(not(all(target_os = "linux", not(halves_portable))))]
-        &self.waiting
+        self.source.reader()
     }
 
     /// The connection's task is polled: others have had their turn since the last time.
@@ -143,7 +133,6 @@ impl Record {
 
     /// Asks the system about the stream, where it has a descriptor that is open.
     pub(crate) fn ask<T>(&self, ask: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
-        #[cfg(all(target_os = "linux", not(halves_portable)))]
         if self.is_socket() {
             return self.source.visit(ask);
         }
@@ -155,6 +144,16 @@ impl Record {
         let real = self.seldom.get().and_then(|seldom| seldom.real.get());
         real.cloned()
             .unwrap_or_else(|| Endpoint::from(&self.remote))
+    }
+
+    /// Whose process the peer is, on a Unix socket.
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
+        self.remote.credentials()
+    }
+
+    /// As long as nobody else has the record.
+    pub(super) fn set_credentials(&mut self, credentials: Credentials) {
+        self.remote = Remote::new(Endpoint::from(&self.remote), Some(credentials));
     }
 
     pub(crate) fn set_real(&self, real: Endpoint) {
@@ -213,12 +212,12 @@ impl fmt::Debug for Record {
     }
 }
 
-#[cfg(all(target_os = "linux", not(halves_portable)))]
 impl SourceHost for Record {
     fn source(&self) -> &Source {
         &self.source
     }
 
+    #[cfg(all(target_os = "linux", not(halves_portable)))]
     fn share(self: Arc<Self>) -> Arc<dyn SourceHost> {
         self
     }

@@ -1,6 +1,5 @@
 //! What most connections never need.
 
-#[cfg(all(target_os = "linux", not(halves_portable)))]
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,9 +8,7 @@ use std::time::Duration;
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::LookAfter;
-#[cfg(all(target_os = "linux", not(halves_portable)))]
-use crate::connection::Discard;
-use crate::connection::{Endpoint, Link};
+use crate::connection::{Discard, Endpoint, Link};
 use crate::time::{AtomicStamp, Sleep, Stamp};
 use crate::waiting::Waiting;
 
@@ -36,10 +33,8 @@ pub(in crate::connection) struct Seldom {
     /// How long `read_or_drain` still waits for the peer.
     pub(in crate::connection) quiet: Lodging<Sleep>,
     /// What a lingering close of a socket has read.
-    #[cfg(all(target_os = "linux", not(halves_portable)))]
     pub(in crate::connection) discard: Discard,
     /// What the kernel had yet to send when a close last looked, in bytes.
-    #[cfg(all(target_os = "linux", not(halves_portable)))]
     pub(in crate::connection) unsent: AtomicUsize,
 }
 
@@ -83,9 +78,7 @@ impl Default for Seldom {
             blocked_before: AtomicU64::new(0),
             watch: Lodging::default(),
             quiet: Lodging::default(),
-            #[cfg(all(target_os = "linux", not(halves_portable)))]
             discard: Discard::default(),
-            #[cfg(all(target_os = "linux", not(halves_portable)))]
             unsent: AtomicUsize::new(0),
         }
     }

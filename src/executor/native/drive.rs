@@ -14,8 +14,8 @@ use super::worker::{Turn, Worker};
 use crate::reactor::{Driver, Reactor};
 use crate::time::{self, Clock, Turns};
 
-/// While there is always more to do, the kernel is asked what it has after so many tasks: to ask
-/// costs about as much as a task does.
+/// As long as there are only tasks that woke themselves to go on, the kernel is asked what it has
+/// after so many of them: to ask costs about as much as a task does.
 const BUSY: usize = 8;
 
 /// Runs a worker's tasks until `main` is ready, within the loop that this thread has for them
@@ -46,7 +46,7 @@ pub(super) fn drive<T>(
         {
             return Some(result);
         }
-        busy += turn.run().max(1);
+        let restless = turn.run();
         driver.end_turn();
         turns.next();
         // A loop within this one, in a task, may have heard that `main` was woken.
@@ -54,11 +54,13 @@ pub(super) fn drive<T>(
         let idle = turn.is_idle() && !woken && !driver.is_notified();
         if idle {
             sleep(&driver, spin.as_mut()).expect("epoll waits");
-        } else if busy >= BUSY {
+        } else {
+            busy += restless.filter(|_| !woken).unwrap_or(BUSY);
+            if busy < BUSY {
+                continue;
+            }
             let nothing = Some(Duration::ZERO);
             driver.turn(nothing, time::now).expect("epoll waits");
-        } else {
-            continue;
         }
         busy = 0;
     }
