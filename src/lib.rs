@@ -175,7 +175,7 @@ pub use connection::{
     Reader, UnixName, Writer,
 };
 pub use error::Error;
-pub use executor::Executor;
+pub use executor::{Executor, ExecutorBuilder};
 pub use limit::{Net, Rules, Sources};
 pub use listener::{Listener, Listeners, Once, bind, connect, files, stdio};
 pub use server::{Closed, ConnectionInfo, Event, Handle, Limit, Report, Server, Serving, serve};

@@ -7,7 +7,7 @@ use std::future::pending;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use halves::listener::memory::MemoryConnection;
 use halves::service::echo;
 use halves::{Connection, Link, Once, Peer, Phase, Reason, Server, Timeouts};
-use harness::World;
+use harness::{Served, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -91,7 +91,7 @@ fn a_handshake_that_begins_anywhere_has_its_deadline_from_accept() {
 }
 
 #[test]
-fn where_handshakes_have_no_deadline_nobody_looks() {
+fn where_handshakes_have_no_deadline_nobody_sleeps() {
     let world = World::new();
     let handler = async |c: MemoryConnection| {
         let _handshake = c.peer.handshake();
@@ -104,19 +104,19 @@ fn where_handshakes_have_no_deadline_nobody_looks() {
     assert!(!world.manual.advance_to_next());
 }
 
-/// A stream that is never flushed, and from some time on does not like to be asked.
+/// A stream that is never flushed, and that may not like to be asked.
 #[derive(Default)]
-struct Shy {
+struct Stuck {
     shy: AtomicBool,
-    aborted: AtomicUsize,
+    aborted: AtomicBool,
 }
 
-impl Link for Shy {
+impl Link for Stuck {
     fn poll_linger(&self, _: &mut Context<'_>, _: bool) -> Poll<io::Result<()>> {
-        match self.aborted.load(Ordering::Relaxed) {
-            0 => Poll::Pending,
-            _ => Poll::Ready(Ok(())),
+        if self.aborted.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
         }
+        Poll::Pending
     }
 
     fn is_flushed(&self) -> bool {
@@ -125,21 +125,38 @@ impl Link for Shy {
     }
 
     fn abort(&self) {
-        self.aborted.fetch_add(1, Ordering::Relaxed);
+        self.aborted.store(true, Ordering::Relaxed);
     }
+}
+
+/// Serves it, with a handler that returns at once, and a second until it is idle.
+fn serve_stuck(world: &World, link: &Arc<Stuck>) -> Served {
+    let peer = Peer::default().with_link(link.clone());
+    let connection = Connection::from_parts(empty(), Vec::new(), peer);
+    let server = Server::default().timeouts(Timeouts::default().idle(SECOND));
+    world.serve(server, Once::new(connection), async |_| Ok(()))
+}
+
+#[test]
+fn what_is_not_flushed_is_reset_at_its_deadline() {
+    let world = World::new();
+    let link = Arc::new(Stuck::default());
+    let served = serve_stuck(&world, &link);
+    world.pass(SECOND - MOMENT);
+    assert!(!link.aborted.load(Ordering::Relaxed));
+    world.pass(MOMENT);
+    assert!(link.aborted.load(Ordering::Relaxed));
+    assert_eq!(served.handle.stats().ended[Reason::Idle], 1);
 }
 
 #[test]
 fn a_link_that_panics_when_its_deadline_is_looked_at_is_reset() {
     let world = World::new();
-    let link = Arc::new(Shy::default());
-    let peer = Peer::default().with_link(link.clone());
-    let connection = Connection::from_parts(empty(), Vec::new(), peer);
-    let server = Server::default().timeouts(Timeouts::default().idle(SECOND));
-    let served = world.serve(server, Once::new(connection), async |_| Ok(()));
+    let link = Arc::new(Stuck::default());
+    let served = serve_stuck(&world, &link);
     assert!(served.events().is_empty());
     link.shy.store(true, Ordering::Relaxed);
     world.pass(SECOND);
-    assert_eq!(link.aborted.load(Ordering::Relaxed), 1);
-    assert_eq!(served.handle.stats().ended.total(), 1);
+    assert!(link.aborted.load(Ordering::Relaxed));
+    assert_eq!(served.handle.stats().ended[Reason::Panic], 1);
 }

@@ -2,6 +2,10 @@
 
 #[path = "executor/blocking.rs"]
 mod blocking;
+#[path = "executor/settings.rs"]
+mod settings;
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+mod skip;
 #[path = "executor/sleeping.rs"]
 mod sleeping;
 
@@ -25,6 +29,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn threads(n: usize) -> Executor {
     Executor::threads(NonZero::new(n).expect("not 0"))
+}
+
+/// One of each kind, to which the same should happen.
+fn executors() -> Vec<Executor> {
+    let mut all = vec![Executor::new(), threads(2)];
+    if cfg!(all(target_os = "linux", not(halves_portable))) {
+        for n in [1, 2] {
+            let settings = Executor::builder().threads(NonZero::new(n).expect("not 0"));
+            let settings = settings.spin(Duration::from_micros(50));
+            all.push(settings.build().expect("built"));
+        }
+    }
+    all
 }
 
 /// Two connected streams.
@@ -105,9 +122,38 @@ fn tasks_are_spread_over_the_threads() {
     assert_eq!(ids.len(), 3);
 }
 
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+#[test]
+fn a_task_keeps_its_share_of_those_that_it_spawns() {
+    for (n, spawned, kept) in [(2, 1, 1), (2, 6, 3), (2, 7, 4), (3, 6, 2)] {
+        let ex = threads(n);
+        let (gate, closed) = channel::bounded::<()>(1);
+        let spawns = ex.clone();
+        let kept_here = ex.spawn(async move {
+            let id = || thread::current().id();
+            let tasks: Vec<_> = (0..spawned)
+                .map(|_| {
+                    let closed = closed.clone();
+                    spawns.spawn(async move {
+                        let _ = closed.recv().await;
+                        id()
+                    })
+                })
+                .collect();
+            drop(gate);
+            let mut here = 0;
+            for task in tasks {
+                here += usize::from(task.await == id());
+            }
+            here
+        });
+        assert_eq!(ex.block_on(in_time(kept_here)), kept, "{spawned} on {n}");
+    }
+}
+
 #[test]
 fn a_panic_goes_to_its_task_and_to_nobody_else() {
-    for ex in [Executor::new(), threads(2)] {
+    for ex in executors() {
         let bad = || async { resume_unwind(Box::new("asked to")) };
         let before = ex.spawn(async {
             Timer::after(Duration::from_millis(20)).await;
@@ -129,7 +175,7 @@ fn a_panic_goes_to_its_task_and_to_nobody_else() {
 
 #[test]
 fn a_task_that_is_cancelled_or_dropped_is_gone() {
-    for ex in [Executor::new(), threads(2)] {
+    for ex in executors() {
         let dropped = Dropped::default();
         let waits = || {
             let counter = dropped.counter();
@@ -249,7 +295,7 @@ fn a_task_that_never_ran_is_dropped_with_the_executor() {
 
 #[test]
 fn wakes_from_many_threads_are_not_lost() {
-    for ex in [Executor::new(), threads(2)] {
+    for ex in executors() {
         let (count, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let wakers = channel::unbounded();
         let tasks: Vec<_> = (0..4)
@@ -296,7 +342,7 @@ fn wakes_from_many_threads_are_not_lost() {
 
 #[test]
 fn thousands_of_tasks_that_wake_themselves_starve_neither_sockets_nor_timers() {
-    for ex in [Executor::new(), threads(2)] {
+    for ex in executors() {
         let end = Arc::new(AtomicBool::new(false));
         for _ in 0..3000 {
             let end = end.clone();

@@ -55,5 +55,5 @@ fn a_task_is_what_its_handler_needs_and_a_ticket() {
         task(|c| echo(c.reader, c.writer)),
         task(move |c| service.serve(c.reader, c.writer)),
     );
-    assert_eq!([upper_task, echo_task, closing_task], [64, 56, 64]);
+    assert_eq!([upper_task, echo_task, closing_task], [72, 64, 72]);
 }

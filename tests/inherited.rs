@@ -311,3 +311,20 @@ fn who_is_refused_is_told_also_when_others_have_the_connection_open() -> io::Res
     drop(shared);
     Ok(())
 }
+
+#[test]
+fn a_close_is_told_also_when_the_connection_is_dropped_at_once() -> io::Result<()> {
+    let (ours, mut peer) = pair()?;
+    let shared = ours.try_clone()?;
+    Executor::new().block_on(async {
+        let mut listeners = Listeners::try_from(OwnedFd::from(ours))?;
+        let mut connection = listeners.accept().await?.expect("the connection");
+        connection.writer.write_all(b"bye").await?;
+        connection.writer.close().await
+    })?;
+    let mut heard = String::new();
+    peer.read_to_string(&mut heard)?;
+    assert_eq!(heard, "bye");
+    drop(shared);
+    Ok(())
+}

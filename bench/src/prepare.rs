@@ -81,12 +81,14 @@ impl Field {
         build.args(["build", "--quiet", "--release", "--bins", "--manifest-path"]);
         build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
         build.arg("--target-dir").arg(beside.join(".."));
-        if !self.builds("tokio, async-net and std-threads", &mut build) {
+        if !self.builds("halves-lib, tokio, async-net and std-threads", &mut build) {
             return Ok(());
         }
         let tokio = Server::new("tokio", beside.join("peer-tokio"), PEER);
         let mut workers = Server::new("tokio-mt", &tokio.program, PEER);
         workers.words.extend(split("--threads 2"));
+        let library = Server::new("halves-lib", beside.join("peer-halves"), PEER);
+        self.servers.push(library);
         let variants = [tokio.with_nodelay(), workers.with_nodelay()];
         self.servers.extend([tokio, workers]);
         self.servers.extend(variants);

@@ -58,29 +58,6 @@ impl Log {
         &self.lines
     }
 
-    /// Says where the server listens, and how to try it.
-    pub(super) fn listening(&self, local: &[Endpoint], service: &str, answers: bool) {
-        if self.lines.level < Level::Normal {
-            return;
-        }
-        let hints = local.iter().map(|end| hint(end, answers));
-        let mut hint = hints.enumerate().find_map(|(n, hint)| Some((n, hint?)));
-        for (n, end) in local.iter().enumerate() {
-            let mut line = Line::new("listening")
-                .word("local", end)
-                .word("service", service);
-            if self.lines.format != Format::Text
-                && let Some((_, hint)) = hint.take_if(|(at, _)| *at == n)
-            {
-                line = line.text("try", &hint);
-            }
-            self.lines.say(Level::Normal, &line);
-        }
-        if let Some((_, hint)) = hint {
-            self.lines.queue.push(&format!("  {hint}\n"));
-        }
-    }
-
     /// What a [`Server`](halves::Server) is to call with its events.
     pub(super) fn observer(&self) -> impl Fn(&Event) + Send + Sync + 'static {
         let lines = self.lines.clone();
@@ -119,6 +96,29 @@ impl Drop for Log {
 }
 
 impl Lines {
+    /// Says where the server listens, and how to try it.
+    pub(super) fn listening(&self, local: &[Endpoint], service: &str, answers: bool) {
+        if self.level < Level::Normal {
+            return;
+        }
+        let hints = local.iter().map(|end| hint(end, answers));
+        let mut hint = hints.enumerate().find_map(|(n, hint)| Some((n, hint?)));
+        for (n, end) in local.iter().enumerate() {
+            let mut line = Line::new("listening")
+                .word("local", end)
+                .word("service", service);
+            if self.format != Format::Text
+                && let Some((_, hint)) = hint.take_if(|(at, _)| *at == n)
+            {
+                line = line.text("try", &hint);
+            }
+            self.say(Level::Normal, &line);
+        }
+        if let Some((_, hint)) = hint {
+            self.queue.push(&format!("  {hint}\n"));
+        }
+    }
+
     /// Says something that belongs to this level and those above.
     pub(super) fn say(&self, level: Level, line: &Line) {
         if level <= self.level {

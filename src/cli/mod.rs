@@ -47,7 +47,9 @@ pub(crate) fn run() -> ExitCode {
             {
                 return ExitCode::from(FAILED);
             }
-            with_log(options.log, options.level(), |log| serve::run(options, log))
+            with_log(options.log, options.level(), |log| {
+                serve::run(*options, log)
+            })
         }
         Err(problem) => with_log(Format::Text, Level::Normal, |log| {
             log.complain(&problem);

@@ -16,7 +16,7 @@ use halves::{
 
 use super::args::{Serve, Service};
 use super::format::Line;
-use super::log::{Level, Log};
+use super::log::{Level, Lines, Log};
 use super::rules::RuleSources;
 use super::signals::{self, Orders};
 use super::supervisor::Supervisor;
@@ -46,9 +46,10 @@ pub(super) fn run(options: Serve, log: &Log) -> u8 {
 fn serve(options: Serve, log: &Log) -> io::Result<u8> {
     let plan = Plan::new(options, log)?;
     // Not dropped: that would wait for its threads, and a handler may hang on one of them.
-    let ex = ManuallyDrop::new(Executor::try_threads(plan.options.threads)?);
+    let ex = ManuallyDrop::new(executor(&plan.options)?);
     let (shutdown, stdio_failed) = (plan.shutdown.clone(), plan.stdio_failed.clone());
-    let report = ex.block_on(plan.run(&ex, log));
+    // A task like those of the connections: most begin on the thread that accepts them.
+    let report = ex.block_on(ex.spawn(plan.run(Executor::clone(&ex), log.lines().clone())));
     if shutdown.is_aborting() {
         return Ok(watchdog::code(&shutdown));
     }
@@ -57,6 +58,14 @@ fn serve(options: Serve, log: &Log) -> io::Result<u8> {
         _ if stdio_failed.load(Ordering::Acquire) => FAILED,
         _ => 0,
     })
+}
+
+fn executor(options: &Serve) -> io::Result<Executor> {
+    Executor::builder()
+        .threads(options.threads)
+        .pin(options.pin)
+        .spin(options.spin)
+        .build()
 }
 
 impl Plan {
@@ -92,19 +101,19 @@ impl Plan {
         })
     }
 
-    async fn run(self, ex: &Executor, log: &Log) -> io::Result<Report> {
+    async fn run(self, ex: Executor, lines: Lines) -> io::Result<Report> {
         let (options, handle) = (self.options, self.server.handle());
         let Some(listeners) = listen(&options.listen, &self.shutdown).await? else {
             return Ok(Report::default());
         };
         let (service, answers) = (options.service, options.service != Service::Discard);
-        log.listening(&listeners.local(), service.as_str(), answers);
+        lines.listening(&listeners.local(), service.as_str(), answers);
         if let Some(ready_fd) = self.ready_fd {
-            tell_ready(ready_fd, log);
+            tell_ready(ready_fd, &lines);
         }
         let patience = options.drain_delay.saturating_add(options.drain_timeout);
-        let told = self.supervisor.start(ex, handle, self.shutdown, patience);
-        let report = handle_all(self.server, ex, listeners, options).await;
+        let told = self.supervisor.start(&ex, handle, self.shutdown, patience);
+        let report = handle_all(self.server, &ex, listeners, options).await;
         told.ended().await;
         report
     }
@@ -117,10 +126,10 @@ fn inherit(number: RawFd) -> io::Result<File> {
 
 /// An empty line, then the end: whoever waits may wait for either. Who does not any more is no
 /// reason not to serve.
-fn tell_ready(mut ready_fd: File, log: &Log) {
+fn tell_ready(mut ready_fd: File, lines: &Lines) {
     if let Err(error) = ready_fd.write_all(b"\n") {
         let line = Line::new("ready_failed").text("error", &error);
-        log.lines().say(Level::Quiet, &line);
+        lines.say(Level::Quiet, &line);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -145,6 +144,9 @@ impl AsyncWrite for AnyWrite {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.0.host().is_socket() {
+            if self.0.host().gathers() {
+                return self.0.poll_write_gathered(cx, &[IoSlice::new(buf)]);
+            }
             return self.0.poll_write(cx, buf);
         }
         with_lodger(self.lodging(), |mut writer| {
@@ -158,6 +160,9 @@ impl AsyncWrite for AnyWrite {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.0.host().is_socket() {
+            if self.0.host().gathers() {
+                return self.0.poll_write_gathered(cx, bufs);
+            }
             return self.0.poll_write_vectored(cx, bufs);
         }
         with_lodger(self.lodging(), |mut writer| {
@@ -167,7 +172,7 @@ impl AsyncWrite for AnyWrite {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.0.host().is_socket() {
-            return Poll::Ready(Ok(()));
+            return self.0.poll_flush(cx);
         }
         with_lodger(self.lodging(), |mut writer| {
             Pin::new(&mut writer).poll_flush(cx)
@@ -176,7 +181,7 @@ impl AsyncWrite for AnyWrite {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.0.host().is_socket() {
-            return Poll::Ready(self.0.shutdown(Shutdown::Write));
+            return self.0.poll_close(cx);
         }
         with_lodger(self.lodging(), |mut writer| {
             Pin::new(&mut writer).poll_close(cx)

@@ -33,6 +33,11 @@ impl Budget {
         self.0.store(spent.saturating_add(bytes), Ordering::Relaxed);
     }
 
+    /// Whether the half has done nothing since.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
     /// The stream itself returned `Pending`.
     pub(crate) fn reset(&self) {
         self.0.store(0, Ordering::Relaxed);

@@ -8,6 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::io::IoSliceMut;
 use std::ops::{Deref, DerefMut};
 use std::task::Poll;
 
@@ -72,6 +73,38 @@ impl Chunk {
             _ => *self = Self::default(),
         }
         polled.map_ok(drop)
+    }
+
+    /// Has `read` fill a buffer of others first, and holds what is beyond that. Says how much the
+    /// other buffer got.
+    pub(super) fn poll_fill_after<E>(
+        &mut self,
+        buf: &mut [u8],
+        read: impl FnOnce(&mut [IoSliceMut<'_>]) -> Poll<Result<usize, E>>,
+    ) -> Poll<Result<usize, E>> {
+        let (room, mut got) = (buf.len(), 0);
+        let filled = self.poll_fill(|page| {
+            let bufs = &mut [IoSliceMut::new(buf), IoSliceMut::new(page)];
+            read(bufs).map_ok(|n| {
+                got = n.min(room);
+                n - got
+            })
+        });
+        if self.is_empty() {
+            *self = Self::default();
+        }
+        filled.map_ok(|()| got)
+    }
+
+    /// Moves as much as fits to a buffer of others; a chunk of which nothing is left has none.
+    pub(super) fn move_to(&mut self, buf: &mut [u8]) -> usize {
+        let n = buf.len().min(self.len());
+        buf[..n].copy_from_slice(&self[..n]);
+        self.advance(n);
+        if self.is_empty() {
+            *self = Self::default();
+        }
+        n
     }
 
     /// Forgets so many bytes at the beginning. The buffer stays, for what comes next.

@@ -99,9 +99,14 @@ impl<R, W> Connection<R, W> {
     /// assert_eq!(connection.peer.to_string(), "memory");
     /// ```
     pub fn from_parts(reader: R, writer: W, peer: Peer) -> Self {
+        Self::with_ahead((reader, Chunk::default()), writer, peer)
+    }
+
+    /// One of whose input something was read already.
+    fn with_ahead((reader, ahead): (R, Chunk), writer: W, peer: Peer) -> Self {
         let record = peer.record();
         Self {
-            reader: Reader::new(reader, record.clone()),
+            reader: Reader::new(reader, record.clone(), ahead),
             writer: Writer::new(writer, record.clone()),
             peer,
         }
@@ -125,7 +130,7 @@ impl<R, W> Connection<R, W> {
     /// ```
     #[must_use]
     pub fn with_peer(self, mut peer: Peer) -> Self {
-        let (reader, old) = self.reader.into_parts();
+        let (reader, old, ahead) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
         if peer.record().link().is_none() {
             match old.link() {
@@ -137,7 +142,7 @@ impl<R, W> Connection<R, W> {
         if let (None, Some(credentials)) = (peer.credentials(), old.credentials()) {
             peer = peer.with_credentials(credentials);
         }
-        Self::from_parts(reader, writer, peer)
+        Self::with_ahead((reader, ahead), writer, peer)
     }
 
     /// Names the real client of a connection whose listener promised one
@@ -192,7 +197,7 @@ where
     /// # drop(connection);
     /// ```
     pub fn erase(self) -> Connection {
-        let (reader, record) = self.reader.into_parts();
+        let (reader, record, ahead) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
         let writer = if record.is_socket() || record.link().is_some() {
             AnyWrite::new(&record, writer)
@@ -201,6 +206,7 @@ where
             record.set_link(link);
             AnyWrite::new(&record, writer)
         };
-        Connection::from_parts(AnyRead::new(&record, reader), writer, self.peer)
+        let reader = AnyRead::new(&record, reader);
+        Connection::with_ahead((reader, ahead), writer, self.peer)
     }
 }

@@ -47,9 +47,8 @@ pub struct Handshake(Arc<Record>);
 impl Handshake {
     pub(super) fn begin(record: &Arc<Record>) -> Self {
         record.seldom().begin_handshake();
-        if let Some(host) = record.home().map(|home| &home.host) {
-            host.handshake(record);
-        }
+        // It may have a deadline.
+        record.remind();
         Self(record.clone())
     }
 }

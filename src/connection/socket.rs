@@ -4,7 +4,8 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 
 use rustix::net::{Shutdown, shutdown};
 
@@ -12,7 +13,7 @@ use super::Record;
 use super::ending::{Ending, reset};
 use super::remote::Remote;
 use super::{AnyRead, AnyWrite, Connection, Credentials, Discard, Endpoint, Flag, Link, Peer};
-use crate::reactor::{Host, Socket, Source};
+use crate::reactor::{Host, Socket, Source, unsent};
 
 /// A use of a connection's stream: by a half, or by the server that ends it. The last one closes
 /// the socket, if there is one.
@@ -58,6 +59,18 @@ impl Connection {
     }
 }
 
+impl Hold {
+    /// Ends the output, at the end of the thread's turn at the latest.
+    pub(crate) fn poll_close(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if !self.host().flags.has(Flag::Shared) {
+            return self.poll_end(cx);
+        }
+        // At the end of the turn it may be closed, which says nothing where others have it.
+        ready!(self.poll_flush(cx))?;
+        Poll::Ready(Ok(shutdown(self, Shutdown::Write)?))
+    }
+}
+
 impl Ending for Hold {
     fn fd(&self) -> BorrowedFd<'_> {
         AsFd::as_fd(self)
@@ -82,11 +95,15 @@ impl Ending for Hold {
 
 impl Link for Hold {
     fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
-        if self.host().is_socket() {
-            self.linger(cx, ended)
-        } else {
-            Poll::Ready(Ok(()))
+        if !self.host().is_socket() {
+            return Poll::Ready(Ok(()));
         }
+        ready!(self.poll_flush(cx))?;
+        self.linger(cx, ended)
+    }
+
+    fn is_flushed(&self) -> bool {
+        !self.host().is_corked()
     }
 
     fn close(&self) {
@@ -108,6 +125,25 @@ impl Record {
     /// Whether its halves are a socket of our own.
     pub(crate) fn is_socket(&self) -> bool {
         self.source().is_some()
+    }
+
+    /// Whether something that was written is not with the kernel yet.
+    pub(super) fn is_corked(&self) -> bool {
+        self.source().is_corked()
+    }
+
+    /// Whether a write is to wait for more of its kind: if it is not the task's first since it was
+    /// woken, or something waits already.
+    pub(super) fn gathers(&self) -> bool {
+        !self.writing.is_whole() || self.is_corked()
+    }
+
+    /// Whether the peer has taken something since this was asked before.
+    pub(crate) fn is_taken(&self) -> bool {
+        let Some(Ok(left)) = self.source().visit(unsent) else {
+            return false;
+        };
+        self.seldom().unsent.swap(left, Ordering::Relaxed) > left
     }
 
     /// Ends a socket that others have open as well, without a word: that we close it is none.

@@ -1,5 +1,6 @@
 //! Our own small executor: tasks on one thread, or on several.
 
+mod builder;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 mod native;
 #[cfg(not(all(target_os = "linux", not(halves_portable))))]
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use async_task::Task;
 
 use crate::spawn::Spawn;
+pub use builder::ExecutorBuilder;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 use native::Pool;
 #[cfg(not(all(target_os = "linux", not(halves_portable))))]
@@ -54,7 +56,10 @@ impl Executor {
 
     /// An executor that runs tasks on `threads` threads: on the one that calls
     /// [`block_on`](Self::block_on) if it is 1, else on as many that are started here, which run
-    /// them all the time. A task stays on the thread that it is given to, the one with the fewest.
+    /// them all the time. A task stays on the thread that it is given to: the one with the fewest,
+    /// or that of the task that spawns it, if others have no fewer but for that one. So a server
+    /// whose future is spawned itself, in place of being given to `block_on`, begins connections
+    /// on the thread that accepts them, as far as the threads remain even.
     ///
     /// # Panics
     ///
@@ -90,7 +95,16 @@ impl Executor {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_threads(threads: NonZeroUsize) -> io::Result<Self> {
-        Pool::new(threads).map(|pool| Self(Arc::new(pool)))
+        Self::builder().threads(threads).build()
+    }
+
+    /// An executor with other settings than the usual ones.
+    ///
+    /// # Examples
+    ///
+    /// See [`ExecutorBuilder`].
+    pub fn builder() -> ExecutorBuilder {
+        ExecutorBuilder::default()
     }
 
     /// Starts a task. Dropping the [`Task`] cancels it; [`detach`](Task::detach) lets it go on

@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use async_task::Task;
 use smol::channel::{self, Receiver, Sender};
+
+use super::ExecutorBuilder;
 
 type Tasks = async_executor::Executor<'static>;
 
@@ -21,15 +22,22 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(threads: NonZeroUsize) -> io::Result<Self> {
+    pub(super) fn new(settings: &ExecutorBuilder) -> io::Result<Self> {
+        let threads = settings.threads.get();
+        if settings.pin {
+            return Err(unsupported("threads are pinned to CPUs on Linux only"));
+        }
+        if !settings.spin.is_zero() {
+            return Err(unsupported("threads spin before they sleep on Linux only"));
+        }
         let (running, stopped) = channel::bounded::<()>(1);
         let mut pool = Self {
             tasks: Arc::default(),
             running: Some(running),
             workers: Vec::new(),
         };
-        if threads.get() > 1 {
-            for n in 1..=threads.get() {
+        if threads > 1 {
+            for n in 1..=threads {
                 pool.workers
                     .push(worker(n, pool.tasks.clone(), stopped.clone())?);
             }
@@ -51,6 +59,10 @@ impl Pool {
             smol::block_on(future)
         }
     }
+}
+
+fn unsupported(problem: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, problem)
 }
 
 fn worker(n: usize, tasks: Arc<Tasks>, stopped: Receiver<()>) -> io::Result<JoinHandle<()>> {

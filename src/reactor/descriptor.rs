@@ -12,7 +12,7 @@ pub(super) struct Descriptor {
     users: AtomicU32,
 }
 
-/// One more of those who only look in, in the count of users.
+/// One more of those who are no handle, in the count of users.
 const VISITOR: u32 = 1 << 16;
 
 impl Descriptor {
@@ -82,6 +82,24 @@ impl Descriptor {
         let visited = visit(self.fd());
         self.go(VISITOR, before);
         Some(visited)
+    }
+
+    /// Keeps it open beyond its last user. For a user.
+    #[cfg_attr(
+        not(all(target_os = "linux", not(halves_portable))),
+        allow(dead_code, reason = "only an outbox does")
+    )]
+    pub(super) fn keep(&self) {
+        self.users.fetch_add(VISITOR, Ordering::Relaxed);
+    }
+
+    /// No longer than this.
+    #[cfg_attr(
+        not(all(target_os = "linux", not(halves_portable))),
+        allow(dead_code, reason = "only an outbox does")
+    )]
+    pub(super) fn let_go(&self, before: impl FnOnce()) {
+        self.go(VISITOR, before);
     }
 
     fn go(&self, users: u32, before: impl FnOnce()) {

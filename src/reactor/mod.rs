@@ -8,14 +8,18 @@
 
 #![allow(unsafe_code)]
 
+mod alarm_clock;
 mod bell;
 mod descriptor;
+mod home;
+mod outbox;
 mod socket;
 mod source;
 mod state;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod unsent;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -29,17 +33,23 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
+use alarm_clock::AlarmClock;
 use bell::Bell;
 use descriptor::Descriptor;
 pub(crate) use socket::Socket;
 use source::{Direction, Registration};
 pub(crate) use source::{Host, Source};
 pub(crate) use timers::Alarm;
+use timers::Look;
+pub(crate) use unsent::unsent;
 
 /// Events that are taken from the kernel at once.
 const BATCH: usize = 256;
 /// Buried sources that a sleeping reactor is woken for.
 const MANY_BURIED: usize = 64;
+
+/// What the alarm clock is registered with: no address, as sources have.
+const ALARM_CLOCK: u64 = 1;
 
 /// No thread drives the reactor.
 const IDLE: u8 = 0;
@@ -53,6 +63,7 @@ const HELD: u8 = 2;
 pub(crate) struct Reactor {
     epoll: OwnedFd,
     bell: Bell,
+    alarm_clock: AlarmClock,
     /// Whether a thread drives it: otherwise nobody would hear of readiness.
     driven: AtomicU8,
     /// Everything that is registered, to be told when the reactor is driven no more.
@@ -87,12 +98,15 @@ impl Reactor {
     pub(crate) fn new() -> io::Result<Arc<Self>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let bell = Bell::new()?;
+        let alarm_clock = AlarmClock::new()?;
         // No pointer: nothing is registered at address 0.
         let flags = EventFlags::IN | EventFlags::ET;
         epoll::add(&epoll, &bell, EventData::new_u64(0), flags)?;
+        epoll::add(&epoll, &alarm_clock, EventData::new_u64(ALARM_CLOCK), flags)?;
         Ok(Arc::new(Self {
             epoll,
             bell,
+            alarm_clock,
             driven: AtomicU8::new(IDLE),
             sources: Mutex::default(),
             graveyard: Mutex::default(),
@@ -111,6 +125,7 @@ impl Reactor {
                 .compare_exchange(IDLE, DRIVEN, order.0, order.1)
                 .ok()?;
             if let Some(outer) = CURRENT.replace(Some(self.clone())) {
+                timers::unset();
                 outer.leave(HELD);
                 Within::Another(outer)
             } else {
@@ -150,6 +165,12 @@ impl Reactor {
             .flatten()
     }
 
+    /// Whether this thread drives one.
+    fn is_one_current() -> bool {
+        let is_one = |current: &RefCell<Option<Arc<Self>>>| current.borrow().is_some();
+        CURRENT.try_with(is_one).unwrap_or(false)
+    }
+
     fn is_current(&self) -> bool {
         let is_us = |current: &RefCell<Option<Arc<Self>>>| {
             let current = current.borrow();
@@ -165,7 +186,7 @@ impl Reactor {
     }
 
     /// Takes a registration in. The kernel has the source's address from now on.
-    fn register(&self, fd: BorrowedFd<'_>, host: &Arc<impl Host>) -> io::Result<()> {
+    fn register(&self, fd: BorrowedFd<'_>, host: &Arc<impl Host + ?Sized>) -> io::Result<()> {
         let registration = Registration::new(host);
         let source = host.source();
         let mut sources = lock(&self.sources);
@@ -224,32 +245,60 @@ impl Driver {
         self.reactor.bell.is_rung()
     }
 
+    /// Sends what the tasks of this turn have written in small pieces.
+    #[allow(clippy::unused_self, reason = "who drives a reactor has turns")]
+    pub(crate) fn end_turn(&self) {
+        outbox::end_turn();
+    }
+
     /// Takes what the kernel has to tell, and wakes tasks, also those whose time has come; waits
-    /// no longer than this. `now` is asked only while somebody sleeps.
-    pub(crate) fn turn(&self, wait: Option<Duration>, now: impl Fn() -> Instant) -> io::Result<()> {
+    /// no longer than this, and says whether there was anything. `now` is asked only while somebody
+    /// sleeps.
+    pub(crate) fn turn(
+        &self,
+        wait: Option<Duration>,
+        now: impl Fn() -> Instant,
+    ) -> io::Result<bool> {
         let reactor = &*self.reactor;
         let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
-        let sleep = timers::fire(&now);
-        let wait = wait.into_iter().chain(sleep).min();
+        // Who is woken is not kept waiting.
+        let woken = self.wake_sleepers(&now)?;
+        let wait = if woken { Some(Duration::ZERO) } else { wait };
         // One that is too long for the kernel ends when something happens.
-        let timeout = wait.and_then(|wait| Timespec::try_from(wait).ok());
-        let events = match epoll::wait(&reactor.epoll, &mut buffer[..], timeout.as_ref()) {
+        let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
+        let events = match epoll::wait(&reactor.epoll, &mut buffer[..], wait.as_ref()) {
             Ok((events, _)) => events,
-            Err(Errno::INTR) => return Ok(()),
+            Err(Errno::INTR) => return Ok(woken),
             Err(error) => return Err(error.into()),
         };
-        if events.is_empty() && wait != Some(Duration::ZERO) {
-            // It was all slept through.
-            timers::fire(&now);
+        let told = events.iter().map(|event| (event.data, event.flags));
+        let rung = told.clone().any(|(data, _)| data.u64() == ALARM_CLOCK);
+        if rung {
+            // First: one of those who are told may panic.
+            timers::unset();
         }
         let batch = Batch::begin();
-        for event in &*events {
-            let (flags, data) = (event.flags, event.data);
-            Source::tell(data, flags);
+        for (data, flags) in told {
+            if data.u64() != ALARM_CLOCK {
+                Source::tell(data, flags);
+            }
         }
         drop(batch);
+        if rung {
+            self.wake_sleepers(&now)?;
+        }
         self.free_buried();
-        Ok(())
+        Ok(woken || !events.is_empty())
+    }
+
+    /// Wakes whose time has come, and says whether there was anybody.
+    fn wake_sleepers(&self, now: impl FnOnce() -> Instant) -> io::Result<bool> {
+        match timers::look(now) {
+            Look::Asleep => return Ok(false),
+            Look::Woken => return Ok(true),
+            Look::Set(time) => self.reactor.alarm_clock.set(time)?,
+        }
+        Ok(false)
     }
 
     /// Not while a waker that is called from a batch drives within that: the batch may still name
@@ -264,6 +313,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        self.end_turn();
         let outer = match std::mem::replace(&mut self.within, Within::Nothing) {
             Within::Itself => return,
             Within::Another(outer) => Some(outer),
@@ -276,6 +326,8 @@ impl Drop for Driver {
         CURRENT.set(outer);
         if outermost {
             timers::end();
+        } else {
+            timers::unset();
         }
         self.free_buried();
         self.reactor.leave(IDLE);

@@ -2,6 +2,7 @@
 
 mod descriptor;
 mod socket;
+mod unsent;
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -14,6 +15,7 @@ use smol::Async;
 use crate::waiting::Waiting;
 use descriptor::Descriptor;
 pub(crate) use socket::Socket;
+pub(crate) use unsent::unsent;
 
 /// What a descriptor is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,9 @@ enum Direction {
 /// allocation.
 pub(crate) trait Host: Send + Sync + 'static {
     fn source(&self) -> &Source;
+
+    /// As what flushes it holds.
+    fn share(self: Arc<Self>) -> Arc<dyn Host>;
 }
 
 /// A descriptor that several handles share.
@@ -42,6 +47,10 @@ type Watched = Arc<Async<BorrowedFd<'static>>>;
 
 impl Host for Source {
     fn source(&self) -> &Source {
+        self
+    }
+
+    fn share(self: Arc<Self>) -> Arc<dyn Host> {
         self
     }
 }
@@ -75,6 +84,12 @@ impl Source {
     /// use of it that [`is_shared`](Self::is_shared) would see.
     pub(crate) fn visit<T>(&self, visit: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
         self.descriptor.visit(visit, || self.depart())
+    }
+
+    /// Whether something that was written has not left yet.
+    #[allow(clippy::unused_self, reason = "as on Linux")]
+    pub(crate) fn is_corked(&self) -> bool {
+        false
     }
 
     /// Where whoever reads waits.
@@ -157,4 +172,28 @@ impl Source {
     fn watching(&self) -> MutexGuard<'_, Option<Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where turns have no end that we hear of, no write waits for more of its kind.
+mod outbox {
+    use std::io::{self, IoSlice};
+    use std::sync::Arc;
+    use std::task::{Context, Poll};
+
+    use super::Host;
+
+    /// Nothing is taken in.
+    pub(super) fn put(_: &Arc<impl Host>, _: &[IoSlice<'_>]) -> Option<usize> {
+        None
+    }
+
+    pub(super) fn end(_: &Arc<impl Host>) -> bool {
+        false
+    }
+
+    pub(super) fn poll_empty(_: &Arc<impl Host>, _: &Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn flush(_: &Arc<dyn Host>) {}
 }

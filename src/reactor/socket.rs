@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -13,10 +13,10 @@ use rustix::net::{
     acceptfrom_with,
 };
 
-use super::{Direction, Host, Source};
+use super::{Direction, Host, Source, outbox};
 
 /// How everything is sent: a peer that is gone is an error, not a signal.
-const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+pub(super) const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 
 /// A handle to a socket, from any thread; the last one closes it. One task may read while another
 /// writes, through clones or not; of two that do the same, the later one is woken.
@@ -83,6 +83,7 @@ impl<T: Host> Socket<T> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        self.flush_before_reading();
         let room = buf.len();
         let recv = |fd: BorrowedFd<'_>| {
             rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(n, _)| n)
@@ -95,6 +96,7 @@ impl<T: Host> Socket<T> {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.flush_before_reading();
         let room = bufs.iter().map(|buf| buf.len()).sum();
         let recvmsg = |fd: BorrowedFd<'_>| {
             let mut nothing = RecvAncillaryBuffer::default();
@@ -104,7 +106,36 @@ impl<T: Host> Socket<T> {
         self.poll_transfer(cx, Direction::Read, room, recvmsg)
     }
 
+    /// The peer may wait for it, before it sends more.
+    fn flush_before_reading(&self) {
+        if self.0.source().is_corked() {
+            outbox::flush(&self.0.clone().share());
+        }
+    }
+
+    /// Ready when all that was written is with the kernel.
+    pub(crate) fn poll_flush(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        outbox::poll_empty(&self.0, cx)
+    }
+
+    /// As [`poll_write_vectored`](Self::poll_write_vectored), but what is small leaves together
+    /// with more of its kind, at the end of the thread's turn at the latest. Errors of that are
+    /// told by the next write or flush.
+    pub(crate) fn poll_write_gathered(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(size) = outbox::put(&self.0, bufs) {
+            return Poll::Ready(Ok(size));
+        }
+        self.poll_write_vectored(cx, bufs)
+    }
+
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.0.source().is_corked() {
+            ready!(self.poll_flush(cx))?;
+        }
         let send = |fd: BorrowedFd<'_>| rustix::net::send(fd, buf, SEND);
         self.poll_transfer(cx, Direction::Write, buf.len(), send)
     }
@@ -114,6 +145,9 @@ impl<T: Host> Socket<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.0.source().is_corked() {
+            ready!(self.poll_flush(cx))?;
+        }
         let room = bufs.iter().map(|buf| buf.len()).sum();
         // Not writev: that would raise SIGPIPE where a program has not ignored it.
         let sendmsg = |fd: BorrowedFd<'_>| {
@@ -121,6 +155,15 @@ impl<T: Host> Socket<T> {
             rustix::net::sendmsg(fd, bufs, &mut nothing, SEND)
         };
         self.poll_transfer(cx, Direction::Write, room, sendmsg)
+    }
+
+    /// Ends the output, at the end of the thread's turn at the latest.
+    pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        if outbox::end(&self.0) {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(self.shutdown(Shutdown::Write))
     }
 
     /// Ends one direction, or both.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use once_cell::race::OnceBox;
@@ -12,7 +12,8 @@ use rustix::event::epoll::{EventData, EventFlags};
 use rustix::io::Errno;
 use smol::Async;
 
-use super::state::{END, FOREIGN, ORPHAN, READ, REGISTERED, State, WRITE};
+use super::outbox::Outbox;
+use super::state::{CORKED, END, FOREIGN, ORPHAN, READ, REGISTERED, State, WRITE};
 use super::{Descriptor, Reactor, lock};
 use crate::waiting::Waiting;
 
@@ -27,35 +28,39 @@ pub(super) enum Direction {
 /// allocation.
 pub(crate) trait Host: Send + Sync + 'static {
     fn source(&self) -> &Source;
+
+    /// As what a reactor holds.
+    fn share(self: Arc<Self>) -> Arc<dyn Host>;
 }
 
 /// A descriptor that several handles share, and a reactor while it is registered.
 #[derive(Debug)]
 pub(crate) struct Source {
     /// Open until the last handle is dropped; a reactor may hold the rest a little longer.
-    descriptor: Descriptor,
-    state: State,
+    pub(super) descriptor: Descriptor,
+    pub(super) state: State,
     /// Where it stands in its reactor's list.
     place: AtomicU32,
-    home: Mutex<Option<Arc<Reactor>>>,
+    pub(super) home: Mutex<Option<Arc<Reactor>>>,
     reader: Waiting,
     seldom: OnceBox<Seldom>,
 }
 
 /// What most sockets never need.
 #[derive(Debug, Default)]
-struct Seldom {
+pub(super) struct Seldom {
     writer: Waiting,
+    outbox: Outbox,
     /// The home on threads that drive no reactor of ours.
-    foreign: Mutex<Option<Arc<Async<BorrowedFd<'static>>>>>,
+    pub(super) foreign: Mutex<Option<Arc<Async<BorrowedFd<'static>>>>>,
 }
 
 /// A reactor's own reference: as long as it lives, the kernel may name the source.
 pub(super) struct Registration(Arc<dyn Host>);
 
 impl Registration {
-    pub(super) fn new(host: &Arc<impl Host>) -> Self {
-        Self(host.clone())
+    pub(super) fn new(host: &Arc<impl Host + ?Sized>) -> Self {
+        Self(host.clone().share())
     }
 
     pub(super) fn source(&self) -> &Source {
@@ -71,20 +76,24 @@ impl Host for Source {
     fn source(&self) -> &Source {
         self
     }
+
+    fn share(self: Arc<Self>) -> Arc<dyn Host> {
+        self
+    }
 }
 
 impl Source {
     /// Takes over a descriptor, for one user.
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self::of(Descriptor::new(fd))
+        Self::with(Descriptor::new(fd))
     }
 
     /// One without a descriptor, at which somebody may wait all the same.
     pub(crate) fn none() -> Self {
-        Self::of(Descriptor::none())
+        Self::with(Descriptor::none())
     }
 
-    fn of(descriptor: Descriptor) -> Self {
+    fn with(descriptor: Descriptor) -> Self {
         Self {
             descriptor,
             state: State::new(),
@@ -111,7 +120,45 @@ impl Source {
         &self.reader
     }
 
-    fn seldom(&self) -> &Seldom {
+    /// Where whoever writes waits for the kernel.
+    pub(super) fn writer(&self) -> &Waiting {
+        &self.seldom().writer
+    }
+
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.seldom().outbox
+    }
+
+    /// The same, unless it was never needed.
+    pub(super) fn known_outbox(&self) -> Option<&Outbox> {
+        self.seldom.get().map(|seldom| &seldom.outbox)
+    }
+
+    /// Whether something that was written has not left yet.
+    pub(crate) fn is_corked(&self) -> bool {
+        self.state.load() & CORKED != 0
+    }
+
+    pub(super) fn is_foreign(&self) -> bool {
+        self.state.load() & FOREIGN != 0
+    }
+
+    /// The outbox is about to have something in it, which keeps the descriptor open. For a user.
+    pub(super) fn cork(&self) {
+        self.state.mark(CORKED, true);
+        self.descriptor.keep();
+    }
+
+    /// It is empty; [`let_go`](Self::let_go) has to follow.
+    pub(super) fn uncork(&self) {
+        self.state.mark(CORKED, false);
+    }
+
+    pub(super) fn let_go(&self) {
+        self.descriptor.let_go(|| self.depart());
+    }
+
+    pub(super) fn seldom(&self) -> &Seldom {
         self.seldom.get_or_init(Box::default)
     }
 
@@ -192,7 +239,7 @@ impl Source {
         self.wake_both();
     }
 
-    fn wake_both(&self) {
+    pub(super) fn wake_both(&self) {
         self.reader.wake();
         self.wake_writer();
     }
@@ -206,7 +253,7 @@ impl Source {
     /// Calls `io` until it gives something else than "would block", waiting in between. `short`
     /// says of a result that it was all there was, so that the next call need not be tried.
     pub(super) fn poll_io<T>(
-        host: &Arc<impl Host>,
+        host: &Arc<impl Host + ?Sized>,
         cx: &mut Context<'_>,
         direction: Direction,
         mut io: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
@@ -243,7 +290,7 @@ impl Source {
 
     /// The state word, once it says that `io` may succeed, which it did not.
     fn poll_ready(
-        host: &Arc<impl Host>,
+        host: &Arc<impl Host + ?Sized>,
         cx: &mut Context<'_>,
         direction: Direction,
     ) -> Poll<io::Result<u32>> {
@@ -264,7 +311,7 @@ impl Source {
     fn waiting(&self, direction: Direction) -> &Waiting {
         match direction {
             Direction::Read => &self.reader,
-            Direction::Write => &self.seldom().writer,
+            Direction::Write => self.writer(),
         }
     }
 
@@ -278,86 +325,6 @@ impl Source {
             Direction::Read => foreign.poll_readable(cx),
             Direction::Write => foreign.poll_writable(cx),
         }
-    }
-
-    /// Registers with this thread's reactor, after a call that found nothing.
-    fn register(host: &Arc<impl Host>, seen: u32, flag: u32) -> io::Result<()> {
-        let this = host.source();
-        let home = lock(&this.home);
-        // Before the kernel may tell anything, which it does at once where there is something.
-        // If that fails, there was an event between, or the other half has registered, and the
-        // call is made again.
-        if !this.state.change(seen, flag, REGISTERED) {
-            return Ok(());
-        }
-        Self::settle(host, home)
-    }
-
-    /// Leaves a reactor that nobody drives, for this thread's.
-    fn rehome(host: &Arc<impl Host>) -> io::Result<()> {
-        let this = host.source();
-        let mut home = lock(&this.home);
-        let seen = this.state.load();
-        if seen & ORPHAN == 0 {
-            // The other half has.
-            return Ok(());
-        }
-        let left = match home.take() {
-            Some(reactor) if !reactor.is_driven() => reactor,
-            stays => {
-                // It has found another thread, or we were told late of one that has been left
-                // already. Unless that has lost its thread, too, meanwhile.
-                *home = stays;
-                this.state.change(seen, ORPHAN, 0);
-                return Ok(());
-            }
-        };
-        left.deregister(this.fd(), this);
-        // Where that fails, it is found out on the next round that there is a new home.
-        this.state.change(seen, ORPHAN, 0);
-        let settled = Self::settle(host, home);
-        // Not while `home` was locked: with it goes what is buried there.
-        drop(left);
-        settled
-    }
-
-    /// Finds a home. Wakers may do anything, so they are called when it is unlocked.
-    fn settle(
-        host: &Arc<impl Host>,
-        mut home: MutexGuard<'_, Option<Arc<Reactor>>>,
-    ) -> io::Result<()> {
-        let this = host.source();
-        if let Some(reactor) = Reactor::current()
-            && let Err(error) = reactor
-                .register(this.fd(), host)
-                .map(|()| *home = Some(reactor))
-        {
-            // Nobody tells of readiness, and whoever waits is to hear why.
-            return this.fail(home, error);
-        }
-        if home.is_some() {
-            return Ok(());
-        }
-        // `depart` drops it.
-        match Async::new_nonblocking(this.descriptor.lasting()) {
-            Ok(foreign) => *lock(&this.seldom().foreign) = Some(Arc::new(foreign)),
-            Err(error) => return this.fail(home, error),
-        }
-        // For both halves: whoever waits already, waits for async-io from now on.
-        this.state.tell(READ | WRITE | FOREIGN);
-        drop(home);
-        this.wake_both();
-        Ok(())
-    }
-
-    fn fail<T>(&self, home: MutexGuard<'_, T>, error: io::Error) -> io::Result<()> {
-        while !self
-            .state
-            .change(self.state.load(), REGISTERED, READ | WRITE)
-        {}
-        drop(home);
-        self.wake_both();
-        Err(error)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who sleeps on a thread that drives a reactor: a queue that this thread alone uses.
 //!
-//! The earliest deadline bounds the wait of the reactor, so a sleeper costs no lock and no system
-//! call. Other threads only say which sleepers they have no use for any more.
+//! The reactor's clock rings for the earliest, so a sleeper costs no lock, and no system call unless
+//! it comes before all others. Other threads only say which sleepers they have no use for any more.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,8 +17,6 @@ use crate::catch::guard;
 pub(super) const BATCH: usize = 256;
 /// Forgotten sleepers that a waiting thread is woken for.
 pub(super) const MANY_FORGOTTEN: usize = 64;
-/// A wait that every kernel takes: old ones count milliseconds in 31 bits.
-const LONGEST: Duration = Duration::from_hours(24);
 
 /// Wakes a task at an instant. It belongs to the thread that polls it, for as long as that drives
 /// a reactor, and may be polled and dropped anywhere.
@@ -44,6 +42,19 @@ struct Timers {
     home: Arc<Home>,
     queue: BTreeMap<Key, Waker>,
     tickets: u64,
+    /// When the clock of the reactor that the thread drives is to ring.
+    set: Option<Instant>,
+}
+
+/// What a look at the sleepers came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nobody's time has come, unless the clock rings.
+    Asleep,
+    /// The same, once the clock is set to ring in this time.
+    Set(Duration),
+    /// Some were woken, and there may be more.
+    Woken,
 }
 
 /// What other threads have of a thread's queue.
@@ -82,6 +93,7 @@ pub(super) fn begin(reactor: &Arc<Reactor>) {
         }),
         queue: BTreeMap::new(),
         tickets: 0,
+        set: None,
     }));
 }
 
@@ -99,15 +111,23 @@ pub(super) fn end() {
     }
 }
 
-/// Wakes those whose time has come, so many at most, and says how long to wait for the next: not
-/// at all, when there were any.
-pub(super) fn fire(now: impl FnOnce() -> Instant) -> Option<Duration> {
+/// The clock has rung, or the thread drives another reactor now, whose clock is not set.
+pub(super) fn unset() {
+    with(|timers| timers.set = None);
+}
+
+/// Wakes those whose time has come, so many at most. `now` is asked only when there may be some,
+/// or when the clock is to be set, which the caller does.
+pub(super) fn look(now: impl FnOnce() -> Instant) -> Look {
     let forgotten = with(Timers::take_forgotten);
     drop(forgotten);
-    let first = with(Timers::first).flatten()?;
+    let Some(first) = with(Timers::first_unset).flatten() else {
+        return Look::Asleep;
+    };
     let now = now();
     if now < first {
-        return Some((first - now).min(LONGEST));
+        with(|timers| timers.set = Some(first));
+        return Look::Set(first - now);
     }
     for _ in 0..BATCH {
         let Some(waker) = with(|timers| timers.pop(now)).flatten() else {
@@ -115,7 +135,7 @@ pub(super) fn fire(now: impl FnOnce() -> Instant) -> Option<Duration> {
         };
         waker.wake();
     }
-    Some(Duration::ZERO)
+    Look::Woken
 }
 
 impl Alarm {
@@ -194,8 +214,10 @@ impl Timers {
         }
     }
 
-    fn first(&mut self) -> Option<Instant> {
-        self.queue.first_key_value().map(|(key, _)| key.0)
+    /// The first deadline, unless the clock rings by then.
+    fn first_unset(&mut self) -> Option<Instant> {
+        let (&(first, _), _) = self.queue.first_key_value()?;
+        self.set.is_none_or(|set| first < set).then_some(first)
     }
 
     /// The first, if its time has come.

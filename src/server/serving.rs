@@ -227,17 +227,33 @@ fn poll_close(
     if let Poll::Ready(result) = link.poll_linger(cx, ended) {
         return Poll::Ready(result);
     }
-    let clock = record.home().map(|home| home.clock.clone());
-    let sleep = patience.get_or_insert_with(|| Box::new(clock.unwrap_or_default().sleep(LINGER)));
-    let over = Pin::new(sleep).poll(cx).is_ready() || record.flags.has(Flag::Hurry);
-    // What is not flushed yet is not a matter of patience, but of the deadlines; and one of these
-    // has passed where the connection was ended from outside.
-    match link.is_flushed() {
-        true if over => Poll::Ready(Ok(())),
-        false if over && record.verdict().is_some() => {
-            link.abort();
-            Poll::Ready(Ok(()))
+    let hurry = record.flags.has(Flag::Hurry);
+    loop {
+        let sleep = patience.get_or_insert_with(|| {
+            record.is_taken();
+            let clock = record.home().map(|home| home.clock.clone());
+            Box::new(clock.unwrap_or_default().sleep(LINGER))
+        });
+        if Pin::new(&mut **sleep).poll(cx).is_pending() && !hurry {
+            return Poll::Pending;
         }
-        _ => Poll::Pending,
+        if link.is_flushed() {
+            return Poll::Ready(Ok(()));
+        }
+        // What is not flushed yet is not a matter of patience, but of the deadlines; and one of
+        // these has passed where the connection was ended from outside.
+        if record.verdict().is_some() {
+            link.abort();
+            return Poll::Ready(Ok(()));
+        }
+        if given.is_some() {
+            return Poll::Pending;
+        }
+        // A socket's peer is waited for as long as it takes something.
+        if !record.is_taken() {
+            link.abort();
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        *patience = None;
     }
 }

@@ -89,7 +89,7 @@ impl State {
             let watch = Watch::new(record, self.timeouts.clone(), lifetime);
             record.set_watch(Box::new(watch));
         } else if record.phase() == Phase::Handshake {
-            self.handshake(record);
+            record.remind();
         }
         self.emit(|| Event::Opened(peer.clone()));
         Some(Ticket(Some(Hold::of(record))))
@@ -133,12 +133,6 @@ impl Host for State {
             self.registry.admission.leave(record, now);
         }
         admitted
-    }
-
-    fn handshake(&self, record: &Record) {
-        if self.timeouts.handshake.is_some() {
-            record.remind();
-        }
     }
 
     fn watch(&self, record: &Record) -> Box<dyn LookAfter> {

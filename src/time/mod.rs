@@ -43,7 +43,8 @@ pub struct Clock(Source);
 /// A future that is ready at an instant; made by [`Clock::sleep`] and [`Clock::sleep_until`].
 ///
 /// Dropping it forgets the wake-up; nothing else is lost, so it may be cancelled at any time. It is
-/// never over too early, and a millisecond late when its thread has nothing else to do.
+/// never over too early, and a millisecond late when its thread has nothing else to do. What is
+/// over stays so, however often it is polled.
 ///
 /// On the machine's clock it costs no lock and no system call where an [`Executor`] of ours on Linux
 /// runs the task, and goes on wherever else it is polled. As with sockets, another runtime's
@@ -76,6 +77,7 @@ enum Sleeper {
     Manual(Box<manual::Entry>),
     /// Until a time that no clock can hold.
     Never,
+    Over,
 }
 
 impl Clock {
@@ -189,11 +191,17 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
+        let polled = match &mut self.0 {
             Sleeper::Machine(timer) => Pin::new(timer).poll(cx).map(drop),
             Sleeper::Manual(entry) => entry.poll(cx),
             Sleeper::Never => Poll::Pending,
+            Sleeper::Over => Poll::Ready(()),
+        };
+        if polled.is_ready() {
+            // A timer of async-io is ready once only.
+            self.0 = Sleeper::Over;
         }
+        polled
     }
 }
 

@@ -38,3 +38,13 @@ impl Future for Timer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::time::Sleep;
+
+    #[test]
+    fn a_sleep_is_small() {
+        assert!(size_of::<Option<Sleep>>() <= 32);
+    }
+}

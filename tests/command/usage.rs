@@ -34,6 +34,10 @@ fn bad_usage_is_exit_2_and_says_what_is_wrong() {
         (&["serve", "upper", "--max-connections=-1"], "from 1"),
         (&["serve", "upper", "--threads", "0"], "from 1"),
         (&["serve", "upper", "--threads=1000000000"], "1024"),
+        (&["serve", "upper", "--threads", "1025"], "1024"),
+        (&["serve", "upper", "--pin=yes"], "yes"),
+        (&["serve", "upper", "--spin", "1001ms"], "longer than 1s"),
+        (&["serve", "upper", "--spin", "50µs"], "50us"),
         (&["serve", "upper", "--drain-timeout", "1 day"], "500ms"),
         (&["serve", "upper", "--max-per-source", "x"], "from 0"),
         (&["serve", "upper", "--max-per-source", "40/33"], "IPv4"),
@@ -125,6 +129,13 @@ fn what_cannot_be_listened_on_is_exit_1() {
 }
 
 #[test]
+fn threads_that_cannot_be_pinned_are_exit_1() {
+    let said = complaint(&run(&["serve", "upper", "--threads=1024", "--pin"]), 1);
+    assert!(said.contains("pin"), "{said}");
+    assert_eq!(said.lines().count(), 1);
+}
+
+#[test]
 fn a_failure_is_an_object_in_a_json_log() {
     let args = ["serve", "upper", "--log=json", "--listen=192.0.2.1:50007"];
     let output = run(&args);
@@ -165,6 +176,9 @@ fn help_teaches_on_standard_output() {
                 "--lifetime",
                 "--min-rate",
                 "--drain-delay",
+                "--pin",
+                "--spin",
+                "50us",
                 "--ready-fd",
                 "HUP",
                 "USR1",

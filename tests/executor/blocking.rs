@@ -8,7 +8,7 @@ use super::*;
 
 #[test]
 fn a_block_on_in_a_task_runs_the_other_tasks() {
-    for ex in [Executor::new(), threads(2)] {
+    for ex in executors() {
         let inner = ex.clone();
         let task = ex.spawn(async move {
             let other = inner.spawn(async {
@@ -45,7 +45,7 @@ fn the_main_future_is_woken_by_what_a_block_on_within_a_task_does() {
 
 #[test]
 fn sockets_work_in_a_block_on_of_another_executor_within_a_task_and_after_it() {
-    for ex in [Executor::new(), threads(2)] {
+    for ex in executors() {
         let task = ex.spawn(async {
             let (mut client, mut server) = pair().await;
             // Both wait once, so they belong to this thread.
@@ -54,7 +54,7 @@ fn sockets_work_in_a_block_on_of_another_executor_within_a_task_and_after_it() {
             assert!(reads.is_none());
             let reads = future::poll_once(server.reader.read(&mut server_buf)).await;
             assert!(reads.is_none());
-            for inner in [Executor::new(), threads(2)] {
+            for inner in executors() {
                 let (mut from, mut to) = (client, server);
                 (client, server) = inner.block_on(in_time(async {
                     ask(&mut from, &mut to).await;

@@ -42,6 +42,20 @@ fn a_thousand_sleeps_end_and_none_too_early() {
 }
 
 #[test]
+fn what_is_over_stays_so() {
+    let mut sleeps = [nap(SHORT).0, nap(Duration::ZERO).0, nap(Duration::ZERO).0];
+    for sleep in &mut sleeps[..2] {
+        smol::block_on(in_time(&mut *sleep));
+    }
+    for ex in [Executor::new(), threads(2)] {
+        for sleep in &mut sleeps {
+            ex.block_on(in_time(&mut *sleep));
+            smol::block_on(in_time(&mut *sleep));
+        }
+    }
+}
+
+#[test]
 fn a_sleep_goes_on_wherever_it_is_taken() {
     let (ex, other) = (Executor::new(), threads(2));
     let sleep = ex.block_on(waiting(SHORT));
@@ -108,4 +122,39 @@ fn what_sleeps_ends_with_its_executor() {
         drop(ex);
         assert_eq!(Arc::strong_count(&held), 1);
     }
+}
+
+#[test]
+fn sleeps_that_hop_between_threads_end() {
+    let exs = [threads(2), threads(2)];
+    let hop = async |(mut sleep, end): (Sleep, Instant), to: usize| {
+        let polled = async move {
+            let _ = future::poll_once(&mut sleep).await;
+            (sleep, end)
+        };
+        match exs.get(to) {
+            Some(ex) => ex.spawn(polled).await,
+            None => smol::unblock(|| smol::block_on(polled)).await,
+        }
+    };
+    let tasks = (0..500).map(|n: usize| {
+        let hop = &hop;
+        Box::pin(async move {
+            let mut sleep = nap(Duration::from_micros(n as u64 * 40));
+            for step in 1..6 {
+                sleep = hop(sleep, n / step % 3).await;
+            }
+            through(sleep).await;
+        })
+    });
+    let mut tasks: Vec<_> = tasks.collect();
+    let all = poll_fn(|cx| {
+        tasks.retain_mut(|task| task.poll(cx).is_pending());
+        if tasks.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    });
+    Executor::new().block_on(in_time(all));
 }

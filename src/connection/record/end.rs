@@ -79,7 +79,7 @@ impl Record {
 
     /// Whether this process holds nothing more that the handler wrote.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.link().is_none_or(|link| link.is_flushed())
+        !self.is_corked() && self.link().is_none_or(|link| link.is_flushed())
     }
 
     /// The connection is over: for this reason, unless it has one. Says which. Lets go of the

@@ -21,8 +21,10 @@ pub(crate) enum Flag {
     Quiet = 1 << 6,
     /// The task is to look at the deadlines.
     Reminded = 1 << 7,
+    /// The last read filled its buffer: more is likely to have come.
+    Bulk = 1 << 8,
     /// Others have its socket open as well, perhaps: that we close it says nothing to the peer.
-    Shared = 1 << 8,
+    Shared = 1 << 9,
 }
 
 #[derive(Debug, Default)]
@@ -41,5 +43,13 @@ impl Flags {
     /// Says whether it was set before.
     pub(crate) fn clear(&self, flag: Flag) -> bool {
         self.0.fetch_and(!(flag as u16), Ordering::AcqRel) & flag as u16 != 0
+    }
+
+    pub(crate) fn put(&self, flag: Flag, on: bool) {
+        if on {
+            self.set(flag);
+        } else {
+            self.clear(flag);
+        }
     }
 }

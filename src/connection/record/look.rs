@@ -29,10 +29,15 @@ impl Record {
     }
 
     /// Looks at the deadlines, if it is time to. Called at each poll of the task.
+    #[inline]
     pub(crate) fn look(self: &Arc<Self>) {
-        if !self.flags.has(Flag::Reminded) {
-            return;
+        if self.flags.has(Flag::Reminded) {
+            self.look_closely();
         }
+    }
+
+    #[cold]
+    fn look_closely(self: &Arc<Self>) {
         self.flags.clear(Flag::Reminded);
         let Some(home) = self.home() else { return };
         let lodging = &self.seldom().watch;

@@ -71,8 +71,6 @@ pub(crate) struct Home {
 pub(crate) trait Host: Send + Sync {
     /// Runs the checks of admission on the real client.
     fn identify(&self, record: &Arc<Record>) -> Result<(), Reason>;
-    /// A handshake has begun, which may have a deadline.
-    fn handshake(&self, record: &Record);
     /// What looks after the deadline of a handshake, where there are no others.
     fn watch(&self, record: &Record) -> Box<dyn LookAfter>;
     /// It is over, for this reason.
@@ -217,6 +215,10 @@ impl fmt::Debug for Record {
 impl SourceHost for Record {
     fn source(&self) -> &Source {
         &self.source
+    }
+
+    fn share(self: Arc<Self>) -> Arc<dyn SourceHost> {
+        self
     }
 }
 

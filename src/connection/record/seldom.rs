@@ -1,5 +1,6 @@
 //! What most connections never need.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub(in crate::connection) struct Seldom {
     pub(in crate::connection) quiet: Lodging<Sleep>,
     /// What a lingering close of a socket has read.
     pub(in crate::connection) discard: Discard,
+    /// What the kernel had yet to send when a close last looked, in bytes.
+    pub(in crate::connection) unsent: AtomicUsize,
 }
 
 impl Seldom {
@@ -76,6 +79,7 @@ impl Default for Seldom {
             watch: Lodging::default(),
             quiet: Lodging::default(),
             discard: Discard::default(),
+            unsent: AtomicUsize::new(0),
         }
     }
 }

@@ -1,15 +1,22 @@
 //! The loop of a thread: tasks, then the reactor, then tasks.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use super::cpu::Pinned;
+use super::spin::Spin;
 use super::worker::{Turn, Worker};
-use crate::reactor::Reactor;
-use crate::time::{self, Turns};
+use crate::reactor::{Driver, Reactor};
+use crate::time::{self, Clock, Turns};
+
+/// While there is always more to do, the kernel is asked what it has after so many tasks: to ask
+/// costs about as much as a task does.
+const BUSY: usize = 8;
 
 /// Runs a worker's tasks until `main` is ready, within the loop that this thread has for them
 /// already, if so. None: another thread runs them.
@@ -18,6 +25,7 @@ pub(super) fn drive<T>(
     mut main: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
     let driver = worker.reactor.drive()?;
+    let _pinned = worker.manner.cpu.map(Pinned::to);
     let turn = Turn::begin(worker);
     let turns = Turns::begin();
     let woken = Arc::new(Main {
@@ -26,7 +34,9 @@ pub(super) fn drive<T>(
     });
     let waker = Waker::from(woken.clone());
     let mut cx = Context::from_waker(&waker);
+    let mut spin = Spin::new(worker.manner.spin);
     turn.collect();
+    let mut busy = 0;
     loop {
         if driver.listen() {
             turn.collect();
@@ -36,14 +46,51 @@ pub(super) fn drive<T>(
         {
             return Some(result);
         }
-        turn.run();
+        busy += turn.run().max(1);
+        driver.end_turn();
+        turns.next();
         // A loop within this one, in a task, may have heard that `main` was woken.
         let woken = woken.woken.load(Ordering::Acquire);
         let idle = turn.is_idle() && !woken && !driver.is_notified();
-        let wait = (!idle).then_some(Duration::ZERO);
-        driver.turn(wait, time::now).expect("epoll waits");
-        turns.next();
+        if idle {
+            sleep(&driver, spin.as_mut()).expect("epoll waits");
+        } else if busy >= BUSY {
+            let nothing = Some(Duration::ZERO);
+            driver.turn(nothing, time::now).expect("epoll waits");
+        } else {
+            continue;
+        }
+        busy = 0;
     }
+}
+
+/// Waits until there is something to do, awake at first where that may pay.
+fn sleep(driver: &Driver, spin: Option<&mut Spin>) -> io::Result<()> {
+    let Some(spin) = spin else {
+        return driver.turn(None, time::now).map(drop);
+    };
+    let clock = Clock::default();
+    let Some(longest) = spin.next() else {
+        let start = clock.now();
+        driver.turn(None, time::now)?;
+        spin.slept(clock.now() - start);
+        return Ok(());
+    };
+    let look = || driver.turn(Some(Duration::ZERO), time::now);
+    // What is there already is no merit of a spin.
+    if look()? {
+        return Ok(());
+    }
+    let start = clock.now();
+    let mut found = false;
+    while !found && clock.now() - start < longest {
+        found = look()?;
+    }
+    spin.spun(found);
+    if found {
+        return Ok(());
+    }
+    driver.turn(None, time::now).map(drop)
 }
 
 /// Wakes the future that the loop runs for.
@@ -60,6 +107,38 @@ impl Wake for Main {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.woken.swap(true, Ordering::AcqRel) {
             self.reactor.notify();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_sleep_ends_when_there_is_news_and_not_before() {
+        let reactor = Reactor::new().expect("a reactor");
+        let driver = reactor.drive().expect("nobody else drives it");
+        for longest in [0, 50, 1_000_000] {
+            let mut spin = Spin::new(Duration::from_micros(longest));
+            for _ in 0..10 {
+                driver.listen();
+                let told = Arc::new(AtomicBool::new(false));
+                let (tell, rings) = (told.clone(), reactor.clone());
+                let other = thread::spawn(move || {
+                    // Longer than the short spin, as a rule.
+                    for _ in 0..1000 {
+                        thread::yield_now();
+                    }
+                    tell.store(true, Ordering::Release);
+                    rings.notify();
+                });
+                sleep(&driver, spin.as_mut()).expect("epoll waits");
+                assert!(told.load(Ordering::Acquire), "{longest} us");
+                other.join().expect("it tells");
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The executor on Linux: each thread drives a reactor of its own, and runs its own tasks.
 
+mod cpu;
 mod drive;
+mod spin;
 mod worker;
 
 use std::future::Future;
 use std::io;
-use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -15,8 +16,9 @@ use event_listener::Event;
 use futures_lite::future;
 use smol::channel::{self, Receiver, Sender};
 
+use super::ExecutorBuilder;
 use drive::drive;
-use worker::Worker;
+use worker::{Manner, Worker};
 
 /// The workers, and the threads that drive them.
 #[derive(Debug)]
@@ -32,20 +34,34 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(threads: NonZeroUsize) -> io::Result<Self> {
+    pub(super) fn new(settings: &ExecutorBuilder) -> io::Result<Self> {
+        let threads = settings.threads.get();
+        let cpus = if settings.pin {
+            cpu::spare(threads)?
+        } else {
+            Vec::new()
+        };
+        let manner = |n: usize| Manner {
+            spin: settings.spin,
+            cpu: cpus.get(n).copied(),
+        };
+        let front = match threads {
+            1 => manner(0),
+            _ => Manner::default(),
+        };
         let (running, stopped) = channel::bounded::<()>(1);
         let mut pool = Self {
-            front: Worker::new()?,
+            front: Worker::new(front)?,
             left: Event::new(),
             workers: Vec::new(),
             running: Some(running),
             threads: Vec::new(),
         };
-        if threads.get() > 1 {
-            for n in 1..=threads.get() {
-                let worker = Worker::new()?;
+        if threads > 1 {
+            for n in 0..threads {
+                let worker = Worker::new(manner(n))?;
                 pool.workers.push(worker.clone());
-                pool.threads.push(start(n, worker, stopped.clone())?);
+                pool.threads.push(start(n + 1, worker, stopped.clone())?);
             }
         }
         Ok(pool)
@@ -55,7 +71,13 @@ impl Pool {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        let least = self.workers.iter().min_by_key(|worker| worker.load());
+        // This thread, where others are no better off: it need not be woken. The task that spawns
+        // is not counted, as it may do nothing else.
+        let load = |worker: &&Arc<Worker>| {
+            let here = worker.is_current();
+            (worker.load().saturating_sub(here.into()), !here)
+        };
+        let least = self.workers.iter().min_by_key(load);
         least.unwrap_or(&self.front).spawn(future)
     }
 
@@ -74,7 +96,8 @@ impl Pool {
             std::mem::forget(leaving);
             // Another thread drives the front, with its tasks; here there is only the future,
             // unless that thread leaves and the tasks need a new driver.
-            let alone = Worker::new().expect("the system gives us an epoll instance");
+            let alone = Worker::new(Manner::default());
+            let alone = alone.expect("the system gives us an epoll instance");
             let done = async { Some(future.as_mut().await) };
             let turn = async {
                 left.await;

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use async_task::{Builder, Runnable, Task};
 use pin_project_lite::pin_project;
@@ -20,11 +21,21 @@ use crate::reactor::{Reactor, lock};
 /// through the inbox, and ring the reactor's bell.
 pub(super) struct Worker {
     pub(super) reactor: Arc<Reactor>,
+    pub(super) manner: Manner,
     /// Tasks that were woken elsewhere; none once the worker is closed.
     inbox: Mutex<Option<Vec<Runnable>>>,
     /// Every task that is not done, to be dropped with the worker.
     tasks: Mutex<Slab<Waker>>,
     load: AtomicUsize,
+}
+
+/// How a thread drives a worker.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Manner {
+    /// How long it stays awake before it sleeps.
+    pub(super) spin: Duration,
+    /// Where it is pinned to.
+    pub(super) cpu: Option<usize>,
 }
 
 /// While it lives, this thread runs a worker's tasks.
@@ -42,9 +53,10 @@ thread_local! {
 }
 
 impl Worker {
-    pub(super) fn new() -> io::Result<Arc<Self>> {
+    pub(super) fn new(manner: Manner) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             reactor: Reactor::new()?,
+            manner,
             inbox: Mutex::new(Some(Vec::new())),
             tasks: Mutex::default(),
             load: AtomicUsize::new(0),
@@ -129,16 +141,18 @@ impl<'a> Turn<'a> {
         QUEUE.with_borrow_mut(|queue| queue.extend(woken.into_iter().flatten()));
     }
 
-    /// Runs the tasks that are queued now: one that wakes itself has its next turn after the
-    /// reactor's.
+    /// Runs the tasks that are queued now, and says how many: one that wakes itself has its next
+    /// turn after them.
     #[allow(clippy::unused_self, reason = "the thread's queue is its")]
-    pub(super) fn run(&self) {
-        for _ in 0..QUEUE.with_borrow(VecDeque::len) {
+    pub(super) fn run(&self) -> usize {
+        let queued = QUEUE.with_borrow(VecDeque::len);
+        for _ in 0..queued {
             let Some(runnable) = QUEUE.with_borrow_mut(VecDeque::pop_front) else {
                 break;
             };
             runnable.run();
         }
+        queued
     }
 
     /// Whether no task is queued.

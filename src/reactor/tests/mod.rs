@@ -3,6 +3,7 @@
 mod homes;
 mod lives;
 mod readiness;
+mod ringing;
 mod schedules;
 mod storm;
 mod timers;

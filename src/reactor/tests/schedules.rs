@@ -95,11 +95,11 @@ impl Model {
             0..45 => self.poll(here, at),
             45..60 => self.drop(here, at),
             60..80 => self.turn(here),
-            80..88 => {
+            80..88 if self.depths[here] < 3 => {
                 self.hands[here].run(|drivers| drivers.push(driven()));
                 self.depths[here] += 1;
             }
-            88..94 => self.leave(here),
+            80..94 => self.leave(here),
             _ => self.now += SECOND * self.rng.u32(..4),
         }
         for slept in &self.slept {
@@ -144,9 +144,7 @@ impl Model {
         let now = self.now;
         self.hands[here].run(move |drivers| {
             if let Some(innermost) = drivers.last() {
-                innermost
-                    .turn(Some(Duration::ZERO), || now)
-                    .expect("turned");
+                innermost.turn_at(now);
             }
         });
         if self.depths[here] > 0 {

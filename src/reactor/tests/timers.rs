@@ -5,27 +5,27 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, Weak};
 use std::thread;
 
-use super::super::timers::{BATCH, MANY_FORGOTTEN, fire};
+use super::super::timers::{BATCH, Look, MANY_FORGOTTEN, look, unset};
 use super::super::{Alarm, lock};
 use super::lives::Does;
 use super::*;
 
-const SECOND: Duration = Duration::from_secs(1);
-const MOMENT: Duration = Duration::from_nanos(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MOMENT: Duration = Duration::from_nanos(1);
 
-fn poll(alarm: &mut Alarm, waker: &Waker, now: Instant) -> Option<Poll<()>> {
+pub(super) fn poll(alarm: &mut Alarm, waker: &Waker, now: Instant) -> Option<Poll<()>> {
     alarm.poll(&mut Context::from_waker(waker), || now)
 }
 
 /// An alarm that waits on this thread.
-fn armed(deadline: Instant, waker: &Waker) -> Alarm {
+pub(super) fn armed(deadline: Instant, waker: &Waker) -> Alarm {
     let mut alarm = Alarm::new(deadline);
     let polled = poll(&mut alarm, waker, deadline - MOMENT);
     assert_eq!(polled, Some(Poll::Pending));
     alarm
 }
 
-fn counted(deadline: Instant) -> (Alarm, Arc<Woken>) {
+pub(super) fn counted(deadline: Instant) -> (Alarm, Arc<Woken>) {
     let woken = Arc::new(Woken::default());
     (armed(deadline, &woken.clone().into()), woken)
 }
@@ -35,7 +35,9 @@ fn freed(woken: &Weak<Woken>) -> bool {
 }
 
 impl Driver {
-    fn turn_at(&self, now: Instant) {
+    /// A turn after the clock has rung, whatever time it is.
+    pub(super) fn turn_at(&self, now: Instant) {
+        unset();
         self.turn(Some(Duration::ZERO), || now).expect("turned");
     }
 }
@@ -76,35 +78,7 @@ fn a_time_that_has_come_already_is_not_waited_for() {
     assert_eq!(poll(&mut alarm, Waker::noop(), now), Some(Poll::Ready(())));
     let _driver = driven();
     assert_eq!(poll(&mut alarm, Waker::noop(), now), Some(Poll::Ready(())));
-    assert_eq!(fire(nobody_sleeps), None);
-}
-
-#[test]
-fn the_earliest_bounds_the_wait() {
-    let driver = driven();
-    let start = Instant::now();
-    assert_eq!(fire(nobody_sleeps), None);
-    let late = armed(start + 365 * 86_400 * SECOND, Waker::noop());
-    assert_eq!(fire(|| start), Some(86_400 * SECOND), "for any kernel");
-    let early = armed(start + SECOND, Waker::noop());
-    assert_eq!(fire(|| start + MOMENT), Some(SECOND - MOMENT));
-    assert_eq!(fire(|| start + SECOND), Some(Duration::ZERO));
-    assert_eq!(fire(|| start + SECOND), Some(86_400 * SECOND));
-    drop((early, late));
-    assert_eq!(fire(nobody_sleeps), None);
-    drop(driver);
-    assert_eq!(fire(nobody_sleeps), None);
-}
-
-#[test]
-fn a_turn_waits_for_the_earliest_and_wakes_it() {
-    let driver = driven();
-    let (alarm, woken) = counted(Instant::now() + Duration::from_millis(5));
-    while woken.times() == 0 {
-        driver.turn(None, Instant::now).expect("turned");
-        assert!(woken.times() == 1, "it was slept through");
-    }
-    assert!(Instant::now() >= alarm.deadline());
+    assert_eq!(look(nobody_sleeps), Look::Asleep);
 }
 
 #[test]
@@ -140,40 +114,10 @@ fn so_many_are_woken_in_a_turn_and_the_rest_in_the_next() {
     let now = Instant::now();
     let all: Vec<_> = repeat_with(|| counted(now)).take(3 * BATCH + 1).collect();
     for turn in 1..=4 {
-        driver.turn_at(now);
+        driver.turn(Some(PATIENCE), || now).expect("turned");
         let woken = all.iter().filter(|(_, woken)| woken.times() == 1).count();
         assert_eq!(woken, (turn * BATCH).min(all.len()));
     }
-}
-
-#[test]
-fn ten_thousand_that_wait_do_not_end_the_threads_own_wait() {
-    let driver = driven();
-    let start = Instant::now();
-    let late = |n| start + 3600 * SECOND + n * MOMENT;
-    let alarms: Vec<_> = (0..10_000).map(|n| armed(late(n), Waker::noop())).collect();
-    let mut asked = 0;
-    thread::scope(|scope| {
-        let (said, heard) = std::sync::mpsc::channel();
-        let reactor = &driver.reactor;
-        scope.spawn(move || {
-            heard.recv_timeout(PATIENCE).expect("said");
-            reactor.notify();
-        });
-        driver.listen();
-        let asked = std::cell::RefCell::new(&mut asked);
-        let now = || {
-            // About to wait: what ends that is to be the bell.
-            let _ = said.send(());
-            **asked.borrow_mut() += 1;
-            start
-        };
-        driver.turn(None, now).expect("turned");
-        assert!(driver.is_notified(), "nothing else has ended the wait");
-    });
-    assert_eq!(asked, 1, "a turn asks once what time it is");
-    drop(alarms);
-    assert_eq!(fire(nobody_sleeps), None);
 }
 
 #[test]
@@ -246,7 +190,7 @@ fn who_waits_is_woken_when_the_thread_leaves_its_loop() {
     assert_eq!(poll(&mut alarm, Waker::noop(), start), None);
     // The thread has another loop, and another queue.
     let driver = driven();
-    assert_eq!(fire(nobody_sleeps), None);
+    assert_eq!(look(nobody_sleeps), Look::Asleep);
     let polled = poll(&mut alarm, &woken.clone().into(), start);
     assert_eq!(polled, Some(Poll::Pending));
     driver.turn_at(start + SECOND);
