@@ -38,7 +38,7 @@
 //! ```
 //!
 //! The same service comes with Halves as [`service::upper`], and [`bind`] takes an address as a
-//! person writes it, which may be a TCP port, every interface, or standard input and output. With a
+//! person writes it, which may be a TCP port, a Unix socket, or standard input and output. With a
 //! limit, and an end that TERM or Ctrl-C begins and ten seconds bound, it is:
 //!
 //! ```no_run
@@ -66,7 +66,7 @@
 //!
 //! | word | meaning |
 //! |---|---|
-//! | [address](Address) | where to listen or connect, as a person writes it: `127.0.0.1:50007`, `-` |
+//! | [address](Address) | where to listen or connect, as a person writes it: `127.0.0.1:50007`, `/run/x.sock`, `-` |
 //! | [listener](Listener) | yields connections |
 //! | [connection](Connection) | two halves, the peer, and what is known of them |
 //! | halves | [`Reader`] and [`Writer`]: an `AsyncRead` and an `AsyncWrite`, whatever is beneath |
@@ -82,6 +82,8 @@
 //! |---|---|
 //! | serve | [`serve`]; [`Server`] for its settings, [`Handle`] for a hold on it while it runs |
 //! | listen and connect | [`bind`], [`connect`], [`Address`]; [`Listeners`] for several at once |
+//! | take over what the process was started with | [`listener::inherited`]; [`Listeners`] from an `OwnedFd` |
+//! | know whose process a client is | [`Peer::credentials`], on Unix sockets |
 //! | serve what is not a socket | [`stdio`], [`files`], [`Once`] for any two halves, [`listener::memory`] |
 //! | write a handler | [`Connection`], [`Reader::read_or_drain`], [`Peer`] |
 //! | write a listener | [`Listener`], [`Link`] for how its streams end |

@@ -7,10 +7,11 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::inherited::take;
-use halves::{Connection, Endpoint, Executor, Listener, Listeners, Reason, Report, Server};
+use halves::{Connection, Endpoint, Executor, Listener, Listeners, Reason, Report, Rules, Server};
 use halves::{bind, connect, service};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
@@ -28,6 +29,16 @@ fn handed_down(fd: impl Into<OwnedFd>) -> RawFd {
 fn is_nonblocking(fd: impl AsFd) -> bool {
     let flags = fcntl_getfl(fd).expect("it is open");
     flags.contains(OFlags::NONBLOCK)
+}
+
+/// Far longer than anything takes: what is waited for has then not come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Both ends of a connection, of which the second does not wait for ever.
+fn pair() -> io::Result<(UnixStream, UnixStream)> {
+    let (ours, peer) = UnixStream::pair()?;
+    peer.set_read_timeout(Some(PATIENCE))?;
+    Ok((ours, peer))
 }
 
 fn upper(ex: &Executor, listeners: impl Into<Listeners>) -> io::Result<Report> {
@@ -134,7 +145,7 @@ fn a_listener_and_a_connection_are_told_apart() -> io::Result<()> {
 
 #[test]
 fn a_connection_can_be_connected_to_and_a_listener_cannot() -> io::Result<()> {
-    let (ours, mut peer) = UnixStream::pair()?;
+    let (ours, mut peer) = pair()?;
     let number = handed_down(ours);
     block_on(async {
         let mut connection = connect(format!("fd:{number}")).await?;
@@ -186,8 +197,12 @@ fn the_options_of_a_listener_stay_as_they_are() -> io::Result<()> {
 #[test]
 fn a_connection_blocks_those_who_share_it_as_before() -> io::Result<()> {
     for nonblocking in [false, true] {
-        let (ours, mut peer) = UnixStream::pair()?;
+        let (ours, mut peer) = pair()?;
         ours.set_nonblocking(nonblocking)?;
+        // A call that waits would do so for this long.
+        ours.set_read_timeout(Some(PATIENCE))?;
+        ours.set_write_timeout(Some(PATIENCE))?;
+        let start = Instant::now();
         let shared = ours.try_clone()?;
         let ex = Executor::new();
         ex.block_on(async {
@@ -208,13 +223,14 @@ fn a_connection_blocks_those_who_share_it_as_before() -> io::Result<()> {
             io::Result::Ok(())
         })?;
         assert_eq!(is_nonblocking(&shared), nonblocking);
+        assert!(start.elapsed() < PATIENCE);
     }
     Ok(())
 }
 
 #[test]
 fn the_end_is_told_also_when_others_have_the_connection_open() -> io::Result<()> {
-    let (ours, mut peer) = UnixStream::pair()?;
+    let (ours, mut peer) = pair()?;
     let shared = ours.try_clone()?;
     peer.write_all(b"hello")?;
     peer.shutdown(Shutdown::Write)?;
@@ -230,7 +246,7 @@ fn the_end_is_told_also_when_others_have_the_connection_open() -> io::Result<()>
 
 #[test]
 fn the_end_is_told_also_by_a_handler_that_does_not_close() -> io::Result<()> {
-    let (ours, mut peer) = UnixStream::pair()?;
+    let (ours, mut peer) = pair()?;
     let shared = ours.try_clone()?;
     peer.write_all(b"hello")?;
     peer.shutdown(Shutdown::Write)?;
@@ -255,7 +271,7 @@ fn a_client_that_is_gone_already_is_a_connection_with_nobody() -> io::Result<()>
     let client = TcpStream::connect(listener.local_addr()?)?;
     let (served, _) = listener.accept()?;
     // With a reset, after which the system knows no peer.
-    sockopt::set_socket_linger(&client, Some(std::time::Duration::ZERO))?;
+    sockopt::set_socket_linger(&client, Some(Duration::ZERO))?;
     drop(client);
     let mut listeners = Listeners::try_from(OwnedFd::from(served))?;
     let mut connection = block_on(listeners.accept())?.expect("the connection");
@@ -275,4 +291,40 @@ fn without_a_service_manager_there_is_nothing_to_listen_at() {
     );
     let error = block_on(connect("sd-listen:web")).expect_err("that is for listening");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+}
+
+#[test]
+fn who_is_refused_is_told_also_when_others_have_the_connection_open() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut client = TcpStream::connect(listener.local_addr()?)?;
+    client.set_read_timeout(Some(PATIENCE))?;
+    let (served, _) = listener.accept()?;
+    let shared = served.try_clone()?;
+    let rules = Rules::default().deny("127.0.0.0/8".parse().map_err(io::Error::other)?);
+    let server = Server::default().rules(rules);
+    let ex = Executor::new();
+    let listeners = Listeners::try_from(OwnedFd::from(served))?;
+    let handler = async |_: Connection| panic!("it is refused");
+    let report = ex.block_on(server.serve(&ex, listeners, handler))?;
+    assert_eq!(report.stats.ended[Reason::Denied], 1);
+    assert_eq!(client.read(&mut [0])?, 0);
+    drop(shared);
+    Ok(())
+}
+
+#[test]
+fn a_close_is_told_also_when_the_connection_is_dropped_at_once() -> io::Result<()> {
+    let (ours, mut peer) = pair()?;
+    let shared = ours.try_clone()?;
+    Executor::new().block_on(async {
+        let mut listeners = Listeners::try_from(OwnedFd::from(ours))?;
+        let mut connection = listeners.accept().await?.expect("the connection");
+        connection.writer.write_all(b"bye").await?;
+        connection.writer.close().await
+    })?;
+    let mut heard = String::new();
+    peer.read_to_string(&mut heard)?;
+    assert_eq!(heard, "bye");
+    drop(shared);
+    Ok(())
 }

@@ -59,6 +59,18 @@ impl Connection {
     }
 }
 
+impl Hold {
+    /// Ends the output, at the end of the thread's turn at the latest.
+    pub(crate) fn poll_close(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if !self.host().flags.has(Flag::Shared) {
+            return self.poll_end(cx);
+        }
+        // At the end of the turn it may be closed, which says nothing where others have it.
+        ready!(self.poll_flush(cx))?;
+        Poll::Ready(Ok(shutdown(self, Shutdown::Write)?))
+    }
+}
+
 impl Ending for Hold {
     fn fd(&self) -> BorrowedFd<'_> {
         AsFd::as_fd(self)
@@ -83,12 +95,11 @@ impl Ending for Hold {
 
 impl Link for Hold {
     fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
-        if self.host().is_socket() {
-            ready!(self.poll_flush(cx))?;
-            self.linger(cx, ended)
-        } else {
-            Poll::Ready(Ok(()))
+        if !self.host().is_socket() {
+            return Poll::Ready(Ok(()));
         }
+        ready!(self.poll_flush(cx))?;
+        self.linger(cx, ended)
     }
 
     fn is_flushed(&self) -> bool {

@@ -12,7 +12,7 @@ pub(super) struct Descriptor {
     users: AtomicU32,
 }
 
-/// One more of those who only look in, in the count of users.
+/// One more of those who are no handle, in the count of users.
 const VISITOR: u32 = 1 << 16;
 
 impl Descriptor {

@@ -19,6 +19,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod unsent;
 
 use std::cell::{Cell, RefCell};
 use std::io;

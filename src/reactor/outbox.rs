@@ -6,17 +6,15 @@
 //! stays open, and `CORKED` is set in its [state](super::state).
 
 use std::cell::RefCell;
-use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::mem;
-use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 use rustix::io::Errno;
-use rustix::ioctl::{Getter, Opcode, opcode};
-use rustix::net::{SendFlags, Shutdown};
+use rustix::net::Shutdown;
 
+use super::socket::SEND;
 use super::state::ENDING;
 use super::{Direction, Host, Reactor, Source, lock};
 use crate::waiting::Waiting;
@@ -157,7 +155,7 @@ impl Outbox {
         let mut failed = None;
         while contents.sent < contents.bytes.len() && failed.is_none() {
             let left = &contents.bytes[contents.sent..];
-            match rustix::net::send(source.fd(), left, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            match rustix::net::send(source.fd(), left, SEND) {
                 Ok(sent) => contents.sent += sent,
                 Err(Errno::AGAIN) => return Err(Errno::AGAIN),
                 Err(Errno::INTR) => {}
@@ -209,26 +207,4 @@ fn give_back(mut buffer: Vec<u8>) {
             buffers.push(buffer);
         }
     });
-}
-
-/// Where they differ, systems have it from those on which they began.
-const SIOCOUTQ: Opcode = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
-    0x7472
-} else if cfg!(any(
-    target_arch = "powerpc",
-    target_arch = "powerpc64",
-    target_arch = "sparc64"
-)) {
-    opcode::read::<c_int>(b't', 115)
-} else {
-    0x5411
-};
-
-/// Bytes that the kernel has, and the peer has not acknowledged: `SIOCOUTQ` of tcp(7).
-pub(super) fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
-    // SAFETY: this number is that request on Linux, and it writes one `int`.
-    let request = unsafe { Getter::<SIOCOUTQ, c_int>::new() };
-    // SAFETY: a socket knows it, and any other descriptor refuses it.
-    let left = unsafe { rustix::ioctl::ioctl(socket, request)? };
-    Ok(usize::try_from(left).unwrap_or(0))
 }

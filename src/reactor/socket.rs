@@ -16,7 +16,7 @@ use rustix::net::{
 use super::{Direction, Host, Source, outbox};
 
 /// How everything is sent: a peer that is gone is an error, not a signal.
-const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+pub(super) const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 
 /// A handle to a socket, from any thread; the last one closes it. One task may read while another
 /// writes, through clones or not; of two that do the same, the later one is woken.

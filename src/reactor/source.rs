@@ -12,8 +12,9 @@ use rustix::event::epoll::{EventData, EventFlags};
 use rustix::io::Errno;
 use smol::Async;
 
-use super::outbox::{self, Outbox};
+use super::outbox::Outbox;
 use super::state::{CORKED, END, FOREIGN, ORPHAN, READ, REGISTERED, State, WRITE};
+use super::unsent::unsent;
 use super::{Descriptor, Reactor, lock};
 use crate::waiting::Waiting;
 
@@ -85,15 +86,15 @@ impl Host for Source {
 impl Source {
     /// Takes over a descriptor, for one user.
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self::of(Descriptor::new(fd))
+        Self::with(Descriptor::new(fd))
     }
 
     /// One without a descriptor, at which somebody may wait all the same.
     pub(crate) fn none() -> Self {
-        Self::of(Descriptor::none())
+        Self::with(Descriptor::none())
     }
 
-    fn of(descriptor: Descriptor) -> Self {
+    fn with(descriptor: Descriptor) -> Self {
         Self {
             descriptor,
             state: State::new(),
@@ -136,7 +137,7 @@ impl Source {
 
     /// Bytes that were sent, and not acknowledged.
     pub(crate) fn unsent(&self) -> Option<usize> {
-        self.visit(outbox::unsent)?.ok()
+        self.visit(unsent)?.ok()
     }
 
     /// Whether something that was written has not left yet.
