@@ -181,7 +181,7 @@ impl AsyncWrite for AnyWrite {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.0.host().is_socket() {
-            return self.0.poll_end(cx);
+            return self.0.poll_close(cx);
         }
         with_lodger(self.lodging(), |mut writer| {
             Pin::new(&mut writer).poll_close(cx)
