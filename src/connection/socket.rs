@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use super::{AnyRead, AnyWrite, Connection, Endpoint, Link, Peer, Record};
-use crate::reactor::{Host, Socket, Source, unsent};
+use crate::reactor::{Host, Socket, Source};
 
 /// A use of a connection's stream: by a half, or by the server that ends it. The last one closes
 /// the socket, if there is one.
@@ -92,7 +92,7 @@ impl Record {
 
     /// Whether the peer has taken something since this was asked before.
     pub(crate) fn is_taken(&self) -> bool {
-        let Some(Ok(left)) = self.source().visit(unsent) else {
+        let Some(left) = self.source().unsent() else {
             return false;
         };
         self.seldom().unsent.swap(left, Ordering::Relaxed) > left
@@ -100,11 +100,6 @@ impl Record {
 
     /// Resets the socket, if that is what the stream is, and it is still open.
     pub(super) fn disconnect(&self) {
-        self.source().visit(|socket| {
-            // Disconnecting sends the reset now, while the handler's halves are still open.
-            if rustix::net::connect_unspec(socket).is_err() {
-                let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
-            }
-        });
+        self.source().disconnect();
     }
 }

@@ -31,7 +31,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 use bell::Bell;
-pub(crate) use socket::{Socket, unsent};
+pub(crate) use socket::Socket;
 use source::Registration;
 pub(crate) use source::{Host, Source};
 pub(crate) use timers::Alarm;

@@ -84,7 +84,8 @@ impl<T: Host> Socket<T> {
         let recv = |fd: BorrowedFd<'_>| {
             rustix::net::recv(fd, &mut *buf, RecvFlags::empty()).map(|(n, _)| n)
         };
-        self.poll_transfer(cx, Direction::Read, room, recv)
+        let read = self.poll_transfer(cx, Direction::Read, room, recv);
+        self.unless_failed(read, room)
     }
 
     pub(crate) fn poll_read_vectored(
@@ -95,7 +96,25 @@ impl<T: Host> Socket<T> {
         self.flush_before_reading();
         let room = bufs.iter().map(|buf| buf.len()).sum();
         let readv = |fd: BorrowedFd<'_>| rustix::io::readv(fd, bufs);
-        self.poll_transfer(cx, Direction::Read, room, readv)
+        let read = self.poll_transfer(cx, Direction::Read, room, readv);
+        self.unless_failed(read, room)
+    }
+
+    /// The kernel tells of a reset once, and says after that that the peer has ended: where it
+    /// has told us of it when the outbox was sent, the reader is told by us.
+    fn unless_failed(
+        &self,
+        read: Poll<io::Result<usize>>,
+        room: usize,
+    ) -> Poll<io::Result<usize>> {
+        let source = self.0.source();
+        match read {
+            Poll::Ready(Ok(0)) if room > 0 && source.is_corked() => {
+                let failure = outbox::failure(source);
+                Poll::Ready(failure.map_or(Ok(0), |error| Err(error.into())))
+            }
+            read => read,
+        }
     }
 
     /// The peer may wait for it, before it sends more.
@@ -151,6 +170,9 @@ impl<T: Host> Socket<T> {
 
     /// Ends one direction, or both.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if how != Shutdown::Read {
+            self.0.source().shut();
+        }
         let how = match how {
             Shutdown::Read => rustix::net::Shutdown::Read,
             Shutdown::Write => rustix::net::Shutdown::Write,
@@ -210,7 +232,7 @@ const SIOCOUTQ: Opcode = if cfg!(any(target_arch = "mips", target_arch = "mips64
 };
 
 /// Bytes that the kernel has, and the peer has not acknowledged: `SIOCOUTQ` of tcp(7).
-pub(crate) fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
+pub(super) fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
     // SAFETY: this number is that request on Linux, and it writes one `int`.
     let request = unsafe { Getter::<SIOCOUTQ, c_int>::new() };
     // SAFETY: a socket knows it, and any other descriptor refuses it.

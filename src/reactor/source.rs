@@ -13,7 +13,8 @@ use rustix::io::Errno;
 use smol::Async;
 
 use super::outbox::Outbox;
-use super::state::{CORKED, END, FOREIGN, ORPHAN, READ, REGISTERED, State, WRITE};
+use super::socket::unsent;
+use super::state::{CORKED, END, FOREIGN, ORPHAN, READ, REGISTERED, SHUT, State, WRITE};
 use super::{Reactor, lock};
 use crate::waiting::Waiting;
 
@@ -50,6 +51,15 @@ pub(crate) struct Source {
 
 /// One more of those who only look in, in the count of users.
 const VISITOR: u32 = 1 << 16;
+
+/// Leaves, also in a panic.
+struct Visitor<'a>(&'a Source);
+
+impl Drop for Visitor<'_> {
+    fn drop(&mut self) {
+        self.0.go(VISITOR);
+    }
+}
 
 /// What most sockets never need.
 #[derive(Debug, Default)]
@@ -121,9 +131,8 @@ impl Source {
         let come = |users: u32| (users > 0).then_some(users + VISITOR);
         let order = (Ordering::Acquire, Ordering::Relaxed);
         self.users.fetch_update(order.0, order.1, come).ok()?;
-        let visited = visit(self.fd());
-        self.go(VISITOR);
-        Some(visited)
+        let _visitor = Visitor(self);
+        Some(visit(self.fd()))
     }
 
     /// Where whoever reads waits.
@@ -140,18 +149,24 @@ impl Source {
         &self.seldom().outbox
     }
 
-    /// The same, unless it was never needed.
-    pub(super) fn known_outbox(&self) -> Option<&Outbox> {
-        self.seldom.get().map(|seldom| &seldom.outbox)
+    /// Bytes that were written, and that the peer has not acknowledged; none where there is no
+    /// descriptor that is open.
+    pub(crate) fn unsent(&self) -> Option<usize> {
+        let unsent = self.visit(|socket| match self.seldom.get() {
+            Some(seldom) => seldom.outbox.unsent(socket),
+            None => unsent(socket),
+        });
+        unsent?.ok()
     }
 
-    /// Whether something that was written has not left yet.
+    /// Whether something that was written has not left yet, or was lost and nobody knows.
     pub(crate) fn is_corked(&self) -> bool {
         self.state.load() & CORKED != 0
     }
 
-    pub(super) fn is_foreign(&self) -> bool {
-        self.state.load() & FOREIGN != 0
+    /// Whether what is written may wait for the end of a turn.
+    pub(super) fn may_gather(&self) -> bool {
+        self.state.load() & (FOREIGN | SHUT) == 0
     }
 
     /// The outbox is about to have something in it, which keeps the descriptor open. For a user.
@@ -160,13 +175,28 @@ impl Source {
         self.users.fetch_add(VISITOR, Ordering::Relaxed);
     }
 
-    /// It is empty; [`let_go`](Self::let_go) has to follow.
     pub(super) fn uncork(&self) {
         self.state.mark(CORKED, false);
     }
 
+    /// The outbox is empty again, and does not keep the descriptor open any more.
     pub(super) fn let_go(&self) {
         self.go(VISITOR);
+    }
+
+    /// Writes fail from now on.
+    pub(super) fn shut(&self) {
+        self.state.mark(SHUT, true);
+    }
+
+    /// Resets it, if it is still open.
+    pub(crate) fn disconnect(&self) {
+        self.visit(|socket| {
+            // Disconnecting sends the reset now, while there are other users.
+            if rustix::net::connect_unspec(socket).is_err() {
+                let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
+            }
+        });
     }
 
     pub(super) fn seldom(&self) -> &Seldom {
@@ -214,13 +244,18 @@ impl Source {
             return;
         }
         let home = lock(&self.home).take();
+        let seldom = self.seldom.get();
         if let Some(reactor) = home {
             reactor.deregister(self.fd(), self);
-        } else if let Some(seldom) = self.seldom.get() {
+        } else if let Some(seldom) = seldom {
             drop(lock(&seldom.foreign).take());
         }
         // SAFETY: it was open, `new` took it over, and no user is left to use or close it.
         drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
+        if let Some(seldom) = seldom {
+            // A flush for which there was nothing left: it holds what it is held by.
+            drop(seldom.writer.take());
+        }
     }
 
     /// What the kernel tells, with the data of the registration.

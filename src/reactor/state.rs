@@ -16,8 +16,10 @@ pub(super) const ORPHAN: u32 = 1 << 4;
 pub(super) const FOREIGN: u32 = 1 << 5;
 /// Something is in its outbox, and goes before what is written next.
 pub(super) const CORKED: u32 = 1 << 6;
+/// Nothing can be written any more, as far as we know.
+pub(super) const SHUT: u32 = 1 << 7;
 /// Counts what a reactor has told, in the bits above the flags.
-const TICK: u32 = 1 << 7;
+const TICK: u32 = 1 << 8;
 
 /// The word. What a reactor tells is never lost: a flag is cleared only if nothing was told since
 /// the word was read, and that was before the system call that found nothing.
@@ -86,6 +88,7 @@ mod tests {
     fn the_count_wraps_without_touching_the_flags() {
         let state = State(AtomicU32::new(!(READ | ORPHAN)));
         state.tell(END);
-        assert_eq!(state.load(), WRITE | END | REGISTERED | FOREIGN | CORKED);
+        let others = WRITE | END | REGISTERED | FOREIGN | CORKED | SHUT;
+        assert_eq!(state.load(), others);
     }
 }

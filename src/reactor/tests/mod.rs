@@ -2,6 +2,7 @@
 
 mod homes;
 mod lives;
+mod outbox;
 mod readiness;
 mod schedules;
 mod storm;
