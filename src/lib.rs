@@ -149,10 +149,12 @@
 mod address;
 mod catch;
 mod connection;
+mod descriptor;
 mod error;
 mod executor;
 mod limit;
 pub mod listener;
+pub mod process;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 mod reactor;
 mod server;
@@ -165,12 +167,14 @@ mod timeout;
 
 pub use address::Address;
 pub use connection::{
-    AnyRead, AnyWrite, Chunk, Connection, Endpoint, Handshake, Link, Peer, Phase, Reader, Writer,
+    AnyRead, AnyWrite, Chunk, Connection, Endpoint, Handshake, Link, Peer, Phase, ReadHalf, Reader,
+    WriteHalf, Writer, split,
 };
+pub use descriptor::{FdReader, FdWriter};
 pub use error::Error;
 pub use executor::Executor;
 pub use limit::{Net, Rules, Sources};
-pub use listener::{Listener, Listeners, Once, bind, connect, files, stdio};
+pub use listener::{Listener, Listeners, Once, bind, connect, device, fifos, files, stdio};
 pub use server::{Closed, ConnectionInfo, Event, Handle, Limit, Report, Server, Serving, serve};
 pub use shutdown::Shutdown;
 pub use spawn::{Spawn, spawn_fn};

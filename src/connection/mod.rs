@@ -11,6 +11,8 @@ mod peer;
 mod phase;
 mod reader;
 mod record;
+mod slot;
+mod split;
 mod writer;
 
 use std::io;
@@ -27,6 +29,7 @@ pub use peer::Peer;
 pub use phase::{Handshake, Phase};
 pub use reader::Reader;
 pub(crate) use record::{Home, Host, Record};
+pub use split::{ReadHalf, WriteHalf, split};
 pub use writer::Writer;
 
 /// What a handler gets: two halves and who is at their other end.
@@ -97,6 +100,26 @@ impl<R, W> Connection<R, W> {
             writer: Writer::new(writer, record.clone()),
             peer,
         }
+    }
+
+    /// The halves as they are beneath, which neither count nor share the thread, and the peer: for
+    /// a layer, such as TLS, that makes a connection of its own of them, by
+    /// [`from_stream`](Self::from_stream) or [`from_parts`](Self::from_parts).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::io::{BufReader, empty, sink};
+    /// use halves::Connection;
+    ///
+    /// let (reader, writer, peer) = Connection::new(empty(), sink()).into_parts();
+    /// let buffered = Connection::from_parts(BufReader::new(reader), writer, peer);
+    /// # drop(buffered);
+    /// ```
+    pub fn into_parts(self) -> (R, W, Peer) {
+        let (reader, _) = self.reader.into_parts();
+        let (writer, _) = self.writer.into_parts();
+        (reader, writer, self.peer)
     }
 }
 

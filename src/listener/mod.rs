@@ -1,9 +1,11 @@
 //! Where connections come from.
 
 mod bind;
+mod files;
 pub mod memory;
 mod once;
 mod several;
+mod stdio;
 mod tcp;
 
 use std::future::Future;
@@ -14,8 +16,10 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use crate::connection::Connection;
 
 pub use bind::{bind, connect};
-pub use once::{Once, files, stdio};
+pub use files::{device, fifos, files};
+pub use once::Once;
 pub use several::Listeners;
+pub use stdio::stdio;
 
 /// Yields connections.
 ///

@@ -13,6 +13,7 @@ mod source;
 mod state;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -29,6 +30,7 @@ use rustix::io::Errno;
 use bell::Bell;
 pub(crate) use socket::Socket;
 use source::{Registration, Source};
+pub(crate) use watched::Watched;
 
 /// Events that are taken from the kernel at once.
 const BATCH: usize = 256;

@@ -116,8 +116,19 @@ impl Socket {
         Ok(rustix::net::shutdown(self, how)?)
     }
 
+    /// Calls `io` until it gives something else than "would block"; see [`Source::poll_io`].
+    pub(super) fn poll_io<T>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        io: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
+        short: impl FnOnce(&T) -> bool,
+    ) -> Poll<io::Result<T>> {
+        self.0.poll_io(cx, direction, io, short)
+    }
+
     /// What moves less than there is room for has found the socket drained, or full.
-    fn poll_transfer(
+    pub(super) fn poll_transfer(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,

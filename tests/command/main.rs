@@ -6,7 +6,10 @@ mod delay;
 mod ending;
 mod limits;
 mod logging;
+#[path = "../namespace/mod.rs"]
+mod namespace;
 mod notify;
+mod orphans;
 mod ready;
 mod rules;
 mod serving;
