@@ -17,7 +17,7 @@ use halves::{
     Connection, Executor, FdReader, FdWriter, Once, Reason, Server, Shutdown, device, fifos, files,
     service,
 };
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use terminal::terminal;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -234,6 +234,15 @@ fn a_fifo_waits_for_its_first_writer_and_ends_with_its_last() {
         assert_eq!(&heard, b"two");
         drop(second);
         assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
+
+        // What was written before is all there is, when its writer is gone.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let held = rustix::fs::open(&path, flags, Mode::empty()).expect("a FIFO");
+        open().expect("read").write_all(b"old").expect("it is read");
+        let mut reader = files(&path, "/dev/null").await.expect("both").reader;
+        reader.read_exact(&mut heard).await.expect("written");
+        assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
+        drop(held);
 
         // One that opens it and says nothing is one, too.
         let mut reader = files(&path, "/dev/null").await.expect("both").reader;

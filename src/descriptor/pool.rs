@@ -51,7 +51,7 @@ impl Read for Patient {
 }
 
 /// Writes to a file on a thread. What it has taken is written, also when it is dropped: the
-/// thread ends when there is nothing left.
+/// thread goes on until there is nothing left.
 pub(super) struct PoolWriter(Arc<Shared>);
 
 struct Shared {

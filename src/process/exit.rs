@@ -71,3 +71,53 @@ fn on_thread(process: &Process) -> Way {
     let pid = process.pid();
     Way::Thread(smol::unblock(move || wait_blocking(pid)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::process::Command;
+
+    use futures_lite::future;
+
+    use super::*;
+    use crate::process::orphans;
+
+    fn sleeping() -> Arc<Process> {
+        let mut sleep = Command::new("sleep");
+        let child = orphans::spawn(sleep.arg("1000")).expect("it runs");
+        Process::new(&child)
+    }
+
+    /// As where a kernel knows no descriptors of processes.
+    #[test]
+    fn a_thread_waits_as_well() {
+        let process = sleeping();
+        let [mut first, mut second] = [process.clone(), process.clone()].map(|process| Exit {
+            way: on_thread(&process),
+            process,
+        });
+        smol::block_on(async {
+            let early = future::poll_once(poll_fn(|cx| first.poll(cx))).await;
+            assert!(early.is_none(), "it still runs");
+            process.kill();
+            for exit in [&mut first, &mut second] {
+                let status = poll_fn(|cx| exit.poll(cx)).await.expect("ours");
+                assert!(!status.success());
+            }
+        });
+    }
+
+    /// The thread that waits holds nobody alive.
+    #[test]
+    fn a_child_that_only_a_thread_waits_for_is_ended() {
+        let process = sleeping();
+        let pid = process.pid();
+        let Way::Thread(task) = on_thread(&process) else {
+            panic!("a thread waits");
+        };
+        drop(process);
+        // How it ended, or that it was forgotten first.
+        let ended = smol::block_on(task);
+        assert!(ended.is_ok_and(|status| !status.success()) || wait_blocking(pid).is_err());
+    }
+}

@@ -17,5 +17,8 @@ mod signals;
 #[path = "../skip/mod.rs"]
 mod skip;
 mod sources;
+mod streams;
+#[path = "../terminal/mod.rs"]
+mod terminal;
 mod timeouts;
 mod usage;
