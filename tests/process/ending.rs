@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::process::{Child, Command};
-use halves::{Clock, Connection, Executor, Once, Reason, Report, Server, Shutdown};
+use halves::{Clock, Connection, Executor, Once, Reason, Report, Server, Shutdown, serve};
 
 use crate::{has_exited, is_gone, sh, wait_until};
 
@@ -146,30 +146,53 @@ fn a_panic_kills_the_child_and_its_own() {
     wait_until("the grandchild is killed", || has_exited(grandchild));
 }
 
-/// The clock stands still: the server's patience has no end.
-#[test]
-fn a_child_that_reads_its_end_is_waited_for() {
+/// Serves a child to whom it says a word, and waits without end: the clock stands still. What the
+/// child has put into a file.
+fn heard(socket: bool, script: &str) -> Vec<u8> {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("heard");
-    let file = path.to_str().expect("text");
-    for socket in [false, true] {
-        // It says more than a pipe holds, to nobody, and only then writes down what it heard.
-        let script = "head -c 200000 /dev/zero; cat > \"$0\"; echo . >> \"$0\"";
-        let mut command = sh(script, &[file]);
-        if socket {
-            command = command.socketpair();
-        }
-        let (connection, child) = command.connect().expect("it runs");
-        let (clock, _manual) = Clock::manual();
-        let handler = async |mut c: Connection| c.writer.write_all(b"hello").await;
-        let (report, reason) = served(Server::default().clock(clock), connection, handler);
-        assert_eq!((report.finished, report.aborted), (1, 0));
-        assert_eq!(reason, Reason::Handler);
-        assert_eq!(fs::read(&path).expect("a file"), b"hello.\n");
-        let status = smol::block_on(child.wait()).expect("ours");
-        assert!(status.success(), "{status}");
-        fs::remove_file(&path).expect("it is there");
+    let mut command = sh(script, &[path.to_str().expect("text")]);
+    if socket {
+        command = command.socketpair();
     }
+    let (connection, child) = command.connect().expect("it runs");
+    let (clock, _manual) = Clock::manual();
+    let handler = async |mut c: Connection| c.writer.write_all(b"hello").await;
+    let (report, reason) = served(Server::default().clock(clock), connection, handler);
+    assert_eq!((report.finished, report.aborted), (1, 0));
+    assert_eq!(reason, Reason::Handler);
+    let status = smol::block_on(child.wait()).expect("ours");
+    assert!(status.success(), "{status}");
+    fs::read(path).expect("a file")
+}
+
+#[test]
+fn a_child_that_reads_its_end_is_waited_for() {
+    for socket in [false, true] {
+        // It says more than a pipe holds, to nobody, before it reads.
+        let script = "head -c 200000 /dev/zero && cat > \"$0\" && echo . >> \"$0\"";
+        assert_eq!(heard(socket, script), b"hello.\n");
+        // What says too much hears that nobody reads it.
+        let script = "cat /dev/zero 2>&-; cat > \"$0\"";
+        assert_eq!(heard(socket, script), b"hello");
+    }
+}
+
+/// Nothing runs but the one that drops.
+#[test]
+fn a_server_that_is_dropped_has_killed() {
+    let (connection, child, grandchild) = parent();
+    let ex = smol::LocalExecutor::new();
+    let handler = async |mut c: Connection| c.reader.read(&mut [0]).await.map(drop);
+    let mut serving = Box::pin(serve(&ex, Once::new(connection), handler));
+    smol::block_on(async {
+        assert!(future::poll_once(&mut serving).await.is_none());
+        while ex.try_tick() {}
+    });
+    drop(serving);
+    let status = smol::block_on(child.wait()).expect("ours");
+    assert_eq!(status.signal(), Some(9));
+    wait_until("the grandchild is killed", || has_exited(grandchild));
 }
 
 #[test]
