@@ -42,7 +42,7 @@ impl Watched {
         _length: usize,
         write: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        self.poll(cx, write, |io, cx| io.poll_writable(cx))
+        self.poll(cx, write, Async::poll_writable)
     }
 
     /// Waits, as for something to read, until the call finds something.
@@ -51,7 +51,7 @@ impl Watched {
         cx: &mut Context<'_>,
         call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        self.poll(cx, call, |io, cx| io.poll_readable(cx))
+        self.poll(cx, call, Async::poll_readable)
     }
 
     fn poll<T>(

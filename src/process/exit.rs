@@ -75,17 +75,15 @@ fn on_thread(process: &Process) -> Way {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::process::Command;
 
     use futures_lite::future;
 
     use super::*;
-    use crate::process::orphans;
+    use crate::process::Command;
 
     fn sleeping() -> Arc<Process> {
-        let mut sleep = Command::new("sleep");
-        let child = orphans::spawn(sleep.arg("1000")).expect("it runs");
-        Process::new(&child)
+        let child = Command::new("sleep").args(["1000"]).spawn();
+        child.expect("it runs").process().clone()
     }
 
     /// As where a kernel knows no descriptors of processes.
