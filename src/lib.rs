@@ -82,7 +82,9 @@
 //! |---|---|
 //! | serve | [`serve`]; [`Server`] for its settings, [`Handle`] for a hold on it while it runs |
 //! | listen and connect | [`bind`], [`connect`], [`Address`]; [`Listeners`] for several at once |
-//! | serve what is not a socket | [`stdio`], [`files`], [`Once`] for any two halves, [`listener::memory`] |
+//! | serve what is not a socket | [`stdio`], [`files`], [`fifos`], [`device`], [`process`], [`listener::memory`]; [`Once`] for any two halves, [`FdReader`] and [`FdWriter`] for any two descriptors |
+//! | know what a stream can do | [`listener`]: half-close, end and reset of each |
+//! | put a layer on a stream | [`Connection::into_parts`], [`Connection::from_stream`], [`split`] |
 //! | write a handler | [`Connection`], [`Reader::read_or_drain`], [`Peer`] |
 //! | write a listener | [`Listener`], [`Link`] for how its streams end |
 //! | bound what clients may take | [`Server::max_connections`], [`Sources`], [`Rules`], [`Timeouts`] |

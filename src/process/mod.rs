@@ -34,9 +34,10 @@
 //! | [`Child::kill`] | the same |
 //!
 //! A connection that is dropped outside a server leaves its child to the [`Child`], if that is
-//! still held. A child that is killed while it is held by nothing else is gone at once for this
-//! process; a thread of the blocking pool sees that nothing is left of it. So it is when an executor
-//! or the whole runtime ends first, as neither has a part in this.
+//! still held. With the last of the two the child is killed, if it still runs, and a thread of the
+//! blocking pool sees that nothing is left of it. So it is when an executor or a whole runtime ends
+//! first, as neither has a part in this. (A process that exits kills nobody: its children then read
+//! the end of their input.)
 //!
 //! A child that has exited is not forgotten by the system before its [`Child`] and its connection
 //! are dropped: so its number, and that of its group, mean nobody else until then. Processes that it
