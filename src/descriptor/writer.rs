@@ -24,7 +24,8 @@ use super::pool::PoolWriter;
 /// dropped, but not when the process exits before; flushed or closed, they are written.
 ///
 /// Closing a pipe, a FIFO or a terminal closes the descriptor, closing a socket shuts down its
-/// writing side. Dropping the writer closes the descriptor.
+/// writing side. Dropping the writer closes the descriptor. To write to a pipe that nobody reads is an
+/// error, as Rust programs ignore `SIGPIPE`; one that does not is ended by it.
 ///
 /// # Examples
 ///

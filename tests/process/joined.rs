@@ -1,11 +1,14 @@
 //! What is said to a child and by it.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::{self, TcpStream};
 use std::path::{Path, PathBuf};
+use std::thread;
 
+use futures_lite::io::copy;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::process::Command;
-use halves::{Connection, Endpoint, Executor, files};
+use halves::{Connection, Endpoint, Executor, Server, Shutdown, bind, files};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::conformance;
@@ -54,6 +57,44 @@ fn a_child_on_a_socket_conforms_as_far_as_it_can() {
         let connect = async || relayed(dir.path(), Command::socketpair).await;
         conformance::check_without_half_close(conformance::LONG, connect).await;
     });
+}
+
+/// A client says all it has to say; the answer takes its time, and is larger than what any buffer
+/// on the way holds.
+#[test]
+fn an_answer_that_comes_late_comes_whole() {
+    let ex = Executor::new();
+    let handler = async |mut client: Connection| {
+        let script = "n=$(wc -c); sleep 1.2; head -c 300000 /dev/zero; echo $n";
+        let (mut io, child) = sh(script, &[]).connect()?;
+        let there = async {
+            copy(&mut client.reader, &mut io.writer).await?;
+            io.writer.close().await
+        };
+        let back = copy(&mut io.reader, &mut client.writer);
+        future::try_zip(there, back).await?;
+        child.wait().await.map(drop)
+    };
+    let shutdown = Shutdown::default();
+    let server = Server::default().shutdown(shutdown.clone());
+    let listeners = ex.block_on(bind("127.0.0.1:0")).expect("bound");
+    let address = listeners.local()[0].socket_addr().expect("it is TCP");
+    let client = thread::spawn(move || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(b"hello")?;
+        stream.shutdown(net::Shutdown::Write)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        shutdown.drain();
+        io::Result::Ok(answer)
+    });
+    let report = ex.block_on(server.serve(&ex, listeners, handler));
+    let report = report.expect("it serves");
+    assert_eq!(report.aborted, 0);
+    let answer = client.join().expect("no panic").expect("an answer");
+    let (zeros, last) = answer.split_at(300_000);
+    assert!(zeros.iter().all(|&byte| byte == 0));
+    assert_eq!(String::from_utf8_lossy(last).trim(), "5");
 }
 
 #[test]
