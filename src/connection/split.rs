@@ -152,7 +152,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Link for Whole<S> {
     fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
         let shared = &self.shared;
         if !shared.stream.is_gone() {
-            ready!(shared.poll_close(cx))?;
+            match ready!(shared.poll_close(cx)) {
+                Err(error) if !is_gone(&error) => return Poll::Ready(Err(error)),
+                _ => {}
+            }
             // Where a task of the handler's still has a half, what comes is that task's.
             if self.is_shared() {
                 return Poll::Ready(Ok(()));
@@ -191,6 +194,12 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Link for Whole<S> {
         }
         self.shared.waker.wake_by_ref();
     }
+}
+
+/// Whether it says that the peer is gone: there is nobody left to tell of the end.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
 }
 
 impl<S> Connection<ReadHalf<S>, WriteHalf<S>>

@@ -9,7 +9,7 @@ use async_net::unix::UnixStream;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory::{self, MemoryConnection, PipeReader, PipeWriter};
 use halves::{
-    Connection, Executor, Once, Peer, ReadHalf, Server, Shutdown, WriteHalf, serve, split,
+    Connection, Executor, Once, Peer, ReadHalf, Reason, Server, Shutdown, WriteHalf, serve, split,
 };
 
 use crate::conformance;
@@ -132,6 +132,17 @@ fn what_a_handler_leaves_behind_is_flushed_and_ended() {
         c.writer.write_all(&asked.to_ascii_uppercase()).await
     });
     assert_eq!(heard.expect("an end in order"), b"HELLO");
+}
+
+#[test]
+fn a_peer_that_is_gone_is_no_error_of_the_end() {
+    let ex = Executor::new();
+    let (near, far) = receipts(16);
+    drop(near);
+    let handler = async |mut c: Split| c.reader.read(&mut [0]).await.map(drop);
+    let report = ex.block_on(serve(&ex, Once::new(far), handler));
+    let ended = report.expect("it serves").stats.ended;
+    assert_eq!(ended[Reason::Eof], 1, "{ended:?}");
 }
 
 #[test]
