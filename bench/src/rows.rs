@@ -132,6 +132,7 @@ const ROWS: [Row; 10] = [
     },
     Row {
         threads: 2,
+        nodelay_matters: true,
         ..echo(
             "threads-50",
             "64 bytes to and fro, 50 connections, two cores",

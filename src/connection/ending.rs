@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
-use rustix::net::{Shutdown, connect_unspec, shutdown};
+use rustix::net::{Shutdown, shutdown};
 
 use super::Discard;
 
@@ -40,13 +40,5 @@ pub(crate) trait Ending {
             // What the kernel has yet to send, it sends.
             let _ = shutdown(self.fd(), Shutdown::Both);
         }
-    }
-}
-
-/// Resets a stream socket now, while others still have it open.
-pub(crate) fn reset(socket: BorrowedFd<'_>) {
-    // Disconnecting sends the reset; Unix sockets know neither, and only end.
-    if connect_unspec(socket).is_err() {
-        let _ = shutdown(socket, Shutdown::Both);
     }
 }

@@ -29,7 +29,7 @@ pub use any::{AnyRead, AnyWrite};
 pub use chunk::Chunk;
 pub use credentials::Credentials;
 pub(crate) use discard::Discard;
-pub(crate) use ending::{Ending, reset};
+pub(crate) use ending::Ending;
 pub use endpoint::{Endpoint, UnixName};
 pub(crate) use keep::keep;
 pub use link::Link;

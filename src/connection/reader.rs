@@ -25,6 +25,11 @@ const LARGE: usize = 16 * 1024;
 /// the others. Once the server has ended the connection, reads fail with
 /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
 ///
+/// It is an [`AsyncBufRead`] as well, which lends up to 64 KiB and holds a buffer only while
+/// something is in it. On a socket, a read that fills its buffer is followed by one that takes more
+/// than is asked for, so that small buffers do not mean many system calls. Dropping a read that is
+/// under way loses nothing.
+///
 /// # Examples
 ///
 /// ```

@@ -10,10 +10,10 @@ use std::task::{Context, Poll, ready};
 use rustix::net::{Shutdown, shutdown};
 
 use super::Record;
-use super::ending::{Ending, reset};
+use super::ending::Ending;
 use super::remote::Remote;
 use super::{AnyRead, AnyWrite, Connection, Credentials, Discard, Endpoint, Flag, Link, Peer};
-use crate::reactor::{Host, Socket, Source};
+use crate::reactor::{Host, Socket, Source, reset};
 
 /// A use of a connection's stream: by a half, or by the server that ends it. The last one closes
 /// the socket, if there is one. As a link it ends first what has a link of its own, such as a layer

@@ -10,7 +10,8 @@ use async_net::unix::UnixStream;
 use smol::Async;
 
 use super::Listener;
-use crate::connection::{Connection, Credentials, Discard, Ending, Link, Peer, reset};
+use crate::connection::{Connection, Credentials, Discard, Ending, Link, Peer};
+use crate::reactor::reset;
 
 /// Any listener of async-net can be served as it is. Its backlog is the 128 of `std`;
 /// [`bind`](crate::bind) does better.

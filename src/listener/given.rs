@@ -22,7 +22,7 @@ pub(super) enum Given {
 ///
 /// A listener is made non-blocking for all who share it, as there is no other way to accept from
 /// it without waiting; who shares it has to be ready for that, as systemd is. A connection is left
-/// as it is. At the end a listener is closed, not shut down, and a Unix socket's file is not
+/// as it is, but for `TCP_NODELAY`. At the end a listener is closed, not shut down, and a Unix socket's file is not
 /// removed; a connection is ended for all who share it.
 ///
 /// # Errors

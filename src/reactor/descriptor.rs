@@ -79,9 +79,11 @@ impl Descriptor {
         let come = |users: u32| (users > 0).then_some(users + VISITOR);
         let order = (Ordering::Acquire, Ordering::Relaxed);
         self.users.fetch_update(order.0, order.1, come).ok()?;
-        let visited = visit(self.fd());
-        self.go_out(before);
-        Some(visited)
+        let _leaving = Leaving {
+            descriptor: self,
+            before: Some(before),
+        };
+        Some(visit(self.fd()))
     }
 
     /// Keeps it open as a visit does, until [`go_out`](Self::go_out). The caller is a user.
@@ -104,5 +106,19 @@ impl Descriptor {
         before();
         // SAFETY: it was open, `new` took it over, and no user is left to use or close it.
         drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
+    }
+}
+
+/// A visit is over, also in a panic.
+struct Leaving<'a, F: FnOnce()> {
+    descriptor: &'a Descriptor,
+    before: Option<F>,
+}
+
+impl<F: FnOnce()> Drop for Leaving<'_, F> {
+    fn drop(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.descriptor.go_out(before);
+        }
     }
 }

@@ -37,7 +37,7 @@ use rustix::io::Errno;
 use alarm_clock::AlarmClock;
 use bell::Bell;
 use descriptor::Descriptor;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Socket, reset};
 use source::{Direction, Registration};
 pub(crate) use source::{Host, Source};
 pub(crate) use timers::Alarm;

@@ -16,6 +16,10 @@ mod outbox {
         None
     }
 
+    pub(super) fn failure(_: &super::Source) -> Option<super::Errno> {
+        None
+    }
+
     pub(super) fn end(_: &Arc<impl Host>) -> bool {
         false
     }
@@ -37,7 +41,7 @@ use smol::Async;
 
 use crate::waiting::Waiting;
 use descriptor::Descriptor;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Socket, reset};
 pub(crate) use watched::Watched;
 
 /// What a descriptor is waited for.
@@ -118,6 +122,15 @@ impl Source {
     pub(crate) fn is_corked(&self) -> bool {
         false
     }
+
+    #[allow(clippy::unused_self, reason = "elsewhere it may be")]
+    fn is_ending(&self) -> bool {
+        false
+    }
+
+    /// Nothing is gathered in any case.
+    #[allow(clippy::unused_self, reason = "elsewhere it ends that")]
+    fn shut(&self) {}
 
     /// For a caller that is one of the users.
     fn fd(&self) -> BorrowedFd<'_> {

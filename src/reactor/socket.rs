@@ -88,7 +88,8 @@ impl<T: Host> Socket<T> {
         let recv = |fd: BorrowedFd<'_>| {
             rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(n, _)| n)
         };
-        self.poll_transfer(cx, Direction::Read, room, recv)
+        let read = self.poll_transfer(cx, Direction::Read, room, recv);
+        self.unless_failed(read, room)
     }
 
     pub(crate) fn poll_read_vectored(
@@ -103,7 +104,21 @@ impl<T: Host> Socket<T> {
             let received = rustix::net::recvmsg(fd, bufs, &mut nothing, RecvFlags::DONTWAIT)?;
             Ok(received.bytes)
         };
-        self.poll_transfer(cx, Direction::Read, room, recvmsg)
+        let read = self.poll_transfer(cx, Direction::Read, room, recvmsg);
+        self.unless_failed(read, room)
+    }
+
+    /// The kernel tells of a reset once, and says after that that the peer has ended: where it
+    /// has told us of it when the outbox was sent, the reader is told by us.
+    fn unless_failed(&self, read: Poll<io::Result<usize>>, room: usize) -> Poll<io::Result<usize>> {
+        let source = self.0.source();
+        match read {
+            Poll::Ready(Ok(0)) if room > 0 && source.is_corked() => {
+                let failure = outbox::failure(source);
+                Poll::Ready(failure.map_or(Ok(0), |error| Err(error.into())))
+            }
+            read => read,
+        }
     }
 
     /// The peer may wait for it, before it sends more.
@@ -111,6 +126,18 @@ impl<T: Host> Socket<T> {
         if self.0.source().is_corked() {
             outbox::send_now(&self.0);
         }
+    }
+
+    /// What was written earlier goes first, and nothing goes after the end.
+    fn poll_before_writing(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let source = self.0.source();
+        if source.is_ending() {
+            return Poll::Ready(Err(Errno::PIPE.into()));
+        }
+        if source.is_corked() {
+            ready!(self.poll_flush(cx))?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Ready when all that was written is with the kernel.
@@ -133,9 +160,7 @@ impl<T: Host> Socket<T> {
     }
 
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.0.source().is_corked() {
-            ready!(self.poll_flush(cx))?;
-        }
+        ready!(self.poll_before_writing(cx))?;
         let send = |fd: BorrowedFd<'_>| rustix::net::send(fd, buf, SEND);
         self.poll_transfer(cx, Direction::Write, buf.len(), send)
     }
@@ -145,9 +170,7 @@ impl<T: Host> Socket<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.0.source().is_corked() {
-            ready!(self.poll_flush(cx))?;
-        }
+        ready!(self.poll_before_writing(cx))?;
         let room = bufs.iter().map(|buf| buf.len()).sum();
         // Not writev: that would raise SIGPIPE where a program has not ignored it.
         let sendmsg = |fd: BorrowedFd<'_>| {
@@ -168,6 +191,9 @@ impl<T: Host> Socket<T> {
 
     /// Ends one direction, or both.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if how != Shutdown::Read {
+            self.0.source().shut();
+        }
         let how = match how {
             Shutdown::Read => rustix::net::Shutdown::Read,
             Shutdown::Write => rustix::net::Shutdown::Write,
@@ -221,5 +247,13 @@ impl<T: Host> AsFd for Socket<T> {
 impl<T: Host> fmt::Debug for Socket<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Socket").field(self.0.source()).finish()
+    }
+}
+
+/// Resets a stream socket now, while others still have it open.
+pub(crate) fn reset(socket: BorrowedFd<'_>) {
+    // Disconnecting sends the reset; Unix sockets know neither, and only end.
+    if rustix::net::connect_unspec(socket).is_err() {
+        let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
     }
 }

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use smol::Async;
 
 use super::outbox::Outbox;
-use super::state::{CORKED, END, FOREIGN, ORPHAN, READ, REGISTERED, State, WRITE};
+use super::state::{CORKED, END, ENDING, FOREIGN, ORPHAN, READ, REGISTERED, SHUT, State, WRITE};
 use super::unsent::unsent;
 use super::{Descriptor, Reactor, lock};
 use crate::waiting::Waiting;
@@ -130,23 +130,24 @@ impl Source {
         &self.seldom().outbox
     }
 
-    /// The same, unless it was never needed.
-    pub(super) fn known_outbox(&self) -> Option<&Outbox> {
-        self.seldom.get().map(|seldom| &seldom.outbox)
-    }
-
-    /// Bytes that were sent, and not acknowledged.
+    /// Bytes that were written, and that the peer has not acknowledged; none where there is no
+    /// descriptor that is open.
     pub(crate) fn unsent(&self) -> Option<usize> {
-        self.visit(unsent)?.ok()
+        let unsent = self.visit(|socket| match self.seldom.get() {
+            Some(seldom) => seldom.outbox.unsent(socket),
+            None => unsent(socket),
+        });
+        unsent?.ok()
     }
 
-    /// Whether something that was written has not left yet.
+    /// Whether something that was written has not left yet, or was lost and nobody knows.
     pub(crate) fn is_corked(&self) -> bool {
         self.state.load() & CORKED != 0
     }
 
-    pub(super) fn is_foreign(&self) -> bool {
-        self.state.load() & FOREIGN != 0
+    /// Whether what is written may wait for the end of a turn.
+    pub(super) fn may_gather(&self) -> bool {
+        self.state.load() & (FOREIGN | SHUT) == 0
     }
 
     /// The outbox is about to have something in it, which keeps the descriptor open. For a user.
@@ -155,13 +156,23 @@ impl Source {
         self.descriptor.enter();
     }
 
-    /// It is empty; [`let_go`](Self::let_go) has to follow.
     pub(super) fn uncork(&self) {
         self.state.mark(CORKED, false);
     }
 
+    /// The outbox is empty again, and does not keep the descriptor open any more.
     pub(super) fn let_go(&self) {
         self.descriptor.go_out(|| self.depart());
+    }
+
+    /// Whether the end of output is about to be said.
+    pub(super) fn is_ending(&self) -> bool {
+        self.state.load() & ENDING != 0
+    }
+
+    /// Writes fail from now on.
+    pub(super) fn shut(&self) {
+        self.state.mark(SHUT, true);
     }
 
     pub(super) fn seldom(&self) -> &Seldom {
@@ -201,10 +212,15 @@ impl Source {
     /// Before the descriptor is closed: ends the registration.
     fn depart(&self) {
         let home = lock(&self.home).take();
+        let seldom = self.seldom.get();
         if let Some(reactor) = home {
             reactor.deregister(self.fd(), self);
-        } else if let Some(seldom) = self.seldom.get() {
+        } else if let Some(seldom) = seldom {
             drop(lock(&seldom.foreign).take());
+        }
+        if let Some(seldom) = seldom {
+            // A flush for which there was nothing left: it holds what it is held by.
+            drop(seldom.writer.take());
         }
     }
 

@@ -18,8 +18,10 @@ pub(super) const FOREIGN: u32 = 1 << 5;
 pub(super) const CORKED: u32 = 1 << 6;
 /// The end of output is to be said at the end of the thread's turn.
 pub(super) const ENDING: u32 = 1 << 7;
+/// Nothing can be written any more, as far as we know.
+pub(super) const SHUT: u32 = 1 << 8;
 /// Counts what a reactor has told, in the bits above the flags.
-const TICK: u32 = 1 << 8;
+const TICK: u32 = 1 << 9;
 
 /// The word. What a reactor tells is never lost: a flag is cleared only if nothing was told since
 /// the word was read, and that was before the system call that found nothing.
@@ -90,7 +92,7 @@ mod tests {
         state.tell(END);
         assert_eq!(
             state.load(),
-            WRITE | END | REGISTERED | FOREIGN | CORKED | ENDING
+            WRITE | END | REGISTERED | FOREIGN | CORKED | ENDING | SHUT
         );
     }
 }

@@ -2,6 +2,7 @@
 
 mod homes;
 mod lives;
+mod outbox;
 mod readiness;
 mod ringing;
 mod schedules;
