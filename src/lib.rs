@@ -84,7 +84,9 @@
 //! | listen and connect | [`bind`], [`connect`], [`Address`]; [`Listeners`] for several at once |
 //! | take over what the process was started with | [`listener::inherited`]; [`Listeners`] from an `OwnedFd` |
 //! | know whose process a client is | [`Peer::credentials`], on Unix sockets |
-//! | serve what is not a socket | [`stdio`], [`files`], [`Once`] for any two halves, [`listener::memory`] |
+//! | serve what is not a socket | [`stdio`], [`files`], [`fifos`], [`device`], [`process`], [`listener::memory`]; [`Once`] for any two halves, [`FdReader`] and [`FdWriter`] for any two descriptors |
+//! | know what a stream can do | [`listener`]: half-close, end and reset of each |
+//! | put a layer on a stream | [`Connection::into_parts`], [`Connection::from_stream`], [`split`] |
 //! | write a handler | [`Connection`], [`Reader::read_or_drain`], [`Peer`] |
 //! | write a listener | [`Listener`], [`Link`] for how its streams end |
 //! | bound what clients may take | [`Server::max_connections`], [`Sources`], [`Rules`], [`Timeouts`] |
@@ -151,10 +153,12 @@
 mod address;
 mod catch;
 mod connection;
+mod descriptor;
 mod error;
 mod executor;
 mod limit;
 pub mod listener;
+pub mod process;
 #[cfg_attr(
     not(all(target_os = "linux", not(halves_portable))),
     path = "reactor/portable.rs"
@@ -172,12 +176,13 @@ mod waiting;
 pub use address::{Access, Address, Owner};
 pub use connection::{
     AnyRead, AnyWrite, Chunk, Connection, Credentials, Endpoint, Handshake, Link, Peer, Phase,
-    Reader, UnixName, Writer,
+    ReadAhead, ReadHalf, Reader, UnixName, WriteHalf, Writer, split,
 };
+pub use descriptor::{FdReader, FdWriter};
 pub use error::Error;
 pub use executor::{Executor, ExecutorBuilder};
 pub use limit::{Net, Rules, Sources};
-pub use listener::{Listener, Listeners, Once, bind, connect, files, stdio};
+pub use listener::{Listener, Listeners, Once, bind, connect, device, fifos, files, stdio};
 pub use server::{Closed, ConnectionInfo, Event, Handle, Limit, Report, Server, Serving, serve};
 pub use shutdown::Shutdown;
 pub use spawn::{Spawn, spawn_fn};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory;
-use halves::{Connection, Listener, Listeners, Once, bind, connect, files};
+use halves::{Connection, Listener, Listeners, Once, bind, connect};
 use skip::skip;
 use smol::Unblock;
 
@@ -165,39 +165,6 @@ fn pipes_of_the_system() {
         let far = Connection::new(Unblock::new(far_reader), Unblock::new(far_writer));
         Ok((near.erase(), far.erase()))
     }));
-}
-
-/// Files go one way each: what is written is there when the writer is closed.
-#[test]
-fn files_are_halves() -> io::Result<()> {
-    let dir = tempfile::tempdir()?;
-    let (request, reply) = (dir.path().join("request"), dir.path().join("reply"));
-    for (size, length) in [
-        (1, 5_000),
-        (7, 50_000),
-        (1024, 300_000),
-        (65_536, 3_000_000),
-    ] {
-        let sent = conformance::pattern(length);
-        std::fs::write(&request, &sent)?;
-        smol::block_on(async {
-            let Connection {
-                mut reader,
-                mut writer,
-                ..
-            } = files(&request, &reply).await?;
-            let mut buf = vec![0; size];
-            loop {
-                match reader.read(&mut buf).await? {
-                    0 => break,
-                    n => writer.write_all(&buf[..n]).await?,
-                }
-            }
-            writer.close().await
-        })?;
-        assert!(std::fs::read(&reply)? == sent, "with buffers of {size}");
-    }
-    Ok(())
 }
 
 #[test]

@@ -107,6 +107,11 @@ impl Chunk {
         n
     }
 
+    /// The same, to several.
+    pub(super) fn move_to_all(&mut self, bufs: &mut [IoSliceMut<'_>]) -> usize {
+        bufs.iter_mut().map(|buf| self.move_to(buf)).sum()
+    }
+
     /// Forgets so many bytes at the beginning. The buffer stays, for what comes next.
     pub(crate) fn advance(&mut self, n: usize) {
         assert!(n <= self.len(), "no more is forgotten than there is");

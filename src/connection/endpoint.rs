@@ -34,8 +34,12 @@ pub enum Endpoint {
     Memory,
     /// Standard input and output.
     Stdio,
-    /// Two files.
+    /// Two files, or FIFOs.
     Files,
+    /// A terminal, or another device, at this path.
+    Device(Box<Path>),
+    /// A child process, by its number.
+    Process(u32),
     /// Nothing is known.
     #[default]
     Unknown,
@@ -140,6 +144,8 @@ impl fmt::Display for Endpoint {
             Self::Memory => f.write_str("memory"),
             Self::Stdio => f.write_str("stdio"),
             Self::Files => f.write_str("files"),
+            Self::Device(path) => path.display().fmt(f),
+            Self::Process(pid) => write!(f, "process:{pid}"),
             Self::Unknown => f.write_str("unknown"),
         }
     }

@@ -1,5 +1,6 @@
 //! A connection: two halves, the peer, and what is known of them.
 
+mod ahead;
 mod any;
 mod budget;
 mod chunk;
@@ -14,14 +15,16 @@ mod phase;
 mod reader;
 mod record;
 mod remote;
+mod slot;
 mod socket;
+mod split;
 mod writer;
 
 use std::io;
-use std::sync::Arc;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
+pub use ahead::ReadAhead;
 pub use any::{AnyRead, AnyWrite};
 pub use chunk::Chunk;
 pub use credentials::Credentials;
@@ -35,6 +38,7 @@ pub use phase::{Handshake, Phase};
 pub use reader::Reader;
 pub(crate) use record::{Flag, Home, Host, LookAfter, Record};
 pub(crate) use socket::{Hold, Whose};
+pub use split::{ReadHalf, WriteHalf, split};
 pub use writer::Writer;
 
 /// What a handler gets: two halves and who is at their other end.
@@ -111,6 +115,28 @@ impl<R, W> Connection<R, W> {
             peer,
         }
     }
+
+    /// The halves as they are beneath, which neither count nor share the thread, and the peer: for
+    /// a layer, such as TLS, that makes a connection of its own of them, by
+    /// [`from_stream`](Self::from_stream) or [`from_parts`](Self::from_parts). The layer reads first
+    /// what was read from the connection and not yielded; what was written is with the stream
+    /// beneath, and flushed by the layer's flush.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::io::{BufReader, empty, sink};
+    /// use halves::Connection;
+    ///
+    /// let (reader, writer, peer) = Connection::new(empty(), sink()).into_parts();
+    /// let buffered = Connection::from_parts(BufReader::new(reader), writer, peer);
+    /// # drop(buffered);
+    /// ```
+    pub fn into_parts(self) -> (ReadAhead<R>, W, Peer) {
+        let (reader, _, ahead) = self.reader.into_parts();
+        let (writer, _) = self.writer.into_parts();
+        (ReadAhead::new(ahead, reader), writer, self.peer)
+    }
 }
 
 impl<R, W> Connection<R, W> {
@@ -132,12 +158,10 @@ impl<R, W> Connection<R, W> {
     pub fn with_peer(self, mut peer: Peer) -> Self {
         let (reader, old, ahead) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
-        if peer.record().link().is_none() {
-            match old.link() {
-                Some(link) => peer.record().set_link(link),
-                None if old.is_socket() => peer.record().set_link(Arc::new(Hold::of(&old))),
-                None => {}
-            }
+        if peer.record().link().is_none()
+            && let Some(link) = old.whole_link()
+        {
+            peer.record().set_link(link);
         }
         if let (None, Some(credentials)) = (peer.credentials(), old.credentials()) {
             peer = peer.with_credentials(credentials);

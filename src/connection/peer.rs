@@ -239,6 +239,27 @@ impl Peer {
             .map_or_else(Shutdown::default, |home| home.shutdown.clone())
     }
 
+    /// The peer of a layer above this connection, and the link that the layer is to end after itself.
+    ///
+    /// A server lets go of the layer's link, which holds the layer, which holds the halves beneath,
+    /// which may hold this record. Where there is no server yet, another record has the link, so that
+    /// nothing holds itself.
+    pub(super) fn above(self) -> (Self, Option<Arc<dyn Link>>) {
+        let record = &self.0;
+        if record.home().is_some() {
+            let link = record.link();
+            return (self, link);
+        }
+        let mut above = Self::new(self.endpoint(), self.local());
+        if let Some(credentials) = self.credentials() {
+            above = above.with_credentials(credentials);
+        }
+        if record.flags.has(Flag::Anonymous) {
+            above = above.anonymous();
+        }
+        (above, record.whole_link())
+    }
+
     pub(crate) fn record(&self) -> &Arc<Record> {
         &self.0
     }

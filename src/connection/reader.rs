@@ -304,7 +304,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
             let empty = bufs.iter().all(|buf| buf.is_empty());
             ready!(this.poll_io(cx, empty, |io, cx| io.poll_read_vectored(cx, bufs)))?
         } else {
-            bufs.iter_mut().map(|buf| this.ahead.move_to(buf)).sum()
+            this.ahead.move_to_all(bufs)
         };
         this.yielded(n);
         Poll::Ready(Ok(n))

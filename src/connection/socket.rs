@@ -16,7 +16,8 @@ use super::{AnyRead, AnyWrite, Connection, Credentials, Discard, Endpoint, Flag,
 use crate::reactor::{Host, Socket, Source, reset};
 
 /// A use of a connection's stream: by a half, or by the server that ends it. The last one closes
-/// the socket, if there is one.
+/// the socket, if there is one. As a link it ends first what has a link of its own, such as a layer
+/// above the socket, and then the socket.
 pub(crate) type Hold = Socket<Record>;
 
 /// Whose a socket is.
@@ -95,7 +96,12 @@ impl Ending for Hold {
 
 impl Link for Hold {
     fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
-        if !self.host().is_socket() {
+        let record = self.host();
+        if let Some(link) = record.link().filter(|_| !record.flags.has(Flag::Unlinked)) {
+            ready!(link.poll_linger(cx, ended))?;
+            record.flags.set(Flag::Unlinked);
+        }
+        if !record.is_socket() {
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_flush(cx))?;
@@ -103,17 +109,18 @@ impl Link for Hold {
     }
 
     fn is_flushed(&self) -> bool {
-        !self.host().is_corked()
+        self.host().is_flushed()
     }
 
     fn close(&self) {
+        self.host().unlink();
         if self.host().is_socket() {
             self.hang_up();
         }
     }
 
     fn abort(&self) {
-        self.host().disconnect();
+        self.host().reset_stream();
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
@@ -125,6 +132,15 @@ impl Record {
     /// Whether its halves are a socket of our own.
     pub(crate) fn is_socket(&self) -> bool {
         self.source().is_some()
+    }
+
+    /// What ends all of it, as the link of another record. A socket's hold ends what is above the
+    /// socket, too.
+    pub(super) fn whole_link(self: &Arc<Self>) -> Option<Arc<dyn Link>> {
+        if self.is_socket() {
+            return Some(Arc::new(Hold::of(self)));
+        }
+        self.link()
     }
 
     /// Whether something that was written is not with the kernel yet.

@@ -20,6 +20,7 @@ mod state;
 mod tests;
 mod timers;
 mod unsent;
+mod watched;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -41,6 +42,7 @@ use source::{Direction, Registration};
 pub(crate) use source::{Host, Source};
 pub(crate) use timers::Alarm;
 use timers::Look;
+pub(crate) use watched::Watched;
 
 /// Events that are taken from the kernel at once.
 const BATCH: usize = 256;

@@ -1,7 +1,8 @@
-//! Tells when a socket is ready where there is no reactor of ours: async-io does.
+//! Tells when a socket or the like is ready where there is no reactor of ours: async-io does.
 
 mod descriptor;
 mod socket;
+mod watched;
 
 /// Turns have no end here: what is written is sent as it is.
 mod outbox {
@@ -41,6 +42,7 @@ use smol::Async;
 use crate::waiting::Waiting;
 use descriptor::Descriptor;
 pub(crate) use socket::{Socket, reset};
+pub(crate) use watched::Watched;
 
 /// What a descriptor is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -62,10 +64,10 @@ pub(crate) struct Source {
     reader: Waiting,
     writer: Waiting,
     /// None until there was nothing to do.
-    watched: Mutex<Option<Watched>>,
+    watched: Mutex<Option<Registered>>,
 }
 
-type Watched = Arc<Async<BorrowedFd<'static>>>;
+type Registered = Arc<Async<BorrowedFd<'static>>>;
 
 impl Host for Source {
     fn source(&self) -> &Source {
@@ -191,7 +193,7 @@ impl Source {
         }
     }
 
-    fn watched(&self) -> io::Result<Watched> {
+    fn watched(&self) -> io::Result<Registered> {
         let mut watched = self.watching();
         if let Some(watched) = &*watched {
             return Ok(watched.clone());
@@ -202,7 +204,7 @@ impl Source {
         Ok(new)
     }
 
-    fn watching(&self) -> MutexGuard<'_, Option<Watched>> {
+    fn watching(&self) -> MutexGuard<'_, Option<Registered>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

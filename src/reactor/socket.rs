@@ -202,8 +202,19 @@ impl<T: Host> Socket<T> {
         Ok(rustix::net::shutdown(self, how)?)
     }
 
+    /// Calls `io` until it gives something else than "would block"; see [`Source::poll_io`].
+    pub(super) fn poll_io<V>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        io: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<V>,
+        short: impl FnOnce(&V) -> bool,
+    ) -> Poll<io::Result<V>> {
+        Source::poll_io(&self.0, cx, direction, io, short)
+    }
+
     /// What moves less than there is room for has found the socket drained, or full.
-    fn poll_transfer(
+    pub(super) fn poll_transfer(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,

@@ -221,10 +221,8 @@ fn poll_close(
         return Poll::Ready(Ok(()));
     };
     let record = hold.host();
-    let given = record.link();
-    let link: &dyn Link = given.as_deref().unwrap_or(hold);
     let ended = record.flags.has(Flag::Eof);
-    if let Poll::Ready(result) = link.poll_linger(cx, ended) {
+    if let Poll::Ready(result) = hold.poll_linger(cx, ended) {
         return Poll::Ready(result);
     }
     let hurry = record.flags.has(Flag::Hurry);
@@ -237,21 +235,21 @@ fn poll_close(
         if Pin::new(&mut **sleep).poll(cx).is_pending() && !hurry {
             return Poll::Pending;
         }
-        if link.is_flushed() {
+        if hold.is_flushed() {
             return Poll::Ready(Ok(()));
         }
         // What is not flushed yet is not a matter of patience, but of the deadlines; and one of
         // these has passed where the connection was ended from outside.
         if record.verdict().is_some() {
-            link.abort();
+            hold.abort();
             return Poll::Ready(Ok(()));
         }
-        if given.is_some() {
+        if record.link().is_some_and(|link| !link.is_flushed()) {
             return Poll::Pending;
         }
         // A socket's peer is waited for as long as it takes something.
         if !record.is_taken() {
-            link.abort();
+            hold.abort();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         *patience = None;

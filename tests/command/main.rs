@@ -9,7 +9,10 @@ mod half_close;
 mod launchers;
 mod limits;
 mod logging;
+#[path = "../namespace/mod.rs"]
+mod namespace;
 mod notify;
+mod orphans;
 mod ready;
 mod rules;
 mod serving;
@@ -17,6 +20,9 @@ mod signals;
 #[path = "../skip/mod.rs"]
 mod skip;
 mod sources;
+mod streams;
+#[path = "../terminal/mod.rs"]
+mod terminal;
 mod timeouts;
 mod unix;
 mod usage;

@@ -9,8 +9,15 @@ const LAYERS: &[&[&str]] = &[
     &[
         "error", "address", "catch", "reactor", "shutdown", "spawn", "stats", "time", "waiting",
     ],
-    &["connection"],
-    &["limit", "listener", "proxy_protocol", "timeout", "tls"],
+    &["connection", "descriptor"],
+    &[
+        "limit",
+        "listener",
+        "process",
+        "proxy_protocol",
+        "timeout",
+        "tls",
+    ],
     &["server"],
     &["executor", "service"],
     &["cli", "lib", "main"],
@@ -72,6 +79,7 @@ const UNSAFE: &[&str] = &[
     "src/reactor.rs",
     "src/listener/inherited",
     "src/cli/inherited.rs",
+    "src/process/before_exec.rs",
 ];
 
 /// Words of unfinished work.

@@ -1,11 +1,13 @@
 //! How a connection comes to its one end.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
 
 use super::{Flag, Record};
 use crate::catch::{guard, quietly_drop};
+use crate::connection::Link;
 use crate::stats::Reason;
 
 /// Why a connection ends, and whether its stream is reset, or closed in order.
@@ -89,12 +91,8 @@ impl Record {
             reason,
             reset: false,
         });
+        self.unlink();
         if let Some(seldom) = self.seldom.get() {
-            let link = seldom.link().take();
-            if let Some(link) = link {
-                let _ = guard(|| link.close());
-                quietly_drop(link);
-            }
             drop(seldom.watch.take());
             drop(seldom.task.take());
         }
@@ -103,12 +101,34 @@ impl Record {
         self.verdict().map_or(reason, |verdict| verdict.reason)
     }
 
-    pub(crate) fn reset(&self) {
-        match self.link() {
-            Some(link) => drop(guard(|| link.abort())),
-            None => self.disconnect(),
+    /// A link that holds the halves themselves, unless it comes too late: nobody would let go of it.
+    pub(crate) fn link_above(&self, link: Arc<dyn Link>) {
+        self.set_link(link);
+        if self.verdict().is_some() {
+            self.unlink();
         }
+    }
+
+    /// Lets go of the link that was given.
+    pub(crate) fn unlink(&self) {
+        let link = self.seldom.get().and_then(|seldom| seldom.link().take());
+        if let Some(link) = link {
+            let _ = guard(|| link.close());
+            quietly_drop(link);
+        }
+    }
+
+    pub(crate) fn reset(&self) {
+        self.reset_stream();
         self.wake();
+    }
+
+    /// The socket first: the drop of a layer above it could close it, which says the end.
+    pub(crate) fn reset_stream(&self) {
+        self.disconnect();
+        if let Some(link) = self.link() {
+            drop(guard(|| link.abort()));
+        }
     }
 
     /// Has the connection's task, and whoever reads, look at how things are.

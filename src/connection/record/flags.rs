@@ -25,6 +25,8 @@ pub(crate) enum Flag {
     Bulk = 1 << 8,
     /// Others have its socket open as well, perhaps: that we close it says nothing to the peer.
     Shared = 1 << 9,
+    /// What a link was given for has ended in order.
+    Unlinked = 1 << 10,
 }
 
 #[derive(Debug, Default)]
