@@ -140,9 +140,14 @@ pub(super) fn poll_empty(host: &Arc<impl Host>, cx: &Context<'_>) -> Poll<io::Re
     outbox.poll(source)
 }
 
-/// What has gone wrong, if nobody has heard of it yet. For a user.
+/// What has gone wrong, if it concerns whoever reads, and nobody has heard of it yet. For a user.
 pub(super) fn failure(source: &Source) -> Option<Errno> {
-    source.outbox().contents().take_failure(source)
+    let mut contents = source.outbox().contents();
+    // That nothing can be written is for who writes: the peer may have ended in order before.
+    if contents.failed == Some(Errno::PIPE) {
+        return None;
+    }
+    contents.take_failure(source)
 }
 
 /// Sends what is there, before the turn ends.

@@ -72,6 +72,19 @@ fn the_next_write_or_flush_or_end_of_input_tells_it() {
 }
 
 #[test]
+fn a_peer_that_had_ended_before_has_ended_for_the_reader() {
+    let driver = driven();
+    let (socket, peer) = tcp();
+    put(&socket, b"lost");
+    peer.shutdown(std::net::Shutdown::Write).expect("open");
+    reset(&socket, peer);
+    driver.end_turn();
+    assert_moved(is_read(&socket), 0);
+    assert_eq!(refusal(is_flushed(&socket)), ErrorKind::BrokenPipe);
+    assert_moved(is_flushed(&socket), 0);
+}
+
+#[test]
 fn a_vectored_read_tells_it_too() {
     let (_driver, socket) = losing();
     let mut cx = Context::from_waker(Waker::noop());
