@@ -1,5 +1,6 @@
 //! A reading half of which something was read already.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::pin::Pin;
@@ -33,6 +34,22 @@ pub struct ReadAhead<R> {
     io: R,
 }
 
+thread_local! {
+    static TAKEN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How often something was read beneath a layer on this thread, round and round.
+pub(super) fn taken() -> usize {
+    TAKEN.get()
+}
+
+fn count<T>(read: Poll<T>) -> Poll<T> {
+    if read.is_ready() {
+        TAKEN.set(TAKEN.get().wrapping_add(1));
+    }
+    read
+}
+
 impl<R> ReadAhead<R> {
     pub(super) fn new(ahead: Chunk, io: R) -> Self {
         Self { ahead, io }
@@ -61,9 +78,9 @@ impl<R: AsyncRead + Unpin> AsyncRead for ReadAhead<R> {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         if self.ahead.is_empty() {
-            return Pin::new(&mut self.io).poll_read(cx, buf);
+            return count(Pin::new(&mut self.io).poll_read(cx, buf));
         }
-        Poll::Ready(Ok(self.ahead.move_to(buf)))
+        count(Poll::Ready(Ok(self.ahead.move_to(buf))))
     }
 
     fn poll_read_vectored(
@@ -72,9 +89,9 @@ impl<R: AsyncRead + Unpin> AsyncRead for ReadAhead<R> {
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.ahead.is_empty() {
-            return Pin::new(&mut self.io).poll_read_vectored(cx, bufs);
+            return count(Pin::new(&mut self.io).poll_read_vectored(cx, bufs));
         }
-        Poll::Ready(Ok(self.ahead.move_to_all(bufs)))
+        count(Poll::Ready(Ok(self.ahead.move_to_all(bufs))))
     }
 }
 

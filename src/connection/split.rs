@@ -10,14 +10,17 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use atomic_waker::AtomicWaker;
 use futures_lite::{AsyncRead, AsyncWrite};
 
+use super::ahead;
 use super::slot::Slot;
 use super::{Connection, Discard, Link, Peer};
 
 /// Splits a stream into two halves, which may be in two tasks.
 ///
 /// Whatever the stream waits for, both halves are woken: a stream whose reading has to write, or
-/// whose writing has to read, as TLS does, knows one waker only. Dropping a half ends nothing;
-/// the stream is dropped with the second one.
+/// whose writing has to read, as TLS does, knows one waker only. What one half comes to hear for the
+/// other, that one is woken for when the call is done; in a call that has to wait only where the
+/// stream reads from what [`Connection::into_parts`] gave, or wakes its waker itself. Dropping a half
+/// ends nothing; the stream is dropped with the second one.
 ///
 /// [`Connection::from_stream`] is the same, with an end in good order.
 ///
@@ -86,20 +89,24 @@ impl<S: Unpin> Shared<S> {
         }
     }
 
-    /// Polls for the half whose place among those that wait is `place`.
+    /// Polls for the half that waits at `place`, while the other one may wait at `other`.
     fn poll<T>(
         &self,
         cx: &mut Context<'_>,
-        place: impl FnOnce(&Waiting) -> &AtomicWaker,
+        (place, other): (&AtomicWaker, &AtomicWaker),
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let place = place(&self.waiting);
+        let taken = ahead::taken();
         // First: what happens during the poll is not to be missed.
         place.register(cx.waker());
         let mut both = Context::from_waker(&self.waker);
         let result = self.stream.poll(|stream| poll(stream, &mut both));
         if result.is_ready() {
             drop(place.take());
+        }
+        // What the other one waits for may have come to us, and nobody else will tell of it.
+        if result.is_ready() || taken != ahead::taken() {
+            other.wake();
         }
         result
     }
@@ -109,7 +116,8 @@ impl<S: Unpin> Shared<S> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        self.poll(cx, |waiting| &waiting.reader, poll)
+        let Waiting { reader, writer } = &*self.waiting;
+        self.poll(cx, (reader, writer), poll)
     }
 
     fn poll_write<T>(
@@ -117,7 +125,8 @@ impl<S: Unpin> Shared<S> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        self.poll(cx, |waiting| &waiting.writer, poll)
+        let Waiting { reader, writer } = &*self.waiting;
+        self.poll(cx, (writer, reader), poll)
     }
 
     fn poll_close(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>

@@ -115,22 +115,38 @@ fn a_panic_resets_the_socket() {
     assert_eq!(reason, Reason::Panic);
 }
 
-/// A handler that puts the layer on itself.
+/// What a client makes of a handler that puts the layer on itself, and how it ended.
+fn served_beneath(
+    handler: impl AsyncFn(Layered) -> io::Result<()> + Copy,
+    reason: Reason,
+) -> io::Result<Vec<u8>> {
+    let ex = smol::LocalExecutor::new();
+    smol::block_on(ex.run(async {
+        let (near, far) = tcp().await.expect("both ends connect");
+        let mut near = over(near);
+        let client = async move {
+            near.writer.write_all(b"hello").await?;
+            let mut heard = Vec::new();
+            near.reader.read_to_end(&mut heard).await.map(|_| heard)
+        };
+        let server = serve(&ex, Once::new(far), async move |c| handler(over(c)).await);
+        let (heard, report) = future::zip(client, server).await;
+        assert_eq!(report.expect("it serves").stats.ended[reason], 1);
+        heard
+    }))
+}
+
 #[test]
 fn a_layer_of_the_handlers_own_is_ended_by_the_server() {
-    let ex = Executor::new();
-    let (near, far) = ex.block_on(tcp()).expect("both ends connect");
-    let mut near = over(near);
-    let client = async move {
-        near.writer.write_all(b"hello").await?;
-        let mut heard = Vec::new();
-        near.reader.read_to_end(&mut heard).await.map(|_| heard)
-    };
-    let handler = async |c: Connection| answer(over(c)).await;
-    let server = serve(&ex, Once::new(far), handler);
-    let (heard, report) = ex.block_on(future::zip(client, server));
+    let heard = served_beneath(answer, Reason::Handler);
     assert_eq!(heard.expect("an end in order"), b"HELLO");
-    assert_eq!(report.expect("it serves").stats.ended[Reason::Handler], 1);
+}
+
+#[test]
+fn a_layer_of_the_handlers_own_is_reset_with_the_socket() {
+    let heard = served_beneath(panics, Reason::Panic);
+    let error = heard.expect_err("cut short");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
 #[test]
