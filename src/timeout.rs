@@ -88,7 +88,7 @@ impl Timeouts {
     }
 
     /// Bytes that a peer must send in a second, on average over 5 seconds in which it sends at
-    /// all. Time in which our own writes wait for the peer does not count. Off (0) by default.
+    /// all. Time in which our own writes and flushes wait for the peer does not count. Off (0) by default.
     ///
     /// # Examples
     ///

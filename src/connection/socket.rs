@@ -104,7 +104,7 @@ impl Link for Hold {
         if !record.is_socket() {
             return Poll::Ready(Ok(()));
         }
-        ready!(self.poll_flush(cx))?;
+        ready!(self.poll_flush_at_end(cx))?;
         self.linger(cx, ended)
     }
 

@@ -71,14 +71,14 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         self.record.check()?;
         if self.record.writing.poll(cx).is_pending() {
             // An end in this moment would cut the answer, too.
-            self.record.block();
+            self.record.block_write();
             return Poll::Pending;
         }
         let result = write(Pin::new(&mut self.io), cx);
         match result {
             Poll::Pending => {
                 self.record.writing.reset();
-                self.record.block();
+                self.record.block_write();
             }
             Poll::Ready(Ok(n)) => {
                 self.record.writing.charge(n);
@@ -87,6 +87,16 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             Poll::Ready(Err(_)) => {}
         }
         result
+    }
+
+    /// What was written before is waited for as a write is.
+    fn wait_for<T>(&self, polled: Poll<T>) -> Poll<T> {
+        if polled.is_pending() {
+            self.record.block();
+        } else {
+            self.record.unblock();
+        }
+        polled
     }
 }
 
@@ -111,12 +121,14 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Writer<W> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.record.check()?;
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.wait_for(flushed)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.record.check()?;
-        match ready!(Pin::new(&mut self.io).poll_close(cx)) {
+        let closed = Pin::new(&mut self.io).poll_close(cx);
+        match ready!(self.wait_for(closed)) {
             // The peer is gone, or we closed before: there is nobody left to say it to.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             result => Poll::Ready(result),

@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use rustix::io::Errno;
 use rustix::net::Shutdown;
 
-use super::socket::{SEND, reset};
+use super::socket::{SEND, Waits, reset};
 use super::state::{ENDING, SHUT};
 use super::unsent::unsent;
 use super::{Direction, Host, Reactor, Source, lock};
@@ -37,6 +37,8 @@ pub(super) struct Outbox {
     contents: Mutex<Contents>,
     /// The writer, who waits for it to be empty.
     writer: Waiting,
+    /// Who ends the stream, and waits for the same, while a task may still have the writer.
+    end: Waiting,
 }
 
 #[derive(Debug, Default)]
@@ -124,7 +126,11 @@ pub(crate) fn end_turn() {
 }
 
 /// Ready when nothing is left. An error is that of bytes that were taken in, also earlier.
-pub(super) fn poll_empty(host: &Arc<impl Host>, cx: &Context<'_>) -> Poll<io::Result<()>> {
+pub(super) fn poll_empty(
+    host: &Arc<impl Host>,
+    cx: &Context<'_>,
+    waits: Waits,
+) -> Poll<io::Result<()>> {
     let source = host.source();
     if !source.is_corked() {
         return Poll::Ready(Ok(()));
@@ -135,7 +141,11 @@ pub(super) fn poll_empty(host: &Arc<impl Host>, cx: &Context<'_>) -> Poll<io::Re
     if polled.is_ready() {
         return polled;
     }
-    outbox.writer.register(cx.waker());
+    let place = match waits {
+        Waits::Writer => &outbox.writer,
+        Waits::End => &outbox.end,
+    };
+    place.register(cx.waker());
     // It may have left before that.
     outbox.poll(source)
 }
@@ -262,6 +272,7 @@ impl Outbox {
         // The socket may close with it.
         source.let_go();
         self.writer.wake();
+        self.end.wake();
     }
 }
 

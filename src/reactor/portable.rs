@@ -11,6 +11,7 @@ mod outbox {
     use std::task::{Context, Poll};
 
     use super::Host;
+    use super::socket::Waits;
 
     pub(super) fn put(_: &Arc<impl Host>, _: &[IoSlice<'_>]) -> Option<usize> {
         None
@@ -24,7 +25,11 @@ mod outbox {
         false
     }
 
-    pub(super) fn poll_empty(_: &Arc<impl Host>, _: &Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_empty(
+        _: &Arc<impl Host>,
+        _: &Context<'_>,
+        _: Waits,
+    ) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 

@@ -27,6 +27,13 @@ pub(super) const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL
 /// It is an `Arc` of what the socket's source lives in.
 pub(crate) struct Socket<T: Host = Source>(Arc<T>);
 
+/// Whose wait it is until all has left. Each has a place of its own, as one replaces who waits there.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waits {
+    Writer,
+    End,
+}
+
 impl Socket {
     /// Takes over a socket.
     pub(crate) fn new(socket: OwnedFd) -> Self {
@@ -144,7 +151,12 @@ impl<T: Host> Socket<T> {
 
     /// Ready when all that was written is with the kernel.
     pub(crate) fn poll_flush(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        outbox::poll_empty(&self.0, cx)
+        outbox::poll_empty(&self.0, cx, Waits::Writer)
+    }
+
+    /// The same, for one who ends the stream: whoever writes may wait beside.
+    pub(crate) fn poll_flush_at_end(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        outbox::poll_empty(&self.0, cx, Waits::End)
     }
 
     /// As [`poll_write_vectored`](Self::poll_write_vectored), but what is small leaves together

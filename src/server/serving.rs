@@ -65,9 +65,16 @@ pin_project! {
         Called { call: Option<(H, C)> },
         Running { #[pin] handler: F },
         // The handler is gone; what it wrote is flushed, and the peer's end awaited.
-        Closing { patience: Option<Box<Sleep>>, reason: Reason, error: Option<io::Error> },
+        Closing { patience: Option<Box<Patience>>, reason: Reason, error: Option<io::Error> },
         Done,
     }
+}
+
+/// How long the peer is waited for.
+struct Patience {
+    sleep: Sleep,
+    /// Whether all is flushed, so that it is only waited for its end.
+    flushed: bool,
 }
 
 impl<H, C, F> Serving<H, C, F> {
@@ -195,7 +202,7 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
     };
     match verdict {
         // What the handler makes of being ended is not its error.
-        Some(verdict) if verdict.reset || record.is_blocked() => {
+        Some(verdict) if verdict.reset || record.is_writing() => {
             record.reset();
             ticket.close(reason, None);
             Stage::Done
@@ -214,7 +221,7 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
 /// Ready when the stream has ended as well as it will.
 fn poll_close(
     ticket: &Ticket,
-    patience: &mut Option<Box<Sleep>>,
+    patience: &mut Option<Box<Patience>>,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     let Some(hold) = ticket.hold() else {
@@ -223,19 +230,27 @@ fn poll_close(
     let record = hold.host();
     let ended = record.flags.has(Flag::Eof);
     if let Poll::Ready(result) = hold.poll_linger(cx, ended) {
-        return Poll::Ready(result);
+        // What follows from our own reset is not an error of the stream's.
+        let reset = record.flags.has(Flag::Reset);
+        return Poll::Ready(result.or_else(|error| if reset { Ok(()) } else { Err(error) }));
     }
-    let hurry = record.flags.has(Flag::Hurry);
+    let (flushed, hurry) = (hold.is_flushed(), record.flags.has(Flag::Hurry));
+    if flushed && patience.as_ref().is_some_and(|before| !before.flushed) {
+        // It has had no time to end yet.
+        *patience = None;
+    }
     loop {
-        let sleep = patience.get_or_insert_with(|| {
+        let patient = patience.get_or_insert_with(|| {
             record.is_taken();
             let clock = record.home().map(|home| home.clock.clone());
-            Box::new(clock.unwrap_or_default().sleep(LINGER))
+            let sleep = clock.unwrap_or_default().sleep(LINGER);
+            Box::new(Patience { sleep, flushed })
         });
-        if Pin::new(&mut **sleep).poll(cx).is_pending() && !hurry {
+        let waits = Pin::new(&mut patient.sleep).poll(cx).is_pending();
+        if waits && !hurry {
             return Poll::Pending;
         }
-        if hold.is_flushed() {
+        if flushed {
             return Poll::Ready(Ok(()));
         }
         // What is not flushed yet is not a matter of patience, but of the deadlines; and one of
@@ -244,7 +259,8 @@ fn poll_close(
             hold.abort();
             return Poll::Ready(Ok(()));
         }
-        if record.link().is_some_and(|link| !link.is_flushed()) {
+        // Whoever has us hurry is about to end us.
+        if waits || record.link().is_some_and(|link| !link.is_flushed()) {
             return Poll::Pending;
         }
         // A socket's peer is waited for as long as it takes something.

@@ -4,6 +4,7 @@
 
 pub(crate) mod network;
 pub(crate) mod script;
+pub(crate) mod sockets;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -151,7 +152,7 @@ impl Drop for OnDrop {
     }
 }
 
-fn line(event: &Event) -> String {
+pub(crate) fn line(event: &Event) -> String {
     match event {
         Event::Opened(peer) => format!("opened {}", peer.id()),
         Event::Closed(closed) => match &closed.error {

@@ -125,6 +125,7 @@ impl Record {
 
     /// The socket first: the drop of a layer above it could close it, which says the end.
     pub(crate) fn reset_stream(&self) {
+        self.flags.set(Flag::Reset);
         self.disconnect();
         if let Some(link) = self.link() {
             drop(guard(|| link.abort()));

@@ -27,6 +27,10 @@ pub(crate) enum Flag {
     Shared = 1 << 9,
     /// What a link was given for has ended in order.
     Unlinked = 1 << 10,
+    /// The handler is in the middle of a write.
+    Writing = 1 << 11,
+    /// We have reset the stream.
+    Reset = 1 << 12,
 }
 
 #[derive(Debug, Default)]

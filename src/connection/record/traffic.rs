@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Record, Seldom};
+use super::{Flag, Record, Seldom};
 use crate::time::Stamp;
 
 impl Record {
@@ -27,17 +27,18 @@ impl Record {
         let sum = self.bytes_out() + n as u64;
         self.bytes_out.store(sum, Ordering::Relaxed);
         self.moved(n);
-        if let Some(seldom) = self.seldom.get()
-            && seldom.is_blocked()
-        {
-            let before = seldom.blocked_for(self.active());
-            let before = u64::try_from(before.as_nanos()).unwrap_or(u64::MAX);
-            seldom.blocked_before.store(before, Ordering::Relaxed);
-            seldom.blocked.set(Stamp::NEVER);
-        }
+        self.unblock();
     }
 
     /// A write waits for the peer. Called by the writer only.
+    pub(crate) fn block_write(&self) {
+        self.block();
+        if self.is_blocked() {
+            self.flags.set(Flag::Writing);
+        }
+    }
+
+    /// A write, or what was written before, waits for the peer. Called by the writer only.
     pub(crate) fn block(&self) {
         if let Some(home) = self.home() {
             let seldom = self.seldom();
@@ -47,12 +48,32 @@ impl Record {
         }
     }
 
-    /// Whether the handler is in the middle of a write.
+    /// Neither waits any more. Called by the writer only.
+    pub(crate) fn unblock(&self) {
+        if let Some(seldom) = self.seldom.get()
+            && seldom.is_blocked()
+            && let Some(home) = self.home()
+        {
+            let before = seldom.blocked_for(home.clock.stamp());
+            let before = u64::try_from(before.as_nanos()).unwrap_or(u64::MAX);
+            seldom.blocked_before.store(before, Ordering::Relaxed);
+            seldom.blocked.set(Stamp::NEVER);
+            self.flags.clear(Flag::Writing);
+        }
+    }
+
+    /// Whether the handler is in the middle of a write. One that waits in a flush is not: what it
+    /// wrote was taken.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.flags.has(Flag::Writing)
+    }
+
+    /// Whether the handler waits for the peer to take something.
     pub(crate) fn is_blocked(&self) -> bool {
         self.seldom.get().is_some_and(Seldom::is_blocked)
     }
 
-    /// How long writes have waited for the peer, in all.
+    /// How long writes and flushes have waited for the peer, in all.
     pub(crate) fn blocked_for(&self, now: Stamp) -> Duration {
         let seldom = self.seldom.get();
         seldom.map_or(Duration::ZERO, |seldom| seldom.blocked_for(now))
