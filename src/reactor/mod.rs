@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod bell;
+mod help;
 mod socket;
 mod source;
 mod state;
@@ -27,6 +28,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 use bell::Bell;
+use help::{FEW, Shared};
 pub(crate) use socket::Socket;
 use source::{Registration, Source};
 
@@ -54,6 +56,8 @@ pub(crate) struct Reactor {
     /// Registrations that have ended while a batch may still have named them.
     graveyard: Mutex<Vec<Registration>>,
     buried: AtomicBool,
+    /// None: nobody helps.
+    shared: Option<Shared>,
 }
 
 /// A thread's hold on the reactor that it drives.
@@ -79,6 +83,10 @@ thread_local! {
 
 impl Reactor {
     pub(crate) fn new() -> io::Result<Arc<Self>> {
+        Self::with(None)
+    }
+
+    fn with(shared: Option<Shared>) -> io::Result<Arc<Self>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let bell = Bell::new()?;
         // No pointer: nothing is registered at address 0.
@@ -91,6 +99,7 @@ impl Reactor {
             sources: Mutex::default(),
             graveyard: Mutex::default(),
             buried: AtomicBool::new(false),
+            shared,
         }))
     }
 
@@ -186,8 +195,8 @@ impl Reactor {
             }
             registration
         };
-        if self.is_current() && !IN_BATCH.get() {
-            // Only this thread takes events, and it is done with those that it has.
+        if self.is_current() && !IN_BATCH.get() && self.unless_helped(|| ()).is_some() {
+            // No other thread takes events now, and this one is done with those that it has.
             drop(registration);
         } else {
             self.bury(registration);
@@ -224,11 +233,15 @@ impl Driver {
         let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
         // One that is too long for the kernel ends when something happens.
         let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
-        let events = match epoll::wait(&reactor.epoll, &mut buffer[..], wait.as_ref()) {
+        let most = reactor.shared.as_ref().map_or(BATCH, |_| FEW);
+        let events = match epoll::wait(&reactor.epoll, &mut buffer[..most], wait.as_ref()) {
             Ok((events, _)) => events,
             Err(Errno::INTR) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
+        if let Some(shared) = &reactor.shared {
+            shared.count_turn();
+        }
         let batch = Batch::begin();
         for event in &*events {
             let (flags, data) = (event.flags, event.data);
@@ -239,13 +252,18 @@ impl Driver {
         Ok(!events.is_empty())
     }
 
-    /// Not while a waker that is called from a batch drives within that: the batch may still name
-    /// what is buried.
+    /// Not while a waker that is called from a batch drives within that, or while a helper has
+    /// one: the batch may still name what is buried.
     fn free_buried(&self) {
-        if !IN_BATCH.get() && self.reactor.buried.swap(false, Ordering::AcqRel) {
-            let buried = std::mem::take(&mut *lock(&self.reactor.graveyard));
-            drop(buried);
+        let reactor = &*self.reactor;
+        if IN_BATCH.get() || !reactor.buried.load(Ordering::Acquire) {
+            return;
         }
+        let buried = reactor.unless_helped(|| {
+            reactor.buried.store(false, Ordering::Relaxed);
+            std::mem::take(&mut *lock(&reactor.graveyard))
+        });
+        drop(buried);
     }
 }
 
@@ -283,6 +301,11 @@ impl Drop for Batch {
     fn drop(&mut self) {
         IN_BATCH.set(self.within);
     }
+}
+
+/// This thread hands out events just now.
+pub(crate) fn is_in_batch() -> bool {
+    IN_BATCH.get()
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

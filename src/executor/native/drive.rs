@@ -9,15 +9,17 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use super::cpu::Pinned;
+use super::rounds::Rounds;
 use super::spin::Spin;
 use super::worker::{Turn, Worker};
 use crate::reactor::{Driver, Reactor};
 use crate::time::Clock;
 
 /// Runs a worker's tasks until `main` is ready, within the loop that this thread has for them
-/// already, if so. None: another thread runs them.
+/// already, if so, and helps the rest of its crew. None: another thread runs them.
 pub(super) fn drive<T>(
     worker: &Arc<Worker>,
+    crew: &[Arc<Worker>],
     mut main: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
     let driver = worker.reactor.drive()?;
@@ -29,6 +31,7 @@ pub(super) fn drive<T>(
     });
     let waker = Waker::from(woken.clone());
     let mut cx = Context::from_waker(&waker);
+    let mut rounds = Rounds::new(worker, crew);
     let mut spin = Spin::new(worker.manner.spin);
     turn.collect();
     loop {
@@ -41,9 +44,10 @@ pub(super) fn drive<T>(
             return Some(result);
         }
         turn.run();
+        let helped = rounds.help().expect("epoll waits");
         // A loop within this one, in a task, may have heard that `main` was woken.
         let woken = woken.woken.load(Ordering::Acquire);
-        let idle = turn.is_idle() && !woken && !driver.is_notified();
+        let idle = !helped && turn.is_idle() && !woken && !driver.is_notified();
         let turned = if idle {
             sleep(&driver, spin.as_mut())
         } else {

@@ -2,6 +2,7 @@
 
 mod cpu;
 mod drive;
+mod rounds;
 mod spin;
 mod worker;
 
@@ -27,7 +28,7 @@ pub(super) struct Pool {
     front: Arc<Worker>,
     /// Its driver has left, and another may follow.
     left: Event,
-    workers: Vec<Arc<Worker>>,
+    workers: Arc<[Arc<Worker>]>,
     /// Dropped first, which the threads wait for.
     running: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
@@ -49,20 +50,21 @@ impl Pool {
             1 => manner(0),
             _ => Manner::default(),
         };
+        let workers = match threads {
+            1 => Vec::new(),
+            _ => Worker::crew((0..threads).map(manner))?,
+        };
         let (running, stopped) = channel::bounded::<()>(1);
         let mut pool = Self {
             front: Worker::new(front)?,
             left: Event::new(),
-            workers: Vec::new(),
+            workers: workers.into(),
             running: Some(running),
             threads: Vec::new(),
         };
-        if threads > 1 {
-            for n in 0..threads {
-                let worker = Worker::new(manner(n))?;
-                pool.workers.push(worker.clone());
-                pool.threads.push(start(n + 1, worker, stopped.clone())?);
-            }
+        for n in 0..pool.workers.len() {
+            let thread = start(n, pool.workers.clone(), stopped.clone())?;
+            pool.threads.push(thread);
         }
         Ok(pool)
     }
@@ -85,11 +87,14 @@ impl Pool {
         let mut future = pin!(future);
         // In a task of ours, the others on this thread go on meanwhile.
         let here = self.workers.iter().find(|worker| worker.is_current());
-        let here = here.unwrap_or(&self.front);
+        let (here, crew) = match here {
+            Some(worker) => (worker, &*self.workers),
+            None => (&self.front, &[][..]),
+        };
         loop {
             let left = self.left.listen();
             let leaving = Leaving(&self.left);
-            if let Some(result) = drive(here, future.as_mut()) {
+            if let Some(result) = drive(here, crew, future.as_mut()) {
                 return result;
             }
             // We have not been there.
@@ -103,7 +108,7 @@ impl Pool {
                 left.await;
                 None
             };
-            if let Some(Some(result)) = drive(&alone, pin!(future::or(done, turn))) {
+            if let Some(Some(result)) = drive(&alone, &[], pin!(future::or(done, turn))) {
                 return result;
             }
         }
@@ -119,11 +124,12 @@ impl Drop for Leaving<'_> {
     }
 }
 
-fn start(n: usize, worker: Arc<Worker>, stopped: Receiver<()>) -> io::Result<JoinHandle<()>> {
+fn start(n: usize, crew: Arc<[Arc<Worker>]>, stopped: Receiver<()>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new()
-        .name(format!("halves-{n}"))
+        .name(format!("halves-{}", n + 1))
         .spawn(move || {
-            let _ = drive(&worker, pin!(stopped.recv()));
+            let worker = &crew[n];
+            let _ = drive(worker, &crew, pin!(stopped.recv()));
             worker.close();
         })
 }

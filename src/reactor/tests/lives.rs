@@ -115,10 +115,10 @@ fn many_that_are_buried_wake_the_thread() {
 }
 
 /// Does something once, when it is woken.
-struct Does<F>(Mutex<Option<F>>);
+pub(super) struct Does<F>(Mutex<Option<F>>);
 
 impl<F: FnOnce() + Send + 'static> Does<F> {
-    fn waker(does: F) -> Waker {
+    pub(super) fn waker(does: F) -> Waker {
         Arc::new(Self(Mutex::new(Some(does)))).into()
     }
 }
