@@ -44,7 +44,7 @@ impl Reactor {
     }
 
     /// Takes a few events in the place of the thread that drives it, and wakes tasks. Says whether
-    /// there were any. Where another one helps already, there is nothing to do.
+    /// sockets had any. Where another one helps already, there is nothing to do.
     pub(crate) fn help(&self) -> io::Result<bool> {
         match &self.shared {
             Some(_) => self.unless_helped(|| self.take_few()).unwrap_or(Ok(false)),
@@ -61,18 +61,22 @@ impl Reactor {
             Err(error) => return Err(error.into()),
         };
         let batch = Batch::begin();
-        let mut own = false;
+        let (mut found, mut rung) = (false, false);
         for event in &*events {
             let (flags, data) = (event.flags, event.data);
-            own |= data.u64() == 0;
-            Source::tell(data, flags);
+            if data.u64() == 0 {
+                rung = true;
+            } else {
+                found = true;
+                Source::tell(data, flags);
+            }
         }
         drop(batch);
-        if own {
+        if rung {
             // It was rung for the thread itself.
             self.bell.ring_again();
         }
-        Ok(!events.is_empty())
+        Ok(found)
     }
 
     /// Does something, unless a helper may have events that it has not told yet; nobody begins to
