@@ -1,10 +1,18 @@
 //! Where to listen or connect, as a person writes it: parsed, printed, nothing else.
 
+mod access;
+mod parse;
+
+use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::Error;
+
+pub use access::{Access, Owner};
 
 /// Where to listen or connect.
 ///
@@ -14,9 +22,15 @@ use crate::error::Error;
 /// | `[::1]:50007` | TCP over IPv6; `[::]` takes IPv4 as well |
 /// | `50007` | TCP on this machine only: `127.0.0.1:50007` |
 /// | `:50007` | TCP on every interface, IPv4 and IPv6 |
+/// | `/run/x.sock`, `./x.sock`, `unix:x.sock` | a Unix socket with a path |
+/// | `unix:/run/x.sock,mode=0660,group=web` | the same, and [who may connect](Access) |
+/// | `@name` | a Unix socket with an abstract name (Linux only), which everyone may connect to |
+/// | `fd:3` | a socket that this process was started with: one that listens, or a connection |
+/// | `sd-listen`, `sd-listen:NAME` | the sockets that a service manager handed over, all or by name |
 /// | `-`, `stdio` | standard input and output, as one connection |
 ///
-/// Port 0 listens on a free port that the system picks.
+/// Port 0 listens on a free port that the system picks. In a path or a name, `\,` is a comma and
+/// `\\` a backslash.
 ///
 /// # Examples
 ///
@@ -38,7 +52,30 @@ pub enum Address {
         /// 0 for a free one.
         port: u16,
     },
-    /// Standard input and output.
+    /// A Unix stream socket with a path.
+    Unix {
+        /// At most 107 bytes (Linux).
+        path: PathBuf,
+        /// For listening; to connect there is nothing to set.
+        access: Access,
+    },
+    /// A Unix stream socket whose name is in no file system, and gone with it. Linux only.
+    Abstract {
+        /// From 1 to 107 bytes, without the `@`.
+        name: Vec<u8>,
+    },
+    /// A socket that this process was started with;
+    /// [`inherited`](crate::listener::inherited) says what is done with it.
+    Fd {
+        /// The descriptor.
+        number: RawFd,
+    },
+    /// What a service manager handed over at the start: systemd's socket activation.
+    Activation {
+        /// As `FileDescriptorName=` of a socket unit says; none for all there are.
+        name: Option<String>,
+    },
+    /// Standard input and output. Where both are one socket, as under inetd, that connection.
     Stdio,
 }
 
@@ -46,7 +83,7 @@ impl FromStr for Address {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        parse(text).map_err(|problem| Error::Address {
+        parse::address(text).map_err(|problem| Error::Address {
             text: text.to_owned(),
             problem,
         })
@@ -58,8 +95,24 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix { path, access } => {
+                write!(f, "unix:{}{access}", escape(&path.to_string_lossy()))
+            }
+            Self::Abstract { name } => write!(f, "@{}", escape(&String::from_utf8_lossy(name))),
+            Self::Fd { number } => write!(f, "fd:{number}"),
+            Self::Activation { name: None } => f.write_str("sd-listen"),
+            Self::Activation { name: Some(name) } => write!(f, "sd-listen:{}", escape(name)),
             Self::Stdio => f.write_str("-"),
         }
+    }
+}
+
+/// As it is written in an address, where settings come after a comma.
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    if text.contains([',', '\\']) {
+        text.replace('\\', r"\\").replace(',', r"\,").into()
+    } else {
+        text.into()
     }
 }
 
@@ -74,6 +127,20 @@ impl From<SocketAddr> for Address {
             },
             port: address.port(),
         }
+    }
+}
+
+impl From<PathBuf> for Address {
+    /// A Unix socket with this path, whoever may connect to it.
+    fn from(path: PathBuf) -> Self {
+        let access = Access::default();
+        Self::Unix { path, access }
+    }
+}
+
+impl From<&Path> for Address {
+    fn from(path: &Path) -> Self {
+        path.to_owned().into()
     }
 }
 
@@ -103,127 +170,5 @@ impl TryFrom<String> for Address {
 impl From<std::convert::Infallible> for Error {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
-    }
-}
-
-fn parse(text: &str) -> Result<Address, &'static str> {
-    match text {
-        "" => return Err("it is empty; write HOST:PORT, PORT, :PORT, [V6]:PORT or -"),
-        "-" | "stdio" => return Ok(Address::Stdio),
-        _ => {}
-    }
-    if let Some(problem) = not_served(text) {
-        return Err(problem);
-    }
-    let (host, port) = match text.rsplit_once(':') {
-        None if text.bytes().all(|byte| byte.is_ascii_digit()) => ("127.0.0.1", text),
-        None => return Err("it has no port; write HOST:PORT"),
-        Some((host, port)) => (bare(host)?, port),
-    };
-    // u16's own parser takes "+80".
-    if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("the port is not a number from 0 to 65535");
-    }
-    let port = port
-        .parse()
-        .map_err(|_| "the port is not a number from 0 to 65535")?;
-    Ok(Address::Tcp {
-        host: host.to_owned(),
-        port,
-    })
-}
-
-/// What others write for streams that we do not listen on, and what no host or port may look like.
-fn not_served(text: &str) -> Option<&'static str> {
-    let kind = text.split_once(':').map_or(text, |(kind, _)| kind);
-    let path = ["/", "./", "../", "@"];
-    if kind == "unix" || path.iter().any(|start| text.starts_with(start)) {
-        Some("Unix sockets are not supported; write HOST:PORT, PORT, :PORT, [V6]:PORT or -")
-    } else if kind == "sd-listen" || kind == "fd" {
-        Some("inherited sockets are not supported; write HOST:PORT, PORT, :PORT, [V6]:PORT or -")
-    } else {
-        None
-    }
-}
-
-/// The host without its brackets, which IPv6 must have and nothing else may.
-fn bare(host: &str) -> Result<&str, &'static str> {
-    let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    match bracketed {
-        Some(v6) if is_v6(v6) => Ok(v6),
-        Some(_) => Err("only an IPv6 address stands in brackets"),
-        None if host.contains(':') => Err("an IPv6 address stands in brackets: [::1]:50007"),
-        None if host.contains(['[', ']', '/', ' ']) => Err("the host has a character no host has"),
-        None => Ok(host),
-    }
-}
-
-fn is_v6(text: &str) -> bool {
-    let address = text.split_once('%').map_or(text, |(address, _)| address);
-    matches!(address.parse(), Ok(IpAddr::V6(_)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tcp(host: &str, port: u16) -> Address {
-        Address::Tcp {
-            host: host.into(),
-            port,
-        }
-    }
-
-    #[test]
-    fn every_form_is_read_and_printed_back() {
-        for (text, address, printed) in [
-            ("50007", tcp("127.0.0.1", 50007), "127.0.0.1:50007"),
-            ("0", tcp("127.0.0.1", 0), "127.0.0.1:0"),
-            (":65535", tcp("", 65535), ":65535"),
-            ("localhost:1", tcp("localhost", 1), "localhost:1"),
-            ("unix.test:1", tcp("unix.test", 1), "unix.test:1"),
-            ("fd3:1", tcp("fd3", 1), "fd3:1"),
-            ("[::]:5", tcp("::", 5), "[::]:5"),
-            ("[fe80::1%lo]:5", tcp("fe80::1%lo", 5), "[fe80::1%lo]:5"),
-            ("-", Address::Stdio, "-"),
-            ("stdio", Address::Stdio, "-"),
-        ] {
-            let parsed: Address = text.parse().expect(text);
-            assert_eq!(parsed, address, "{text}");
-            assert_eq!(parsed.to_string(), printed);
-            assert_eq!(printed.parse::<Address>().expect(printed), parsed);
-        }
-    }
-
-    #[test]
-    fn what_is_not_an_address_says_why() {
-        for text in [
-            "",
-            "host",
-            "host:",
-            "host:+1",
-            "host:65536",
-            "host:1x",
-            "65536",
-            "::1:80",
-            "[1.2.3.4]:80",
-            "[::1:80",
-            "a b:80",
-            "host:-1",
-            "unix:/tmp/x",
-            "unix:50007",
-            "/tmp/x",
-            "/tmp/x:80",
-            "./x",
-            "../x",
-            "@x",
-            "fd:3",
-            "sd-listen",
-            "sd-listen:web",
-        ] {
-            let error = text.parse::<Address>().expect_err(text).to_string();
-            assert!(error.starts_with(&format!("bad address '{text}': ")));
-            assert_eq!(error.lines().count(), 1);
-        }
     }
 }

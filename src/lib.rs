@@ -38,7 +38,7 @@
 //! ```
 //!
 //! The same service comes with Halves as [`service::upper`], and [`bind`] takes an address as a
-//! person writes it, which may be a TCP port, every interface, or standard input and output. With a
+//! person writes it, which may be a TCP port, a Unix socket, or standard input and output. With a
 //! limit, and an end that TERM or Ctrl-C begins and ten seconds bound, it is:
 //!
 //! ```no_run
@@ -66,7 +66,7 @@
 //!
 //! | word | meaning |
 //! |---|---|
-//! | [address](Address) | where to listen or connect, as a person writes it: `127.0.0.1:50007`, `-` |
+//! | [address](Address) | where to listen or connect, as a person writes it: `127.0.0.1:50007`, `/run/x.sock`, `-` |
 //! | [listener](Listener) | yields connections |
 //! | [connection](Connection) | two halves, the peer, and what is known of them |
 //! | halves | [`Reader`] and [`Writer`]: an `AsyncRead` and an `AsyncWrite`, whatever is beneath |
@@ -82,7 +82,11 @@
 //! |---|---|
 //! | serve | [`serve`]; [`Server`] for its settings, [`Handle`] for a hold on it while it runs |
 //! | listen and connect | [`bind`], [`connect`], [`Address`]; [`Listeners`] for several at once |
-//! | serve what is not a socket | [`stdio`], [`files`], [`Once`] for any two halves, [`listener::memory`] |
+//! | take over what the process was started with | [`listener::inherited`]; [`Listeners`] from an `OwnedFd` |
+//! | know whose process a client is | [`Peer::credentials`], on Unix sockets |
+//! | serve what is not a socket | [`stdio`], [`files`], [`fifos`], [`device`], [`process`], [`listener::memory`]; [`Once`] for any two halves, [`FdReader`] and [`FdWriter`] for any two descriptors |
+//! | know what a stream can do | [`listener`]: half-close, end and reset of each |
+//! | put a layer on a stream | [`Connection::into_parts`], [`Connection::from_stream`], [`split`] |
 //! | write a handler | [`Connection`], [`Reader::read_or_drain`], [`Peer`] |
 //! | write a listener | [`Listener`], [`Link`] for how its streams end |
 //! | bound what clients may take | [`Server::max_connections`], [`Sources`], [`Rules`], [`Timeouts`] |
@@ -149,11 +153,16 @@
 mod address;
 mod catch;
 mod connection;
+mod descriptor;
 mod error;
 mod executor;
 mod limit;
 pub mod listener;
-#[cfg(all(target_os = "linux", not(halves_portable)))]
+pub mod process;
+#[cfg_attr(
+    not(all(target_os = "linux", not(halves_portable))),
+    path = "reactor/portable.rs"
+)]
 mod reactor;
 mod server;
 pub mod service;
@@ -162,15 +171,18 @@ mod spawn;
 mod stats;
 mod time;
 mod timeout;
+mod waiting;
 
-pub use address::Address;
+pub use address::{Access, Address, Owner};
 pub use connection::{
-    AnyRead, AnyWrite, Chunk, Connection, Endpoint, Handshake, Link, Peer, Phase, Reader, Writer,
+    AnyRead, AnyWrite, Chunk, Connection, Credentials, Endpoint, Handshake, Link, Peer, Phase,
+    ReadAhead, ReadHalf, Reader, UnixName, WriteHalf, Writer, split,
 };
+pub use descriptor::{FdReader, FdWriter};
 pub use error::Error;
 pub use executor::{Executor, ExecutorBuilder};
 pub use limit::{Net, Rules, Sources};
-pub use listener::{Listener, Listeners, Once, bind, connect, files, stdio};
+pub use listener::{Listener, Listeners, Once, bind, connect, device, fifos, files, stdio};
 pub use server::{Closed, ConnectionInfo, Event, Handle, Limit, Report, Server, Serving, serve};
 pub use shutdown::Shutdown;
 pub use spawn::{Spawn, spawn_fn};

@@ -7,7 +7,8 @@ use std::time::Duration;
 /// A connection that passes one of these is ended: what was written is still delivered and the
 /// peer told the end of input; if the handler was in the middle of a write, the connection is
 /// reset instead, so that a cut answer is not taken for a whole one. Times are kept to a few
-/// milliseconds. They cost nothing while data flows.
+/// milliseconds. They cost nothing while data flows. The connection's own task looks at them: a handler
+/// that blocks its thread is ended when it has returned or waits.
 ///
 /// # Examples
 ///

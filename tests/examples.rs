@@ -44,6 +44,7 @@ fn serving_examples_answer_in_capital_letters() {
         Server::start("upper", &[]),
         Server::start("graceful", &[]),
         Server::start("async_std", &[]),
+        Server::start("child", &[]),
         Server::start("swap_transports", &["tcp"]),
     ] {
         assert_eq!(server.ask("hello\nworld\n"), "HELLO\nWORLD\n");

@@ -8,6 +8,8 @@ mod crew;
 mod settings;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 mod skip;
+#[path = "executor/sleeping.rs"]
+mod sleeping;
 
 use std::future::{pending, poll_fn};
 use std::num::NonZero;

@@ -4,19 +4,21 @@ mod conformance;
 mod skip;
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory;
-use halves::{Connection, Listener, Listeners, Once, bind, connect, files};
+use halves::{Connection, Listener, Listeners, Once, bind, connect};
 use skip::skip;
 use smol::Unblock;
 
 async fn over(address: &str) {
     conformance::check(conformance::LONG, async || {
         let mut listeners = bind(address).await?;
-        let address = listeners.local()[0].socket_addr().expect("it is TCP");
+        let address = listeners.local()[0].to_string();
         let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
         Ok((near, far.expect("a listener of sockets does not end")))
     })
@@ -30,10 +32,69 @@ fn tcp_over_ipv4() {
 
 #[test]
 fn tcp_over_ipv6() {
-    if std::net::TcpListener::bind("[::1]:0").is_err() {
+    if TcpListener::bind("[::1]:0").is_err() {
         return skip("tcp_over_ipv6", "there is no IPv6");
     }
     smol::block_on(over("[::1]:0"));
+}
+
+#[test]
+fn unix_sockets_by_path() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("socket");
+    smol::block_on(over(&format!("unix:{}", path.display())));
+    Ok(())
+}
+
+#[test]
+fn unix_sockets_by_abstract_name() {
+    if !cfg!(target_os = "linux") {
+        return skip("unix_sockets_by_abstract_name", "only Linux has them");
+    }
+    smol::block_on(over(&format!("@halves-conformance-{}", std::process::id())));
+}
+
+/// What somebody else has opened, such as a service manager.
+#[test]
+fn inherited_listeners() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    for n in 0..2 {
+        smol::block_on(conformance::check(conformance::LONG, async || {
+            let path = dir.path().join("socket");
+            let socket = match n {
+                0 => OwnedFd::from(TcpListener::bind("127.0.0.1:0")?),
+                _ => OwnedFd::from(UnixListener::bind(&path)?),
+            };
+            let mut listeners = Listeners::try_from(socket)?;
+            let address = listeners.local()[0].to_string();
+            let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
+            // Nobody else does: it was not ours.
+            let _ = std::fs::remove_file(&path);
+            Ok((near, far.expect("a listener of sockets does not end")))
+        }));
+    }
+    Ok(())
+}
+
+#[test]
+fn inherited_connections() {
+    smol::block_on(conformance::check(conformance::LONG, async || {
+        let (near, far) = UnixStream::pair()?;
+        Ok((inherited(near).await?, inherited(far).await?))
+    }));
+    smol::block_on(conformance::check(conformance::LONG, async || {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let near = TcpStream::connect(listener.local_addr()?)?;
+        let (far, _) = listener.accept()?;
+        Ok((inherited(near).await?, inherited(far).await?))
+    }));
+}
+
+async fn inherited(socket: impl Into<OwnedFd>) -> io::Result<Connection> {
+    let mut listeners = Listeners::try_from(socket.into())?;
+    let connection = listeners.accept().await?.expect("the one connection");
+    assert!(listeners.accept().await?.is_none(), "it is there once");
+    Ok(connection)
 }
 
 #[test]
@@ -45,6 +106,23 @@ fn a_listener_and_a_stream_of_async_net() {
             future::try_zip(connect(address), Listener::accept(&mut listener)).await?;
         Ok((near, far.expect("a listener of sockets does not end")))
     }));
+}
+
+#[test]
+fn a_unix_listener_and_a_stream_of_async_net() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("socket");
+    smol::block_on(conformance::check(conformance::LONG, async || {
+        let mut listener = async_net::unix::UnixListener::bind(&path)?;
+        let (near, far) = future::try_zip(connect(&*path), Listener::accept(&mut listener)).await?;
+        let far = far.expect("a listener of sockets does not end");
+        assert_eq!(near.peer.endpoint(), far.peer.local());
+        assert_eq!(far.peer.endpoint(), near.peer.local());
+        assert_eq!(far.peer.credentials(), near.peer.credentials());
+        std::fs::remove_file(&path)?;
+        Ok((near, far))
+    }));
+    Ok(())
 }
 
 #[test]
@@ -89,39 +167,6 @@ fn pipes_of_the_system() {
     }));
 }
 
-/// Files go one way each: what is written is there when the writer is closed.
-#[test]
-fn files_are_halves() -> io::Result<()> {
-    let dir = tempfile::tempdir()?;
-    let (request, reply) = (dir.path().join("request"), dir.path().join("reply"));
-    for (size, length) in [
-        (1, 5_000),
-        (7, 50_000),
-        (1024, 300_000),
-        (65_536, 3_000_000),
-    ] {
-        let sent = conformance::pattern(length);
-        std::fs::write(&request, &sent)?;
-        smol::block_on(async {
-            let Connection {
-                mut reader,
-                mut writer,
-                ..
-            } = files(&request, &reply).await?;
-            let mut buf = vec![0; size];
-            loop {
-                match reader.read(&mut buf).await? {
-                    0 => break,
-                    n => writer.write_all(&buf[..n]).await?,
-                }
-            }
-            writer.close().await
-        })?;
-        assert!(std::fs::read(&reply)? == sent, "with buffers of {size}");
-    }
-    Ok(())
-}
-
 #[test]
 fn an_address_that_is_taken_says_so_in_a_line() -> io::Result<()> {
     let listeners = smol::block_on(bind("127.0.0.1:0"))?;
@@ -139,7 +184,7 @@ fn an_address_that_is_taken_says_so_in_a_line() -> io::Result<()> {
 #[test]
 fn nobody_there_is_an_error_in_a_line() {
     let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.local_addr().expect("it has an address").port()
     };
     let error = smol::block_on(connect(format!("127.0.0.1:{port}"))).expect_err("nobody listens");
@@ -156,8 +201,8 @@ fn dual_stack_takes_both_families_and_shows_ipv4_as_such() -> io::Result<()> {
             .port();
         let near = connect(format!("127.0.0.1:{port}")).await?;
         let far = listeners.accept().await?.expect("one has connected");
-        assert_eq!(far.peer.endpoint(), &near.peer.local());
-        assert_eq!(&far.peer.local(), near.peer.endpoint());
+        assert_eq!(far.peer.endpoint(), near.peer.local());
+        assert_eq!(far.peer.local(), near.peer.endpoint());
         Ok(())
     })
 }

@@ -196,7 +196,7 @@ fn what_goes_in_comes_out_in_order_for_every_bound() {
 fn a_connection_in_memory_is_served_as_any_other() {
     let report = serve(Server::default(), async |connector| {
         let mut client = connector.connect().await?;
-        assert_eq!(client.peer.endpoint(), &Endpoint::Memory);
+        assert_eq!(client.peer.endpoint(), Endpoint::Memory);
         client.writer.write_all(b"hello").await?;
         client.writer.close().await?;
         let mut answer = String::new();

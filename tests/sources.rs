@@ -261,7 +261,7 @@ fn a_stranger_is_not_believed() {
     let handler = async move |connection: MemoryConnection| {
         let real: SocketAddr = "203.0.113.1:5".parse().expect("an address");
         *kept.borrow_mut() = Some(connection.identify(real).map_err(|error| error.kind()));
-        assert_eq!(connection.peer.endpoint(), &endpoint("192.0.2.1:1"));
+        assert_eq!(connection.peer.endpoint(), endpoint("192.0.2.1:1"));
         Ok(())
     };
     let _served = world.serve(Server::default(), listener, handler);

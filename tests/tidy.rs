@@ -139,6 +139,8 @@ fn unsafe_elsewhere_is_seen() {
     breaks("src/cli/serve.rs", block, unsafety);
     keeps("src/listener/inherited.rs", block, unsafety);
     keeps("src/cli/inherited.rs", block, unsafety);
+    keeps("src/process/before_exec.rs", block, unsafety);
+    breaks("src/process/command.rs", block, unsafety);
     keeps(
         "src/lib.rs",
         "#![deny(unsafe_code)] // unsafe\nconst S: &str = r#\"\"unsafe\"#;",

@@ -308,7 +308,6 @@ fn a_handshake_deadline_comes_before_a_later_idle_one() {
 #[test]
 fn nothing_sleeps_for_a_connection_that_has_ended() {
     let world = World::new();
-    let start = world.clock.now();
     let timeouts = Timeouts::default()
         .idle(HOUR)
         .lifetime(HOUR * 2)
@@ -319,9 +318,5 @@ fn nothing_sleeps_for_a_connection_that_has_ended() {
         world.pass(Duration::from_millis(1));
     }
     assert_eq!(served.handle.stats().ended[Reason::Eof], 1000);
-    // The one sleep that is left is for the last of them, and finds nobody.
-    assert!(world.manual.advance_to_next());
-    world.settle();
-    assert_eq!(world.clock.now() - start, Duration::from_millis(999 + 5000));
     assert!(!world.manual.advance_to_next());
 }

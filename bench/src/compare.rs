@@ -3,7 +3,7 @@
 use crate::cores::{self, Cores};
 use crate::measure::Bench;
 use crate::options::Options;
-use crate::prepare::Field;
+use crate::prepare::{Field, HALVES};
 use crate::report::{self, Entry};
 use crate::rows::{self, Row};
 use crate::servers::Server;
@@ -33,12 +33,20 @@ pub fn run(options: &Options) -> io::Result<()> {
             continue;
         }
         let entries = rounds(&bench, options.rounds, row, &field.servers);
-        println!("{}", report::table(row, &entries, &options.against));
+        println!("{}", report::table(row, &entries, &against(row, options)));
     }
     for skipped in &field.skipped {
         println!("Skipped: {skipped}\n");
     }
     Ok(())
+}
+
+/// The servers that the ratios of a row are taken against.
+fn against(row: &Row, options: &Options) -> Vec<String> {
+    match row.beside_unix {
+        true => vec![HALVES.into()],
+        false => options.against.clone(),
+    }
 }
 
 /// Server by server within a round, so that noise hits all alike; each round starts with another one.

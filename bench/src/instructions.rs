@@ -62,14 +62,12 @@ fn per_echo(server: &Server, row: &Row, folder: &Path) -> io::Result<f64> {
 fn count(server: &Server, row: &Row, echoes: u64, folder: &Path) -> io::Result<u64> {
     eprintln!("{} under valgrind, {echoes} echoes", server.name);
     let log = folder.join(format!("{}.valgrind.log", server.name));
-    let arguments = |port| {
-        let mut words = VALGRIND.map(String::from).to_vec();
-        words.push(server.program.display().to_string());
-        words.extend(server.arguments(row, port));
-        words
-    };
-    let running = Running::start(Path::new("valgrind"), arguments, &log)?;
-    let mut ping = Ping::open(running.address, CONNECTIONS, MESSAGE)?;
+    let place = server.place(folder)?;
+    let mut words = VALGRIND.map(String::from).to_vec();
+    words.push(server.program.display().to_string());
+    words.extend(server.arguments(row, &place));
+    let running = Running::start(Path::new("valgrind"), &words, place, &log)?;
+    let mut ping = Ping::open(&running.place, CONNECTIONS, MESSAGE)?;
     in_step(&mut ping, echoes)?;
     drop(ping);
     running.terminate()?;

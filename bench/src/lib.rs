@@ -15,6 +15,7 @@ pub mod load;
 pub mod measure;
 pub mod options;
 pub mod peer;
+pub mod place;
 pub mod prepare;
 pub mod report;
 pub mod rows;

@@ -29,14 +29,14 @@ impl Bench<'_> {
         let running = self.start(server, row)?;
         match row.load {
             Load::Echo { connections } => {
-                let ping = Ping::open(running.address, connections, MESSAGE)?;
+                let ping = Ping::open(&running.place, connections, MESSAGE)?;
                 Ok(self.rates(&running, ping, 1.0)?)
             }
             Load::Bulk => {
-                let bulk = Bulk::open(running.address, BULK_MESSAGE)?;
+                let bulk = Bulk::open(&running.place, BULK_MESSAGE)?;
                 Ok(self.rates(&running, bulk, BULK_MESSAGE as f64 / 1e6)?)
             }
-            Load::Close => self.rates(&running, Close::new(running.address, MESSAGE), 1.0),
+            Load::Close => self.rates(&running, Close::new(&running.place, MESSAGE)?, 1.0),
             Load::Idle { connections } => idle(&running, connections),
         }
     }
@@ -44,8 +44,10 @@ impl Bench<'_> {
     /// Children inherit the cores of the thread that starts them.
     fn start(&self, server: &Server, row: &Row) -> io::Result<Running> {
         let log = self.logs.join(format!("{}.log", server.name));
+        let place = server.place(self.logs)?;
+        let arguments = server.arguments(row, &place);
         self.cores.pin(row.threads)?;
-        let running = Running::start(&server.program, |port| server.arguments(row, port), &log);
+        let running = Running::start(&server.program, &arguments, place, &log);
         self.cores.pin(1)?;
         running
     }
@@ -83,7 +85,7 @@ fn idle(running: &Running, connections: usize) -> io::Result<Vec<f64>> {
     thread::sleep(SETTLE_MEMORY);
     let cpu = Cpu::of(running.pid())?;
     let bytes = usage::private_bytes(running.pid())?;
-    let _open = load::open(running.address, connections, &Exchange::new(MESSAGE))?;
+    let _open = load::open(&running.place, connections, &Exchange::new(MESSAGE))?;
     thread::sleep(SETTLE_MEMORY);
     let grown = usage::private_bytes(running.pid())?.saturating_sub(bytes);
     let cpu = Cpu::of(running.pid())?.since(&cpu);

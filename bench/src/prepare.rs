@@ -1,7 +1,7 @@
 //! Builds the peers and names those this machine cannot run.
 
 use crate::options::Options;
-use crate::servers::{Server, split};
+use crate::servers::{Listens, Server, split};
 use std::env;
 use std::fs;
 use std::io;
@@ -45,13 +45,19 @@ impl Field {
         let program = options.halves.clone();
         let program = program.unwrap_or_else(|| beside.join("halves"));
         if !program.is_file() {
-            self.skip("halves", &format!("{} is missing", program.display()));
+            self.skip(HALVES, &format!("{} is missing", program.display()));
             return;
         }
-        let mut server = Server::new("halves", program, HALVES);
-        server.words.extend_from_slice(&options.halves_options);
-        server.words_for_threads = split("--threads {threads}");
-        self.servers.push(server);
+        for (name, at, listens) in [
+            (HALVES, "127.0.0.1:{port}", Listens::TcpBesideUnix),
+            (HALVES_UNIX, "unix:{path}", Listens::Unix),
+        ] {
+            let mut server = Server::new(name, &program, &format!("serve upper --listen {at}"));
+            server.words.extend_from_slice(&options.halves_options);
+            server.words_for_threads = split("--threads {threads}");
+            server.listens = listens;
+            self.servers.push(server);
+        }
     }
 
     fn add_c(&mut self) {
@@ -75,12 +81,14 @@ impl Field {
         build.args(["build", "--quiet", "--release", "--bins", "--manifest-path"]);
         build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
         build.arg("--target-dir").arg(beside.join(".."));
-        if !self.builds("tokio, async-net and std-threads", &mut build) {
+        if !self.builds("halves-lib, tokio, async-net and std-threads", &mut build) {
             return Ok(());
         }
         let tokio = Server::new("tokio", beside.join("peer-tokio"), PEER);
         let mut workers = Server::new("tokio-mt", &tokio.program, PEER);
         workers.words.extend(split("--threads 2"));
+        let library = Server::new("halves-lib", beside.join("peer-halves"), PEER);
+        self.servers.push(library);
         let variants = [tokio.with_nodelay(), workers.with_nodelay()];
         self.servers.extend([tokio, workers]);
         self.servers.extend(variants);
@@ -159,5 +167,7 @@ fn source(name: &str) -> String {
     format!("{}/peers/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-const HALVES: &str = "serve upper --listen 127.0.0.1:{port}";
+/// What the comparison is about.
+pub const HALVES: &str = "halves";
+const HALVES_UNIX: &str = "halves-unix";
 const PEER: &str = "--port {port} --buffer {buffer}";

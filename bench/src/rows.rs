@@ -12,6 +12,8 @@ pub struct Row {
     pub threads: usize,
     /// Whether TCP_NODELAY may matter, so that peers take part once with it and once without.
     pub nodelay_matters: bool,
+    /// Whether it compares TCP with Unix sockets, of the servers that have both.
+    pub beside_unix: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +87,7 @@ const fn echo(name: &'static str, title: &'static str, connections: usize) -> Ro
         buffer: SMALL,
         threads: 1,
         nodelay_matters: false,
+        beside_unix: false,
     }
 }
 
@@ -96,10 +99,11 @@ const fn bulk(name: &'static str, title: &'static str, buffer: usize) -> Row {
         buffer,
         threads: 1,
         nodelay_matters: true,
+        beside_unix: false,
     }
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     echo("echo-1", "64 bytes to and fro, 1 connection", 1),
     echo("echo-50", "64 bytes to and fro, 50 connections", 50),
     echo("echo-500", "64 bytes to and fro, 500 connections", 500),
@@ -113,6 +117,7 @@ const ROWS: [Row; 9] = [
         buffer: SMALL,
         threads: 1,
         nodelay_matters: true,
+        beside_unix: false,
     },
     Row {
         name: "idle-10000",
@@ -123,12 +128,22 @@ const ROWS: [Row; 9] = [
         buffer: SMALL,
         threads: 1,
         nodelay_matters: false,
+        beside_unix: false,
     },
     Row {
         threads: 2,
+        nodelay_matters: true,
         ..echo(
             "threads-50",
             "64 bytes to and fro, 50 connections, two cores",
+            50,
+        )
+    },
+    Row {
+        beside_unix: true,
+        ..echo(
+            "unix-50",
+            "64 bytes to and fro, 50 connections, Unix sockets beside TCP (ratio to halves)",
             50,
         )
     },

@@ -1,10 +1,9 @@
-//! A server that runs: started on a free port, checked, ended when dropped.
+//! A server that runs: started, checked, ended when dropped.
 
+use crate::place::{Place, Stream};
 use rustix::process::{Pid, Signal, kill_process};
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -13,29 +12,25 @@ use std::time::{Duration, Instant};
 /// A child process that answers. It never outlives this value.
 pub struct Running {
     child: Child,
-    pub address: SocketAddr,
+    pub place: Place,
 }
 
 impl Running {
-    /// Starts a server and waits until it has echoed correctly.
-    ///
-    /// `arguments` learns the port. What the server writes to standard error goes to `log`.
-    pub fn start<S: AsRef<OsStr>>(
+    /// Starts a server that is to listen at `place`, and waits until it has echoed correctly. What
+    /// it writes to standard error goes to `log`.
+    pub fn start(
         program: &Path,
-        arguments: impl FnOnce(u16) -> Vec<S>,
+        arguments: &[String],
+        place: Place,
         log: &Path,
     ) -> io::Result<Running> {
-        let port = free_port()?;
         let child = Command::new(program)
-            .args(arguments(port))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(log)?)
             .spawn()?;
-        let mut running = Running {
-            child,
-            address: (Ipv4Addr::LOCALHOST, port).into(),
-        };
+        let mut running = Running { child, place };
         running.wait_until_ready()?;
         Ok(running)
     }
@@ -63,7 +58,7 @@ impl Running {
             if let Some(status) = self.child.try_wait()? {
                 return Err(io::Error::other(format!("ended at once with {status}")));
             }
-            match connect(self.address) {
+            match self.place.connect(PATIENCE) {
                 Ok(stream) => return check(stream),
                 Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => thread::sleep(PAUSE),
@@ -80,27 +75,11 @@ impl Drop for Running {
     }
 }
 
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
-}
-
-/// A free port may be picked as one's own port: then TCP connects the socket to itself.
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    match stream.local_addr()? == address {
-        true => Err(io::Error::other("connected to itself")),
-        false => Ok(stream),
-    }
-}
-
 /// The service: letters change, nothing else does; the answer ends after the question has ended.
-fn check(mut stream: TcpStream) -> io::Result<()> {
+fn check(mut stream: Stream) -> io::Result<()> {
     let mut answer = Vec::new();
-    stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"`az{ AZ 09 \xe9\xff\0\n")?;
-    stream.shutdown(Shutdown::Write)?;
+    stream.finish()?;
     stream.read_to_end(&mut answer)?;
     match answer == b"`AZ{ AZ 09 \xe9\xff\0\n" {
         true => Ok(()),

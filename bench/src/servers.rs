@@ -1,19 +1,33 @@
 //! Who can take part, and how each is started.
 
+use crate::place::Place;
 use crate::rows::Row;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// A server and the words that start it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     pub name: String,
     pub program: PathBuf,
-    /// May hold `{port}`, `{buffer}` and `{threads}`.
+    /// May hold `{port}` or `{path}`, `{buffer}` and `{threads}`.
     pub words: Vec<String>,
     /// Added where a row asks for several threads.
     pub words_for_threads: Vec<String>,
     /// A peer that differs from another in TCP_NODELAY only: left out where that cannot matter.
     pub nodelay_variant: bool,
+    /// Where it listens.
+    pub listens: Listens,
+}
+
+/// What a server listens on, and whether it is compared with itself on something else.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Listens {
+    Tcp,
+    /// On TCP, also where that is compared with Unix sockets.
+    TcpBesideUnix,
+    /// On a Unix socket, only there.
+    Unix,
 }
 
 impl Server {
@@ -24,6 +38,7 @@ impl Server {
             words: split(words),
             words_for_threads: Vec::new(),
             nodelay_variant: false,
+            listens: Listens::Tcp,
         }
     }
 
@@ -37,17 +52,30 @@ impl Server {
     }
 
     pub fn takes_part(&self, row: &Row) -> bool {
-        row.nodelay_matters || !self.nodelay_variant
+        match self.listens {
+            Listens::Tcp => !row.beside_unix && (row.nodelay_matters || !self.nodelay_variant),
+            Listens::TcpBesideUnix => true,
+            Listens::Unix => row.beside_unix,
+        }
     }
 
-    /// The arguments that serve `row` on `port`.
-    pub fn arguments(&self, row: &Row, port: u16) -> Vec<String> {
+    /// Where to have it listen: a free port, or a path in `folder`.
+    pub fn place(&self, folder: &Path) -> io::Result<Place> {
+        match self.listens {
+            Listens::Unix => Ok(Place::Unix(folder.join("socket"))),
+            Listens::Tcp | Listens::TcpBesideUnix => Place::free_port(),
+        }
+    }
+
+    /// The arguments that serve `row` at `place`.
+    pub fn arguments(&self, row: &Row, place: &Place) -> Vec<String> {
         let more: &[String] = match row.threads {
             1 => &[],
             _ => &self.words_for_threads,
         };
         let fill = |word: &String| {
-            word.replace("{port}", &port.to_string())
+            word.replace("{port}", &place.port())
+                .replace("{path}", &place.path())
                 .replace("{buffer}", &row.buffer.to_string())
                 .replace("{threads}", &row.threads.to_string())
         };
@@ -69,10 +97,14 @@ mod tests {
         rows::select(&[name.into()]).unwrap()[0]
     }
 
+    fn port(port: u16) -> Place {
+        Place::Tcp(([127, 0, 0, 1], port).into())
+    }
+
     #[test]
     fn placeholders_are_filled_in() {
         let server = Server::new("s", "./s", "--listen 127.0.0.1:{port} --buffer {buffer}");
-        let arguments = server.arguments(&row("bulk-64k"), 7000);
+        let arguments = server.arguments(&row("bulk-64k"), &port(7000));
         assert_eq!(
             arguments,
             ["--listen", "127.0.0.1:7000", "--buffer", "65536"]
@@ -85,8 +117,11 @@ mod tests {
             words_for_threads: split("--threads {threads}"),
             ..Server::new("s", "./s", "")
         };
-        assert!(server.arguments(&row("echo-50"), 1).is_empty());
-        assert_eq!(server.arguments(&row("threads"), 1), ["--threads", "2"]);
+        assert!(server.arguments(&row("echo-50"), &port(1)).is_empty());
+        assert_eq!(
+            server.arguments(&row("threads"), &port(1)),
+            ["--threads", "2"]
+        );
     }
 
     #[test]
@@ -94,5 +129,28 @@ mod tests {
         let server = Server::new("s", "./s", "").with_nodelay();
         assert!(server.takes_part(&row("bulk-1k")));
         assert!(!server.takes_part(&row("echo-1")));
+    }
+
+    #[test]
+    fn unix_sockets_have_their_own_row_with_those_that_have_both() {
+        let tcp = Server::new("s", "./s", "");
+        let both = Server {
+            listens: Listens::TcpBesideUnix,
+            ..tcp.clone()
+        };
+        let unix = Server {
+            listens: Listens::Unix,
+            ..Server::new("s", "./s", "--listen {path}")
+        };
+        for (row_name, takes_part) in [
+            ("echo-50", [true, true, false]),
+            ("unix-50", [false, true, true]),
+        ] {
+            let row = row(row_name);
+            assert_eq!([&tcp, &both, &unix].map(|s| s.takes_part(&row)), takes_part);
+        }
+        let place = unix.place(Path::new("/tmp")).unwrap();
+        let arguments = unix.arguments(&row("unix-50"), &place);
+        assert_eq!(arguments, ["--listen", "/tmp/socket"]);
     }
 }

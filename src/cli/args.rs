@@ -13,6 +13,7 @@ use super::duration;
 use super::format::Format;
 use super::log::Level;
 use super::rules::Given;
+use super::together;
 use super::values::{
     PerSource, address, count, deadline, descriptor, given, number, spin, threads, word,
 };
@@ -60,13 +61,26 @@ enum Command {
     usage = "SERVICE [OPTIONS]",
     example = "{command_name} upper\n\
         {command_name} echo --listen 127.0.0.1:7000 --listen [::1]:7000\n\
+        {command_name} upper --listen /run/upper.sock,mode=0660,group=web --listen @upper\n\
+        {command_name} upper --listen sd-listen:web --listen fd:5\n\
         {command_name} upper --listen - <request >reply\n\
         {command_name} discard --listen :9 --max-connections 100 --log json\n\
         {command_name} echo --listen :7 --max-per-source 40/24/56 --idle-timeout 5m\n\
         {command_name} echo --listen :7 --allow 10.0.0.0/8 --deny @/etc/halves.deny\n\
         taskset -c 2,3 {command_name} upper --threads 2 --pin --spin 50us",
-    note = "An address is PORT (this machine only), HOST:PORT, :PORT or [::]:PORT (every\n\
-        interface), [V6]:PORT, or - for standard input and output. Port 0 is a free one.",
+    note = "An ADDRESS is one of these:\n\
+        \x20 PORT                  TCP on this machine only; 0 is a free one\n\
+        \x20 HOST:PORT, [V6]:PORT  TCP there\n\
+        \x20 :PORT, [::]:PORT      TCP on every interface\n\
+        \x20 /PATH, ./PATH, unix:PATH[,mode=0660][,user=NAME][,group=NAME]\n\
+        \x20                       a Unix socket; a file that a server left behind is replaced,\n\
+        \x20                       ours removed at the end; a comma in a path is written \\,\n\
+        \x20 @NAME                 a Unix socket without a file, open to all on this machine\n\
+        \x20 fd:N                  descriptor N, open already: a socket that listens, or a\n\
+        \x20                       connection\n\
+        \x20 sd-listen[:NAME]      the sockets that systemd handed over, all or by name\n\
+        \x20 -                     standard input and output; where both are one socket, as\n\
+        \x20                       under inetd or tcpserver, that connection",
     note = "A duration is 50us, 500ms, 10s, 5m, 1h, or a number of seconds.",
     note = "A file of rules has a network (192.0.2.0/24, 2001:db8::/32) or an address a line;\n\
         empty lines and what follows a # do not count. An allow file that leaves nothing\n\
@@ -239,10 +253,7 @@ impl Serve {
         if self.verbose && self.quiet {
             return Err("-v and -q contradict each other".into());
         }
-        let is_stdio = |address: &&Address| **address == Address::Stdio;
-        if self.listen.iter().filter(is_stdio).count() > 1 {
-            return Err("--listen - can be given once: there is one standard input".into());
-        }
+        together::check(&self.listen, self.ready_fd)?;
         if self.listen.is_empty() {
             self.listen.push(address(ADDRESS)?);
         }

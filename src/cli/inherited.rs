@@ -1,32 +1,60 @@
-//! Descriptors that whoever started us left open for us, and named by number.
+//! What whoever started us left open for us: taken over, and said to nobody else.
 #![allow(unsafe_code)]
 
-use std::fs::File;
+use std::env;
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 
-use rustix::fs::{OFlags, fcntl_getfl};
-use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+use halves::listener::inherited::{receive, take};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 
-/// Takes over a descriptor that can be written to. The children of this process will not have it.
-///
-/// To be called before this process opens any descriptor of its own: a number that nobody handed
-/// down would otherwise be one of ours. The standard ones, 0 to 2, are never taken.
+/// What a service manager says of the sockets that it hands over.
+const LISTEN: [&str; 4] = [
+    "LISTEN_PID",
+    "LISTEN_PIDFDID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+];
+
+/// Takes over the sockets that a service manager has handed over, and forgets what it says of
+/// them: it is of no use to our children. To be called while there is one thread; where that is not
+/// certain, it stays in the environment, where it names nobody but us.
+pub(super) fn receive_sockets() {
+    receive();
+    if LISTEN.iter().all(|name| env::var_os(name).is_none()) || !is_alone() {
+        return;
+    }
+    for name in LISTEN {
+        // SAFETY: this is the only thread, so no other one reads or writes the environment, and
+        // none begins before this one has returned.
+        unsafe { env::remove_var(name) };
+    }
+}
+
+/// Whether this thread is certainly the only one of the process.
+fn is_alone() -> bool {
+    fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
+}
+
+/// Takes over a descriptor that can be written to.
 pub(super) fn writable(number: RawFd) -> io::Result<File> {
-    if number < 3 {
-        return Err(io::Error::other("that is a standard descriptor"));
+    let file = File::from(take(number)?);
+    if fcntl_getfl(&file)?.intersects(OFlags::WRONLY | OFlags::RDWR) {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is not open for writing"))
     }
-    // SAFETY: the number is not -1, and the descriptor is only asked about, and this once; if it
-    // is not open, the system says so.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    let flags = fcntl_getfd(borrowed).map_err(|_| io::Error::other("it is not open"))?;
-    if !fcntl_getfl(borrowed)?.intersects(OFlags::WRONLY | OFlags::RDWR) {
-        return Err(io::Error::other("it is not open for writing"));
+}
+
+/// Has standard error lead nowhere where it is the socket that standard output is: inetd makes all
+/// three of one, and no log is for the client.
+pub(super) fn keep_log_from_client() -> io::Result<()> {
+    let [output, log] = [fstat(io::stdout())?, fstat(io::stderr())?];
+    let is_socket = FileType::from_raw_mode(log.st_mode) == FileType::Socket;
+    if is_socket && (output.st_dev, output.st_ino) == (log.st_dev, log.st_ino) {
+        let nowhere = File::options().write(true).open("/dev/null")?;
+        rustix::stdio::dup2_stderr(nowhere)?;
     }
-    fcntl_setfd(borrowed, flags | FdFlags::CLOEXEC)?;
-    // SAFETY: it is open, as it has just told its flags. It was inherited, by the contract above,
-    // so nothing in this process owns it yet, and it is taken over once: there is one option that
-    // names one, and it can be given once.
-    let owned = unsafe { OwnedFd::from_raw_fd(number) };
-    Ok(owned.into())
+    Ok(())
 }

@@ -101,23 +101,20 @@ impl Lines {
         if self.level < Level::Normal {
             return;
         }
-        let mut hint = local
-            .iter()
-            .find_map(Endpoint::socket_addr)
-            .map(|address| hint(address, answers));
-        for end in local {
+        let hints = local.iter().map(|end| hint(end, answers));
+        let mut hint = hints.enumerate().find_map(|(n, hint)| Some((n, hint?)));
+        for (n, end) in local.iter().enumerate() {
             let mut line = Line::new("listening")
                 .word("local", end)
                 .word("service", service);
             if self.format != Format::Text
-                && end.socket_addr().is_some()
-                && let Some(hint) = hint.take()
+                && let Some((_, hint)) = hint.take_if(|(at, _)| *at == n)
             {
                 line = line.text("try", &hint);
             }
             self.say(Level::Normal, &line);
         }
-        if let Some(hint) = hint {
+        if let Some((_, hint)) = hint {
             self.queue.push(&format!("  {hint}\n"));
         }
     }
@@ -174,9 +171,15 @@ fn line(event: &Event, level: Level) -> Option<Line> {
 }
 
 fn connection(event: &'static str, peer: &Peer, level: Level) -> Line {
-    let line = Line::new(event)
+    let mut line = Line::new(event)
         .number("conn", peer.id())
         .word("peer", peer);
+    if let Some(credentials) = peer.credentials() {
+        line = line.number("uid", credentials.uid);
+        if let Some(pid) = credentials.pid {
+            line = line.number("pid", pid);
+        }
+    }
     if level >= Level::Verbose {
         line.word("local", &peer.local())
     } else {
@@ -221,7 +224,7 @@ fn panicked(info: &PanicHookInfo<'_>) -> Line {
 mod tests {
     use std::io;
 
-    use halves::Limit;
+    use halves::{Credentials, Limit};
 
     use super::*;
 
@@ -281,6 +284,16 @@ mod tests {
                 let expected = (level >= least).then(|| text.to_owned());
                 assert_eq!(said(&event, level), expected, "{event:?} {level:?}");
             }
+        }
+    }
+
+    #[test]
+    fn whose_process_it_is_is_said_where_it_is_known() {
+        for (pid, said_of_it) in [(Some(12), "uid=1000 pid=12"), (None, "uid=1000")] {
+            let peer = Peer::default().with_credentials(Credentials::new(pid, 1000, 100));
+            let line = said(&Event::Opened(peer), Level::Verbose);
+            let expected = format!("opened conn=0 peer=unknown {said_of_it} local=unknown\n");
+            assert_eq!(line, Some(expected));
         }
     }
 

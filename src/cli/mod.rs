@@ -14,6 +14,7 @@ mod serve;
 mod signals;
 mod stderr;
 mod supervisor;
+mod together;
 mod values;
 mod watchdog;
 
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 
 use args::Request;
 use format::Format;
+use halves::Address;
 use log::{Level, Log};
 
 /// Could not start, or failed while running.
@@ -35,11 +37,20 @@ const FORCED: u8 = 128;
 
 /// Runs the command with this process's arguments.
 pub(crate) fn run() -> ExitCode {
+    // First of all, as there are no threads yet.
+    inherited::receive_sockets();
     let code = match args::parse(std::env::args_os().skip(1)) {
         Ok(Request::Print(text)) => print(&text),
-        Ok(Request::Serve(options)) => with_log(options.log, options.level(), |log| {
-            serve::run(*options, log)
-        }),
+        Ok(Request::Serve(options)) => {
+            if options.listen.contains(&Address::Stdio)
+                && inherited::keep_log_from_client().is_err()
+            {
+                return ExitCode::from(FAILED);
+            }
+            with_log(options.log, options.level(), |log| {
+                serve::run(*options, log)
+            })
+        }
         Err(problem) => with_log(Format::Text, Level::Normal, |log| {
             log.complain(&problem);
             log.complain("'halves serve --help' shows what there is");

@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::mem::{self, ManuallyDrop};
 use std::os::fd::RawFd;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_lite::future;
+use halves::process::reap_orphans;
 use halves::service::{Upper, discard, echo};
 use halves::{
     Address, Closed, Connection, Endpoint, Event, Executor, Listeners, Reason, Report, Server,
@@ -111,12 +113,22 @@ impl Plan {
         if let Some(ready_fd) = self.ready_fd {
             tell_ready(ready_fd, &lines);
         }
+        if process::id() == 1 {
+            ex.spawn(reap(lines.clone())).detach();
+        }
         let patience = options.drain_delay.saturating_add(options.drain_timeout);
         let told = self.supervisor.start(&ex, handle, self.shutdown, patience);
         let report = handle_all(self.server, &ex, listeners, options).await;
         told.ended().await;
         report
     }
+}
+
+/// As process 1 of a container we are given the orphans of all others in it.
+async fn reap(lines: Lines) {
+    let error = reap_orphans().await;
+    let line = Line::new("orphans_not_reaped").text("error", &error);
+    lines.say(Level::Quiet, &line);
 }
 
 fn inherit(number: RawFd) -> io::Result<File> {
@@ -189,7 +201,7 @@ fn server(
 
 /// A client's error is the client's; on standard input and output it is ours to tell.
 fn is_stdio_failure(closed: &Closed) -> bool {
-    closed.peer.endpoint() == &Endpoint::Stdio
+    closed.peer.endpoint() == Endpoint::Stdio
         && matches!(closed.reason, Reason::Error | Reason::Panic)
 }
 
@@ -206,11 +218,11 @@ async fn handle_all(
             if let Some(word) = options.close_word {
                 upper = upper.close_word(word);
             }
-            let handler = async move |c: Connection| upper.serve(c.reader, c.writer).await;
+            let handler = move |c: Connection| upper.serve(c.reader, c.writer);
             server.serve(ex, listeners, handler).await
         }
         Service::Echo => {
-            let handler = async |c: Connection| echo(c.reader, c.writer).await;
+            let handler = |c: Connection| echo(c.reader, c.writer);
             server.serve(ex, listeners, handler).await
         }
         Service::Discard => {

@@ -1,7 +1,16 @@
 //! One end of a connection, as it really is.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net as unix;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
+
+use crate::address::escape;
 
 /// Where one end of a connection really is: what an [`Address`](crate::Address) came to.
 ///
@@ -19,15 +28,44 @@ pub enum Endpoint {
     /// An address and a port. IPv4-mapped IPv6 addresses (RFC 4291, 2.5.5.2) are turned into the
     /// IPv4 address that they mean.
     Inet(SocketAddr),
+    /// A Unix socket.
+    Unix(UnixName),
     /// A pipe in this process's memory.
     Memory,
     /// Standard input and output.
     Stdio,
-    /// Two files.
+    /// Two files, or FIFOs.
     Files,
+    /// A terminal, or another device, at this path.
+    Device(Box<Path>),
+    /// A child process, by its number.
+    Process(u32),
     /// Nothing is known.
     #[default]
     Unknown,
+}
+
+/// What a Unix socket is called.
+///
+/// # Examples
+///
+/// ```
+/// use halves::{Endpoint, UnixName};
+///
+/// let listener = Endpoint::Unix(UnixName::Path(std::path::Path::new("/run/x.sock").into()));
+/// assert_eq!(listener.to_string(), "unix:/run/x.sock");
+/// assert_eq!(Endpoint::Unix(UnixName::Unnamed).to_string(), "unix");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UnixName {
+    /// A path, as it was given to the system: perhaps relative to another directory.
+    Path(Arc<Path>),
+    /// A name in no file system, without the `@` that is written before it.
+    Abstract(Arc<[u8]>),
+    /// It has none, as most clients. [`Peer::credentials`](crate::Peer::credentials) tells whose
+    /// it is.
+    Unnamed,
 }
 
 impl Endpoint {
@@ -45,6 +83,33 @@ impl Endpoint {
             _ => None,
         }
     }
+
+    /// What the system calls a socket; of families that we do not know, nothing is known.
+    pub(crate) fn of(name: SocketAddrAny) -> Self {
+        match name.address_family() {
+            AddressFamily::UNIX => {
+                let name = SocketAddrUnix::try_from(name).ok();
+                Self::Unix(name.map_or(UnixName::Unnamed, |name| UnixName::of(&name)))
+            }
+            _ => SocketAddr::try_from(name).map_or(Self::Unknown, Self::from),
+        }
+    }
+}
+
+impl UnixName {
+    fn of(name: &SocketAddrUnix) -> Self {
+        if let Some(path) = name.path_bytes() {
+            // rustix takes the end of the longest one for a part of it.
+            let path = path.strip_suffix(b"\0").unwrap_or(path);
+            return Self::Path(Path::new(OsStr::from_bytes(path)).into());
+        }
+        // The empty one is how no name at all is told, too.
+        #[cfg(target_os = "linux")]
+        if let Some(name @ [_, ..]) = name.abstract_name() {
+            return Self::Abstract(name.into());
+        }
+        Self::Unnamed
+    }
 }
 
 impl From<SocketAddr> for Endpoint {
@@ -58,14 +123,41 @@ impl From<SocketAddr> for Endpoint {
     }
 }
 
+impl From<unix::SocketAddr> for Endpoint {
+    fn from(name: unix::SocketAddr) -> Self {
+        if let Some(path) = name.as_pathname() {
+            return Self::Unix(UnixName::Path(path.into()));
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(name) = std::os::linux::net::SocketAddrExt::as_abstract_name(&name) {
+            return Self::Unix(UnixName::Abstract(name.into()));
+        }
+        Self::Unix(UnixName::Unnamed)
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inet(address) => address.fmt(f),
+            Self::Unix(name) => name.fmt(f),
             Self::Memory => f.write_str("memory"),
             Self::Stdio => f.write_str("stdio"),
             Self::Files => f.write_str("files"),
+            Self::Device(path) => path.display().fmt(f),
+            Self::Process(pid) => write!(f, "process:{pid}"),
             Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+/// As an [`Address`](crate::Address) is written.
+impl fmt::Display for UnixName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "unix:{}", escape(&path.to_string_lossy())),
+            Self::Abstract(name) => write!(f, "@{}", escape(&String::from_utf8_lossy(name))),
+            Self::Unnamed => f.write_str("unix"),
         }
     }
 }

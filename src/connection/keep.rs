@@ -2,14 +2,13 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_lite::AsyncWrite;
 
 use super::Link;
-use crate::catch::quietly_drop;
+use super::slot::Slot;
 
 /// Splits a writer into the handler's half and the server's hold on it: files, pipes and standard
 /// output keep bytes back until they are flushed, and lose them when they are only dropped.
@@ -17,10 +16,7 @@ pub(crate) fn keep<W>(writer: W) -> (Kept<W>, Arc<Shared<W>>)
 where
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    let shared = Arc::new(Shared {
-        writer: Mutex::new(Some(writer)),
-        aborted: AtomicBool::new(false),
-    });
+    let shared = Arc::new(Shared(Slot::new(writer)));
     (Kept(shared.clone()), shared)
 }
 
@@ -28,57 +24,33 @@ where
 pub(crate) struct Kept<W>(Arc<Shared<W>>);
 
 /// The server's hold.
-pub(crate) struct Shared<W> {
-    /// None once it is closed or aborted.
-    writer: Mutex<Option<W>>,
-    aborted: AtomicBool,
-}
+pub(crate) struct Shared<W>(Slot<W>);
 
 impl<W: AsyncWrite + Unpin> Shared<W> {
-    fn lock(&self) -> MutexGuard<'_, Option<W>> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn poll<T>(
-        &self,
-        poll: impl FnOnce(Pin<&mut W>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        let mut slot = self.lock();
-        let Some(writer) = &mut *slot else {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        };
-        let result = poll(Pin::new(writer));
-        // `abort` does not wait for us.
-        let aborted = self.aborted.load(Ordering::Acquire);
-        let gone = if aborted { slot.take() } else { None };
-        drop(slot);
-        drop(gone);
-        result
-    }
-
     fn poll_write(
         &self,
         cx: &mut Context<'_>,
         empty: bool,
         write: impl FnOnce(Pin<&mut W>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        self.poll(|mut writer| match ready!(write(writer.as_mut(), cx))? {
-            // A pipe to a thread takes nothing once the thread has met an error: a flush tells it.
-            0 if !empty => {
-                ready!(writer.poll_flush(cx))?;
-                Poll::Ready(Err(io::ErrorKind::WriteZero.into()))
-            }
-            n => Poll::Ready(Ok(n)),
-        })
+        self.0
+            .poll(|mut writer| match ready!(write(writer.as_mut(), cx))? {
+                // A pipe to a thread takes nothing once the thread has met an error: a flush
+                // tells it.
+                0 if !empty => {
+                    ready!(writer.poll_flush(cx))?;
+                    Poll::Ready(Err(io::ErrorKind::WriteZero.into()))
+                }
+                n => Poll::Ready(Ok(n)),
+            })
     }
 
     fn poll_close(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.lock().is_none() {
+        if self.0.is_gone() {
             return Poll::Ready(Ok(()));
         }
-        let result = ready!(self.poll(|writer| writer.poll_close(cx)));
-        let closed = self.lock().take();
-        drop(closed);
+        let result = ready!(self.0.poll(|writer| writer.poll_close(cx)));
+        self.0.end();
         Poll::Ready(result)
     }
 }
@@ -89,17 +61,11 @@ impl<W: AsyncWrite + Unpin + Send> Link for Shared<W> {
     }
 
     fn is_flushed(&self) -> bool {
-        self.lock().is_none()
+        self.0.is_gone()
     }
 
     fn abort(&self) {
-        self.aborted.store(true, Ordering::Release);
-        let gone = match self.writer.try_lock() {
-            Ok(mut writer) => writer.take(),
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        quietly_drop(gone);
+        self.0.abort();
     }
 }
 
@@ -125,7 +91,7 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Kept<W> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll(|writer| writer.poll_flush(cx))
+        (self.0.0).poll(|writer| writer.poll_flush(cx))
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,9 +1,12 @@
 //! A connection: two halves, the peer, and what is known of them.
 
+mod ahead;
 mod any;
 mod budget;
 mod chunk;
+mod credentials;
 mod discard;
+mod ending;
 mod endpoint;
 mod keep;
 mod link;
@@ -11,22 +14,31 @@ mod peer;
 mod phase;
 mod reader;
 mod record;
+mod remote;
+mod slot;
+mod socket;
+mod split;
 mod writer;
 
 use std::io;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
+pub use ahead::ReadAhead;
 pub use any::{AnyRead, AnyWrite};
 pub use chunk::Chunk;
+pub use credentials::Credentials;
 pub(crate) use discard::Discard;
-pub use endpoint::Endpoint;
+pub(crate) use ending::Ending;
+pub use endpoint::{Endpoint, UnixName};
 pub(crate) use keep::keep;
 pub use link::Link;
 pub use peer::Peer;
 pub use phase::{Handshake, Phase};
 pub use reader::Reader;
-pub(crate) use record::{Home, Host, Record};
+pub(crate) use record::{Flag, Home, Host, LookAfter, Record};
+pub(crate) use socket::{Hold, Whose};
+pub use split::{ReadHalf, WriteHalf, split};
 pub use writer::Writer;
 
 /// What a handler gets: two halves and who is at their other end.
@@ -91,18 +103,46 @@ impl<R, W> Connection<R, W> {
     /// assert_eq!(connection.peer.to_string(), "memory");
     /// ```
     pub fn from_parts(reader: R, writer: W, peer: Peer) -> Self {
+        Self::with_ahead((reader, Chunk::default()), writer, peer)
+    }
+
+    /// One of whose input something was read already.
+    fn with_ahead((reader, ahead): (R, Chunk), writer: W, peer: Peer) -> Self {
         let record = peer.record();
         Self {
-            reader: Reader::new(reader, record.clone()),
+            reader: Reader::new(reader, record.clone(), ahead),
             writer: Writer::new(writer, record.clone()),
             peer,
         }
+    }
+
+    /// The halves as they are beneath, which neither count nor share the thread, and the peer: for
+    /// a layer, such as TLS, that makes a connection of its own of them, by
+    /// [`from_stream`](Self::from_stream) or [`from_parts`](Self::from_parts). The layer reads first
+    /// what was read from the connection and not yielded; what was written is with the stream
+    /// beneath, and flushed by the layer's flush.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::io::{BufReader, empty, sink};
+    /// use halves::Connection;
+    ///
+    /// let (reader, writer, peer) = Connection::new(empty(), sink()).into_parts();
+    /// let buffered = Connection::from_parts(BufReader::new(reader), writer, peer);
+    /// # drop(buffered);
+    /// ```
+    pub fn into_parts(self) -> (ReadAhead<R>, W, Peer) {
+        let (reader, _, ahead) = self.reader.into_parts();
+        let (writer, _) = self.writer.into_parts();
+        (ReadAhead::new(ahead, reader), writer, self.peer)
     }
 }
 
 impl<R, W> Connection<R, W> {
     /// The same halves, with another peer: for a listener that knows more of where a connection
-    /// comes from. The new peer gets the [`Link`] of the old one, unless it has its own.
+    /// comes from. The new peer gets the [`Link`] and the credentials of the old one, unless it has
+    /// its own.
     ///
     /// # Examples
     ///
@@ -115,15 +155,18 @@ impl<R, W> Connection<R, W> {
     /// assert_eq!(near.peer.to_string(), "192.0.2.1:5");
     /// ```
     #[must_use]
-    pub fn with_peer(self, peer: Peer) -> Self {
-        let (reader, old) = self.reader.into_parts();
+    pub fn with_peer(self, mut peer: Peer) -> Self {
+        let (reader, old, ahead) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
         if peer.record().link().is_none()
-            && let Some(link) = old.link()
+            && let Some(link) = old.whole_link()
         {
             peer.record().set_link(link);
         }
-        Self::from_parts(reader, writer, peer)
+        if let (None, Some(credentials)) = (peer.credentials(), old.credentials()) {
+            peer = peer.with_credentials(credentials);
+        }
+        Self::with_ahead((reader, ahead), writer, peer)
     }
 
     /// Names the real client of a connection whose listener promised one
@@ -178,15 +221,16 @@ where
     /// # drop(connection);
     /// ```
     pub fn erase(self) -> Connection {
-        let (reader, record) = self.reader.into_parts();
+        let (reader, record, ahead) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
-        let writer = if record.link().is_some() {
-            AnyWrite::new(writer)
+        let writer = if record.is_socket() || record.link().is_some() {
+            AnyWrite::new(&record, writer)
         } else {
             let (writer, link) = keep(writer);
             record.set_link(link);
-            AnyWrite::new(writer)
+            AnyWrite::new(&record, writer)
         };
-        Connection::from_parts(AnyRead::new(reader), writer, self.peer)
+        let reader = AnyRead::new(&record, reader);
+        Connection::with_ahead((reader, ahead), writer, self.peer)
     }
 }

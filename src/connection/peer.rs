@@ -4,9 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::{Endpoint, Handshake, Link, Record};
+use super::{Credentials, Endpoint, Flag, Handshake, Link, Record};
 use crate::shutdown::Shutdown;
 
 /// Who is at the other end of a connection, and what has passed so far.
@@ -31,11 +30,11 @@ impl Peer {
     /// use halves::{Endpoint, Peer};
     ///
     /// let peer = Peer::new(Endpoint::Memory, Endpoint::Memory);
-    /// assert_eq!(peer.endpoint(), &Endpoint::Memory);
+    /// assert_eq!(peer.endpoint(), Endpoint::Memory);
     /// ```
     #[must_use]
     pub fn new(remote: Endpoint, local: Endpoint) -> Self {
-        Self(Arc::new(Record::new(remote, local)))
+        Self(Arc::new(Record::new(remote, Arc::new(local))))
     }
 
     /// Gives the server its own hold on the stream, for as long as the connection lasts.
@@ -46,6 +45,25 @@ impl Peer {
     #[must_use]
     pub fn with_link(self, link: Arc<dyn Link>) -> Self {
         self.0.set_link(link);
+        self
+    }
+
+    /// Says whose process the peer is, for a listener of Unix sockets. To be said first of all:
+    /// a peer that has a clone, or a connection, does not hear it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Credentials, Peer};
+    ///
+    /// let peer = Peer::default().with_credentials(Credentials::new(None, 1000, 100));
+    /// assert_eq!(peer.credentials().unwrap().uid, 1000);
+    /// ```
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        if let Some(record) = Arc::get_mut(&mut self.0) {
+            record.set_credentials(credentials);
+        }
         self
     }
 
@@ -63,22 +81,22 @@ impl Peer {
     /// ```
     #[must_use]
     pub fn anonymous(self) -> Self {
-        if !self.0.anonymous.swap(true, Ordering::AcqRel) {
-            self.0.handshakes.fetch_add(1, Ordering::AcqRel);
+        if !self.0.flags.set(Flag::Anonymous) {
+            self.0.seldom().begin_handshake();
         }
         self
     }
 
     pub(super) fn identify(&self, real: Endpoint) -> io::Result<()> {
         let record = &self.0;
-        if !record.anonymous.swap(false, Ordering::AcqRel) {
+        if !record.flags.clear(Flag::Anonymous) {
             let stranger = "no real client was to be named on this connection";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, stranger));
         }
         record.set_real(real);
-        let host = record.home().and_then(|home| home.host.upgrade());
+        let host = record.home().map(|home| &home.host);
         let admitted = host.map_or(Ok(()), |host| host.identify(record));
-        record.handshakes.fetch_sub(1, Ordering::AcqRel);
+        record.seldom().end_handshake();
         admitted.map_err(|reason| {
             record.abort(reason);
             let refused = format!("the client is refused: {reason}");
@@ -130,11 +148,31 @@ impl Peer {
     /// # Examples
     ///
     /// ```
-    /// assert_eq!(halves::Peer::default().endpoint(), &halves::Endpoint::Unknown);
+    /// assert_eq!(halves::Peer::default().endpoint(), halves::Endpoint::Unknown);
     /// ```
     #[must_use]
-    pub fn endpoint(&self) -> &Endpoint {
+    pub fn endpoint(&self) -> Endpoint {
         self.0.peer()
+    }
+
+    /// Whose process the peer is: the user, the group and the process, on a Unix socket, as the
+    /// kernel had them when the connection came about. None on anything else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # smol::block_on(async {
+    /// # let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("socket");
+    /// let listeners = halves::bind(&*path).await?;
+    /// let connection = halves::connect(&*path).await?;
+    /// let server = connection.peer.credentials().unwrap();
+    /// assert_eq!(server.uid, rustix::process::geteuid().as_raw());
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn credentials(&self) -> Option<Credentials> {
+        self.0.credentials()
     }
 
     /// Where our end is. For a socket of a listener on all interfaces this asks the system, as
@@ -147,16 +185,12 @@ impl Peer {
     /// ```
     #[must_use]
     pub fn local(&self) -> Endpoint {
-        match self.0.local {
-            Endpoint::Inet(address) if address.ip().is_unspecified() => {
-                let link = self.0.link();
-                let name = link.as_deref().and_then(Link::as_fd);
-                name.and_then(|fd| rustix::net::getsockname(fd).ok())
-                    .and_then(|name| SocketAddr::try_from(name).ok())
-                    .map_or_else(|| self.0.local.clone(), Endpoint::from)
-            }
-            ref local => local.clone(),
-        }
+        let record = &*self.0;
+        let asked = match *record.local {
+            Endpoint::Inet(address) if address.ip().is_unspecified() => local_name(record),
+            _ => None,
+        };
+        asked.unwrap_or_else(|| Endpoint::clone(&record.local))
     }
 
     /// Bytes received from the peer so far.
@@ -205,6 +239,27 @@ impl Peer {
             .map_or_else(Shutdown::default, |home| home.shutdown.clone())
     }
 
+    /// The peer of a layer above this connection, and the link that the layer is to end after itself.
+    ///
+    /// A server lets go of the layer's link, which holds the layer, which holds the halves beneath,
+    /// which may hold this record. Where there is no server yet, another record has the link, so that
+    /// nothing holds itself.
+    pub(super) fn above(self) -> (Self, Option<Arc<dyn Link>>) {
+        let record = &self.0;
+        if record.home().is_some() {
+            let link = record.link();
+            return (self, link);
+        }
+        let mut above = Self::new(self.endpoint(), self.local());
+        if let Some(credentials) = self.credentials() {
+            above = above.with_credentials(credentials);
+        }
+        if record.flags.has(Flag::Anonymous) {
+            above = above.anonymous();
+        }
+        (above, record.whole_link())
+    }
+
     pub(crate) fn record(&self) -> &Arc<Record> {
         &self.0
     }
@@ -224,4 +279,12 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.endpoint().fmt(f)
     }
+}
+
+/// The address of our end, as the system knows it.
+fn local_name(record: &Record) -> Option<Endpoint> {
+    let name = record
+        .ask(|socket| rustix::net::getsockname(socket))?
+        .ok()?;
+    SocketAddr::try_from(name).ok().map(Endpoint::from)
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Record;
 
@@ -47,16 +46,15 @@ pub struct Handshake(Arc<Record>);
 
 impl Handshake {
     pub(super) fn begin(record: &Arc<Record>) -> Self {
-        record.handshakes.fetch_add(1, Ordering::AcqRel);
-        if let Some(host) = record.home().and_then(|home| home.host.upgrade()) {
-            host.watch(record);
-        }
+        record.seldom().begin_handshake();
+        // It may have a deadline.
+        record.remind();
         Self(record.clone())
     }
 }
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        self.0.handshakes.fetch_sub(1, Ordering::AcqRel);
+        self.0.seldom().end_handshake();
     }
 }

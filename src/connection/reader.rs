@@ -2,20 +2,21 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSliceMut};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_lite::AsyncRead;
+use futures_lite::{AsyncBufRead, AsyncRead};
 
-use super::budget::Budget;
+use super::record::Flag;
 use super::{AnyRead, Chunk, Peer, Record};
-use crate::time::Sleep;
 
 /// How long a peer must be quiet, once a drain was asked for, to count as having nothing to say.
 const QUIET: Duration = Duration::from_secs(1);
+/// Buffers of so many bytes are read into as they are.
+const LARGE: usize = 16 * 1024;
 
 /// The reading half of a connection: an [`AsyncRead`] around whatever is beneath.
 ///
@@ -23,6 +24,11 @@ const QUIET: Duration = Duration::from_secs(1);
 /// returns `Pending` once and wakes its task, so that a client that floods shares the thread with
 /// the others. Once the server has ended the connection, reads fail with
 /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+///
+/// It is an [`AsyncBufRead`] as well, which lends up to 64 KiB and holds a buffer only while
+/// something is in it. On a socket, a read that fills its buffer is followed by one that takes more
+/// than is asked for, so that small buffers do not mean many system calls. Dropping a read that is
+/// under way loses nothing.
 ///
 /// # Examples
 ///
@@ -41,24 +47,17 @@ const QUIET: Duration = Duration::from_secs(1);
 pub struct Reader<R = AnyRead> {
     io: R,
     record: Arc<Record>,
-    budget: Budget,
-    /// Since when the peer is quiet in a drain. Boxed, and only made then: each idle connection
-    /// has a reader.
-    quiet: Option<Box<Sleep>>,
+    /// What has come, and is not read yet.
+    ahead: Chunk,
 }
 
 impl<R> Reader<R> {
-    pub(super) fn new(io: R, record: Arc<Record>) -> Self {
-        Self {
-            io,
-            record,
-            budget: Budget::default(),
-            quiet: None,
-        }
+    pub(super) fn new(io: R, record: Arc<Record>, ahead: Chunk) -> Self {
+        Self { io, record, ahead }
     }
 
-    pub(super) fn into_parts(self) -> (R, Arc<Record>) {
-        (self.io, self.record)
+    pub(super) fn into_parts(self) -> (R, Arc<Record>, Chunk) {
+        (self.io, self.record, self.ahead)
     }
 
     /// Who is at the other end.
@@ -105,7 +104,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// }
     /// ```
     pub async fn read_or_drain(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_read_or_drain(cx, buf)).await
+        let mut poll = |cx: &mut Context<'_>| {
+            let read = |this: &mut Self, cx: &mut Context<'_>| Pin::new(this).poll_read(cx, buf);
+            self.poll_or_drain(cx, read)
+        };
+        poll_fn(&mut poll).await
     }
 
     /// Reads what is there, 16 KiB at most, into a buffer that only exists from then on: a
@@ -121,7 +124,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ///
     /// See [`Chunk`].
     pub async fn read_chunk(&mut self) -> io::Result<Chunk> {
-        poll_fn(|cx| Chunk::poll(|buf| Pin::new(&mut *self).poll_read(cx, buf))).await
+        let mut chunk = Chunk::default();
+        poll_fn(|cx| self.poll_fill(cx, &mut chunk)).await?;
+        Ok(chunk)
     }
 
     /// Reads as [`read_chunk`](Self::read_chunk) does, and ends as
@@ -148,63 +153,126 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// }
     /// ```
     pub async fn read_chunk_or_drain(&mut self) -> io::Result<Chunk> {
-        poll_fn(|cx| Chunk::poll(|buf| self.poll_read_or_drain(cx, buf))).await
+        let mut chunk = Chunk::default();
+        poll_fn(|cx| self.poll_fill_or_drain(cx, &mut chunk)).await?;
+        Ok(chunk)
     }
 
-    fn poll_read_or_drain(
+    /// The same, into a chunk that may have a buffer already; it has none when this is pending.
+    pub(crate) fn poll_fill_or_drain(
         &mut self,
         cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut *self).poll_read(cx, buf) {
-            Poll::Pending => self.poll_drain(cx),
+        chunk: &mut Chunk,
+    ) -> Poll<io::Result<()>> {
+        self.poll_or_drain(cx, |this, cx| this.poll_fill(cx, chunk))
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return chunk.poll_fill(|buf| Pin::new(&mut *self).poll_read(cx, buf));
+        }
+        ready!(self.poll_turn(cx))?;
+        *chunk = mem::take(&mut self.ahead);
+        self.yielded(chunk.len());
+        Poll::Ready(Ok(()))
+    }
+
+    /// What `poll` does, unless that is pending, and the peer has nothing to say in a drain.
+    fn poll_or_drain<T: Default>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        self.record.waiting().forget();
+        match poll(self, cx) {
+            Poll::Pending => self.poll_drain(cx).map_ok(|()| T::default()),
             ready @ Poll::Ready(_) => {
-                self.quiet = None;
+                if self.record.flags.has(Flag::Quiet) {
+                    self.record.flags.clear(Flag::Quiet);
+                    drop(self.record.seldom().quiet.take());
+                }
                 ready
             }
         }
     }
 
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(home) = self.record.home() else {
             return Poll::Pending;
         };
-        self.record.drain.register(cx.waker());
+        if !self.record.waiting().reaches(cx.waker()) {
+            self.record.waiting().register(cx.waker());
+        }
         // After the registration: whoever ends us later, wakes us.
         self.record.check()?;
         if !home.shutdown.is_draining() {
             return Poll::Pending;
         }
-        let quiet = self
-            .quiet
-            .get_or_insert_with(|| Box::new(home.clock.sleep(QUIET)));
-        ready!(Pin::new(&mut **quiet).poll(cx));
-        self.record.drained.store(true, Ordering::Relaxed);
-        Poll::Ready(Ok(0))
+        self.record.flags.set(Flag::Quiet);
+        let quiet = &self.record.seldom().quiet;
+        let mut sleep = quiet
+            .take()
+            .unwrap_or_else(|| Box::new(home.clock.sleep(QUIET)));
+        if Pin::new(&mut *sleep).poll(cx).is_pending() {
+            quiet.put(sleep);
+            return Poll::Pending;
+        }
+        self.record.flags.set(Flag::Drained);
+        Poll::Ready(Ok(()))
     }
 
-    /// One read through the counters: `empty` says that the caller offered no room.
-    fn poll_counted(
+    /// Pending when it is the others' turn.
+    fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.record.check()?;
+        self.record.reading.poll(cx).map(Ok)
+    }
+
+    /// So many bytes are the handler's now.
+    fn yielded(&self, n: usize) {
+        self.record.reading.charge(n);
+        self.record.received(n);
+    }
+
+    /// Reads from what is beneath.
+    fn poll_io(
         &mut self,
         cx: &mut Context<'_>,
         empty: bool,
         read: impl FnOnce(Pin<&mut R>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        self.record.check()?;
-        ready!(self.budget.poll(cx));
         let result = read(Pin::new(&mut self.io), cx);
         match result {
-            Poll::Pending => self.budget.reset(),
-            Poll::Ready(Ok(n)) => {
-                self.budget.charge(n);
-                self.record.received(n);
-                if n == 0 && !empty {
-                    self.record.eof.store(true, Ordering::Relaxed);
-                }
+            Poll::Pending => self.record.reading.reset(),
+            Poll::Ready(Ok(0)) if !empty => {
+                self.record.flags.set(Flag::Eof);
             }
-            Poll::Ready(Err(_)) => {}
+            Poll::Ready(_) => {}
         }
         result
+    }
+
+    /// Reads into a buffer that the handler has. On a socket, one that is filled is followed by a
+    /// read of more than is asked for, so that small buffers do not mean many system calls.
+    fn poll_into(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let (room, empty) = (buf.len(), buf.is_empty());
+        if !self.record.is_socket() {
+            return self.poll_io(cx, empty, |io, cx| io.poll_read(cx, buf));
+        }
+        let bulk = self.record.flags.has(Flag::Bulk);
+        let n = if bulk && room < LARGE && !empty {
+            let mut ahead = mem::take(&mut self.ahead);
+            let polled = ahead.poll_fill_after(buf, |bufs| {
+                self.poll_io(cx, false, |io, cx| io.poll_read_vectored(cx, bufs))
+            });
+            self.ahead = ahead;
+            ready!(polled)?
+        } else {
+            ready!(self.poll_io(cx, empty, |io, cx| io.poll_read(cx, buf)))?
+        };
+        if !empty && bulk != (n == room) {
+            self.record.flags.put(Flag::Bulk, !bulk);
+        }
+        Poll::Ready(Ok(n))
     }
 }
 
@@ -214,9 +282,15 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let empty = buf.is_empty();
-        self.get_mut()
-            .poll_counted(cx, empty, |io, cx| io.poll_read(cx, buf))
+        let this = self.get_mut();
+        ready!(this.poll_turn(cx))?;
+        let n = if this.ahead.is_empty() {
+            ready!(this.poll_into(cx, buf))?
+        } else {
+            this.ahead.move_to(buf)
+        };
+        this.yielded(n);
+        Poll::Ready(Ok(n))
     }
 
     fn poll_read_vectored(
@@ -224,9 +298,45 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let empty = bufs.iter().all(|buf| buf.is_empty());
-        self.get_mut()
-            .poll_counted(cx, empty, |io, cx| io.poll_read_vectored(cx, bufs))
+        let this = self.get_mut();
+        ready!(this.poll_turn(cx))?;
+        let n = if this.ahead.is_empty() {
+            let empty = bufs.iter().all(|buf| buf.is_empty());
+            ready!(this.poll_io(cx, empty, |io, cx| io.poll_read_vectored(cx, bufs)))?
+        } else {
+            this.ahead.move_to_all(bufs)
+        };
+        this.yielded(n);
+        Poll::Ready(Ok(n))
+    }
+}
+
+/// Lends what has come, in a buffer that is only there while something is in it: 64 KiB at most.
+impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        ready!(this.poll_turn(cx))?;
+        if this.ahead.is_empty() {
+            let mut ahead = mem::take(&mut this.ahead);
+            let filled =
+                ahead.poll_fill(|buf| this.poll_io(cx, false, |io, cx| io.poll_read(cx, buf)));
+            if !ahead.is_empty() {
+                this.ahead = ahead;
+            }
+            ready!(filled)?;
+        }
+        Poll::Ready(Ok(&this.ahead))
+    }
+
+    fn consume(self: Pin<&mut Self>, amt: usize) {
+        let this = self.get_mut();
+        if amt > 0 {
+            this.ahead.advance(amt);
+            this.yielded(amt);
+        }
+        if this.ahead.is_empty() {
+            this.ahead = Chunk::default();
+        }
     }
 }
 

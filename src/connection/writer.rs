@@ -7,13 +7,15 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::AsyncWrite;
 
-use super::budget::Budget;
 use super::{AnyWrite, Peer, Record};
 
 /// The writing half of a connection: an [`AsyncWrite`] around whatever is beneath.
 ///
-/// It counts the bytes that the stream takes, holds none back, and shares the thread as
-/// [`Reader`](crate::Reader) does. `close` says end of input to the peer, where the stream can
+/// It counts the bytes that the stream takes, and shares the thread as
+/// [`Reader`](crate::Reader) does. A task's first write goes out at once. On a socket, on a thread of
+/// an [`Executor`](crate::Executor), small writes (16 KiB at most) that follow it leave together when
+/// the tasks of this turn have run, sooner on `flush`, on `close`, before the next read, and at
+/// 64 KiB; an error of theirs is that of the next write or flush. `close` says end of input to the peer, where the stream can
 /// say it, and leaves the reading half as it is. Once the server has ended the connection, writes
 /// fail with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
 ///
@@ -34,16 +36,11 @@ use super::{AnyWrite, Peer, Record};
 pub struct Writer<W = AnyWrite> {
     io: W,
     record: Arc<Record>,
-    budget: Budget,
 }
 
 impl<W> Writer<W> {
     pub(super) fn new(io: W, record: Arc<Record>) -> Self {
-        Self {
-            io,
-            record,
-            budget: Budget::default(),
-        }
+        Self { io, record }
     }
 
     pub(super) fn into_parts(self) -> (W, Arc<Record>) {
@@ -71,7 +68,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         write: impl FnOnce(Pin<&mut W>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         self.record.check()?;
-        if self.budget.poll(cx).is_pending() {
+        if self.record.writing.poll(cx).is_pending() {
             // An end in this moment would cut the answer, too.
             self.record.block();
             return Poll::Pending;
@@ -79,11 +76,11 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         let result = write(Pin::new(&mut self.io), cx);
         match result {
             Poll::Pending => {
-                self.budget.reset();
+                self.record.writing.reset();
                 self.record.block();
             }
             Poll::Ready(Ok(n)) => {
-                self.budget.charge(n);
+                self.record.writing.charge(n);
                 self.record.sent(n);
             }
             Poll::Ready(Err(_)) => {}

@@ -133,9 +133,9 @@ impl Executor {
     /// are not done then stay where they are; the next `block_on` goes on with them, or one that is
     /// on another thread already. Within a task, the other tasks of its thread go on meanwhile.
     ///
-    /// In a task, another runtime's blocking wait, such as
-    /// `smol::block_on`, may not wait for a socket of this thread: it holds the thread, which
-    /// is the one that hears of the socket.
+    /// In a task, another runtime's blocking wait, such as `smol::block_on`, may not wait for a
+    /// socket of this thread, or for a [`Sleep`](crate::Sleep): it holds the thread, which is the
+    /// one that hears of the socket, and of the time.
     ///
     /// # Panics
     ///

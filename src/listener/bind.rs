@@ -3,16 +3,23 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::tcp::{self, TcpListener};
-use super::{Listeners, Once, stdio};
-use crate::address::Address;
+use super::given::{Given, given};
+use super::{Listeners, Once, inherited, stdio, tcp, unix};
+use crate::address::{Access, Address};
 use crate::connection::Connection;
 use crate::error::Error;
 
 /// Listens at an address, ready to be served.
 ///
-/// A host name that means several addresses is listened on at each of them. TCP listeners have a
-/// backlog of 4,096, and connections have `TCP_NODELAY` set.
+/// A host name that means several addresses is listened on at each of them. Sockets have a
+/// backlog of 4,096, and TCP connections have `TCP_NODELAY` set.
+///
+/// A Unix socket's file that nobody listens at is replaced, which is found out by connecting to
+/// it; while that is done, there is a file `PATH.lock` beside it. Ours is removed when the listener
+/// is dropped, unless another one is in its place by then. Nobody can connect before mode and owner
+/// are as the address says.
+///
+/// What this process was started with is taken over: see [`inherited`].
 ///
 /// Cancel-safe: a dropped future listens nowhere.
 ///
@@ -42,7 +49,8 @@ where
 }
 
 /// Connects to an address: the mirror of [`bind`]. Of a host name's addresses the first that
-/// answers is taken. `-` is this process's own standard input and output.
+/// answers is taken. `-` is this process's own standard input and output, `fd:N` a connection that
+/// it was started with.
 ///
 /// Cancel-safe: a dropped future leaves no connection behind.
 ///
@@ -58,7 +66,7 @@ where
 /// let listeners = halves::bind("127.0.0.1:0").await?;
 /// let port = listeners.local()[0].socket_addr().unwrap().port();
 /// let connection = halves::connect(format!("127.0.0.1:{port}")).await?;
-/// assert_eq!(connection.peer.endpoint(), &listeners.local()[0]);
+/// assert_eq!(connection.peer.endpoint(), listeners.local()[0]);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 pub async fn connect<A>(address: A) -> io::Result<Connection>
@@ -67,14 +75,7 @@ where
     Error: From<A::Error>,
 {
     let address = address.try_into().map_err(Error::from)?;
-    let connected = match &address {
-        Address::Tcp { host, port } => match resolve(host, *port).await {
-            Ok(addresses) => tcp::connect(&addresses).await,
-            Err(error) => Err(error),
-        },
-        Address::Stdio => stdio(),
-    };
-    connected.map_err(|source| {
+    connect_to(&address).await.map_err(|source| {
         let address = address.to_string();
         Error::Connect { address, source }.into()
     })
@@ -84,8 +85,40 @@ async fn listen(address: &Address) -> io::Result<Listeners> {
     match address {
         Address::Tcp { host, port } if host.is_empty() => everywhere(*port),
         Address::Tcp { host, port } => at_each(&resolve(host, *port).await?),
+        Address::Unix { path, access } => unix::listen(path, access).await.map(Listeners::of),
+        Address::Abstract { name } => unix::listen_abstract(name).map(Listeners::of),
+        Address::Fd { number } => inherited::take(*number)?.try_into(),
+        Address::Activation { name } => handed_over(name.as_deref()),
         Address::Stdio => Ok(Once::new(stdio()?).into()),
     }
+}
+
+async fn connect_to(address: &Address) -> io::Result<Connection> {
+    let problem = match address {
+        Address::Tcp { host, port } => {
+            return tcp::connect(&resolve(host, *port).await?).await;
+        }
+        Address::Unix { path, access } if *access == Access::default() => {
+            return unix::connect(unix::path_name(path)?).await;
+        }
+        Address::Abstract { name } => return unix::connect(unix::abstract_name(name)?).await,
+        Address::Fd { number } => match given(inherited::take(*number)?)? {
+            Given::Connection(connection) => return Ok(connection),
+            Given::Listener(_) => "it is a socket that listens",
+        },
+        Address::Stdio => return stdio(),
+        Address::Unix { .. } => "mode, user and group are for listening",
+        Address::Activation { .. } => "sd-listen is for listening",
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+}
+
+fn handed_over(name: Option<&str>) -> io::Result<Listeners> {
+    let mut listeners = Listeners::default();
+    for socket in inherited::sockets(name)? {
+        listeners = listeners.and(Listeners::try_from(socket)?);
+    }
+    Ok(listeners)
 }
 
 /// IPv6 and, by it, IPv4; IPv4 alone where the system has no IPv6.
@@ -107,7 +140,7 @@ fn at_each(addresses: &[SocketAddr]) -> io::Result<Listeners> {
     let mut listeners = Listeners::default();
     let mut lacking = None;
     for &address in addresses {
-        match TcpListener::open(address) {
+        match tcp::listen(address) {
             Ok(listener) => listeners.push(listener),
             Err(error) if lacks(&error) => lacking = Some(error),
             Err(error) => return Err(error),
@@ -155,9 +188,9 @@ mod tests {
     use crate::listener::Listener;
 
     fn has_nodelay<R, W>(connection: &Connection<R, W>) -> bool {
-        let link = connection.peer.record().link().expect("TCP has a link");
-        let fd = link.as_fd().expect("TCP has a descriptor");
-        sockopt::tcp_nodelay(fd).expect("it is a TCP socket")
+        let asked = connection.peer.record().ask(|fd| sockopt::tcp_nodelay(fd));
+        let asked = asked.expect("TCP has a descriptor");
+        asked.expect("it is a TCP socket")
     }
 
     #[test]

@@ -1,10 +1,47 @@
 //! Where connections come from.
+//!
+//! # What each stream can do
+//!
+//! A handler need not know any of this; who chooses a stream may want to. *Half-close* says
+//! whether one direction can end while the other goes on: by
+//! [`close`](futures_lite::AsyncWriteExt::close), and seen as the end of input. The *end* is what the
+//! server does when a handler has returned, and waits for: for what was written without a bound but
+//! the deadlines, for the peer 2 s and 1 MiB at most. A *reset* is what the peer sees of a panic,
+//! [`Handle::kill`](crate::Handle::kill), or a drain's deadline. A drain itself is the same on all:
+//! [`Reader::read_or_drain`](crate::Reader::read_or_drain) tells of it, and needs nothing of the
+//! stream.
+//!
+//! | stream | half-close | the end | a reset |
+//! |---|---|---|---|
+//! | TCP | yes | said, then what still comes is discarded until the peer ends too | RST |
+//! | Unix sockets | yes | the same | none: the peer reads the end |
+//! | sockets that others have open, too ([inherited], [`stdio`]) | yes | the same, said in any case | as TCP or Unix |
+//! | [memory] | yes | as TCP | an error at both ends |
+//! | pipes ([`stdio`]), FIFOs ([`files`]) | yes | closed | closed: a pipe has no other end |
+//! | [`fifos`] | no: they outlast who uses them | closed | closed |
+//! | terminals and other devices ([`device`], [`stdio`]) | no | closed | closed |
+//! | files | yes: the end of the file | written, then closed | closed: what is written stays |
+//! | [children](crate::process) | yes | its input is closed, its output discarded, its exit awaited | it is killed, with its group |
+//! | one [split](crate::Connection::from_stream) stream | as the stream | closed, discarded as above, then as what is beneath | as what is beneath |
+//! | any halves, [erased](crate::Connection::erase) | as the writer's close | flushed and closed | dropped |
+//! | any halves, as they are | as the writer's close | what the handler did | dropped |
+//!
+//! Pipes, terminals, most devices, sockets and children are watched: nobody waits for them but the
+//! task. Files, and devices of which the system tells nothing, are read and written by threads of the
+//! blocking pool, 500 at most.
 
 mod bind;
+mod files;
+mod foreign;
+mod given;
+pub mod inherited;
 pub mod memory;
 mod once;
 mod several;
+mod socket;
+mod stdio;
 mod tcp;
+mod unix;
 
 use std::future::Future;
 use std::io;
@@ -14,8 +51,10 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use crate::connection::Connection;
 
 pub use bind::{bind, connect};
-pub use once::{Once, files, stdio};
+pub use files::{device, fifos, files};
+pub use once::Once;
 pub use several::Listeners;
+pub use stdio::stdio;
 
 /// Yields connections.
 ///

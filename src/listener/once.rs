@@ -1,19 +1,11 @@
-//! One connection that is there already: standard input and output, files, any two halves.
+//! One connection that is there already.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
-use std::path::Path;
+use std::io;
 
 use futures_lite::{AsyncRead, AsyncWrite};
-use rustix::event::{PollFd, PollFlags, poll};
-use smol::Unblock;
 
 use super::Listener;
-use crate::connection::{Connection, Endpoint, Peer, keep};
-
-/// What is read or written at once by the thread that does the blocking calls.
-const CHUNK: usize = 64 * 1024;
+use crate::connection::Connection;
 
 /// A listener that yields one connection and ends.
 ///
@@ -66,108 +58,5 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Listener for Once<R, W> {
 
     async fn accept(&mut self) -> io::Result<Option<Connection<R, W>>> {
         Ok(self.take())
-    }
-}
-
-/// Standard input and output as one connection. The blocking calls are made on threads of the
-/// blocking pool, 64 KiB at a time; what was written is flushed when the server ends the
-/// connection.
-///
-/// # Errors
-///
-/// What the system says when it cannot give us a descriptor of our own for them.
-///
-/// # Examples
-///
-/// ```no_run
-/// use halves::{Connection, Executor, Once, serve, service, stdio};
-///
-/// let ex = Executor::new();
-/// let listener = Once::new(stdio()?);
-/// ex.block_on(serve(&ex, listener, async |Connection { reader, writer, .. }| {
-///     service::upper(reader, writer).await
-/// }))?;
-/// # std::io::Result::Ok(())
-/// ```
-pub fn stdio() -> io::Result<Connection> {
-    // Our own descriptors: std's handles have buffers and locks of their own.
-    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    Ok(blocking(input, output, Endpoint::Stdio))
-}
-
-/// A file to read and a file to write, created or emptied, as one connection.
-///
-/// # Errors
-///
-/// What the system says when one of them cannot be opened.
-///
-/// # Examples
-///
-/// ```
-/// use halves::{Connection, Executor, Once, files, serve, service};
-///
-/// # let dir = tempfile::tempdir()?;
-/// # let (request, reply) = (dir.path().join("request"), dir.path().join("reply"));
-/// std::fs::write(&request, "hello")?;
-/// let ex = Executor::new();
-/// ex.block_on(async {
-///     let listener = Once::new(files(&request, &reply).await?);
-///     serve(&ex, listener, async |Connection { reader, writer, .. }| {
-///         service::upper(reader, writer).await
-///     })
-///     .await
-/// })?;
-/// assert_eq!(std::fs::read_to_string(&reply)?, "HELLO");
-/// # std::io::Result::Ok(())
-/// ```
-pub async fn files(input: impl AsRef<Path>, output: impl AsRef<Path>) -> io::Result<Connection> {
-    let (input, output) = (input.as_ref().to_owned(), output.as_ref().to_owned());
-    let opened = smol::unblock(move || io::Result::Ok((File::open(input)?, File::create(output)?)));
-    let (input, output) = opened.await?;
-    Ok(blocking(input, output, Endpoint::Files))
-}
-
-fn blocking(input: File, output: File, endpoint: Endpoint) -> Connection {
-    let [input, output] = [input, output].map(|file| Unblock::with_capacity(CHUNK, Patient(file)));
-    let (output, link) = keep(output);
-    let peer = Peer::new(endpoint.clone(), endpoint).with_link(link);
-    Connection::from_parts(input, output, peer).erase()
-}
-
-/// A file on a thread that may wait. It waits also where somebody has made the file non-blocking:
-/// that is a property of the terminal or pipe, and whoever shares it with us may set it.
-struct Patient(File);
-
-impl Patient {
-    fn wait(
-        &mut self,
-        flags: PollFlags,
-        mut io: impl FnMut(&File) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        loop {
-            match io(&self.0) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    poll(&mut [PollFd::new(&self.0, flags)], None)?;
-                }
-                result => return result,
-            }
-        }
-    }
-}
-
-impl Read for Patient {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.wait(PollFlags::IN, |mut file| file.read(buf))
-    }
-}
-
-impl Write for Patient {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.wait(PollFlags::OUT, |mut file| file.write(buf))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
     }
 }

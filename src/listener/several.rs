@@ -40,6 +40,12 @@ pub(super) trait Accept {
 }
 
 impl Listeners {
+    pub(super) fn of(member: impl Accept + Send + 'static) -> Self {
+        let mut listeners = Self::default();
+        listeners.push(member);
+        listeners
+    }
+
     pub(super) fn push(&mut self, member: impl Accept + Send + 'static) {
         self.members.push(Box::new(member));
     }
@@ -110,9 +116,7 @@ impl Listener for Listeners {
 
 impl From<MemoryListener> for Listeners {
     fn from(listener: MemoryListener) -> Self {
-        let mut listeners = Self::default();
-        listeners.push(listener);
-        listeners
+        Self::of(listener)
     }
 }
 
@@ -122,9 +126,7 @@ where
     W: AsyncWrite + Send + Unpin + 'static,
 {
     fn from(listener: Once<R, W>) -> Self {
-        let mut listeners = Self::default();
-        listeners.push(listener);
-        listeners
+        Self::of(listener)
     }
 }
 

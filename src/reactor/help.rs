@@ -10,10 +10,14 @@ use rustix::event::Timespec;
 use rustix::event::epoll;
 use rustix::io::Errno;
 
-use super::{Batch, Reactor, Source};
+use super::{ALARM_CLOCK, BELL, Batch, Reactor, Source};
+use crate::catch::guard;
 
 /// Events that are taken at once, by anyone: the rest is left to whoever comes first.
 pub(super) const FEW: usize = 8;
+
+/// The shortest time that an alarm clock can be set to.
+const AT_ONCE: Duration = Duration::from_nanos(1);
 
 /// What a reactor has for its helpers.
 #[derive(Debug, Default)]
@@ -25,8 +29,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// For the thread that drives the reactor.
     pub(super) fn count_turn(&self) {
-        self.turns.fetch_add(1, Ordering::Relaxed);
+        let turns = self.turns.load(Ordering::Relaxed);
+        self.turns.store(turns.wrapping_add(1), Ordering::Relaxed);
     }
 }
 
@@ -44,7 +50,8 @@ impl Reactor {
     }
 
     /// Takes a few events in the place of the thread that drives it, and wakes tasks. Says whether
-    /// sockets had any. Where another one helps already, there is nothing to do.
+    /// sockets had any. What is for that thread alone, its bell and its alarm clock, rings again.
+    /// Where another one helps already, there is nothing to do.
     pub(crate) fn help(&self) -> io::Result<bool> {
         match &self.shared {
             Some(_) => self.unless_helped(|| self.take_few()).unwrap_or(Ok(false)),
@@ -60,23 +67,21 @@ impl Reactor {
             Err(Errno::INTR) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
-        let batch = Batch::begin();
-        let (mut found, mut rung) = (false, false);
+        let _batch = Batch::begin();
+        let (mut found, mut rung) = (false, Ok(()));
         for event in &*events {
             let (flags, data) = (event.flags, event.data);
-            if data.u64() == 0 {
-                rung = true;
-            } else {
-                found = true;
-                Source::tell(data, flags);
+            match data.u64() {
+                BELL => self.bell.ring_again(),
+                ALARM_CLOCK => rung = self.alarm_clock.set(AT_ONCE),
+                _ => {
+                    found = true;
+                    // One that panics must not keep the others asleep.
+                    let _ = guard(|| Source::tell(data, flags));
+                }
             }
         }
-        drop(batch);
-        if rung {
-            // It was rung for the thread itself.
-            self.bell.ring_again();
-        }
-        Ok(found)
+        rung.map(|()| found)
     }
 
     /// Does something, unless a helper may have events that it has not told yet; nobody begins to

@@ -1,4 +1,5 @@
-//! Tells when a socket is ready: edge-triggered epoll, one reactor for each thread that drives one.
+//! Tells when a socket is ready, and when it is time: edge-triggered epoll, one reactor for each
+//! thread that drives one.
 //!
 //! A socket is tried first, and registered when it has nothing, once, for reading and writing
 //! both, with the reactor of the thread that polls it. From then on that reactor keeps the
@@ -7,13 +8,20 @@
 
 #![allow(unsafe_code)]
 
+mod alarm_clock;
 mod bell;
+mod descriptor;
 mod help;
+mod home;
+mod outbox;
 mod socket;
 mod source;
 mod state;
 #[cfg(test)]
 mod tests;
+mod timers;
+mod unsent;
+mod watched;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -21,21 +29,31 @@ use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
+use alarm_clock::AlarmClock;
 use bell::Bell;
+use descriptor::Descriptor;
 use help::{FEW, Shared};
-pub(crate) use socket::Socket;
-use source::{Registration, Source};
+pub(crate) use socket::{Socket, reset};
+use source::{Direction, Registration};
+pub(crate) use source::{Host, Source};
+pub(crate) use timers::Alarm;
+use timers::Look;
+pub(crate) use watched::Watched;
 
 /// Events that are taken from the kernel at once.
 const BATCH: usize = 256;
 /// Buried sources that a sleeping reactor is woken for.
 const MANY_BURIED: usize = 64;
+
+/// What the bell and the alarm clock are registered with: no addresses, as sources have.
+const BELL: u64 = 0;
+const ALARM_CLOCK: u64 = 1;
 
 /// No thread drives the reactor.
 const IDLE: u8 = 0;
@@ -49,6 +67,7 @@ const HELD: u8 = 2;
 pub(crate) struct Reactor {
     epoll: OwnedFd,
     bell: Bell,
+    alarm_clock: AlarmClock,
     /// Whether a thread drives it: otherwise nobody would hear of readiness.
     driven: AtomicU8,
     /// Everything that is registered, to be told when the reactor is driven no more.
@@ -89,12 +108,14 @@ impl Reactor {
     fn with(shared: Option<Shared>) -> io::Result<Arc<Self>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let bell = Bell::new()?;
-        // No pointer: nothing is registered at address 0.
+        let alarm_clock = AlarmClock::new()?;
         let flags = EventFlags::IN | EventFlags::ET;
-        epoll::add(&epoll, &bell, EventData::new_u64(0), flags)?;
+        epoll::add(&epoll, &bell, EventData::new_u64(BELL), flags)?;
+        epoll::add(&epoll, &alarm_clock, EventData::new_u64(ALARM_CLOCK), flags)?;
         Ok(Arc::new(Self {
             epoll,
             bell,
+            alarm_clock,
             driven: AtomicU8::new(IDLE),
             sources: Mutex::default(),
             graveyard: Mutex::default(),
@@ -113,12 +134,13 @@ impl Reactor {
             self.driven
                 .compare_exchange(IDLE, DRIVEN, order.0, order.1)
                 .ok()?;
-            match CURRENT.replace(Some(self.clone())) {
-                Some(outer) => {
-                    outer.leave(HELD);
-                    Within::Another(outer)
-                }
-                None => Within::Nothing,
+            if let Some(outer) = CURRENT.replace(Some(self.clone())) {
+                timers::unset();
+                outer.leave(HELD);
+                Within::Another(outer)
+            } else {
+                timers::begin(self);
+                Within::Nothing
             }
         };
         Some(Driver {
@@ -135,8 +157,8 @@ impl Reactor {
             let sources = lock(&self.sources);
             sources.iter().map(Registration::share).collect()
         };
-        for source in sources {
-            source.orphan();
+        for registration in sources {
+            registration.source().orphan();
         }
     }
 
@@ -151,6 +173,12 @@ impl Reactor {
             .try_with(|current| current.borrow().clone())
             .ok()
             .flatten()
+    }
+
+    /// Whether this thread drives one.
+    fn is_one_current() -> bool {
+        let is_one = |current: &RefCell<Option<Arc<Self>>>| current.borrow().is_some();
+        CURRENT.try_with(is_one).unwrap_or(false)
     }
 
     fn is_current(&self) -> bool {
@@ -168,12 +196,13 @@ impl Reactor {
     }
 
     /// Takes a registration in. The kernel has the source's address from now on.
-    fn register(&self, fd: BorrowedFd<'_>, source: &Arc<Source>) -> io::Result<()> {
-        let registration = Registration::new(source);
+    fn register(&self, fd: BorrowedFd<'_>, host: &Arc<impl Host + ?Sized>) -> io::Result<()> {
+        let registration = Registration::new(host);
+        let source = host.source();
         let mut sources = lock(&self.sources);
         source.set_place(sources.len());
         sources.push(registration);
-        let data = EventData::new_ptr(Arc::as_ptr(source).cast_mut().cast());
+        let data = EventData::new_ptr((&raw const *source).cast_mut().cast());
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, fd, data, flags).map_err(|error| {
             drop(sources.pop());
@@ -226,30 +255,64 @@ impl Driver {
         self.reactor.bell.is_rung()
     }
 
-    /// Takes what the kernel has to tell, and wakes tasks; waits for it no longer than this. Says
-    /// whether there was anything.
-    pub(crate) fn turn(&self, wait: Option<Duration>) -> io::Result<bool> {
+    /// Sends what the tasks of this turn have written in small pieces.
+    #[allow(clippy::unused_self, reason = "who drives a reactor has turns")]
+    pub(crate) fn end_turn(&self) {
+        outbox::end_turn();
+    }
+
+    /// Takes what the kernel has to tell, and wakes tasks, also those whose time has come; waits
+    /// no longer than this, and says whether there was anything. `now` is asked only while somebody
+    /// sleeps.
+    pub(crate) fn turn(
+        &self,
+        wait: Option<Duration>,
+        now: impl Fn() -> Instant,
+    ) -> io::Result<bool> {
         let reactor = &*self.reactor;
         let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
+        // Who is woken is not kept waiting.
+        let woken = self.wake_sleepers(&now)?;
+        let wait = if woken { Some(Duration::ZERO) } else { wait };
         // One that is too long for the kernel ends when something happens.
         let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
         let most = reactor.shared.as_ref().map_or(BATCH, |_| FEW);
         let events = match epoll::wait(&reactor.epoll, &mut buffer[..most], wait.as_ref()) {
             Ok((events, _)) => events,
-            Err(Errno::INTR) => return Ok(false),
+            Err(Errno::INTR) => return Ok(woken),
             Err(error) => return Err(error.into()),
         };
         if let Some(shared) = &reactor.shared {
             shared.count_turn();
         }
+        let told = events.iter().map(|event| (event.data, event.flags));
+        let rung = told.clone().any(|(data, _)| data.u64() == ALARM_CLOCK);
+        if rung {
+            // First: one of those who are told may panic.
+            timers::unset();
+        }
         let batch = Batch::begin();
-        for event in &*events {
-            let (flags, data) = (event.flags, event.data);
-            Source::tell(data, flags);
+        for (data, flags) in told {
+            if data.u64() != ALARM_CLOCK {
+                Source::tell(data, flags);
+            }
         }
         drop(batch);
+        if rung {
+            self.wake_sleepers(&now)?;
+        }
         self.free_buried();
-        Ok(!events.is_empty())
+        Ok(woken || !events.is_empty())
+    }
+
+    /// Wakes whose time has come, and says whether there was anybody.
+    fn wake_sleepers(&self, now: impl FnOnce() -> Instant) -> io::Result<bool> {
+        match timers::look(now) {
+            Look::Asleep => return Ok(false),
+            Look::Woken => return Ok(true),
+            Look::Set(time) => self.reactor.alarm_clock.set(time)?,
+        }
+        Ok(false)
     }
 
     /// Not while a waker that is called from a batch drives within that, or while a helper has
@@ -269,6 +332,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        self.end_turn();
         let outer = match std::mem::replace(&mut self.within, Within::Nothing) {
             Within::Itself => return,
             Within::Another(outer) => Some(outer),
@@ -277,7 +341,13 @@ impl Drop for Driver {
         if let Some(outer) = &outer {
             outer.driven.store(DRIVEN, Ordering::Release);
         }
+        let outermost = outer.is_none();
         CURRENT.set(outer);
+        if outermost {
+            timers::end();
+        } else {
+            timers::unset();
+        }
         self.free_buried();
         self.reactor.leave(IDLE);
     }

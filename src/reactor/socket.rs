@@ -1,37 +1,58 @@
 //! A stream socket, or one that listens, whose readiness a reactor tells.
 
+use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags, acceptfrom_with,
+    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags,
+    acceptfrom_with,
 };
 
-use super::source::{Direction, Source};
+use super::{Direction, Host, Source, outbox};
 
-/// A handle to a non-blocking socket, from any thread; the last one closes it. One task may read
-/// while another writes, through clones or not; of two that do the same, the later one is woken.
-#[derive(Debug)]
-pub(crate) struct Socket(Arc<Source>);
+/// How everything is sent: a peer that is gone is an error, not a signal.
+pub(super) const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+
+/// A handle to a socket, from any thread; the last one closes it. One task may read while another
+/// writes, through clones or not; of two that do the same, the later one is woken.
+///
+/// No call waits, whether the socket is non-blocking or not, but to accept, which needs one that
+/// is. `O_NONBLOCK` belongs to all who share a socket, and may not be ours to set.
+///
+/// It is an `Arc` of what the socket's source lives in.
+pub(crate) struct Socket<T: Host = Source>(Arc<T>);
 
 impl Socket {
-    /// Takes over a socket that is non-blocking already.
+    /// Takes over a socket.
     pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self(Source::new(socket))
+        Self(Arc::new(Source::new(socket)))
+    }
+}
+
+impl<T: Host> Socket<T> {
+    /// The first handle to a new source.
+    pub(crate) fn first(host: Arc<T>) -> Self {
+        Self(host)
     }
 
-    #[cfg(test)]
-    pub(super) fn source(&self) -> &Arc<Source> {
+    /// One more, for a caller who has one; or to what has no socket.
+    pub(crate) fn of(host: &Arc<T>) -> Self {
+        host.source().join();
+        Self(host.clone())
+    }
+
+    pub(crate) fn host(&self) -> &Arc<T> {
         &self.0
     }
 
     /// Whether there are other handles to it.
     pub(crate) fn is_shared(&self) -> bool {
-        self.0.is_shared()
+        self.0.source().is_shared()
     }
 
     /// Accepts a connection; the new socket is non-blocking, and closed on exec.
@@ -41,15 +62,7 @@ impl Socket {
     ) -> Poll<io::Result<(OwnedFd, Option<SocketAddrAny>)>> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let accept = |fd: BorrowedFd<'_>| acceptfrom_with(fd, flags);
-        self.0.poll_io(cx, Direction::Read, accept, |_| false)
-    }
-
-    /// Begins to connect.
-    pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<()> {
-        match rustix::net::connect(self, &address) {
-            Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Source::poll_io(&self.0, cx, Direction::Read, accept, |_| false)
     }
 
     /// Ready when the connection has come about, or has not.
@@ -62,7 +75,7 @@ impl Socket {
             },
             Err(error) => Err(error),
         };
-        self.0.poll_io(cx, Direction::Write, connected, |()| false)
+        Source::poll_io(&self.0, cx, Direction::Write, connected, |()| false)
     }
 
     pub(crate) fn poll_read(
@@ -70,11 +83,13 @@ impl Socket {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        self.flush_before_reading();
         let room = buf.len();
         let recv = |fd: BorrowedFd<'_>| {
-            rustix::net::recv(fd, &mut *buf, RecvFlags::empty()).map(|(n, _)| n)
+            rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(n, _)| n)
         };
-        self.poll_transfer(cx, Direction::Read, room, recv)
+        let read = self.poll_transfer(cx, Direction::Read, room, recv);
+        self.unless_failed(read, room)
     }
 
     pub(crate) fn poll_read_vectored(
@@ -82,13 +97,71 @@ impl Socket {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.flush_before_reading();
         let room = bufs.iter().map(|buf| buf.len()).sum();
-        let readv = |fd: BorrowedFd<'_>| rustix::io::readv(fd, bufs);
-        self.poll_transfer(cx, Direction::Read, room, readv)
+        let recvmsg = |fd: BorrowedFd<'_>| {
+            let mut nothing = RecvAncillaryBuffer::default();
+            let received = rustix::net::recvmsg(fd, bufs, &mut nothing, RecvFlags::DONTWAIT)?;
+            Ok(received.bytes)
+        };
+        let read = self.poll_transfer(cx, Direction::Read, room, recvmsg);
+        self.unless_failed(read, room)
+    }
+
+    /// The kernel tells of a reset once, and says after that that the peer has ended: where it
+    /// has told us of it when the outbox was sent, the reader is told by us.
+    fn unless_failed(&self, read: Poll<io::Result<usize>>, room: usize) -> Poll<io::Result<usize>> {
+        let source = self.0.source();
+        match read {
+            Poll::Ready(Ok(0)) if room > 0 && source.is_corked() => {
+                let failure = outbox::failure(source);
+                Poll::Ready(failure.map_or(Ok(0), |error| Err(error.into())))
+            }
+            read => read,
+        }
+    }
+
+    /// The peer may wait for it, before it sends more.
+    fn flush_before_reading(&self) {
+        if self.0.source().is_corked() {
+            outbox::send_now(&self.0);
+        }
+    }
+
+    /// What was written earlier goes first, and nothing goes after the end.
+    fn poll_before_writing(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let source = self.0.source();
+        if source.is_ending() {
+            return Poll::Ready(Err(Errno::PIPE.into()));
+        }
+        if source.is_corked() {
+            ready!(self.poll_flush(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when all that was written is with the kernel.
+    pub(crate) fn poll_flush(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        outbox::poll_empty(&self.0, cx)
+    }
+
+    /// As [`poll_write_vectored`](Self::poll_write_vectored), but what is small leaves together
+    /// with more of its kind, at the end of the thread's turn at the latest. Errors of that are
+    /// told by the next write or flush.
+    pub(crate) fn poll_write_gathered(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(size) = outbox::put(&self.0, bufs) {
+            return Poll::Ready(Ok(size));
+        }
+        self.poll_write_vectored(cx, bufs)
     }
 
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let send = |fd: BorrowedFd<'_>| rustix::net::send(fd, buf, SendFlags::NOSIGNAL);
+        ready!(self.poll_before_writing(cx))?;
+        let send = |fd: BorrowedFd<'_>| rustix::net::send(fd, buf, SEND);
         self.poll_transfer(cx, Direction::Write, buf.len(), send)
     }
 
@@ -97,17 +170,30 @@ impl Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_before_writing(cx))?;
         let room = bufs.iter().map(|buf| buf.len()).sum();
         // Not writev: that would raise SIGPIPE where a program has not ignored it.
         let sendmsg = |fd: BorrowedFd<'_>| {
             let mut nothing = SendAncillaryBuffer::default();
-            rustix::net::sendmsg(fd, bufs, &mut nothing, SendFlags::NOSIGNAL)
+            rustix::net::sendmsg(fd, bufs, &mut nothing, SEND)
         };
         self.poll_transfer(cx, Direction::Write, room, sendmsg)
     }
 
+    /// Ends the output, at the end of the thread's turn at the latest.
+    pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        if outbox::end(&self.0) {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(self.shutdown(Shutdown::Write))
+    }
+
     /// Ends one direction, or both.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if how != Shutdown::Read {
+            self.0.source().shut();
+        }
         let how = match how {
             Shutdown::Read => rustix::net::Shutdown::Read,
             Shutdown::Write => rustix::net::Shutdown::Write,
@@ -116,8 +202,19 @@ impl Socket {
         Ok(rustix::net::shutdown(self, how)?)
     }
 
+    /// Calls `io` until it gives something else than "would block"; see [`Source::poll_io`].
+    pub(super) fn poll_io<V>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        io: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<V>,
+        short: impl FnOnce(&V) -> bool,
+    ) -> Poll<io::Result<V>> {
+        Source::poll_io(&self.0, cx, direction, io, short)
+    }
+
     /// What moves less than there is room for has found the socket drained, or full.
-    fn poll_transfer(
+    pub(super) fn poll_transfer(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
@@ -125,25 +222,38 @@ impl Socket {
         transfer: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         let short = |&moved: &usize| moved > 0 && moved < room;
-        self.0.poll_io(cx, direction, transfer, short)
+        Source::poll_io(&self.0, cx, direction, transfer, short)
     }
 }
 
-impl Clone for Socket {
+impl<T: Host> Clone for Socket<T> {
     fn clone(&self) -> Self {
-        self.0.join();
-        Self(self.0.clone())
+        Self::of(&self.0)
     }
 }
 
-impl Drop for Socket {
+impl<T: Host> Drop for Socket<T> {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.source().leave();
     }
 }
 
-impl AsFd for Socket {
+impl<T: Host> AsFd for Socket<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.fd()
+        self.0.source().fd()
+    }
+}
+
+impl<T: Host> fmt::Debug for Socket<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Socket").field(self.0.source()).finish()
+    }
+}
+
+/// Resets a stream socket now, while others still have it open.
+pub(crate) fn reset(socket: BorrowedFd<'_>) {
+    // Disconnecting sends the reset; Unix sockets know neither, and only end.
+    if rustix::net::connect_unspec(socket).is_err() {
+        let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
     }
 }

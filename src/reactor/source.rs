@@ -1,18 +1,22 @@
 //! A descriptor, its readiness, and who waits for it.
 
+use std::fmt;
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
-use atomic_waker::AtomicWaker;
+use once_cell::race::OnceBox;
 use rustix::event::epoll::{EventData, EventFlags};
 use rustix::io::Errno;
 use smol::Async;
 
-use super::state::{END, FOREIGN, ORPHAN, READ, REGISTERED, State, WRITE};
-use super::{Reactor, lock};
+use super::outbox::Outbox;
+use super::state::{CORKED, END, ENDING, FOREIGN, ORPHAN, READ, REGISTERED, SHUT, State, WRITE};
+use super::unsent::unsent;
+use super::{Descriptor, Reactor, lock};
+use crate::waiting::Waiting;
 
 /// What a descriptor is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,96 +25,203 @@ pub(super) enum Direction {
     Write,
 }
 
-/// A non-blocking descriptor that several handles share, and a reactor while it is registered.
-#[derive(Debug)]
-pub(super) struct Source {
-    /// Open until the last handle is dropped; a reactor may hold the rest a little longer.
-    fd: RawFd,
-    state: State,
-    /// Handles, not counting the reactor.
-    users: AtomicU32,
-    /// Where it stands in its reactor's list.
-    place: AtomicUsize,
-    home: Mutex<Option<Home>>,
-    reader: AtomicWaker,
-    writer: AtomicWaker,
+/// What a source lives in, so that a connection's socket and all that is known of it are one
+/// allocation.
+pub(crate) trait Host: Send + Sync + 'static {
+    fn source(&self) -> &Source;
+
+    /// As what a reactor holds.
+    fn share(self: Arc<Self>) -> Arc<dyn Host>;
 }
 
-/// Who tells of readiness.
-#[derive(Clone, Debug)]
-enum Home {
-    Ours(Arc<Reactor>),
-    /// async-io, on threads that drive no reactor of ours.
-    Foreign(Arc<Async<BorrowedFd<'static>>>),
+/// A descriptor that several handles share, and a reactor while it is registered.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// Open until the last handle is dropped; a reactor may hold the rest a little longer.
+    pub(super) descriptor: Descriptor,
+    pub(super) state: State,
+    /// Where it stands in its reactor's list.
+    place: AtomicU32,
+    pub(super) home: Mutex<Option<Arc<Reactor>>>,
+    reader: Waiting,
+    seldom: OnceBox<Seldom>,
+}
+
+/// What most sockets never need.
+#[derive(Debug, Default)]
+pub(super) struct Seldom {
+    writer: Waiting,
+    outbox: Outbox,
+    /// The home on threads that drive no reactor of ours.
+    pub(super) foreign: Mutex<Option<Arc<Async<BorrowedFd<'static>>>>>,
 }
 
 /// A reactor's own reference: as long as it lives, the kernel may name the source.
-#[derive(Debug)]
-pub(super) struct Registration(Arc<Source>);
+pub(super) struct Registration(Arc<dyn Host>);
 
 impl Registration {
-    pub(super) fn new(source: &Arc<Source>) -> Self {
-        Self(source.clone())
+    pub(super) fn new(host: &Arc<impl Host + ?Sized>) -> Self {
+        Self(host.clone().share())
     }
 
     pub(super) fn source(&self) -> &Source {
-        &self.0
+        self.0.source()
     }
 
-    pub(super) fn share(&self) -> Arc<Source> {
-        self.0.clone()
+    pub(super) fn share(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl Host for Source {
+    fn source(&self) -> &Source {
+        self
+    }
+
+    fn share(self: Arc<Self>) -> Arc<dyn Host> {
+        self
     }
 }
 
 impl Source {
-    pub(super) fn new(fd: OwnedFd) -> Arc<Self> {
-        Arc::new(Self {
-            fd: fd.into_raw_fd(),
+    /// Takes over a descriptor, for one user.
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self::with(Descriptor::new(fd))
+    }
+
+    /// One without a descriptor, at which somebody may wait all the same.
+    pub(crate) fn none() -> Self {
+        Self::with(Descriptor::none())
+    }
+
+    fn with(descriptor: Descriptor) -> Self {
+        Self {
+            descriptor,
             state: State::new(),
-            users: AtomicU32::new(1),
-            place: AtomicUsize::new(0),
+            place: AtomicU32::new(0),
             home: Mutex::new(None),
-            reader: AtomicWaker::new(),
-            writer: AtomicWaker::new(),
-        })
+            reader: Waiting::default(),
+            seldom: OnceBox::new(),
+        }
+    }
+
+    /// Whether there is, or was, a descriptor.
+    pub(crate) fn is_some(&self) -> bool {
+        self.descriptor.is_some()
+    }
+
+    /// Does something with the descriptor, unless it is closed, or there never was one. This is no
+    /// use of it that [`is_shared`](Self::is_shared) would see.
+    pub(crate) fn visit<T>(&self, visit: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+        self.descriptor.visit(visit, || self.depart())
+    }
+
+    /// Where whoever reads waits.
+    pub(crate) fn reader(&self) -> &Waiting {
+        &self.reader
+    }
+
+    /// Where whoever writes waits for the kernel.
+    pub(super) fn writer(&self) -> &Waiting {
+        &self.seldom().writer
+    }
+
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.seldom().outbox
+    }
+
+    /// Bytes that were written, and that the peer has not acknowledged; none where there is no
+    /// descriptor that is open.
+    pub(crate) fn unsent(&self) -> Option<usize> {
+        let unsent = self.visit(|socket| match self.seldom.get() {
+            Some(seldom) => seldom.outbox.unsent(socket),
+            None => unsent(socket),
+        });
+        unsent?.ok()
+    }
+
+    /// Whether something that was written has not left yet, or was lost and nobody knows.
+    pub(crate) fn is_corked(&self) -> bool {
+        self.state.load() & CORKED != 0
+    }
+
+    /// Whether what is written may wait for the end of a turn.
+    pub(super) fn may_gather(&self) -> bool {
+        self.state.load() & (FOREIGN | SHUT) == 0
+    }
+
+    /// The outbox is about to have something in it, which keeps the descriptor open. For a user.
+    pub(super) fn cork(&self) {
+        self.state.mark(CORKED, true);
+        self.descriptor.enter();
+    }
+
+    pub(super) fn uncork(&self) {
+        self.state.mark(CORKED, false);
+    }
+
+    /// The outbox is empty again, and does not keep the descriptor open any more.
+    pub(super) fn let_go(&self) {
+        self.descriptor.go_out(|| self.depart());
+    }
+
+    /// Whether the end of output is about to be said.
+    pub(super) fn is_ending(&self) -> bool {
+        self.state.load() & ENDING != 0
+    }
+
+    /// Writes fail from now on.
+    pub(super) fn shut(&self) {
+        self.state.mark(SHUT, true);
+    }
+
+    pub(super) fn seldom(&self) -> &Seldom {
+        self.seldom.get_or_init(Box::default)
     }
 
     pub(super) fn place(&self) -> usize {
-        self.place.load(Ordering::Relaxed)
+        self.place.load(Ordering::Relaxed) as usize
     }
 
+    /// Descriptors are numbered by an `i32`, so places fit.
+    #[allow(clippy::cast_possible_truncation)]
     pub(super) fn set_place(&self, place: usize) {
-        self.place.store(place, Ordering::Relaxed);
+        self.place.store(place as u32, Ordering::Relaxed);
     }
 
     /// For a caller that is one of the users.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor is open as long as there is a user, and each call comes from
-        // one, who lives at least as long as the borrow of what it holds.
-        unsafe { BorrowedFd::borrow_raw(self.fd) }
+        self.descriptor.fd()
     }
 
     /// Whether there are several handles.
     pub(super) fn is_shared(&self) -> bool {
-        self.users.load(Ordering::Acquire) > 1
+        self.descriptor.is_shared()
     }
 
+    /// One user more. The caller is one, or there is no descriptor.
     pub(super) fn join(&self) {
-        self.users.fetch_add(1, Ordering::Relaxed);
+        self.descriptor.join();
     }
 
     /// The last one to leave ends the registration and closes the descriptor.
     pub(super) fn leave(&self) {
-        if self.users.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return;
-        }
+        self.descriptor.leave(|| self.depart());
+    }
+
+    /// Before the descriptor is closed: ends the registration.
+    fn depart(&self) {
         let home = lock(&self.home).take();
-        match home {
-            Some(Home::Ours(reactor)) => reactor.deregister(self.fd(), self),
-            foreign => drop(foreign),
+        let seldom = self.seldom.get();
+        if let Some(reactor) = home {
+            reactor.deregister(self.fd(), self);
+        } else if let Some(seldom) = seldom {
+            drop(lock(&seldom.foreign).take());
         }
-        // SAFETY: it was open, `new` took it over, and no user is left to use or close it.
-        drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
+        if let Some(seldom) = seldom {
+            // A flush for which there was nothing left: it holds what it is held by.
+            drop(seldom.writer.take());
+        }
     }
 
     /// What the kernel tells, with the data of the registration.
@@ -140,45 +251,58 @@ impl Source {
         }
         // Nobody waits to write while it is known to be possible.
         if told & WRITE != 0 && before & WRITE == 0 {
-            source.writer.wake();
+            source.wake_writer();
         }
     }
 
     /// The reactor is not driven any more: whoever waits is to try again.
     pub(super) fn orphan(&self) {
         self.state.tell(READ | WRITE | ORPHAN);
+        self.wake_both();
+    }
+
+    pub(super) fn wake_both(&self) {
         self.reader.wake();
-        self.writer.wake();
+        self.wake_writer();
+    }
+
+    fn wake_writer(&self) {
+        if let Some(seldom) = self.seldom.get() {
+            seldom.writer.wake();
+        }
     }
 
     /// Calls `io` until it gives something else than "would block", waiting in between. `short`
     /// says of a result that it was all there was, so that the next call need not be tried.
     pub(super) fn poll_io<T>(
-        self: &Arc<Self>,
+        host: &Arc<impl Host + ?Sized>,
         cx: &mut Context<'_>,
         direction: Direction,
         mut io: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
         short: impl FnOnce(&T) -> bool,
     ) -> Poll<io::Result<T>> {
-        let flag = direction.flag();
+        let (this, flag) = (host.source(), direction.flag());
         loop {
-            let seen = ready!(self.poll_ready(cx, direction))?;
-            match io(self.fd()) {
+            let mut seen = this.state.load();
+            if seen & flag == 0 {
+                seen = ready!(Self::poll_ready(host, cx, direction))?;
+            }
+            match io(this.fd()) {
                 Ok(value) => {
                     // After the peer's end, an event is not to be expected for what is left.
                     if seen & (END | FOREIGN | REGISTERED) == REGISTERED && short(&value) {
-                        self.state.change(seen, flag, 0);
+                        this.state.change(seen, flag, 0);
                     }
                     return Poll::Ready(Ok(value));
                 }
-                Err(Errno::AGAIN) if seen & REGISTERED == 0 => self.register(seen, flag)?,
+                Err(Errno::AGAIN) if seen & REGISTERED == 0 => Self::register(host, seen, flag)?,
                 // Which means no more than that it is worth a try, and may wake us without: so
                 // each poll makes the call.
                 Err(Errno::AGAIN) if seen & FOREIGN != 0 => {
-                    ready!(self.poll_foreign(cx, direction))?;
+                    ready!(this.poll_foreign(cx, direction))?;
                 }
                 Err(Errno::AGAIN) => {
-                    self.state.change(seen, flag, 0);
+                    this.state.change(seen, flag, 0);
                 }
                 Err(Errno::INTR) => {}
                 Err(error) => return Poll::Ready(Err(error.into())),
@@ -186,120 +310,43 @@ impl Source {
         }
     }
 
-    /// The state word, once it says that `io` may succeed.
+    /// The state word, once it says that `io` may succeed, which it did not.
     fn poll_ready(
-        self: &Arc<Self>,
+        host: &Arc<impl Host + ?Sized>,
         cx: &mut Context<'_>,
         direction: Direction,
     ) -> Poll<io::Result<u32>> {
-        let flag = direction.flag();
-        let seen = self.state.load();
-        if seen & flag != 0 {
-            return Poll::Ready(Ok(seen));
-        }
-        let waker = match direction {
-            Direction::Read => &self.reader,
-            Direction::Write => &self.writer,
-        };
-        waker.register(cx.waker());
+        let (this, flag) = (host.source(), direction.flag());
+        this.waiting(direction).register(cx.waker());
         loop {
-            let seen = self.state.load();
+            let seen = this.state.load();
             if seen & flag != 0 {
                 return Poll::Ready(Ok(seen));
             }
             if seen & ORPHAN == 0 {
                 return Poll::Pending;
             }
-            self.rehome()?;
+            Self::rehome(host)?;
+        }
+    }
+
+    fn waiting(&self, direction: Direction) -> &Waiting {
+        match direction {
+            Direction::Read => &self.reader,
+            Direction::Write => self.writer(),
         }
     }
 
     fn poll_foreign(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<()>> {
-        let home = lock(&self.home).clone();
-        match (home, direction) {
-            (Some(Home::Foreign(foreign)), Direction::Read) => foreign.poll_readable(cx),
-            (Some(Home::Foreign(foreign)), Direction::Write) => foreign.poll_writable(cx),
-            _ => Poll::Ready(Ok(())),
-        }
-    }
-
-    /// Registers with this thread's reactor, after a call that found nothing.
-    fn register(self: &Arc<Self>, seen: u32, flag: u32) -> io::Result<()> {
-        let home = lock(&self.home);
-        if home.is_some() {
-            // The other half has.
-            return Ok(());
-        }
-        // Before the kernel may tell anything, which it does at once where there is something.
-        // If that fails, there was an event between, and the call is made again.
-        if !self.state.change(seen, flag, REGISTERED) {
-            return Ok(());
-        }
-        self.settle(home)
-    }
-
-    /// Leaves a reactor that nobody drives, for this thread's.
-    fn rehome(self: &Arc<Self>) -> io::Result<()> {
-        let mut home = lock(&self.home);
-        let seen = self.state.load();
-        if seen & ORPHAN == 0 {
-            // The other half has.
-            return Ok(());
-        }
-        let left = match home.take() {
-            Some(Home::Ours(reactor)) if !reactor.is_driven() => reactor,
-            stays => {
-                // It has found another thread, or we were told late of one that has been left
-                // already. Unless that has lost its thread, too, meanwhile.
-                *home = stays;
-                self.state.change(seen, ORPHAN, 0);
-                return Ok(());
-            }
+        let Some(foreign) = lock(&self.seldom().foreign).clone() else {
+            return Poll::Ready(Ok(()));
         };
-        left.deregister(self.fd(), self);
-        // Where that fails, it is found out on the next round that there is a new home.
-        self.state.change(seen, ORPHAN, 0);
-        let settled = self.settle(home);
-        // Not while `home` was locked: with it goes what is buried there.
-        drop(left);
-        settled
-    }
-
-    /// Finds a home. Wakers may do anything, so they are called when it is unlocked.
-    fn settle(self: &Arc<Self>, mut home: MutexGuard<'_, Option<Home>>) -> io::Result<()> {
-        let found = self.find_home();
-        match &found {
-            Ok(Home::Ours(_)) => {}
-            // For both halves: whoever waits already, waits for async-io from now on.
-            Ok(Home::Foreign(_)) => {
-                self.state.tell(READ | WRITE | FOREIGN);
-            }
-            // Nobody tells of readiness, and whoever waits is to hear why.
-            Err(_) => {
-                while !self
-                    .state
-                    .change(self.state.load(), REGISTERED, READ | WRITE)
-                {}
-            }
+        // For those who wake whoever waits here, and are not async-io.
+        self.waiting(direction).register(cx.waker());
+        match direction {
+            Direction::Read => foreign.poll_readable(cx),
+            Direction::Write => foreign.poll_writable(cx),
         }
-        let quiet = matches!(found, Ok(Home::Ours(_)));
-        let settled = found.map(|found| *home = Some(found));
-        drop(home);
-        if !quiet {
-            self.reader.wake();
-            self.writer.wake();
-        }
-        settled
-    }
-
-    fn find_home(self: &Arc<Self>) -> io::Result<Home> {
-        if let Some(reactor) = Reactor::current() {
-            reactor.register(self.fd(), self)?;
-            return Ok(Home::Ours(reactor));
-        }
-        // SAFETY: `leave` drops what is in `home` before it closes the descriptor.
-        let fd = unsafe { BorrowedFd::<'static>::borrow_raw(self.fd) };
-        Ok(Home::Foreign(Arc::new(Async::new_nonblocking(fd)?)))
     }
 }
 
@@ -309,5 +356,11 @@ impl Direction {
             Self::Read => READ,
             Self::Write => WRITE,
         }
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Registration").field(self.source()).finish()
     }
 }

@@ -14,8 +14,14 @@ pub(super) const REGISTERED: u32 = 1 << 3;
 pub(super) const ORPHAN: u32 = 1 << 4;
 /// It is async-io's. From then on `READ` and `WRITE` stay set.
 pub(super) const FOREIGN: u32 = 1 << 5;
+/// Something is in its outbox, and goes before what is written next.
+pub(super) const CORKED: u32 = 1 << 6;
+/// The end of output is to be said at the end of the thread's turn.
+pub(super) const ENDING: u32 = 1 << 7;
+/// Nothing can be written any more, as far as we know.
+pub(super) const SHUT: u32 = 1 << 8;
 /// Counts what a reactor has told, in the bits above the flags.
-const TICK: u32 = 1 << 6;
+const TICK: u32 = 1 << 9;
 
 /// The word. What a reactor tells is never lost: a flag is cleared only if nothing was told since
 /// the word was read, and that was before the system call that found nothing.
@@ -40,6 +46,15 @@ impl State {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, told)
         {
             Ok(before) | Err(before) => before,
+        }
+    }
+
+    /// Sets or clears flags that are no news, and returns the word before.
+    pub(super) fn mark(&self, flags: u32, set: bool) -> u32 {
+        if set {
+            self.0.fetch_or(flags, Ordering::AcqRel)
+        } else {
+            self.0.fetch_and(!flags, Ordering::AcqRel)
         }
     }
 
@@ -75,6 +90,9 @@ mod tests {
     fn the_count_wraps_without_touching_the_flags() {
         let state = State(AtomicU32::new(!(READ | ORPHAN)));
         state.tell(END);
-        assert_eq!(state.load(), WRITE | END | REGISTERED | FOREIGN);
+        assert_eq!(
+            state.load(),
+            WRITE | END | REGISTERED | FOREIGN | CORKED | ENDING | SHUT
+        );
     }
 }

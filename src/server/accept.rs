@@ -13,7 +13,7 @@ use super::obstacle::{Episode, Obstacle};
 use super::serving::Serving;
 use super::state::State;
 use crate::catch::guard;
-use crate::connection::Connection;
+use crate::connection::{Connection, Home};
 use crate::listener::Listener;
 use crate::spawn::Spawn;
 use crate::stats::{Reason, count};
@@ -46,7 +46,8 @@ where
     H: FnOnce(Connection<L::Reader, L::Writer>) -> F + Clone,
     F: Future<Output = io::Result<()>>,
 {
-    let mut asked = pin!(state.home.shutdown.requested());
+    let home = state.home();
+    let mut asked = pin!(state.shutdown.requested());
     let mut episode = Episode::new(state);
     let (mut batch, mut late) = (0, 0);
     let ended = loop {
@@ -59,7 +60,7 @@ where
         match next(listener, asked.as_mut(), &mut episode).await {
             Next::Connection(connection) => {
                 episode.progress();
-                start(state, executor, handler, connection);
+                start((state, &home), executor, handler, connection);
             }
             Next::End => break Ok(()),
             Next::Failed(error) => {
@@ -76,7 +77,7 @@ where
                 }
             }
         }
-        late += usize::from(state.home.shutdown.is_draining());
+        late += usize::from(state.shutdown.is_draining());
         if late == LATE {
             break Ok(());
         }
@@ -124,19 +125,23 @@ async fn next<L: Listener>(
     .await
 }
 
-fn start<E, R, W, H, F>(state: &Arc<State>, executor: &E, handler: &H, connection: Connection<R, W>)
-where
+fn start<E, R, W, H, F>(
+    (state, home): (&State, &Arc<Home>),
+    executor: &E,
+    handler: &H,
+    connection: Connection<R, W>,
+) where
     E: Spawn<Serving<H, Connection<R, W>, F>>,
     H: FnOnce(Connection<R, W>) -> F + Clone,
     F: Future<Output = io::Result<()>>,
 {
-    let Some(mut ticket) = state.admit(&connection.peer) else {
+    let Some(mut ticket) = state.admit(home, &connection.peer) else {
         return;
     };
     match guard(|| handler.clone()) {
         Ok(handler) => executor.spawn_detached(Serving::new(ticket, handler, connection)),
         Err(panic) => {
-            ticket.record().abort(Reason::Panic);
+            connection.peer.record().abort(Reason::Panic);
             ticket.close(Reason::Panic, Some(panic));
         }
     }

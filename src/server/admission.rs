@@ -1,11 +1,10 @@
 //! Who may come in: the rules and the limits per source, and what is said of those who may not.
 
 use std::net::IpAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::connection::{Endpoint, Record};
+use crate::connection::{Endpoint, Flag, Record};
 use crate::limit::{Accounts, Rules, Sources};
 use crate::stats::Reason;
 use crate::time::Stamp;
@@ -41,7 +40,7 @@ impl Admission {
     /// Checks the source, and counts the connection for it. What is no internet address has no
     /// source, and passes.
     pub(super) fn check(&self, record: &Record, now: Stamp) -> Result<(), Reason> {
-        let Some(source) = source(record.peer()) else {
+        let Some(source) = source(&record.peer()) else {
             return Ok(());
         };
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +51,7 @@ impl Admission {
         let mut accounts = self.accounts();
         if accounts.is_on() {
             accounts.open(source, now)?;
-            record.counted.store(true, Ordering::Relaxed);
+            record.flags.set(Flag::Counted);
         }
         Ok(())
     }
@@ -61,8 +60,8 @@ impl Admission {
         // The mark is looked at under the lock under which it is made: a client that is named just
         // as its connection ends leaves here, or where it was named.
         let mut accounts = self.accounts();
-        if record.counted.swap(false, Ordering::Relaxed)
-            && let Some(source) = source(record.peer())
+        if record.flags.clear(Flag::Counted)
+            && let Some(source) = source(&record.peer())
         {
             accounts.close(source, now);
         }

@@ -1,15 +1,11 @@
-//! The deadlines of all connections: one queue, looked at when the earliest may have come.
+//! The deadlines of one connection: its task looks at them when one of them may have come.
 
-use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use atomic_waker::AtomicWaker;
-
-use crate::connection::{Phase, Record};
+use crate::connection::{LookAfter, Phase, Record};
 use crate::stats::Reason;
 use crate::time::{Clock, Sleep, Stamp};
 use crate::timeout::Timeouts;
@@ -18,25 +14,16 @@ use crate::timeout::Timeouts;
 const WINDOW: Duration = Duration::from_secs(5);
 /// How soon a window is looked at again in which our own write waits.
 const BLOCKED_AGAIN: Duration = Duration::from_secs(1);
-/// Connections that are looked at before the queue is given to others.
-const BATCH: usize = 256;
 
-/// Connections with deadlines, in the order in which they have to be looked at next. Data that
-/// flows does not touch the queue: a connection that is found to have been active is put back
-/// for later.
-#[derive(Default)]
-pub(super) struct Deadlines {
+/// What a connection's task holds while the connection has deadlines. Data that flows does not
+/// touch it: a connection that is found to have been active is looked at again later.
+pub(super) struct Watch {
     timeouts: Timeouts,
-    queue: Mutex<BTreeMap<(Stamp, u64), Watched>>,
-    /// The sleeper, which an earlier first deadline has to wake.
-    sleeper: AtomicWaker,
-}
-
-struct Watched {
-    record: Arc<Record>,
     /// When the connection reaches its lifetime.
     old: Stamp,
     window: Window,
+    /// Reminds the task of us.
+    sleep: Option<Sleep>,
 }
 
 /// What the peer's rate is measured from.
@@ -46,139 +33,21 @@ struct Window {
     blocked: Duration,
 }
 
-impl Deadlines {
-    pub(super) fn new(timeouts: Timeouts) -> Self {
-        Self {
-            timeouts,
-            ..Self::default()
-        }
-    }
-
-    /// Takes in a connection. `youth` is the part of the lifetime that is its, from 0 to 1.
-    pub(super) fn admit(&self, record: &Arc<Record>, youth: impl FnOnce() -> f64) {
-        if self.timeouts.always() || record.phase() == Phase::Handshake {
-            let lifetime = self
-                .timeouts
-                .lifetime
-                .map(|lifetime| lifetime.mul_f64(youth()));
-            self.enqueue(Watched::new(record, lifetime), record.opened());
-        }
-    }
-
-    /// A handshake has begun: its deadline may be the earliest now.
-    pub(super) fn shake(&self, record: &Arc<Record>, now: Stamp) {
-        let known = self.queue().remove(&(record.due.get(), record.id()));
-        self.enqueue(known.unwrap_or_else(|| Watched::new(record, None)), now);
-    }
-
-    /// A connection has ended.
-    pub(super) fn forget(&self, record: &Record) {
-        if self.timeouts.always() || record.due.get() != Stamp::NEVER {
-            let mut queue = self.queue();
-            let gone = queue.remove(&(record.due.get(), record.id()));
-            drop(queue);
-            drop(gone);
-        }
-    }
-
-    fn enqueue(&self, watched: Watched, now: Stamp) {
-        let record = watched.record.clone();
-        let due = watched.next(&self.timeouts, now);
-        let mut queue = self.queue();
-        record.due.set(due);
-        // One that has ended meanwhile has been forgotten, and nobody would forget it again.
-        if due == Stamp::NEVER || record.verdict().is_some() {
-            return;
-        }
-        let first = queue
-            .first_key_value()
-            .is_none_or(|(&(first, _), _)| due < first);
-        queue.insert((due, record.id()), watched);
-        drop(queue);
-        if first {
-            self.sleeper.wake();
-        }
-    }
-
-    /// Ends connections whose time has come, for ever.
-    pub(super) async fn run<T>(&self, clock: &Clock) -> T {
-        let mut sleep: Option<(Stamp, Sleep)> = None;
-        poll_fn(|cx| {
-            loop {
-                self.sleeper.register(cx.waker());
-                let now = clock.stamp();
-                if self.look(now) == BATCH {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                let Some(due) = self.first() else {
-                    sleep = None;
-                    return Poll::Pending;
-                };
-                if sleep.as_ref().is_none_or(|&(until, _)| until != due) {
-                    sleep = Some((due, clock.sleep(due.since(now))));
-                }
-                if let Some((_, sleeping)) = &mut sleep
-                    && Pin::new(sleeping).poll(cx).is_pending()
-                {
-                    return Poll::Pending;
-                }
-                // A coarse stamp may be a tick behind the sleep, which is then made again.
-                sleep = None;
-            }
-        })
-        .await
-    }
-
-    /// Looks at those who are due, and says at how many.
-    fn look(&self, now: Stamp) -> usize {
-        for looked in 0..BATCH {
-            let watched = {
-                let mut queue = self.queue();
-                match queue.first_entry() {
-                    Some(first) if first.key().0 <= now => first.remove(),
-                    _ => return looked,
-                }
-            };
-            self.judge(watched, now);
-        }
-        BATCH
-    }
-
-    fn judge(&self, mut watched: Watched, now: Stamp) {
-        match watched.over(&self.timeouts, now) {
-            // Closing takes its time already.
-            Some(reason) if watched.record.phase() == Phase::Closing => {
-                watched.record.abort(reason);
-            }
-            Some(reason) => drop(watched.record.close(reason)),
-            None => self.enqueue(watched, now),
-        }
-    }
-
-    fn first(&self) -> Option<Stamp> {
-        self.queue().first_key_value().map(|(&(due, _), _)| due)
-    }
-
-    fn queue(&self) -> MutexGuard<'_, BTreeMap<(Stamp, u64), Watched>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Watched {
+impl Watch {
     /// `lifetime` counts from accept.
-    fn new(record: &Arc<Record>, lifetime: Option<Duration>) -> Self {
+    pub(super) fn new(record: &Record, timeouts: Timeouts, lifetime: Option<Duration>) -> Self {
         let opened = record.opened();
         Self {
-            record: record.clone(),
+            timeouts,
             old: lifetime.map_or(Stamp::NEVER, |lifetime| opened + lifetime),
             window: Window::new(record, opened),
+            sleep: None,
         }
     }
 
-    /// When to look at it next, as things are now.
-    fn next(&self, timeouts: &Timeouts, now: Stamp) -> Stamp {
-        let record = &*self.record;
+    /// When to look next, as things are now.
+    fn next(&self, record: &Record, now: Stamp) -> Stamp {
+        let timeouts = &self.timeouts;
         let phase = record.phase();
         if phase == Phase::Closing && record.is_flushed() {
             // What lingers has a bound of its own.
@@ -193,8 +62,8 @@ impl Watched {
     }
 
     /// Why its time is over, if it is.
-    fn over(&mut self, timeouts: &Timeouts, now: Stamp) -> Option<Reason> {
-        let record = &*self.record;
+    fn over(&mut self, record: &Record, now: Stamp) -> Option<Reason> {
+        let timeouts = &self.timeouts;
         let phase = record.phase();
         if phase == Phase::Closing && record.is_flushed() {
             return None;
@@ -226,6 +95,37 @@ impl Watched {
             self.window = Window::new(record, now);
         }
         None
+    }
+}
+
+impl LookAfter for Watch {
+    fn look(&mut self, record: &Arc<Record>, clock: &Clock) -> bool {
+        let waker = Waker::from(record.clone());
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            // Not coarse: it would be behind the sleep, which then would have to be made again.
+            let now = clock.exact_stamp();
+            match self.over(record, now) {
+                // Closing takes its time already.
+                Some(reason) if record.phase() == Phase::Closing => {
+                    record.abort(reason);
+                    return false;
+                }
+                Some(reason) => {
+                    record.close(reason);
+                    return false;
+                }
+                None => {}
+            }
+            let due = self.next(record, now);
+            if due == Stamp::NEVER || record.verdict().is_some() {
+                return false;
+            }
+            let sleep = self.sleep.insert(clock.sleep(due.since(now)));
+            if Pin::new(sleep).poll(&mut cx).is_pending() {
+                return true;
+            }
+        }
     }
 }
 

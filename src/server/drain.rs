@@ -29,7 +29,7 @@ enum Step {
 /// Waits for the connections that are open; they may take `deadline`, unless they are told to be
 /// gone at once.
 pub(super) async fn drain(state: &State, deadline: Duration) -> Report {
-    let (registry, clock) = (&state.registry, &state.home.clock);
+    let (registry, clock) = (&state.registry, &state.clock);
     let connections = registry.open();
     state.emit(|| Event::Draining {
         connections,
@@ -38,10 +38,7 @@ pub(super) async fn drain(state: &State, deadline: Duration) -> Report {
     registry.tell_of_drain();
 
     let end = clock.now().checked_add(deadline);
-    let mut cut = pin!(future::or(
-        state.home.shutdown.forced(),
-        clock.sleep(deadline)
-    ));
+    let mut cut = pin!(future::or(state.shutdown.forced(), clock.sleep(deadline)));
     let aborted = loop {
         let empty = async {
             registry.below(1).await;
@@ -76,7 +73,7 @@ pub(super) async fn drain(state: &State, deadline: Duration) -> Report {
 async fn abort(state: &State) -> usize {
     let aborted = state.registry.abort_all();
     let gone = state.registry.below(1);
-    future::or(gone, state.home.clock.sleep(GRACE)).await;
+    future::or(gone, state.clock.sleep(GRACE)).await;
     aborted
 }
 

@@ -191,7 +191,7 @@ impl ConnectionInfo {
         Self {
             id: record.id(),
             peer: record.peer().clone(),
-            local: record.local.clone(),
+            local: Endpoint::clone(&record.local),
             age: since(record.opened()),
             idle: since(record.active()),
             bytes_in: record.bytes_in(),

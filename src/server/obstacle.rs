@@ -113,7 +113,7 @@ impl<'a> Episode<'a> {
         if self.limit.is_none() {
             return;
         }
-        let clock = &self.state.home.clock;
+        let clock = &self.state.clock;
         let calm = self.calm.get_or_insert_with(|| clock.sleep(CALM));
         if Pin::new(calm).poll(cx).is_ready() {
             self.end();
@@ -131,6 +131,6 @@ impl<'a> Episode<'a> {
     pub(super) async fn pause(&mut self) {
         let pause = self.pause;
         self.pause = (pause * 2).min(LONGEST_PAUSE);
-        self.state.home.clock.sleep(pause).await;
+        self.state.clock.sleep(pause).await;
     }
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use atomic_waker::AtomicWaker;
-use slab::Slab;
 
 use super::admission::Admission;
 use crate::connection::Record;
@@ -16,7 +15,8 @@ use crate::stats::{Counters, Stats};
 /// is touched while data flows.
 #[derive(Default)]
 pub(super) struct Registry {
-    live: Mutex<Slab<Arc<Record>>>,
+    /// Each knows its place here.
+    live: Mutex<Vec<Arc<Record>>>,
     /// Connections that have not ended.
     open: AtomicUsize,
     /// And those whose end is not told yet: as `live.len()`, to be asked without its lock.
@@ -35,10 +35,12 @@ impl Registry {
         self.ids.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(super) fn enter(&self, record: &Arc<Record>) -> usize {
+    pub(super) fn enter(&self, record: &Arc<Record>) {
         self.open.fetch_add(1, Ordering::AcqRel);
         self.seats.fetch_add(1, Ordering::AcqRel);
-        self.live().insert(record.clone())
+        let mut live = self.live();
+        seat(record, live.len());
+        live.push(record.clone());
     }
 
     /// A connection has ended, which is still to be told.
@@ -47,9 +49,15 @@ impl Registry {
     }
 
     /// That was told: its place is another's. Whoever waits for it may end the process next.
-    pub(super) fn leave(&self, key: usize) {
-        let record = self.live().remove(key);
-        drop(record);
+    pub(super) fn leave(&self, record: &Record) {
+        let mut live = self.live();
+        let place = record.seat.load(Ordering::Relaxed) as usize;
+        let left = live.swap_remove(place);
+        if let Some(moved) = live.get(place) {
+            seat(moved, place);
+        }
+        drop(live);
+        drop(left);
         self.seats.fetch_sub(1, Ordering::AcqRel);
         self.ended.wake();
     }
@@ -82,14 +90,13 @@ impl Registry {
 
     pub(super) fn find(&self, id: u64) -> Option<Arc<Record>> {
         let live = self.live();
-        let mut records = live.iter().map(|(_, record)| record);
-        records.find(|record| record.id() == id).cloned()
+        live.iter().find(|record| record.id() == id).cloned()
     }
 
     /// Wakes the handlers that asked to hear of a drain.
     pub(super) fn tell_of_drain(&self) {
         for record in self.records() {
-            record.drain.wake();
+            record.waiting().wake();
         }
     }
 
@@ -102,11 +109,16 @@ impl Registry {
 
     /// A copy: wakers and links run code of others, which must not find the lock taken.
     pub(super) fn records(&self) -> Vec<Arc<Record>> {
-        let live = self.live();
-        live.iter().map(|(_, record)| record.clone()).collect()
+        self.live().clone()
     }
 
-    fn live(&self) -> MutexGuard<'_, Slab<Arc<Record>>> {
+    fn live(&self) -> MutexGuard<'_, Vec<Arc<Record>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Connections have descriptors, which are numbered by an `i32`, so places fit.
+#[allow(clippy::cast_possible_truncation)]
+fn seat(record: &Record, place: usize) {
+    record.seat.store(place as u32, Ordering::Relaxed);
 }

@@ -18,7 +18,7 @@ use crate::listener::Listener;
 use crate::shutdown::Shutdown;
 use crate::spawn::Spawn;
 
-/// What [`Server::serve`] does: three futures in one, of which the first decides the end.
+/// What [`Server::serve`] does: two futures in one, of which the first decides the end.
 pub(super) async fn run<E, L, H, F>(
     server: Server,
     executor: E,
@@ -53,20 +53,19 @@ where
         accepted.map(|()| report)
     };
     let orders = follow(server.shutdown, &state, server.drain_delay);
-    let deadlines = state.deadlines.run(&state.home.clock);
-    Gate::new(future::or(run, future::or(orders, deadlines))).await
+    Gate::new(future::or(run, orders)).await
 }
 
 /// After the last accept: waits for what is open, with a deadline once the server is told to end.
 async fn finish(state: &State, drain_timeout: Duration, failed: bool) -> Report {
     let open = state.registry.open();
     if failed {
-        state.home.shutdown.drain();
+        state.shutdown.drain();
     } else {
         let done = state.registry.below(1);
-        future::or(done, state.home.shutdown.requested()).await;
+        future::or(done, state.shutdown.requested()).await;
     }
-    if state.home.shutdown.is_draining() {
+    if state.shutdown.is_draining() {
         return drain::drain(state, drain_timeout).await;
     }
     Report {
@@ -79,14 +78,14 @@ async fn finish(state: &State, drain_timeout: Duration, failed: bool) -> Report 
 /// Passes the orders to end on to the accept loop, after the delay, and to the handlers; never
 /// ready.
 async fn follow<T>(embedder: Shutdown, state: &State, delay: Duration) -> T {
-    let own = &state.home.shutdown;
+    let own = &state.shutdown;
     embedder.requested().await;
     state.registry.ready.store(false, Ordering::Release);
     let told_more = own.is_draining() || embedder.is_aborting();
     if !delay.is_zero() && !told_more {
         state.emit(|| Event::Delaying { delay });
         let forced = future::or(embedder.forced(), own.requested());
-        future::or(forced, state.home.clock.sleep(delay)).await;
+        future::or(forced, state.clock.sleep(delay)).await;
     }
     own.drain();
     embedder.forced().await;

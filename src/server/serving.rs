@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use pin_project_lite::pin_project;
 
 use super::state::Ticket;
 use crate::catch::guard;
+use crate::connection::{Flag, Link};
 use crate::stats::Reason;
 use crate::time::Sleep;
 
@@ -65,7 +65,7 @@ pin_project! {
         Called { call: Option<(H, C)> },
         Running { #[pin] handler: F },
         // The handler is gone; what it wrote is flushed, and the peer's end awaited.
-        Closing { patience: Option<Sleep>, reason: Reason, error: Option<io::Error> },
+        Closing { patience: Option<Box<Sleep>>, reason: Reason, error: Option<io::Error> },
         Done,
     }
 }
@@ -96,69 +96,101 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        this.ticket.record().task.register(cx.waker());
+        if let Some(record) = this.ticket.record() {
+            record.begin_poll();
+            record.look();
+        }
         loop {
-            let next = match this.stage.as_mut().project() {
-                // After the registration: whoever ends us later, wakes us.
-                StageProjection::Called { .. } | StageProjection::Running { .. }
-                    if this.ticket.record().verdict().is_some() =>
-                {
-                    guard(|| this.stage.set(Stage::Done)).map(|()| closing(this.ticket, None))
+            match poll_stage(this.stage.as_mut(), this.ticket, cx) {
+                Ok(Poll::Ready(Stage::Done)) => {
+                    this.stage.set(Stage::Done);
+                    return Poll::Ready(());
                 }
-                StageProjection::Called { call } => match call.take() {
-                    Some((handler, connection)) => {
-                        guard(|| handler(connection)).map(|handler| Stage::Running { handler })
-                    }
-                    None => return Poll::Ready(()),
-                },
-                StageProjection::Running { handler } => match guard(|| handler.poll(cx)) {
-                    Ok(Poll::Pending) => return Poll::Pending,
-                    Ok(Poll::Ready(result)) => guard(|| this.stage.set(Stage::Done))
-                        .map(|()| closing(this.ticket, result.err())),
-                    Err(panic) => Err(panic),
-                },
-                StageProjection::Closing {
-                    patience,
-                    reason,
-                    error,
-                } => match guard(|| poll_close(this.ticket, patience, cx)) {
-                    Ok(Poll::Pending) => return Poll::Pending,
-                    Ok(Poll::Ready(result)) => {
-                        let (reason, error) = match (result, error.take()) {
-                            (Ok(()), error) => (*reason, error),
-                            (Err(late), None) => (Reason::Error, Some(late)),
-                            (Err(_), first) => (*reason, first),
-                        };
-                        this.ticket.close(reason, error);
-                        Ok(Stage::Done)
-                    }
-                    Err(panic) => Err(panic),
-                },
-                StageProjection::Done => return Poll::Ready(()),
-            };
-            match next {
-                Ok(stage) => this.stage.set(stage),
+                Ok(Poll::Ready(stage)) => this.stage.set(stage),
+                Ok(Poll::Pending) => return Poll::Pending,
                 Err(panic) => {
-                    this.ticket.record().abort(Reason::Panic);
+                    if let Some(record) = this.ticket.record() {
+                        record.abort(Reason::Panic);
+                    }
                     // A second panic, in the drop of what has panicked, adds nothing.
                     let _ = guard(|| this.stage.set(Stage::Done));
                     this.ticket.close(Reason::Panic, Some(panic));
+                    return Poll::Ready(());
                 }
             }
         }
     }
 }
 
+/// The next stage, when this one is over. An error is a panic.
+fn poll_stage<H, C, F>(
+    mut stage: Pin<&mut Stage<H, C, F>>,
+    ticket: &mut Ticket,
+    cx: &mut Context<'_>,
+) -> io::Result<Poll<Stage<H, C, F>>>
+where
+    H: FnOnce(C) -> F,
+    F: Future<Output = io::Result<()>>,
+{
+    let result = match stage.as_mut().project() {
+        StageProjection::Called { .. } | StageProjection::Running { .. } if ticket.is_ended() => {
+            Ok(())
+        }
+        StageProjection::Called { call } => {
+            let Some((handler, connection)) = call.take() else {
+                return Ok(Poll::Ready(Stage::Done));
+            };
+            let handler = guard(|| handler(connection))?;
+            return Ok(Poll::Ready(Stage::Running { handler }));
+        }
+        StageProjection::Running { handler } => {
+            match guard(|| handler.poll(cx))? {
+                Poll::Ready(result) => result,
+                // After the registration: whoever ends us later, wakes us.
+                Poll::Pending if ticket.attend(cx) => return Ok(Poll::Pending),
+                Poll::Pending => Ok(()),
+            }
+        }
+        StageProjection::Closing {
+            patience,
+            reason,
+            error,
+        } => {
+            let mut polled = guard(|| poll_close(ticket, patience, cx))?;
+            if polled.is_pending() {
+                ticket.attend(cx);
+                // What it depends on may have come about before that.
+                polled = guard(|| poll_close(ticket, patience, cx))?;
+            }
+            let Poll::Ready(closed) = polled else {
+                return Ok(Poll::Pending);
+            };
+            let (reason, error) = match (closed, error.take()) {
+                (Ok(()), error) => (*reason, error),
+                (Err(late), None) => (Reason::Error, Some(late)),
+                (Err(_), first) => (*reason, first),
+            };
+            ticket.close(reason, error);
+            return Ok(Poll::Ready(Stage::Done));
+        }
+        StageProjection::Done => return Ok(Poll::Ready(Stage::Done)),
+    };
+    guard(|| stage.set(Stage::Done))?;
+    Ok(Poll::Ready(closing(ticket, result.err())))
+}
+
 /// The stage after the handler, which has returned or was dropped.
 fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C, F> {
-    let record = ticket.record();
+    let Some(record) = ticket.record().cloned() else {
+        return Stage::Done;
+    };
     // Read once: a verdict that comes now is met in the next stage.
     let verdict = record.verdict();
     let reason = match verdict {
         Some(verdict) => verdict.reason,
         None if error.is_some() => Reason::Error,
-        None if record.drained.load(Ordering::Relaxed) => Reason::Drained,
-        None if record.eof.load(Ordering::Relaxed) => Reason::Eof,
+        None if record.flags.has(Flag::Drained) => Reason::Drained,
+        None if record.flags.has(Flag::Eof) => Reason::Eof,
         None => Reason::Handler,
     };
     match verdict {
@@ -169,7 +201,7 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
             Stage::Done
         }
         _ => {
-            record.closing.store(true, Ordering::Release);
+            record.flags.set(Flag::Closing);
             Stage::Closing {
                 patience: None,
                 reason,
@@ -182,27 +214,44 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
 /// Ready when the stream has ended as well as it will.
 fn poll_close(
     ticket: &Ticket,
-    patience: &mut Option<Sleep>,
+    patience: &mut Option<Box<Sleep>>,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
-    let record = ticket.record();
-    let Some(link) = record.link() else {
+    let Some(hold) = ticket.hold() else {
         return Poll::Ready(Ok(()));
     };
-    let ended = record.eof.load(Ordering::Relaxed);
-    if let Poll::Ready(result) = link.poll_linger(cx, ended) {
+    let record = hold.host();
+    let ended = record.flags.has(Flag::Eof);
+    if let Poll::Ready(result) = hold.poll_linger(cx, ended) {
         return Poll::Ready(result);
     }
-    let sleep = patience.get_or_insert_with(|| ticket.home().clock.sleep(LINGER));
-    let over = Pin::new(sleep).poll(cx).is_ready() || record.hurry.load(Ordering::Acquire);
-    // What is not flushed yet is not a matter of patience, but of the deadlines; and one of these
-    // has passed where the connection was ended from outside.
-    match link.is_flushed() {
-        true if over => Poll::Ready(Ok(())),
-        false if over && record.verdict().is_some() => {
-            link.abort();
-            Poll::Ready(Ok(()))
+    let hurry = record.flags.has(Flag::Hurry);
+    loop {
+        let sleep = patience.get_or_insert_with(|| {
+            record.is_taken();
+            let clock = record.home().map(|home| home.clock.clone());
+            Box::new(clock.unwrap_or_default().sleep(LINGER))
+        });
+        if Pin::new(&mut **sleep).poll(cx).is_pending() && !hurry {
+            return Poll::Pending;
         }
-        _ => Poll::Pending,
+        if hold.is_flushed() {
+            return Poll::Ready(Ok(()));
+        }
+        // What is not flushed yet is not a matter of patience, but of the deadlines; and one of
+        // these has passed where the connection was ended from outside.
+        if record.verdict().is_some() {
+            hold.abort();
+            return Poll::Ready(Ok(()));
+        }
+        if record.link().is_some_and(|link| !link.is_flushed()) {
+            return Poll::Pending;
+        }
+        // A socket's peer is waited for as long as it takes something.
+        if !record.is_taken() {
+            hold.abort();
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        *patience = None;
     }
 }

@@ -1,15 +1,15 @@
 //! What a server's loop, its connections' tasks and its handles share.
 
 use std::io;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
 
 use fastrand::Rng;
 
-use super::deadlines::Deadlines;
+use super::deadlines::Watch;
 use super::event::{Closed, Event};
 use super::registry::Registry;
-use crate::connection::{Home, Host, Peer, Record};
+use crate::connection::{Flag, Hold, Home, Host, Link, LookAfter, Peer, Phase, Record};
 use crate::shutdown::Shutdown;
 use crate::stats::{Reason, count};
 use crate::time::{Clock, Stamp};
@@ -18,8 +18,9 @@ use crate::timeout::Timeouts;
 /// One serving: the registry, which its handles share, and what it was configured with.
 pub(super) struct State {
     pub(super) registry: Arc<Registry>,
-    pub(super) home: Arc<Home>,
-    pub(super) deadlines: Deadlines,
+    pub(super) clock: Clock,
+    pub(super) shutdown: Shutdown,
+    timeouts: Timeouts,
     /// Gives each connection its part of the lifetime.
     random: Mutex<Rng>,
     observer: Option<Observer>,
@@ -27,13 +28,10 @@ pub(super) struct State {
 
 pub(super) type Observer = Box<dyn Fn(&Event) + Send + Sync>;
 
-/// One connection's place in the registry, given back when it is dropped.
-pub(super) struct Ticket {
-    state: Arc<State>,
-    record: Arc<Record>,
-    key: usize,
-    closed: bool,
-}
+/// One connection's place in the registry, given back when it is dropped, and the server's hold on
+/// its stream; both are gone when it is closed.
+// One pointer: each task has one. The server is found through the record.
+pub(super) struct Ticket(Option<Hold>);
 
 /// Up to this part of its lifetime, a connection gets less.
 const JITTER: f64 = 0.1;
@@ -47,16 +45,23 @@ impl State {
         random: Rng,
         observer: Option<Observer>,
     ) -> Arc<Self> {
-        Arc::new_cyclic(|state: &Weak<Self>| Self {
+        Arc::new(Self {
             registry,
-            home: Arc::new(Home {
-                clock,
-                shutdown,
-                host: state.clone(),
-            }),
-            deadlines: Deadlines::new(timeouts),
+            clock,
+            shutdown,
+            timeouts,
             random: Mutex::new(random),
             observer,
+        })
+    }
+
+    /// What its connections know of it.
+    pub(super) fn home(self: &Arc<Self>) -> Arc<Home> {
+        Arc::new(Home {
+            clock: self.clock.clone(),
+            shutdown: self.shutdown.clone(),
+            timed: self.timeouts.idle.is_some() || self.timeouts.min_rate.is_some(),
+            host: self.clone(),
         })
     }
 
@@ -67,29 +72,31 @@ impl State {
     }
 
     /// Takes a connection in, or says nothing to it: none, when its source is refused.
-    pub(super) fn admit(self: &Arc<Self>, peer: &Peer) -> Option<Ticket> {
+    pub(super) fn admit(&self, home: &Arc<Home>, peer: &Peer) -> Option<Ticket> {
         let record = peer.record();
-        record.serve(self.registry.next_id(), &self.home);
+        record.serve(self.registry.next_id(), home);
         count(&self.registry.counters.accepted, 1);
-        if !record.anonymous.load(Ordering::Acquire)
+        if !record.flags.has(Flag::Anonymous)
             && let Err(reason) = self.check(record)
         {
             self.refuse(peer, reason);
             return None;
         }
-        let key = self.registry.enter(record);
-        self.deadlines.admit(record, || self.youth());
+        self.registry.enter(record);
+        if self.timeouts.always() {
+            let lifetime = self.timeouts.lifetime;
+            let lifetime = lifetime.map(|lifetime| lifetime.mul_f64(self.youth()));
+            let watch = Watch::new(record, self.timeouts.clone(), lifetime);
+            record.set_watch(Box::new(watch));
+        } else if record.phase() == Phase::Handshake {
+            record.remind();
+        }
         self.emit(|| Event::Opened(peer.clone()));
-        Some(Ticket {
-            state: self.clone(),
-            record: record.clone(),
-            key,
-            closed: false,
-        })
+        Some(Ticket(Some(Hold::of(record))))
     }
 
     fn check(&self, record: &Record) -> Result<(), Reason> {
-        let now = self.home.clock.stamp();
+        let now = self.clock.stamp();
         self.registry.admission.check(record, now)
     }
 
@@ -101,6 +108,7 @@ impl State {
     fn refuse(&self, peer: &Peer, reason: Reason) {
         let record = peer.record();
         record.close(reason);
+        record.turn_away();
         self.registry.counters.end(reason, 0, 0);
         self.tell_refusal(peer, reason, record.opened());
     }
@@ -121,53 +129,76 @@ impl Host for State {
         let admitted = self.check(record);
         if record.verdict().is_some() {
             // It has ended meanwhile, and nobody else would give its place back.
-            let now = self.home.clock.stamp();
+            let now = self.clock.stamp();
             self.registry.admission.leave(record, now);
         }
         admitted
     }
 
-    fn watch(&self, record: &Arc<Record>) {
-        self.deadlines.shake(record, self.home.clock.stamp());
+    fn watch(&self, record: &Record) -> Box<dyn LookAfter> {
+        Box::new(Watch::new(record, self.timeouts.clone(), None))
+    }
+
+    fn closed(&self, record: &Arc<Record>, reason: Reason, error: Option<io::Error>) {
+        let now = self.clock.stamp();
+        self.registry.admission.leave(record, now);
+        let (bytes_in, bytes_out) = (record.bytes_in(), record.bytes_out());
+        self.registry.counters.end(reason, bytes_in, bytes_out);
+        self.registry.end();
+        let peer = || Peer::of(record);
+        if is_refusal(reason) {
+            self.tell_refusal(&peer(), reason, now);
+        } else {
+            self.emit(|| {
+                Event::Closed(Closed {
+                    peer: peer(),
+                    reason,
+                    error,
+                    age: now.since(record.opened()),
+                })
+            });
+        }
+        self.registry.leave(record);
     }
 }
 
 impl Ticket {
-    pub(super) fn record(&self) -> &Arc<Record> {
-        &self.record
+    /// The hold, until it is closed.
+    pub(super) fn hold(&self) -> Option<&Hold> {
+        self.0.as_ref()
     }
 
-    pub(super) fn home(&self) -> &Home {
-        &self.state.home
+    pub(super) fn record(&self) -> Option<&Arc<Record>> {
+        self.hold().map(Hold::host)
+    }
+
+    /// Whether the connection was ended from outside.
+    pub(super) fn is_ended(&self) -> bool {
+        self.record()
+            .is_some_and(|record| record.verdict().is_some())
+    }
+
+    /// The task waits, and is woken by whoever ends the connection. False: it was ended before.
+    pub(super) fn attend(&self, cx: &Context<'_>) -> bool {
+        if let Some(record) = self.record() {
+            record.attend(cx.waker());
+            record.look();
+        }
+        !self.is_ended()
     }
 
     /// The connection is over: for this reason, unless it was ended for another before.
     pub(super) fn close(&mut self, reason: Reason, error: Option<io::Error>) {
-        if std::mem::replace(&mut self.closed, true) {
+        let Some(hold) = self.0.take() else {
             return;
+        };
+        let record = hold.host().clone();
+        let reason = record.settle(reason);
+        hold.close();
+        drop(hold);
+        if let Some(home) = record.home() {
+            home.host.closed(&record, reason, error);
         }
-        let reason = self.record.settle(reason);
-        let now = self.state.home.clock.stamp();
-        let registry = &self.state.registry;
-        self.state.deadlines.forget(&self.record);
-        registry.admission.leave(&self.record, now);
-        let (bytes_in, bytes_out) = (self.record.bytes_in(), self.record.bytes_out());
-        registry.counters.end(reason, bytes_in, bytes_out);
-        registry.end();
-        if is_refusal(reason) {
-            self.state
-                .tell_refusal(&Peer::of(&self.record), reason, now);
-        } else {
-            self.state.emit(|| {
-                Event::Closed(Closed {
-                    peer: Peer::of(&self.record),
-                    reason,
-                    error,
-                    age: now.since(self.record.opened()),
-                })
-            });
-        }
-        registry.leave(self.key);
     }
 }
 
@@ -181,8 +212,8 @@ fn is_refusal(reason: Reason) -> bool {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if !self.closed {
-            self.record.abort(Reason::Aborted);
+        if let Some(record) = self.record() {
+            record.abort(Reason::Aborted);
             self.close(Reason::Aborted, None);
         }
     }

@@ -1,9 +1,11 @@
 //! The Echo Protocol of RFC 862.
 
+use std::future::Future;
 use std::io;
 
-use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use futures_lite::{AsyncRead, AsyncWrite};
 
+use super::answer::{Answer, Answers};
 use crate::connection::{Reader, Writer};
 
 /// Sends back what it reads, until the end of input, and closes (RFC 862).
@@ -23,16 +25,13 @@ use crate::connection::{Reader, Writer};
 /// assert_eq!(connection.peer.bytes_out(), 5);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn echo<R, W>(mut reader: Reader<R>, mut writer: Writer<W>) -> io::Result<()>
+pub fn echo<R, W>(
+    reader: Reader<R>,
+    writer: Writer<W>,
+) -> impl Future<Output = io::Result<()>> + use<R, W>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    loop {
-        let chunk = reader.read_chunk_or_drain().await?;
-        if chunk.is_empty() {
-            return writer.close().await;
-        }
-        writer.write_all(&chunk).await?;
-    }
+    Answers::new(reader, writer, |_: &mut [u8]| Answer::Send)
 }

@@ -1,5 +1,6 @@
 //! Handlers that come with Halves. They know halves, and nothing of what is beneath.
 
+mod answer;
 mod discard;
 mod echo;
 mod upper;

@@ -1,10 +1,12 @@
 //! The seed of it all: a service that answers in capital letters.
 
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
-use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use futures_lite::{AsyncRead, AsyncWrite};
 
+use super::answer::{Answer, Answers};
 use crate::connection::{Reader, Writer};
 
 /// Sends back what it reads with `a` to `z` in upper case, until the end of input, and closes.
@@ -25,12 +27,15 @@ use crate::connection::{Reader, Writer};
 /// assert_eq!(connection.peer.bytes_out(), 10);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn upper<R, W>(reader: Reader<R>, writer: Writer<W>) -> io::Result<()>
+pub fn upper<R, W>(
+    reader: Reader<R>,
+    writer: Writer<W>,
+) -> impl Future<Output = io::Result<()>> + use<R, W>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    Upper::default().serve(reader, writer).await
+    Upper::default().serve(reader, writer)
 }
 
 /// [`upper`] with settings.
@@ -49,7 +54,8 @@ where
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Upper {
-    close_word: Option<Arc<[u8]>>,
+    /// One pointer, as each connection's task has it.
+    close_word: Option<Arc<Vec<u8>>>,
 }
 
 impl Upper {
@@ -61,7 +67,7 @@ impl Upper {
     /// See [`Upper`].
     #[must_use]
     pub fn close_word(mut self, word: impl AsRef<[u8]>) -> Self {
-        self.close_word = Some(word.as_ref().into());
+        self.close_word = Some(Arc::new(word.as_ref().to_vec()));
         self
     }
 
@@ -74,18 +80,27 @@ impl Upper {
     /// # Examples
     ///
     /// See [`Upper`].
-    pub async fn serve<R, W>(self, mut reader: Reader<R>, mut writer: Writer<W>) -> io::Result<()>
+    pub fn serve<R, W>(
+        self,
+        reader: Reader<R>,
+        writer: Writer<W>,
+    ) -> impl Future<Output = io::Result<()>> + use<R, W>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
-        loop {
-            let mut text = reader.read_chunk_or_drain().await?;
-            if text.is_empty() || self.close_word.as_deref() == Some(&text) {
-                return writer.close().await;
+        Answers::new(reader, writer, move |text: &mut [u8]| {
+            if self.is_close_word(text) {
+                return Answer::Close;
             }
             text.make_ascii_uppercase();
-            writer.write_all(&text).await?;
-        }
+            Answer::Send
+        })
+    }
+
+    fn is_close_word(&self, text: &[u8]) -> bool {
+        self.close_word
+            .as_ref()
+            .is_some_and(|word| word.as_slice() == text)
     }
 }

@@ -1,7 +1,10 @@
 //! Time as a value: the only module that reads a clock or sleeps.
 
 mod manual;
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+mod native;
 mod stamp;
+mod turns;
 
 use std::fmt;
 use std::future::Future;
@@ -10,10 +13,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+#[cfg(not(all(target_os = "linux", not(halves_portable))))]
 use smol::Timer;
 
 pub use manual::Manual;
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+use native::Timer;
 pub(crate) use stamp::{AtomicStamp, Stamp};
+pub(crate) use turns::Turns;
 
 /// Where a server takes its time from.
 ///
@@ -35,7 +42,16 @@ pub struct Clock(Source);
 
 /// A future that is ready at an instant; made by [`Clock::sleep`] and [`Clock::sleep_until`].
 ///
-/// Dropping it forgets the wake-up; nothing else is lost, so it may be cancelled at any time.
+/// Dropping it forgets the wake-up; nothing else is lost, so it may be cancelled at any time. It is
+/// never over too early, and a millisecond late when its thread has nothing else to do. What is
+/// over stays so, however often it is polled.
+///
+/// On the machine's clock it costs no lock and no system call where an [`Executor`] of ours on Linux
+/// runs the task, and goes on wherever else it is polled. As with sockets, another runtime's
+/// blocking wait in such a task may not wait for it, see [`Executor::block_on`].
+///
+/// [`Executor`]: crate::Executor
+/// [`Executor::block_on`]: crate::Executor::block_on
 ///
 /// # Examples
 ///
@@ -57,7 +73,11 @@ enum Source {
 
 enum Sleeper {
     Machine(Timer),
-    Manual(manual::Entry),
+    /// Boxed: only tests sleep so.
+    Manual(Box<manual::Entry>),
+    /// Until a time that no clock can hold.
+    Never,
+    Over,
 }
 
 impl Clock {
@@ -94,7 +114,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Instant {
         match &self.0 {
-            Source::Machine => Instant::now(),
+            Source::Machine => now(),
             Source::Manual(state) => state.now(),
         }
     }
@@ -102,8 +122,25 @@ impl Clock {
     /// The same, coarsely and cheaply; only differences of stamps of one clock mean anything.
     pub(crate) fn stamp(&self) -> Stamp {
         match &self.0 {
-            Source::Machine => Stamp::machine(),
+            Source::Machine => Stamp::coarse(),
             Source::Manual(state) => Stamp::after(state.elapsed()),
+        }
+    }
+
+    /// The same, but the machine's clock as it was when this thread's turn began, if it has turns:
+    /// a task that runs long does not see it move.
+    pub(crate) fn turn_stamp(&self) -> Stamp {
+        match &self.0 {
+            Source::Machine => Turns::stamp(),
+            Source::Manual(_) => self.stamp(),
+        }
+    }
+
+    /// As [`stamp`](Self::stamp), and not behind a sleep that is over.
+    pub(crate) fn exact_stamp(&self) -> Stamp {
+        match &self.0 {
+            Source::Machine => Stamp::exact(),
+            Source::Manual(_) => self.stamp(),
         }
     }
 
@@ -118,7 +155,10 @@ impl Clock {
     pub fn sleep_until(&self, deadline: Instant) -> Sleep {
         Sleep(match &self.0 {
             Source::Machine => Sleeper::Machine(Timer::at(deadline)),
-            Source::Manual(state) => Sleeper::Manual(manual::Entry::new(state, deadline)),
+            Source::Manual(state) => {
+                let entry = manual::Entry::new(state, deadline);
+                Sleeper::Manual(Box::new(entry))
+            }
         })
     }
 
@@ -136,7 +176,7 @@ impl Clock {
     pub fn sleep(&self, duration: Duration) -> Sleep {
         match self.now().checked_add(duration) {
             Some(deadline) => self.sleep_until(deadline),
-            None => Sleep(Sleeper::Machine(Timer::never())),
+            None => Sleep(Sleeper::Never),
         }
     }
 }
@@ -151,11 +191,23 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
+        let polled = match &mut self.0 {
             Sleeper::Machine(timer) => Pin::new(timer).poll(cx).map(drop),
             Sleeper::Manual(entry) => entry.poll(cx),
+            Sleeper::Never => Poll::Pending,
+            Sleeper::Over => Poll::Ready(()),
+        };
+        if polled.is_ready() {
+            // A timer of async-io is ready once only.
+            self.0 = Sleeper::Over;
         }
+        polled
     }
+}
+
+/// The machine's monotonic clock.
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }
 
 /// Time since 1970-01-01 UTC, for stamping log lines.

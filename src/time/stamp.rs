@@ -20,11 +20,19 @@ impl Stamp {
 
     /// The machine's monotonic clock, as of its last tick: some milliseconds late at most, and
     /// several times cheaper than `Instant::now`.
-    pub(super) fn machine() -> Self {
+    pub(super) fn coarse() -> Self {
         #[cfg(target_os = "linux")]
-        let clock = ClockId::MonotonicCoarse;
+        return Self::read(ClockId::MonotonicCoarse);
         #[cfg(not(target_os = "linux"))]
-        let clock = ClockId::Monotonic;
+        Self::exact()
+    }
+
+    /// The same clock, as of now.
+    pub(super) fn exact() -> Self {
+        Self::read(ClockId::Monotonic)
+    }
+
+    fn read(clock: ClockId) -> Self {
         let now = clock_gettime(clock);
         Self((now.tv_sec * 1_000_000_000 + now.tv_nsec).unsigned_abs())
     }

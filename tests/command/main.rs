@@ -4,9 +4,15 @@
 mod common;
 mod delay;
 mod ending;
+mod given;
+mod half_close;
+mod launchers;
 mod limits;
 mod logging;
+#[path = "../namespace/mod.rs"]
+mod namespace;
 mod notify;
+mod orphans;
 mod ready;
 mod rules;
 mod serving;
@@ -14,5 +20,9 @@ mod signals;
 #[path = "../skip/mod.rs"]
 mod skip;
 mod sources;
+mod streams;
+#[path = "../terminal/mod.rs"]
+mod terminal;
 mod timeouts;
+mod unix;
 mod usage;

@@ -29,11 +29,6 @@ fn bad_usage_is_exit_2_and_says_what_is_wrong() {
         (&["serve", "lower"], "upper, echo and discard"),
         (&["serve", "upper", "extra"], "extra"),
         (&["serve", "upper", "--unknown"], "--unknown"),
-        (&["serve", "upper", "--listen"], "--listen"),
-        (&["serve", "upper", "--listen", "host"], "no port"),
-        (&["serve", "upper", "--listen="], "empty"),
-        (&["serve", "upper", "--listen", "1:2:3"], "brackets"),
-        (&["serve", "upper", "--listen", "-", "--listen=-"], "once"),
         (&["serve", "upper", "--max-connections", "0"], "from 1"),
         (&["serve", "upper", "--max-connections", "x"], "from 1"),
         (&["serve", "upper", "--max-connections=-1"], "from 1"),
@@ -67,10 +62,6 @@ fn bad_usage_is_exit_2_and_says_what_is_wrong() {
         (&["serve", "upper", "--close-word", ""], "empty"),
         (&["serve", "echo", "--close-word", "bye"], "for upper"),
         (&["serve", "upper", "-v", "-q"], "contradict"),
-        (&["serve", "upper", "--listen=unix:/x"], "Unix sockets"),
-        (&["serve", "upper", "--listen=./x:80"], "Unix sockets"),
-        (&["serve", "upper", "--listen=fd:3"], "inherited sockets"),
-        (&["serve", "upper", "--listen=sd-listen"], "inherited"),
         (&["upper"], "did you mean 'halves serve upper'?"),
         (&["echo", "--listen=1"], "did you mean 'halves serve echo'?"),
         (&["serve", "upper", "--version"], "--version"),
@@ -79,6 +70,28 @@ fn bad_usage_is_exit_2_and_says_what_is_wrong() {
         (&["a\nb\u{1b}[31m"], "a b\\u{1b}[31m"),
     ] {
         let said = complaint(&run(args), 2);
+        assert!(said.contains(word), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn an_address_that_makes_no_sense_is_exit_2_and_says_why() {
+    for (args, word) in [
+        (&["--listen"][..], "--listen"),
+        (&["--listen", "host"], "no port"),
+        (&["--listen="], "empty"),
+        (&["--listen", "1:2:3"], "brackets"),
+        (&["--listen=x.sock"], "./PATH"),
+        (&["--listen=unix:"], "no path"),
+        (&["--listen=/x,mode=888"], "octal"),
+        (&["--listen=/x,tls"], "mode=0660"),
+        (&["--listen=@x,mode=0660"], "with a path"),
+        (&["--listen=fd:x"], "not a number"),
+        (&["--listen", "-", "--listen=-"], "once"),
+        (&["--listen=-", "--listen=fd:0"], "once"),
+        (&["--listen=fd:3", "--ready-fd=3"], "--ready-fd 3"),
+    ] {
+        let said = complaint(&run(&[&["serve", "upper"], args].concat()), 2);
         assert!(said.contains(word), "{args:?}: {said}");
     }
 }
@@ -94,10 +107,17 @@ fn arguments_that_are_not_text_are_bad_usage() {
 fn what_cannot_be_listened_on_is_exit_1() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().expect("an address").to_string();
+    let too_long = format!("/tmp/{}", "x".repeat(116));
     for (address, problem) in [
         (&*taken, "in use"),
         ("192.0.2.1:50007", "192.0.2.1:50007"),
         ("nosuch.invalid:50007", "nosuch.invalid:50007"),
+        ("/no/such/directory/x.sock", "No such file"),
+        ("/tmp/x,user=no-such-user", "called 'no-such-user'"),
+        ("fd:1000000", "it is not open"),
+        ("fd:0", "it is not a socket"),
+        ("sd-listen", "LISTEN_PID and LISTEN_FDS are not both set"),
+        (&too_long, "has 121 bytes"),
     ] {
         let said = complaint(&run(&["serve", "upper", "--listen", address]), 1);
         assert!(
@@ -140,6 +160,12 @@ fn help_teaches_on_standard_output() {
             &["serve", "--help"],
             &[
                 "--listen",
+                "unix:PATH",
+                "mode=0660",
+                "@NAME",
+                "fd:N",
+                "sd-listen[:NAME]",
+                "inetd",
                 "--drain-timeout",
                 "--max-per-source",
                 "--accept-rate",

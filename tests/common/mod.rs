@@ -73,6 +73,12 @@ pub(crate) fn with_port<'a>(args: &[&'a str]) -> Vec<&'a str> {
     [&["serve"], args, &listen].concat()
 }
 
+/// Whether there is such a program.
+pub(crate) fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
 /// A port that is free now.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -116,11 +122,16 @@ impl Halves {
     /// Waits until it says where it listens, at so many addresses.
     pub(crate) fn wait_until_listening(&mut self, addresses: usize) {
         for _ in 0..addresses {
-            let line = self.wait_for("listening");
-            let (_, rest) = line.split_once("local=").expect("an address");
-            let address = rest.split(' ').next().expect("an address");
+            let address = self.wait_for_local();
             self.at.push(address.parse().expect("an address"));
         }
+    }
+
+    /// Waits until it says where it listens, and returns that.
+    pub(crate) fn wait_for_local(&mut self) -> String {
+        let line = self.wait_for("listening");
+        let (_, rest) = line.split_once("local=").expect("an address");
+        rest.split(' ').next().expect("an address").to_owned()
     }
 
     /// Waits for a line that begins so, and returns it.

@@ -2,6 +2,8 @@
 
 use std::sync::mpsc;
 
+use futures_lite::future::poll_once;
+
 use super::*;
 
 #[test]
@@ -63,7 +65,7 @@ fn who_waits_for_a_socket_goes_on_while_its_thread_is_held() {
     let (waits, waiting) = channel::bounded(1);
     let answers = ex.spawn(async move {
         let mut buf = [0; 5];
-        let early = futures_lite::future::poll_once(server.reader.read(&mut buf)).await;
+        let early = poll_once(server.reader.read(&mut buf)).await;
         assert!(early.is_none());
         waits.send(()).await.expect("heard");
         server.reader.read_exact(&mut buf).await.expect("read");
@@ -95,4 +97,70 @@ fn who_waits_for_a_socket_goes_on_while_its_thread_is_held() {
     assert_ne!(ex.block_on(in_time(awake)), held);
     drop(release);
     ex.block_on(in_time(holder));
+}
+
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+#[test]
+fn what_a_helper_has_taken_over_ends_with_the_executor() {
+    let ex = threads(2);
+    let (mut first_client, mut first) = ex.block_on(in_time(pair()));
+    let (mut client, mut server) = ex.block_on(in_time(pair()));
+    let (waits, waiting) = channel::bounded(2);
+    let (held, holds) = mpsc::channel();
+    let holder = || {
+        let (release, released) = mpsc::channel::<()>();
+        let held = held.clone();
+        let holder = ex.spawn(async move {
+            held.send(()).expect("heard");
+            let _ = released.recv();
+        });
+        holder.detach();
+        holds.recv_timeout(PATIENCE).expect("it is held");
+        release
+    };
+    // Each thread has the same number of tasks, so they are given to the first one and to the
+    // second one in turn.
+    let (last, lasts) = mpsc::channel::<(mpsc::Sender<()>, Executor)>();
+    let says = waits.clone();
+    let drops_all = ex.spawn(async move {
+        assert!(poll_once(first.reader.read(&mut [0])).await.is_none());
+        says.send(()).await.expect("heard");
+        let _ = first.reader.read(&mut [0]).await;
+        // The other thread goes on, and ends.
+        let (release, ex) = lasts.recv().expect("they come");
+        drop(release);
+        drop(ex);
+    });
+    drops_all.detach();
+    let awake = ex.spawn(async {
+        loop {
+            yield_now().await;
+        }
+    });
+    awake.detach();
+    let (gone, is_gone) = mpsc::channel::<()>();
+    let (kept, never) = channel::bounded::<()>(1);
+    let taken_over = ex.spawn(async move {
+        let _gone = gone;
+        assert!(poll_once(server.reader.read(&mut [0])).await.is_none());
+        waits.send(()).await.expect("heard");
+        let _ = server.reader.read(&mut [0]).await;
+        let _ = never.recv().await;
+    });
+    taken_over.detach();
+    for _ in 0..2 {
+        ex.block_on(in_time(waiting.recv())).expect("they wait");
+    }
+    let second = holder();
+    let first = holder();
+    ex.block_on(in_time(async {
+        first_client.writer.write_all(b"x").await.expect("written");
+        client.writer.write_all(b"x").await.expect("written");
+    }));
+    last.send((first, ex)).expect("it will be there");
+    drop(second);
+    // Not closed, which would wake the task.
+    std::mem::forget(kept);
+    let ended = is_gone.recv_timeout(PATIENCE);
+    assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected));
 }

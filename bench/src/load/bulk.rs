@@ -2,25 +2,25 @@
 
 use super::{Exchange, Limit, Load, PATIENCE, Sample, hung_up, open, silent};
 use crate::histogram::Histogram;
+use crate::place::{Place, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 /// One connection.
 pub struct Bulk {
-    stream: TcpStream,
+    stream: Stream,
     exchange: Exchange,
     answer: Vec<u8>,
 }
 
 impl Bulk {
-    pub fn open(address: SocketAddr, message: usize) -> io::Result<Bulk> {
+    pub fn open(place: &Place, message: usize) -> io::Result<Bulk> {
         let exchange = Exchange::new(message);
-        let mut streams = open(address, 1, &exchange)?;
+        let mut streams = open(place, 1, &exchange)?;
         let stream = streams.remove(0);
-        stream.set_nonblocking(true)?;
+        stream.set_nonblocking()?;
         Ok(Bulk {
             stream,
             exchange,
@@ -79,7 +79,7 @@ impl Progress {
     }
 
     /// Writes what the socket takes; whether that was anything.
-    fn write(&mut self, stream: &mut TcpStream, exchange: &Exchange) -> io::Result<bool> {
+    fn write(&mut self, stream: &mut Stream, exchange: &Exchange) -> io::Result<bool> {
         let mut any = false;
         loop {
             if self.unsent == 0 {
@@ -103,7 +103,7 @@ impl Progress {
     /// Reads what there is of one message; whether that was anything.
     fn read(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         exchange: &Exchange,
         answer: &mut [u8],
     ) -> io::Result<bool> {
@@ -136,7 +136,7 @@ impl Progress {
     }
 }
 
-fn wait(stream: &TcpStream, for_room: bool) -> io::Result<()> {
+fn wait(stream: &Stream, for_room: bool) -> io::Result<()> {
     let interest = match for_room {
         true => PollFlags::IN | PollFlags::OUT,
         false => PollFlags::IN,

@@ -1,10 +1,11 @@
 //! Short connections: connect, one echo, close, one after another.
 
-use super::{Exchange, Limit, Load, Sample};
+use super::{Exchange, Limit, Load, PATIENCE, Sample};
 use crate::histogram::Histogram;
+use crate::place::{Place, Stream};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Instant;
 
 /// Opens and closes.
@@ -17,18 +18,22 @@ pub struct Close {
 }
 
 impl Close {
-    pub fn new(address: SocketAddr, message: usize) -> Close {
-        Close {
-            address,
+    /// For TCP only: what it is about are ports.
+    pub fn new(place: &Place, message: usize) -> io::Result<Close> {
+        let Place::Tcp(address) = place else {
+            return Err(io::Error::other("short connections are measured over TCP"));
+        };
+        Ok(Close {
+            address: *address,
             exchange: Exchange::new(message),
             buffer: vec![0; message],
             opened: 0,
-        }
+        })
     }
 
     /// Each connection leaves its port in TIME_WAIT for a minute. 256 source addresses in turn have ports
     /// for seven million of them.
-    fn connect(&mut self) -> io::Result<TcpStream> {
+    fn connect(&mut self) -> io::Result<Stream> {
         self.opened = self.opened.wrapping_add(1);
         let source = SocketAddrV4::new(Ipv4Addr::new(127, 0, 1, self.opened), 0);
         let socket = socket_with(
@@ -39,7 +44,9 @@ impl Close {
         )?;
         bind(&socket, &source)?;
         connect(&socket, &self.address)?;
-        Ok(socket.into())
+        let stream = Stream::new(socket);
+        stream.set_patience(PATIENCE)?;
+        Ok(stream)
     }
 }
 

@@ -9,9 +9,8 @@ pub use close::Close;
 pub use ping::Ping;
 
 use crate::histogram::Histogram;
-use rustix::net::sockopt::set_socket_linger;
+use crate::place::{Place, Stream};
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// Something to keep a server busy with.
@@ -76,8 +75,7 @@ impl Exchange {
     }
 
     /// One echo on a blocking stream.
-    fn perform(&self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<()> {
-        stream.set_read_timeout(Some(PATIENCE))?;
+    fn perform(&self, stream: &mut Stream, buffer: &mut [u8]) -> io::Result<()> {
         stream.write_all(&self.question)?;
         stream.read_exact(buffer)?;
         self.check(buffer)
@@ -88,13 +86,12 @@ impl Exchange {
 ///
 /// Waiting for each echo keeps the server's backlog empty. They are reset when dropped: tens of thousands
 /// of sockets in TIME_WAIT would slow down whoever is measured next.
-pub fn open(address: SocketAddr, count: usize, exchange: &Exchange) -> io::Result<Vec<TcpStream>> {
+pub fn open(place: &Place, count: usize, exchange: &Exchange) -> io::Result<Vec<Stream>> {
     let mut buffer = vec![0; exchange.answer.len()];
     let mut streams = Vec::with_capacity(count);
     for _ in 0..count {
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        set_socket_linger(&stream, Some(Duration::ZERO))?;
-        stream.set_nodelay(true)?;
+        let mut stream = place.connect(PATIENCE)?;
+        stream.reset_on_close()?;
         exchange.perform(&mut stream, &mut buffer)?;
         streams.push(stream);
     }

@@ -2,10 +2,10 @@
 
 use super::{Exchange, Limit, Load, PATIENCE, Sample, hung_up, open, silent};
 use crate::histogram::Histogram;
+use crate::place::{Place, Stream};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ pub struct Ping {
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     asked: Instant,
     /// The answer so far.
     answer: Vec<u8>,
@@ -25,12 +25,12 @@ struct Connection {
 }
 
 impl Ping {
-    pub fn open(address: SocketAddr, count: usize, message: usize) -> io::Result<Ping> {
+    pub fn open(place: &Place, count: usize, message: usize) -> io::Result<Ping> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let exchange = Exchange::new(message);
         let mut connections = Vec::with_capacity(count);
-        for (index, stream) in open(address, count, &exchange)?.into_iter().enumerate() {
-            stream.set_nonblocking(true)?;
+        for (index, stream) in open(place, count, &exchange)?.into_iter().enumerate() {
+            stream.set_nonblocking()?;
             let data = epoll::EventData::new_u64(index as u64);
             let interest = epoll::EventFlags::IN | epoll::EventFlags::ET;
             epoll::add(&epoll, &stream, data, interest)?;

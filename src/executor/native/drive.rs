@@ -13,7 +13,11 @@ use super::rounds::Rounds;
 use super::spin::Spin;
 use super::worker::{Turn, Worker};
 use crate::reactor::{Driver, Reactor};
-use crate::time::Clock;
+use crate::time::{self, Clock, Turns};
+
+/// As long as there are only tasks that woke themselves to go on, the kernel is asked what it has
+/// after so many of them: to ask costs about as much as a task does.
+const BUSY: usize = 8;
 
 /// Runs a worker's tasks until `main` is ready, within the loop that this thread has for them
 /// already, if so, and helps the rest of its crew. None: another thread runs them.
@@ -25,6 +29,7 @@ pub(super) fn drive<T>(
     let driver = worker.reactor.drive()?;
     let _pinned = worker.manner.cpu.map(Pinned::to);
     let turn = Turn::begin(worker);
+    let turns = Turns::begin();
     let woken = Arc::new(Main {
         woken: AtomicBool::new(true),
         reactor: worker.reactor.clone(),
@@ -34,6 +39,7 @@ pub(super) fn drive<T>(
     let mut rounds = Rounds::new(worker, crew);
     let mut spin = Spin::new(worker.manner.spin);
     turn.collect();
+    let mut busy = 0;
     loop {
         if driver.listen() {
             turn.collect();
@@ -43,33 +49,40 @@ pub(super) fn drive<T>(
         {
             return Some(result);
         }
-        turn.run();
-        let helped = rounds.help().expect("epoll waits");
+        let restless = turn.run();
+        driver.end_turn();
+        turns.next();
         // A loop within this one, in a task, may have heard that `main` was woken.
-        let woken = woken.woken.load(Ordering::Acquire);
-        let idle = !helped && turn.is_idle() && !woken && !driver.is_notified();
-        let turned = if idle {
-            sleep(&driver, spin.as_mut())
+        let is_woken = || woken.woken.load(Ordering::Acquire);
+        busy += restless.filter(|_| !is_woken()).unwrap_or(BUSY);
+        if busy < BUSY {
+            continue;
+        }
+        busy = 0;
+        let helped = rounds.help().expect("epoll waits");
+        let idle = !helped && turn.is_idle() && !is_woken() && !driver.is_notified();
+        if idle {
+            sleep(&driver, spin.as_mut()).expect("epoll waits");
         } else {
-            driver.turn(Some(Duration::ZERO)).map(drop)
-        };
-        turned.expect("epoll waits");
+            let nothing = Some(Duration::ZERO);
+            driver.turn(nothing, time::now).expect("epoll waits");
+        }
     }
 }
 
 /// Waits until there is something to do, awake at first where that may pay.
 fn sleep(driver: &Driver, spin: Option<&mut Spin>) -> io::Result<()> {
     let Some(spin) = spin else {
-        return driver.turn(None).map(drop);
+        return driver.turn(None, time::now).map(drop);
     };
     let clock = Clock::default();
     let Some(longest) = spin.next() else {
         let start = clock.now();
-        driver.turn(None)?;
+        driver.turn(None, time::now)?;
         spin.slept(clock.now() - start);
         return Ok(());
     };
-    let look = || driver.turn(Some(Duration::ZERO));
+    let look = || driver.turn(Some(Duration::ZERO), time::now);
     // What is there already is no merit of a spin.
     if look()? {
         return Ok(());
@@ -83,7 +96,7 @@ fn sleep(driver: &Driver, spin: Option<&mut Spin>) -> io::Result<()> {
     if found {
         return Ok(());
     }
-    driver.turn(None).map(drop)
+    driver.turn(None, time::now).map(drop)
 }
 
 /// Wakes the future that the loop runs for.

@@ -28,7 +28,7 @@ pub(super) struct Pool {
     front: Arc<Worker>,
     /// Its driver has left, and another may follow.
     left: Event,
-    workers: Arc<[Arc<Worker>]>,
+    crew: Arc<Crew>,
     /// Dropped first, which the threads wait for.
     running: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
@@ -58,12 +58,12 @@ impl Pool {
         let mut pool = Self {
             front: Worker::new(front)?,
             left: Event::new(),
-            workers: workers.into(),
+            crew: Arc::new(Crew(workers)),
             running: Some(running),
             threads: Vec::new(),
         };
-        for n in 0..pool.workers.len() {
-            let thread = start(n, pool.workers.clone(), stopped.clone())?;
+        for n in 0..pool.crew.0.len() {
+            let thread = start(n, pool.crew.clone(), stopped.clone())?;
             pool.threads.push(thread);
         }
         Ok(pool)
@@ -79,16 +79,16 @@ impl Pool {
             let here = worker.is_current();
             (worker.load().saturating_sub(here.into()), !here)
         };
-        let least = self.workers.iter().min_by_key(load);
+        let least = self.crew.0.iter().min_by_key(load);
         least.unwrap_or(&self.front).spawn(future)
     }
 
     pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         // In a task of ours, the others on this thread go on meanwhile.
-        let here = self.workers.iter().find(|worker| worker.is_current());
-        let (here, crew) = match here {
-            Some(worker) => (worker, &*self.workers),
+        let workers = &*self.crew.0;
+        let (here, crew) = match workers.iter().find(|worker| worker.is_current()) {
+            Some(worker) => (worker, workers),
             None => (&self.front, &[][..]),
         };
         loop {
@@ -115,6 +115,17 @@ impl Pool {
     }
 }
 
+/// Workers whose threads help each other. The last of these to end drops the tasks of all: until
+/// then it may run some of another's.
+#[derive(Debug, Default)]
+struct Crew(Vec<Arc<Worker>>);
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|worker| worker.close());
+    }
+}
+
 /// Tells another thread that its turn has come to drive the front, also after a panic.
 struct Leaving<'a>(&'a Event);
 
@@ -124,19 +135,18 @@ impl Drop for Leaving<'_> {
     }
 }
 
-fn start(n: usize, crew: Arc<[Arc<Worker>]>, stopped: Receiver<()>) -> io::Result<JoinHandle<()>> {
+fn start(n: usize, crew: Arc<Crew>, stopped: Receiver<()>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new()
         .name(format!("halves-{}", n + 1))
         .spawn(move || {
-            let worker = &crew[n];
-            let _ = drive(worker, &crew, pin!(stopped.recv()));
-            worker.close();
+            let _ = drive(&crew.0[n], &crew.0, pin!(stopped.recv()));
         })
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
         self.running = None;
+        self.crew = Arc::default();
         for thread in self.threads.drain(..) {
             // The last handle may have been dropped by a task of ours, on such a thread.
             if thread.thread().id() != thread::current().id() {

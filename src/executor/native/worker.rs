@@ -181,16 +181,19 @@ impl<'a> Turn<'a> {
         QUEUE.with_borrow_mut(|queue| queue.extend(woken.into_iter().flatten()));
     }
 
-    /// Runs the tasks that are queued now: one that wakes itself has its next turn after the
-    /// reactor's.
+    /// Runs the tasks that are queued now: one that wakes itself has its next turn after them. Says
+    /// how many do so, if nobody else was woken meanwhile.
     #[allow(clippy::unused_self, reason = "the thread's queue is its")]
-    pub(super) fn run(&self) {
+    pub(super) fn run(&self) -> Option<usize> {
+        let mut restless = 0;
         for _ in 0..QUEUE.with_borrow(VecDeque::len) {
             let Some(runnable) = QUEUE.with_borrow_mut(VecDeque::pop_front) else {
                 break;
             };
-            runnable.run();
+            restless += usize::from(runnable.run());
         }
+        let queued = QUEUE.with_borrow(VecDeque::len);
+        (queued == restless && queued > 0).then_some(queued)
     }
 
     /// Whether no task is queued.

@@ -3,8 +3,11 @@
 use std::sync::mpsc;
 use std::thread;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::super::help::FEW;
 use super::lives::Does;
+use super::timers::{MOMENT, SECOND, counted};
 use super::*;
 
 fn shared() -> Arc<Reactor> {
@@ -13,7 +16,7 @@ fn shared() -> Arc<Reactor> {
 
 /// Polls for a read.
 fn wait(socket: &Socket, waker: &Waker) -> Poll<io::Result<usize>> {
-    read_with(socket.source(), 8, waker, |_| {})
+    read_with(socket.host(), 8, waker, |_| {})
 }
 
 /// Calls it on another thread.
@@ -37,7 +40,11 @@ fn a_helper_wakes_who_waits_and_the_thread_hears_no_more_of_it() {
     send(&mut peer, b"abc");
     assert!(helped(&reactor));
     assert_eq!(woken.times(), 1);
-    assert!(!driver.turn(Some(Duration::ZERO)).expect("turned"));
+    assert!(
+        !driver
+            .turn(Some(Duration::ZERO), nobody_sleeps)
+            .expect("turned")
+    );
     assert!(wait(&socket, &woken.clone().into()).is_ready());
     // And when it was late, there is nothing left for a helper.
     send(&mut peer, b"abc");
@@ -77,9 +84,27 @@ fn what_is_rung_for_the_thread_is_not_kept_by_a_helper() {
     elsewhere(|| reactor.notify());
     assert!(!helped(&reactor), "it is no help to be busy with that");
     assert!(
-        driver.turn(Some(PATIENCE)).expect("turned"),
+        driver.turn(Some(PATIENCE), nobody_sleeps).expect("turned"),
         "it is rung again"
     );
+}
+
+#[test]
+fn the_alarm_clock_rings_again_for_the_thread_when_a_helper_has_heard_it() {
+    let reactor = shared();
+    let driver = reactor.drive().expect("nobody else drives it");
+    let (end, turn) = (Instant::now() + SECOND, Some(Duration::ZERO));
+    let (_alarm, woken) = counted(end);
+    driver.turn(turn, || end - MOMENT).expect("turned");
+    let patience = Timespec::try_from(PATIENCE).ok();
+    for _ in 0..3 {
+        // It is set to ring in a moment.
+        let mut rings = [PollFd::new(&reactor.epoll, PollFlags::IN)];
+        assert_eq!(poll(&mut rings, patience.as_ref()), Ok(1));
+        assert!(!helped(&reactor), "it is no help to be busy with that");
+    }
+    driver.turn(Some(PATIENCE), || end).expect("turned");
+    assert_eq!(woken.times(), 1);
 }
 
 #[test]
@@ -121,7 +146,7 @@ fn what_a_helper_may_name_is_freed_when_it_is_done() {
     assert!(wait(&first, &waker).is_pending());
     assert!(wait(&victim, Waker::noop()).is_pending());
     driver.turn_once();
-    let source = Arc::downgrade(victim.source());
+    let source = Arc::downgrade(victim.host());
     // In this order they are in the helper's batch.
     send(&mut first_peer, b"abc");
     send(&mut victim_peer, b"abc");
@@ -138,7 +163,7 @@ fn what_a_helper_may_name_is_freed_when_it_is_done() {
     driver.turn_once();
     assert!(source.upgrade().is_none());
     // Without a helper it is freed at once.
-    let source = Arc::downgrade(first.source());
+    let source = Arc::downgrade(first.host());
     drop(first);
     assert!(source.upgrade().is_none());
 }
@@ -147,18 +172,20 @@ fn what_a_helper_may_name_is_freed_when_it_is_done() {
 fn a_waker_that_panics_does_not_end_the_help() {
     let reactor = shared();
     let driver = reactor.drive().expect("nobody else drives it");
-    let (socket, mut peer) = pair();
     let panics = Does::waker(|| std::panic::resume_unwind(Box::new("asked to")));
-    assert!(wait(&socket, &panics).is_pending());
-    driver.turn_once();
-    send(&mut peer, b"abc");
-    let failed = thread::scope(|scope| scope.spawn(|| reactor.help()).join());
-    assert!(failed.is_err());
     let woken = Arc::new(Woken::default());
+    let (first, mut first_peer) = pair();
     let (other, mut other_peer) = pair();
-    assert!(wait(&other, &woken.clone().into()).is_pending());
-    driver.turn_once();
-    send(&mut other_peer, b"abc");
-    assert!(helped(&reactor));
-    assert_eq!(woken.times(), 1);
+    assert!(wait(&first, &panics).is_pending());
+    for times in 1..3 {
+        assert!(wait(&other, &woken.clone().into()).is_pending());
+        driver.turn_once();
+        if times == 1 {
+            send(&mut first_peer, b"abc");
+        }
+        send(&mut other_peer, b"abc");
+        assert!(helped(&reactor));
+        assert_eq!(woken.times(), times);
+        assert!(wait(&other, Waker::noop()).is_ready());
+    }
 }

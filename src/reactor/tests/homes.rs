@@ -14,7 +14,7 @@ fn abandoned() -> (Socket, UnixStream, Arc<Woken>, Arc<Woken>) {
     let driver = driven();
     let (socket, peer) = pair();
     let (reads, writes) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
-    assert!(read_with(socket.source(), 8, &reads.clone().into(), drop).is_pending());
+    assert!(read_with(socket.host(), 8, &reads.clone().into(), drop).is_pending());
     fill(&socket, &writes.clone().into());
     driver.turn_once();
     assert_eq!((reads.times(), writes.times()), (0, 0));
@@ -39,10 +39,10 @@ fn check_that_it_works(socket: &Socket, peer: &mut UnixStream, mut wait: impl Fn
         panic!("not woken");
     };
     for _ in 0..3 {
-        while read_with(socket.source(), 8, &waker, drop).is_ready() {}
+        while read_with(socket.host(), 8, &waker, drop).is_ready() {}
         send(peer, b"abc");
         let moved = loop {
-            match read_with(socket.source(), 8, &waker, drop) {
+            match read_with(socket.host(), 8, &waker, drop) {
                 Poll::Ready(moved) => break moved.expect("read"),
                 Poll::Pending => woken_again(),
             }
@@ -99,13 +99,13 @@ fn a_word_that_comes_late_does_no_harm() {
     empty(&mut peer);
     for _ in 0..3 {
         check_that_it_works(&socket, &mut peer, || {});
-        socket.source().orphan();
+        socket.host().orphan();
     }
     let driver = driven();
     let (socket, mut peer) = pair();
     for _ in 0..3 {
         check_that_it_works(&socket, &mut peer, || driver.turn_once());
-        socket.source().orphan();
+        socket.host().orphan();
     }
 }
 
@@ -119,12 +119,12 @@ fn both_halves_may_find_a_new_home_at_once() {
         let writer = thread::spawn(move || {
             let driver = (round % 2 == 0).then(driven);
             starts.wait();
-            let polled = blocked(writes.source(), Direction::Write, Waker::noop());
+            let polled = blocked(writes.host(), Direction::Write, Waker::noop());
             assert!(polled.is_pending(), "{polled:?}");
             drop(driver);
         });
         start.wait();
-        let polled = read_with(socket.source(), 8, Waker::noop(), drop);
+        let polled = read_with(socket.host(), 8, Waker::noop(), drop);
         assert!(polled.is_pending(), "{polled:?}");
         writer.join().expect("the writer waits as well");
         if round % 20 == 0 {
@@ -137,7 +137,7 @@ fn both_halves_may_find_a_new_home_at_once() {
 fn a_reader_elsewhere_is_woken_from_its_sockets_own_thread() {
     let driver = driven();
     let (socket, mut peer) = pair();
-    assert!(read(socket.source(), 8, &mut 0).is_pending());
+    assert!(read(socket.host(), 8, &mut 0).is_pending());
     let (said, heard) = mpsc::channel();
     let reading = thread::spawn(move || {
         smol::block_on(async {
@@ -150,7 +150,7 @@ fn a_reader_elsewhere_is_woken_from_its_sockets_own_thread() {
     });
     for _ in 0..100 {
         send(&mut peer, b"abc");
-        driver.turn(None).expect("turned");
+        driver.turn(None, nobody_sleeps).expect("turned");
         assert_eq!(heard.recv_timeout(PATIENCE), Ok(3));
     }
     reading.join().expect("done");
@@ -164,7 +164,7 @@ fn a_descriptor_that_no_reactor_takes_is_an_error_for_both_halves() {
         let file = File::open("/proc/self/exe").expect("opened");
         let socket = Socket::new(file.into());
         for direction in [Direction::Read, Direction::Write, Direction::Read] {
-            assert_refused(&blocked(socket.source(), direction, Waker::noop()));
+            assert_refused(&blocked(socket.host(), direction, Waker::noop()));
         }
         drop(driver);
     }
@@ -178,13 +178,13 @@ fn a_new_home_that_refuses_is_an_error_for_both_halves() {
     let nothing = EventData::new_u64(0);
     epoll::add(&driver.reactor.epoll, &socket, nothing, EventFlags::ET).expect("added");
     let writer = writes.clone().into();
-    assert_refused(&blocked(socket.source(), Direction::Read, Waker::noop()));
-    assert_refused(&blocked(socket.source(), Direction::Write, &writer));
+    assert_refused(&blocked(socket.host(), Direction::Read, Waker::noop()));
+    assert_refused(&blocked(socket.host(), Direction::Write, &writer));
     assert!(reads.times() > 0 && writes.times() > 0);
     // As soon as it does not, both go on.
     epoll::delete(&driver.reactor.epoll, &socket).expect("deleted");
     for direction in [Direction::Read, Direction::Write] {
-        assert!(blocked(socket.source(), direction, Waker::noop()).is_pending());
+        assert!(blocked(socket.host(), direction, Waker::noop()).is_pending());
     }
 }
 

@@ -11,12 +11,12 @@ use super::*;
 /// Registered, by a read that found nothing.
 fn registered() -> (Socket, UnixStream) {
     let (socket, peer) = pair();
-    assert!(read(socket.source(), 8, &mut 0).is_pending());
+    assert!(read(socket.host(), 8, &mut 0).is_pending());
     (socket, peer)
 }
 
 fn weak(socket: &Socket) -> Weak<Source> {
-    Arc::downgrade(socket.source())
+    Arc::downgrade(socket.host())
 }
 
 /// A thread that drives a reactor until it is told not to.
@@ -39,7 +39,7 @@ impl Loop {
             while !*lock(&over) {
                 driver.listen();
                 if !*lock(&over) {
-                    driver.turn(None).expect("turned");
+                    driver.turn(None, nobody_sleeps).expect("turned");
                 }
             }
         });
@@ -151,7 +151,7 @@ fn a_socket_that_is_dropped_in_a_batch_is_closed_at_once_and_freed_after_it() {
                 assert!(source.upgrade().is_some(), "this batch may name it");
             }
         });
-        assert!(read_with(socket.source(), 8, &drops, drop).is_pending());
+        assert!(read_with(socket.host(), 8, &drops, drop).is_pending());
         send(&mut peer, b"abc");
         sources.push(weak(&socket));
         kept.push(peer.try_clone().expect("cloned"));
@@ -179,7 +179,7 @@ fn a_turn_within_a_batch_frees_nothing_that_the_batch_names() {
             driven().turn_once();
             assert!(sources.iter().all(|source| source.upgrade().is_some()));
         });
-        assert!(read_with(socket.source(), 8, &waker, drop).is_pending());
+        assert!(read_with(socket.host(), 8, &waker, drop).is_pending());
         send(&mut peer, b"abc");
         sources.push(weak(&socket));
         lock(&both).push(socket);

@@ -3,8 +3,12 @@
 mod help;
 mod homes;
 mod lives;
+mod outbox;
 mod readiness;
+mod ringing;
+mod schedules;
 mod storm;
+mod timers;
 mod words;
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -13,7 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
@@ -53,10 +57,16 @@ fn driven() -> Driver {
     reactor.drive().expect("nobody else drives it")
 }
 
+/// The clock of a reactor without sleepers, which does not ask for it.
+fn nobody_sleeps() -> Instant {
+    panic!("somebody sleeps")
+}
+
 impl Driver {
     /// Takes what there is.
     fn turn_once(&self) {
-        self.turn(Some(Duration::ZERO)).expect("turned");
+        self.turn(Some(Duration::ZERO), nobody_sleeps)
+            .expect("turned");
     }
 }
 
@@ -79,13 +89,21 @@ fn read_with(
         moved
     };
     let mut cx = Context::from_waker(waker);
-    source.poll_io(&mut cx, Direction::Read, recv, |&n| n > 0 && n < room)
+    Source::poll_io(source, &mut cx, Direction::Read, recv, |&n| {
+        n > 0 && n < room
+    })
 }
 
 /// Polls for something that always would block.
 fn blocked(source: &Arc<Source>, direction: Direction, waker: &Waker) -> Poll<io::Result<()>> {
     let mut cx = Context::from_waker(waker);
-    source.poll_io(&mut cx, direction, |_| Err(Errno::AGAIN), |()| false)
+    Source::poll_io(
+        source,
+        &mut cx,
+        direction,
+        |_| Err(Errno::AGAIN),
+        |()| false,
+    )
 }
 
 /// Writes until the socket is full.

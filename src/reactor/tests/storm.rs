@@ -1,8 +1,9 @@
 //! Random traffic over Unix sockets on a few threads, with nothing between them and the reactor:
-//! halves move, reactors lose their threads and find others, and a wake that is lost is a hang.
+//! small writes are gathered or not, halves move, reactors lose their threads and find others, and a wake that is lost is a hang.
 //! `HALVES_SEED=5` runs what a failure has printed, as far as threads allow.
 
 use std::env;
+use std::io::IoSlice;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Sender};
@@ -77,7 +78,12 @@ impl Half {
             let polled = if self.writes {
                 let end = (self.at + n).min(LENGTH);
                 let part: Vec<_> = (self.at..end).map(byte).collect();
-                self.socket.poll_write(&mut cx, &part)
+                if rng.bool() {
+                    let bufs = [IoSlice::new(&part)];
+                    self.socket.poll_write_gathered(&mut cx, &bufs)
+                } else {
+                    self.socket.poll_write(&mut cx, &part)
+                }
             } else {
                 let mut buf = vec![0; n];
                 let polled = self.socket.poll_read(&mut cx, &mut buf);
@@ -135,12 +141,13 @@ fn run(world: &Arc<World>, here: usize, mut rng: Rng, ended: &Sender<usize>) {
             if world.over.load(Ordering::SeqCst) {
                 break;
             }
+            driver.end_turn();
             if world.helps && rng.bool() {
                 let other = &world.places[rng.usize(..PLACES)];
                 other.reactor.help().expect("helped");
             }
             let wait = driver.is_notified().then_some(Duration::ZERO);
-            driver.turn(wait).expect("turned");
+            driver.turn(wait, nobody_sleeps).expect("turned");
         }
     }
     // The halves that are left are the cause of a failure.

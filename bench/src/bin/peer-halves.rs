@@ -1,0 +1,29 @@
+//! The uppercase echo on the library, as a user writes it: a handler with a buffer of its own.
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use halves::{Connection, Executor, Server, bind};
+use halves_bench::peer::PeerOptions;
+use std::io;
+use std::num::NonZero;
+
+fn main() -> io::Result<()> {
+    let options = PeerOptions::from_env();
+    let threads = NonZero::new(options.threads).unwrap_or(NonZero::<usize>::MIN);
+    let ex = Executor::try_threads(threads)?;
+    let handler = move |mut connection: Connection| async move {
+        let mut buffer = vec![0; options.buffer];
+        loop {
+            let count = connection.reader.read(&mut buffer).await?;
+            if count == 0 {
+                return Ok(());
+            }
+            buffer[..count].make_ascii_uppercase();
+            connection.writer.write_all(&buffer[..count]).await?;
+        }
+    };
+    ex.block_on(async {
+        let listeners = bind(options.address().to_string()).await?;
+        Server::default().serve(&ex, listeners, handler).await
+    })?;
+    Ok(())
+}

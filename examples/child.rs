@@ -1,0 +1,40 @@
+//! A child process for each client, which is its standard input and output:
+//! `cargo run --example child -- 127.0.0.1:50007 sort -r`
+
+use std::io;
+
+use futures_lite::io::copy;
+use futures_lite::{AsyncWriteExt, future};
+use halves::process::Command;
+use halves::{Connection, Executor, Server, Shutdown, bind};
+
+fn main() -> io::Result<()> {
+    let mut args = std::env::args().skip(1);
+    let address = args.next().unwrap_or_else(|| "127.0.0.1:50007".into());
+    let mut command: Vec<String> = args.collect();
+    if command.is_empty() {
+        command = ["tr", "a-z", "A-Z"].map(String::from).into();
+    }
+    let ex = Executor::new();
+    let listener = ex.block_on(bind(address))?;
+    let handler = async move |client| exec(client, &command).await;
+    let server = Server::default().shutdown(Shutdown::on_signals()?);
+    ex.block_on(server.serve(&ex, listener, handler)).map(drop)
+}
+
+async fn exec(mut client: Connection, command: &[String]) -> io::Result<()> {
+    // A client that is reset drops both, and with them the child is killed.
+    let (mut io, child) = Command::new(&command[0]).args(&command[1..]).connect()?;
+    let there = async {
+        // A child need not read all.
+        let _ = copy(&mut client.reader, &mut io.writer).await;
+        let _ = io.writer.close().await;
+        future::pending().await
+    };
+    let back = copy(&mut io.reader, &mut client.writer);
+    future::or(back, there).await?;
+    match child.wait().await? {
+        status if status.success() => Ok(()),
+        status => Err(io::Error::other(status.to_string())),
+    }
+}

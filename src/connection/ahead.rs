@@ -1,0 +1,106 @@
+//! A reading half of which something was read already.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, IoSliceMut};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_lite::AsyncRead;
+
+use super::Chunk;
+
+/// A reading half that yields first what was read ahead of whoever has it now: see
+/// [`Connection::into_parts`](crate::Connection::into_parts).
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::{AsyncBufReadExt, AsyncReadExt};
+/// use halves::Connection;
+///
+/// # smol::block_on(async {
+/// let mut connection = Connection::new(&b"layer\nhello"[..], futures_lite::io::sink());
+/// let mut line = String::new();
+/// connection.reader.read_line(&mut line).await?;
+/// let (mut beneath, _, _) = connection.into_parts();
+/// let mut rest = String::new();
+/// beneath.read_to_string(&mut rest).await?;
+/// assert_eq!(rest, "hello");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+pub struct ReadAhead<R> {
+    ahead: Chunk,
+    io: R,
+}
+
+thread_local! {
+    static TAKEN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How often something was read beneath a layer on this thread, round and round.
+pub(super) fn taken() -> usize {
+    TAKEN.get()
+}
+
+fn count<T>(read: Poll<T>) -> Poll<T> {
+    if read.is_ready() {
+        TAKEN.set(TAKEN.get().wrapping_add(1));
+    }
+    read
+}
+
+impl<R> ReadAhead<R> {
+    pub(super) fn new(ahead: Chunk, io: R) -> Self {
+        Self { ahead, io }
+    }
+
+    /// What was read ahead and nobody has had, 64 KiB at most, and the half itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::Connection;
+    ///
+    /// let (beneath, _, _) = Connection::new(&b"hello"[..], futures_lite::io::sink()).into_parts();
+    /// let (ahead, reader) = beneath.into_inner();
+    /// assert_eq!((&*ahead, reader), (&b""[..], &b"hello"[..]));
+    /// ```
+    pub fn into_inner(self) -> (Chunk, R) {
+        (self.ahead, self.io)
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for ReadAhead<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.ahead.is_empty() {
+            return count(Pin::new(&mut self.io).poll_read(cx, buf));
+        }
+        count(Poll::Ready(Ok(self.ahead.move_to(buf))))
+    }
+
+    fn poll_read_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.ahead.is_empty() {
+            return count(Pin::new(&mut self.io).poll_read_vectored(cx, bufs));
+        }
+        count(Poll::Ready(Ok(self.ahead.move_to_all(bufs))))
+    }
+}
+
+impl<R> Unpin for ReadAhead<R> {}
+
+impl<R> fmt::Debug for ReadAhead<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadAhead")
+            .field("ahead", &self.ahead.len())
+            .finish_non_exhaustive()
+    }
+}

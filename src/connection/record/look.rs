@@ -1,0 +1,66 @@
+//! Deadlines: who looks after them, and when.
+
+use std::sync::Arc;
+use std::task::Wake;
+
+use super::{Flag, Phase, Record};
+use crate::catch::guard;
+use crate::stats::Reason;
+use crate::time::Clock;
+
+/// Looks after the deadlines of one connection, as its task.
+pub(crate) trait LookAfter: Send {
+    /// Ends the connection if its time is over, or has its task reminded when it may be. Says
+    /// whether it has: if not, there is nothing to look after any more.
+    fn look(&mut self, record: &Arc<Record>, clock: &Clock) -> bool;
+}
+
+impl Record {
+    pub(crate) fn set_watch(&self, watch: Box<dyn LookAfter>) {
+        self.seldom().watch.put(watch);
+        // The first look is at the first poll.
+        self.flags.set(Flag::Reminded);
+    }
+
+    /// Has the task look at the deadlines.
+    pub(crate) fn remind(&self) {
+        self.flags.set(Flag::Reminded);
+        self.wake();
+    }
+
+    /// Looks at the deadlines, if it is time to. Called at each poll of the task.
+    #[inline]
+    pub(crate) fn look(self: &Arc<Self>) {
+        if self.flags.has(Flag::Reminded) {
+            self.look_closely();
+        }
+    }
+
+    #[cold]
+    fn look_closely(self: &Arc<Self>) {
+        self.flags.clear(Flag::Reminded);
+        let Some(home) = self.home() else { return };
+        let lodging = &self.seldom().watch;
+        let shaking = || (self.phase() == Phase::Handshake).then(|| home.host.watch(self));
+        let Some(mut watch) = lodging.take().or_else(shaking) else {
+            return;
+        };
+        // It asks the link.
+        match guard(|| watch.look(self, &home.clock)) {
+            Ok(true) => lodging.put(watch),
+            Ok(false) => {}
+            Err(_) => self.abort(Reason::Panic),
+        }
+    }
+}
+
+/// For whom a connection's deadline wakes.
+impl Wake for Record {
+    fn wake(self: Arc<Self>) {
+        self.remind();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.remind();
+    }
+}

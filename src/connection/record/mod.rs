@@ -1,0 +1,235 @@
+//! What is known of one connection, shared by its halves, its task and the server; and its socket.
+
+mod end;
+mod flags;
+mod look;
+mod seldom;
+mod traffic;
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+use std::sync::{Arc, OnceLock};
+
+use once_cell::race::OnceBox;
+
+use super::budget::Budget;
+use super::remote::Remote;
+use super::{Credentials, Endpoint, Link, Phase};
+use crate::reactor::{Host as SourceHost, Source};
+use crate::shutdown::Shutdown;
+use crate::stats::Reason;
+use crate::time::{AtomicStamp, Clock, Stamp};
+use crate::waiting::Waiting;
+pub(crate) use flags::{Flag, Flags};
+pub(crate) use look::LookAfter;
+pub(super) use seldom::{Lodging, Seldom};
+
+/// One connection. The halves write to it with plain stores, as each counter has one writer.
+///
+/// There are many, so what most never need is apart, and what a listener's connections have in
+/// common is shared.
+pub(crate) struct Record {
+    /// The socket, if the stream is one of our own: whoever reads waits there in any case.
+    source: Source,
+    remote: Remote,
+    /// As the listener knows it; the real one is asked for when somebody wants it.
+    pub(crate) local: Arc<Endpoint>,
+    served: OnceLock<Served>,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    /// When a byte last moved.
+    active: AtomicStamp,
+    pub(super) reading: Budget,
+    pub(super) writing: Budget,
+    /// Where it stands among its server's.
+    pub(crate) seat: AtomicU32,
+    pub(crate) flags: Flags,
+    /// Why and how it ended, 0 while it has not. Set once; see [`Verdict`].
+    verdict: AtomicU8,
+    seldom: OnceBox<Seldom>,
+}
+
+/// What a server adds when it takes a connection.
+struct Served {
+    id: u64,
+    opened: Stamp,
+    home: Arc<Home>,
+}
+
+/// What a server's connections have in common.
+pub(crate) struct Home {
+    pub(crate) clock: Clock,
+    pub(crate) shutdown: Shutdown,
+    /// Some deadline depends on when a byte last moved.
+    pub(crate) timed: bool,
+    pub(crate) host: Arc<dyn Host>,
+}
+
+/// What a connection asks of its server.
+pub(crate) trait Host: Send + Sync {
+    /// Runs the checks of admission on the real client.
+    fn identify(&self, record: &Arc<Record>) -> Result<(), Reason>;
+    /// What looks after the deadline of a handshake, where there are no others.
+    fn watch(&self, record: &Record) -> Box<dyn LookAfter>;
+    /// It is over, for this reason.
+    fn closed(&self, record: &Arc<Record>, reason: Reason, error: Option<io::Error>);
+}
+
+impl Record {
+    pub(crate) fn new(remote: Endpoint, local: Arc<Endpoint>) -> Self {
+        Self {
+            source: Source::none(),
+            remote: remote.into(),
+            local,
+            served: OnceLock::new(),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            active: AtomicStamp::new(Stamp::NEVER),
+            reading: Budget::default(),
+            writing: Budget::default(),
+            seat: AtomicU32::new(u32::MAX),
+            flags: Flags::default(),
+            verdict: AtomicU8::new(0),
+            seldom: OnceBox::new(),
+        }
+    }
+
+    /// One whose halves are a socket.
+    pub(super) fn of_socket(source: Source, remote: Remote, local: Arc<Endpoint>) -> Self {
+        Self {
+            source,
+            remote,
+            ..Self::new(Endpoint::Unknown, local)
+        }
+    }
+
+    /// Where whoever reads waits: a wake there is passed on to the task, if it
+    /// [reaches](Waiting::reaches) it.
+    pub(crate) fn waiting(&self) -> &Waiting {
+        self.source.reader()
+    }
+
+    /// The connection's task is polled: others have had their turn since the last time.
+    pub(crate) fn begin_poll(&self) {
+        self.waiting().forget();
+        self.reading.reset();
+        self.writing.reset();
+    }
+
+    pub(super) fn seldom(&self) -> &Seldom {
+        self.seldom.get_or_init(Box::default)
+    }
+
+    /// A link that is not the socket's own.
+    pub(crate) fn set_link(&self, link: Arc<dyn Link>) {
+        *self.seldom().link() = Some(link);
+    }
+
+    pub(crate) fn link(&self) -> Option<Arc<dyn Link>> {
+        self.seldom.get().and_then(|seldom| seldom.link().clone())
+    }
+
+    /// Asks the system about the stream, where it has a descriptor that is open.
+    pub(crate) fn ask<T>(&self, ask: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+        if self.is_socket() {
+            return self.source.visit(ask);
+        }
+        self.link().and_then(|link| link.as_fd().map(ask))
+    }
+
+    /// Who the peer is, as far as is known.
+    pub(crate) fn peer(&self) -> Endpoint {
+        let real = self.seldom.get().and_then(|seldom| seldom.real.get());
+        real.cloned()
+            .unwrap_or_else(|| Endpoint::from(&self.remote))
+    }
+
+    /// Whose process the peer is, on a Unix socket.
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
+        self.remote.credentials()
+    }
+
+    /// As long as nobody else has the record.
+    pub(super) fn set_credentials(&mut self, credentials: Credentials) {
+        self.remote = Remote::new(Endpoint::from(&self.remote), Some(credentials));
+    }
+
+    pub(crate) fn set_real(&self, real: Endpoint) {
+        let _ = self.seldom().real.set(real);
+    }
+
+    /// Called once, by the server that accepted the connection.
+    pub(crate) fn serve(&self, id: u64, home: &Arc<Home>) {
+        let opened = home.clock.stamp();
+        self.active.set(opened);
+        let _ = self.served.set(Served {
+            id,
+            opened,
+            home: home.clone(),
+        });
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.served.get().map_or(0, |served| served.id)
+    }
+
+    pub(crate) fn opened(&self) -> Stamp {
+        self.served
+            .get()
+            .map_or(Stamp::NEVER, |served| served.opened)
+    }
+
+    pub(crate) fn active(&self) -> Stamp {
+        self.active.get()
+    }
+
+    pub(crate) fn home(&self) -> Option<&Home> {
+        self.served.get().map(|served| &*served.home)
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        if self.flags.has(Flag::Closing) {
+            Phase::Closing
+        } else if self.seldom.get().is_some_and(Seldom::is_shaking) {
+            Phase::Handshake
+        } else {
+            Phase::Open
+        }
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("peer", &self.peer())
+            .field("phase", &self.phase())
+            .field("bytes_in", &self.bytes_in())
+            .field("bytes_out", &self.bytes_out())
+            .field("verdict", &self.verdict())
+            .finish_non_exhaustive()
+    }
+}
+
+impl SourceHost for Record {
+    fn source(&self) -> &Source {
+        &self.source
+    }
+
+    #[cfg(all(target_os = "linux", not(halves_portable)))]
+    fn share(self: Arc<Self>) -> Arc<dyn SourceHost> {
+        self
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(halves_portable)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_with_its_socket_is_as_large_as_is_written_of_it() {
+        assert_eq!(size_of::<Source>(), 72);
+        assert_eq!(size_of::<Record>(), 184);
+    }
+}

@@ -1,0 +1,113 @@
+//! What most connections never need.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use futures_lite::{AsyncRead, AsyncWrite};
+
+use super::LookAfter;
+use crate::connection::{Discard, Endpoint, Link};
+use crate::time::{AtomicStamp, Sleep, Stamp};
+use crate::waiting::Waiting;
+
+pub(in crate::connection) struct Seldom {
+    /// Who the peer is, where the one at the other end of the socket speaks for another.
+    pub(super) real: OnceLock<Endpoint>,
+    /// Handshakes under way, the wait for the real client among them.
+    handshakes: AtomicU8,
+    /// Dropped at the end: who still holds the peer must not hold the stream open.
+    link: Mutex<Option<Arc<dyn Link>>>,
+    /// Halves that are no socket of our own, and whose type is hidden.
+    pub(in crate::connection) reader: Lodging<dyn AsyncRead + Send + Unpin>,
+    pub(in crate::connection) writer: Lodging<dyn AsyncWrite + Send + Unpin>,
+    /// The connection's task, where it is not reached through its reader.
+    pub(super) task: Waiting,
+    /// Since when a write waits for the peer; `NEVER` while none does.
+    pub(super) blocked: AtomicStamp,
+    /// How long writes waited before that, in nanoseconds.
+    pub(super) blocked_before: AtomicU64,
+    /// Who looks after the deadlines.
+    pub(super) watch: Lodging<dyn LookAfter>,
+    /// How long `read_or_drain` still waits for the peer.
+    pub(in crate::connection) quiet: Lodging<Sleep>,
+    /// What a lingering close of a socket has read.
+    pub(in crate::connection) discard: Discard,
+    /// What the kernel had yet to send when a close last looked, in bytes.
+    pub(in crate::connection) unsent: AtomicUsize,
+}
+
+impl Seldom {
+    pub(super) fn link(&self) -> MutexGuard<'_, Option<Arc<dyn Link>>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(in crate::connection) fn begin_handshake(&self) {
+        self.handshakes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(in crate::connection) fn end_handshake(&self) {
+        self.handshakes.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn is_shaking(&self) -> bool {
+        self.handshakes.load(Ordering::Acquire) > 0
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.get() != Stamp::NEVER
+    }
+
+    pub(super) fn blocked_for(&self, now: Stamp) -> Duration {
+        let before = Duration::from_nanos(self.blocked_before.load(Ordering::Relaxed));
+        before + now.since(self.blocked.get())
+    }
+}
+
+impl Default for Seldom {
+    fn default() -> Self {
+        Self {
+            real: OnceLock::new(),
+            handshakes: AtomicU8::new(0),
+            link: Mutex::default(),
+            reader: Lodging::default(),
+            writer: Lodging::default(),
+            task: Waiting::default(),
+            blocked: AtomicStamp::new(Stamp::NEVER),
+            blocked_before: AtomicU64::new(0),
+            watch: Lodging::default(),
+            quiet: Lodging::default(),
+            discard: Discard::default(),
+            unsent: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// A place for something of which one other part has the use.
+pub(in crate::connection) struct Lodging<T: ?Sized>(Mutex<Option<Box<T>>>);
+
+impl<T: ?Sized> Lodging<T> {
+    pub(in crate::connection) fn put(&self, lodger: Box<T>) {
+        *self.slot() = Some(lodger);
+    }
+
+    /// For use, without the lock: what is used may be code of others.
+    pub(in crate::connection) fn take(&self) -> Option<Box<T>> {
+        self.slot().take()
+    }
+
+    pub(in crate::connection) fn is_free(&self) -> bool {
+        self.slot().is_none()
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Box<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: ?Sized> Default for Lodging<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}

@@ -1,0 +1,178 @@
+//! Connections whose halves are a socket of our own, which lives in the record.
+
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+use rustix::net::{Shutdown, shutdown};
+
+use super::Record;
+use super::ending::Ending;
+use super::remote::Remote;
+use super::{AnyRead, AnyWrite, Connection, Credentials, Discard, Endpoint, Flag, Link, Peer};
+use crate::reactor::{Host, Socket, Source, reset};
+
+/// A use of a connection's stream: by a half, or by the server that ends it. The last one closes
+/// the socket, if there is one. As a link it ends first what has a link of its own, such as a layer
+/// above the socket, and then the socket.
+pub(crate) type Hold = Socket<Record>;
+
+/// Whose a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Ours,
+    /// Others have it open as well, perhaps: its options are theirs, and that we close it says
+    /// nothing to a peer.
+    Shared,
+}
+
+impl Connection {
+    /// Of a stream socket: one that is connected, or, but for those of Unix, about to be.
+    pub(crate) fn of_socket(
+        socket: OwnedFd,
+        remote: Endpoint,
+        local: Arc<Endpoint>,
+        whose: Whose,
+    ) -> Self {
+        let credentials = match *local {
+            Endpoint::Unix(_) => Credentials::of(socket.as_fd()),
+            _ => None,
+        };
+        let remote = Remote::new(remote, credentials);
+        let record = Record::of_socket(Source::new(socket), remote, local);
+        if whose == Whose::Shared {
+            record.flags.set(Flag::Shared);
+        }
+        let hold = Hold::first(Arc::new(record));
+        let peer = Peer::of(hold.host());
+        let (reader, writer) = (AnyRead::of(hold.clone()), AnyWrite::of(hold));
+        Self::from_parts(reader, writer, peer)
+    }
+
+    /// Waits until the socket has connected, or has not.
+    pub(crate) async fn established(self) -> io::Result<Self> {
+        let hold = Hold::of(self.peer.record());
+        poll_fn(|cx| hold.poll_connected(cx)).await?;
+        Ok(self)
+    }
+}
+
+impl Hold {
+    /// Ends the output, at the end of the thread's turn at the latest.
+    pub(crate) fn poll_close(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if !self.host().flags.has(Flag::Shared) {
+            return self.poll_end(cx);
+        }
+        // At the end of the turn it may be closed, which says nothing where others have it.
+        ready!(self.poll_flush(cx))?;
+        Poll::Ready(Ok(shutdown(self, Shutdown::Write)?))
+    }
+}
+
+impl Ending for Hold {
+    fn fd(&self) -> BorrowedFd<'_> {
+        AsFd::as_fd(self)
+    }
+
+    fn is_shared(&self) -> bool {
+        Socket::is_shared(self)
+    }
+
+    fn stays_open(&self) -> bool {
+        Socket::is_shared(self) || self.host().flags.has(Flag::Shared)
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        Socket::poll_read(self, cx, buf)
+    }
+
+    fn discard(&self) -> &Discard {
+        &self.host().seldom().discard
+    }
+}
+
+impl Link for Hold {
+    fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
+        let record = self.host();
+        if let Some(link) = record.link().filter(|_| !record.flags.has(Flag::Unlinked)) {
+            ready!(link.poll_linger(cx, ended))?;
+            record.flags.set(Flag::Unlinked);
+        }
+        if !record.is_socket() {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_flush(cx))?;
+        self.linger(cx, ended)
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.host().is_flushed()
+    }
+
+    fn close(&self) {
+        self.host().unlink();
+        if self.host().is_socket() {
+            self.hang_up();
+        }
+    }
+
+    fn abort(&self) {
+        self.host().reset_stream();
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.host().is_socket().then(|| AsFd::as_fd(self))
+    }
+}
+
+impl Record {
+    /// Whether its halves are a socket of our own.
+    pub(crate) fn is_socket(&self) -> bool {
+        self.source().is_some()
+    }
+
+    /// What ends all of it, as the link of another record. A socket's hold ends what is above the
+    /// socket, too.
+    pub(super) fn whole_link(self: &Arc<Self>) -> Option<Arc<dyn Link>> {
+        if self.is_socket() {
+            return Some(Arc::new(Hold::of(self)));
+        }
+        self.link()
+    }
+
+    /// Whether something that was written is not with the kernel yet.
+    pub(super) fn is_corked(&self) -> bool {
+        self.source().is_corked()
+    }
+
+    /// Whether a write is to wait for more of its kind: if it is not the task's first since it was
+    /// woken, or something waits already.
+    pub(super) fn gathers(&self) -> bool {
+        !self.writing.is_whole() || self.is_corked()
+    }
+
+    /// Whether the peer has taken something since this was asked before.
+    pub(crate) fn is_taken(&self) -> bool {
+        let Some(left) = self.source().unsent() else {
+            return false;
+        };
+        self.seldom().unsent.swap(left, Ordering::Relaxed) > left
+    }
+
+    /// Ends a socket that others have open as well, without a word: that we close it is none.
+    pub(crate) fn turn_away(&self) {
+        if self.flags.has(Flag::Shared) {
+            self.source().visit(|socket| {
+                let _ = shutdown(socket, Shutdown::Both);
+            });
+        }
+    }
+
+    /// Resets the socket, if that is what the stream is, and it is still open.
+    pub(super) fn disconnect(&self) {
+        self.source().visit(reset);
+    }
+}

@@ -1,0 +1,314 @@
+//! One stream that is both, such as TLS, as two halves.
+
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
+
+use atomic_waker::AtomicWaker;
+use futures_lite::{AsyncRead, AsyncWrite};
+
+use super::ahead;
+use super::slot::Slot;
+use super::{Connection, Discard, Link, Peer};
+
+/// Splits a stream into two halves, which may be in two tasks.
+///
+/// Whatever the stream waits for, both halves are woken: a stream whose reading has to write, or
+/// whose writing has to read, as TLS does, knows one waker only. What one half comes to hear for the
+/// other, that one is woken for when the call is done; in a call that has to wait only where the
+/// stream reads from what [`Connection::into_parts`] gave, or wakes its waker itself. Dropping a half
+/// ends nothing; the stream is dropped with the second one.
+///
+/// [`Connection::from_stream`] is the same, with an end in good order.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+///
+/// # smol::block_on(async {
+/// let (near, far) = async_net::unix::UnixStream::pair()?;
+/// let (_, mut writer) = halves::split(near);
+/// let (mut reader, _) = halves::split(far);
+/// let mut heard = [0; 5];
+/// let say = writer.write_all(b"hello");
+/// future::try_zip(say, reader.read_exact(&mut heard)).await?;
+/// assert_eq!(&heard, b"hello");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+pub fn split<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> (ReadHalf<S>, WriteHalf<S>) {
+    let shared = Arc::new(Shared::new(stream));
+    (ReadHalf(shared.clone()), WriteHalf(shared))
+}
+
+/// The reading half of a stream that was [`split`].
+pub struct ReadHalf<S>(Arc<Shared<S>>);
+
+/// The writing half of a stream that was [`split`]. Closing it closes the stream's writing side;
+/// dropping it does not.
+pub struct WriteHalf<S>(Arc<Shared<S>>);
+
+struct Shared<S> {
+    stream: Slot<S>,
+    waiting: Arc<Waiting>,
+    /// Wakes both; the only one that the stream ever sees.
+    waker: Waker,
+    /// Its writing side was closed.
+    closed: AtomicBool,
+}
+
+/// Who waits.
+#[derive(Default)]
+struct Waiting {
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+}
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.reader.wake();
+        self.writer.wake();
+    }
+}
+
+impl<S: Unpin> Shared<S> {
+    fn new(stream: S) -> Self {
+        let waiting = Arc::<Waiting>::default();
+        Self {
+            stream: Slot::new(stream),
+            waker: waiting.clone().into(),
+            waiting,
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Polls for the half that waits at `place`, while the other one may wait at `other`.
+    fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        (place, other): (&AtomicWaker, &AtomicWaker),
+        poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let taken = ahead::taken();
+        // First: what happens during the poll is not to be missed.
+        place.register(cx.waker());
+        let mut both = Context::from_waker(&self.waker);
+        let result = self.stream.poll(|stream| poll(stream, &mut both));
+        if result.is_ready() {
+            drop(place.take());
+        }
+        // What the other one waits for may have come to us, and nobody else will tell of it.
+        if result.is_ready() || taken != ahead::taken() {
+            other.wake();
+        }
+        result
+    }
+
+    fn poll_read<T>(
+        &self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let Waiting { reader, writer } = &*self.waiting;
+        self.poll(cx, (reader, writer), poll)
+    }
+
+    fn poll_write<T>(
+        &self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let Waiting { reader, writer } = &*self.waiting;
+        self.poll(cx, (writer, reader), poll)
+    }
+
+    fn poll_close(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>
+    where
+        S: AsyncWrite,
+    {
+        if self.closed.load(Ordering::Acquire) {
+            return Poll::Ready(Ok(()));
+        }
+        let result = ready!(self.poll_write(cx, AsyncWrite::poll_close));
+        self.closed.store(true, Ordering::Release);
+        Poll::Ready(result)
+    }
+}
+
+/// The server's hold.
+struct Whole<S> {
+    shared: Arc<Shared<S>>,
+    /// That on the stream beneath, if it is known, and not the connection's own socket: that one is
+    /// ended after this.
+    beneath: Option<Arc<dyn Link>>,
+    discard: Discard,
+}
+
+impl<S> Whole<S> {
+    /// Whether a half is still held by somebody.
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Link for Whole<S> {
+    fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
+        let shared = &self.shared;
+        if !shared.stream.is_gone() {
+            match ready!(shared.poll_close(cx)) {
+                Err(error) if !is_gone(&error) => return Poll::Ready(Err(error)),
+                _ => {}
+            }
+            // Where a task of the handler's still has a half, what comes is that task's.
+            if self.is_shared() {
+                return Poll::Ready(Ok(()));
+            }
+            if !ended {
+                ready!(self.discard.poll(cx, |cx, buf| {
+                    shared.poll_read(cx, |stream, cx| stream.poll_read(cx, buf))
+                }));
+            }
+            // What is beneath is then its link's alone.
+            shared.stream.end();
+        }
+        match &self.beneath {
+            Some(link) => link.poll_linger(cx, ended),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn is_flushed(&self) -> bool {
+        let closed = self.shared.closed.load(Ordering::Acquire);
+        let beneath = self.beneath.as_ref();
+        closed && beneath.is_none_or(|link| link.is_flushed())
+    }
+
+    fn abort(&self) {
+        if let Some(link) = &self.beneath {
+            link.abort();
+        }
+        self.shared.stream.abort();
+        self.shared.waker.wake_by_ref();
+    }
+
+    fn close(&self) {
+        if let Some(link) = &self.beneath {
+            link.close();
+        }
+        self.shared.waker.wake_by_ref();
+    }
+}
+
+/// Whether it says that the peer is gone: there is nobody left to tell of the end.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
+}
+
+impl<S> Connection<ReadHalf<S>, WriteHalf<S>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    /// A connection of one stream that is both reader and writer, such as TLS over the halves of
+    /// another connection, whose peer is then given on.
+    ///
+    /// It gets a [`Link`] that closes the stream when the handler has ended, reads and discards
+    /// until the peer ends too, and then ends what is beneath, as far as the peer knows it; that is
+    /// also how it is reset. Before a server has the connection, its peer is then another one, which
+    /// counts from here on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    /// use halves::{Connection, Peer};
+    ///
+    /// # smol::block_on(async {
+    /// let (near, far) = async_net::unix::UnixStream::pair()?;
+    /// let mut near = Connection::from_stream(near, Peer::default());
+    /// let mut far = Connection::from_stream(far, Peer::default());
+    /// near.writer.write_all(b"hello").await?;
+    /// near.writer.close().await?;
+    /// let mut heard = String::new();
+    /// far.reader.read_to_string(&mut heard).await?;
+    /// assert_eq!(heard, "hello");
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn from_stream(stream: S, peer: Peer) -> Self {
+        let (reader, writer) = split(stream);
+        let (peer, beneath) = peer.above();
+        let link = Whole {
+            shared: writer.0.clone(),
+            beneath,
+            discard: Discard::default(),
+        };
+        peer.record().link_above(Arc::new(link));
+        Self::from_parts(reader, writer, peer)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ReadHalf<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_read(cx, |stream, cx| stream.poll_read(cx, buf))
+    }
+
+    fn poll_read_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.0
+            .poll_read(cx, |stream, cx| stream.poll_read_vectored(cx, bufs))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteHalf<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0
+            .poll_write(cx, |stream, cx| stream.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.0
+            .poll_write(cx, |stream, cx| stream.poll_write_vectored(cx, bufs))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_write(cx, AsyncWrite::poll_flush)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_close(cx)
+    }
+}
+
+impl<S> fmt::Debug for ReadHalf<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadHalf").finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for WriteHalf<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteHalf").finish_non_exhaustive()
+    }
+}

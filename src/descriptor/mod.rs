@@ -1,0 +1,10 @@
+//! Halves over any descriptor: pipes, terminals, devices and sockets by readiness, files on the
+//! blocking pool.
+
+mod nature;
+mod pool;
+mod reader;
+mod writer;
+
+pub use reader::FdReader;
+pub use writer::FdWriter;

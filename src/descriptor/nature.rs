@@ -1,0 +1,102 @@
+//! What a descriptor is, and so how it is waited for.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FileType, OFlags, Stat, fcntl_getfl, fstat};
+
+/// What a descriptor is, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nature {
+    /// A file, or a device that is always ready: nobody tells when, so a thread waits.
+    File,
+    /// A pipe, with a name or without.
+    Pipe,
+    Socket,
+    Terminal,
+    /// The end of a pseudo-terminal that plays the person.
+    Master,
+    /// Anything else that can be watched.
+    Device,
+}
+
+impl Nature {
+    pub(super) fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        let stat = fstat(fd)?;
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Fifo => Self::Pipe,
+            FileType::Socket => Self::Socket,
+            FileType::RegularFile | FileType::Directory | FileType::BlockDevice => Self::File,
+            _ if !is_watchable(fd) => Self::File,
+            FileType::CharacterDevice if is_master(&stat) => Self::Master,
+            FileType::CharacterDevice if rustix::termios::isatty(fd) => Self::Terminal,
+            _ => Self::Device,
+        })
+    }
+}
+
+/// Whether readiness is told of it: epoll(7) says no (`EPERM`) of files and of `/dev/null`.
+#[cfg(target_os = "linux")]
+fn is_watchable(fd: BorrowedFd<'_>) -> bool {
+    use rustix::event::epoll;
+    let Ok(epoll) = epoll::create(epoll::CreateFlags::CLOEXEC) else {
+        return false;
+    };
+    let nothing = epoll::EventData::new_u64(0);
+    epoll::add(&epoll, fd, nothing, epoll::EventFlags::empty()).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_watchable(fd: BorrowedFd<'_>) -> bool {
+    smol::Async::new_nonblocking(fd).is_ok()
+}
+
+#[cfg(target_os = "linux")]
+fn is_master(stat: &Stat) -> bool {
+    let device = (
+        rustix::fs::major(stat.st_rdev),
+        rustix::fs::minor(stat.st_rdev),
+    );
+    // /dev/ptmx: see pty(7) and the kernel's list of devices.
+    device == (5, 2)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_master(_: &Stat) -> bool {
+    false
+}
+
+/// The same pipe or terminal, opened once more: its descriptor can be made non-blocking, where
+/// others share the first one, to whom that would be a surprise. None where it cannot be had.
+///
+/// Not for other devices, for which another open is another thing: a `/dev/ptmx` is a new
+/// pseudo-terminal each time.
+#[cfg(target_os = "linux")]
+pub(super) fn open_again(fd: BorrowedFd<'_>, access: OFlags) -> Option<OwnedFd> {
+    use std::os::fd::AsRawFd;
+    let nature = Nature::of(fd).ok()?;
+    if !matches!(nature, Nature::Pipe | Nature::Terminal) {
+        return None;
+    }
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).ok()?;
+    let [first, second] = [fstat(fd).ok()?, fstat(&opened).ok()?];
+    let same = first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+    same.then_some(opened)
+}
+
+/// Elsewhere, an open of a descriptor's name is only another descriptor.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn open_again(_: BorrowedFd<'_>, _: OFlags) -> Option<OwnedFd> {
+    None
+}
+
+/// For a descriptor whose flags nobody shares.
+pub(super) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    let flags = fcntl_getfl(&fd)?;
+    if !flags.contains(OFlags::NONBLOCK) {
+        rustix::fs::fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?;
+    }
+    Ok(())
+}

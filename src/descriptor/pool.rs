@@ -1,0 +1,236 @@
+//! Files on the blocking pool: a thread waits where nobody tells of readiness.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+/// Bytes that wait for the thread at most.
+const ROOM: usize = 256 * 1024;
+
+/// A file on a thread that may wait. It waits also where somebody has made the file non-blocking:
+/// that is a property of the terminal or pipe, and whoever shares it with us may set it.
+pub(super) struct Patient(pub(super) File);
+
+impl Patient {
+    fn wait(
+        &self,
+        flags: PollFlags,
+        mut io: impl FnMut(&File) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match io(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    poll(&mut [PollFd::new(&self.0, flags)], None)?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.wait(PollFlags::OUT, |mut file| file.write(bytes)) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => bytes = &bytes[n..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Read for Patient {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.wait(PollFlags::IN, |mut file| file.read(buf))
+    }
+}
+
+/// Writes to a file on a thread. What it has taken is written, also when it is dropped: the
+/// thread goes on until there is nothing left.
+pub(super) struct PoolWriter(Arc<Shared>);
+
+struct Shared {
+    file: Patient,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    /// A thread is at it, and will look again before it leaves.
+    attended: bool,
+    /// What came of it, for good: after what was not written, nothing may follow.
+    failed: Option<Failure>,
+    /// Who waits for room, or for the end.
+    waker: Option<Waker>,
+}
+
+/// An error that can be told more than once.
+#[derive(Clone, Copy)]
+enum Failure {
+    Code(i32),
+    Kind(io::ErrorKind),
+}
+
+impl PoolWriter {
+    pub(super) fn new(file: File) -> Self {
+        Self(Arc::new(Shared {
+            file: Patient(file),
+            queue: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let mut queue = self.0.lock();
+        if let Some(failure) = queue.failed {
+            return Poll::Ready(Err(failure.into()));
+        }
+        let n = buf.len().min(ROOM - queue.bytes.len());
+        if n == 0 && !buf.is_empty() {
+            return wait(queue, cx);
+        }
+        queue.bytes.extend_from_slice(&buf[..n]);
+        let begin = n > 0 && !mem::replace(&mut queue.attended, true);
+        drop(queue);
+        if begin {
+            let shared = self.0.clone();
+            // Detached, so that it goes on without us.
+            smol::unblock(move || shared.write_out()).detach();
+        }
+        Poll::Ready(Ok(n))
+    }
+
+    /// Ready when all is written.
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let queue = self.0.lock();
+        if queue.attended {
+            return wait(queue, cx);
+        }
+        Poll::Ready(queue.failed.map_or(Ok(()), |failure| Err(failure.into())))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_out(&self) {
+        let mut bytes = Vec::new();
+        loop {
+            let mut queue = self.lock();
+            bytes.clear();
+            mem::swap(&mut bytes, &mut queue.bytes);
+            queue.attended = !bytes.is_empty();
+            let woken = queue.waker.take();
+            drop(queue);
+            woken.into_iter().for_each(Waker::wake);
+            if bytes.is_empty() {
+                return;
+            }
+            if let Err(error) = self.file.write_all(&bytes) {
+                let mut queue = self.lock();
+                queue.failed = Some(error.into());
+                queue.bytes = Vec::new();
+            }
+        }
+    }
+}
+
+fn wait<T>(mut queue: MutexGuard<'_, Queue>, cx: &mut Context<'_>) -> Poll<T> {
+    let before = queue.waker.replace(cx.waker().clone());
+    drop(queue);
+    drop(before);
+    Poll::Pending
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let code = error.raw_os_error();
+        code.map_or(Self::Kind(error.kind()), Self::Code)
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Code(code) => Self::from_raw_os_error(code),
+            Failure::Kind(kind) => kind.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::os::fd::OwnedFd;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use futures_lite::future;
+
+    use super::*;
+
+    fn pipe() -> (io::PipeReader, PoolWriter) {
+        let (from, to) = io::pipe().expect("a pipe");
+        (from, PoolWriter::new(File::from(OwnedFd::from(to))))
+    }
+
+    #[test]
+    fn what_was_taken_is_written_also_when_the_writer_is_dropped() {
+        let (mut from, to) = pipe();
+        let taken = smol::block_on(async {
+            let mut taken = 0;
+            let chunk = [7; 10_000];
+            // Nobody reads: the pipe, the thread and the queue fill up.
+            let writing = async {
+                loop {
+                    let write = poll_fn(|cx| to.poll_write(cx, &chunk));
+                    taken += write.await.expect("it is read later");
+                }
+            };
+            let mut writing = Box::pin(writing);
+            while !to.0.lock().is_full() {
+                assert!(future::poll_once(&mut writing).await.is_none());
+            }
+            drop(writing);
+            taken
+        });
+        assert!(taken >= ROOM, "{taken}");
+        drop(to);
+        let mut heard = Vec::new();
+        from.read_to_end(&mut heard).expect("a pipe");
+        assert_eq!(heard.len(), taken);
+    }
+
+    #[test]
+    fn a_writer_that_waits_for_room_is_woken() {
+        let (mut from, to) = pipe();
+        let (sent, done) = mpsc::channel();
+        thread::spawn(move || {
+            smol::block_on(async {
+                let mut rest = &vec![7; 3 * ROOM][..];
+                while !rest.is_empty() {
+                    let n = poll_fn(|cx| to.poll_write(cx, rest)).await.expect("read");
+                    rest = &rest[n..];
+                }
+                poll_fn(|cx| to.poll_flush(cx)).await.expect("read");
+            });
+            sent.send(()).expect("the test waits");
+        });
+        let mut heard = vec![0; 3 * ROOM];
+        from.read_exact(&mut heard).expect("a pipe");
+        done.recv().expect("it was flushed");
+    }
+
+    impl Queue {
+        fn is_full(&self) -> bool {
+            self.bytes.len() == ROOM
+        }
+    }
+}

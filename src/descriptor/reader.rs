@@ -1,0 +1,179 @@
+//! The reading half.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_lite::AsyncRead;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use smol::Unblock;
+
+use super::nature::{Nature, open_again, set_nonblocking};
+use super::pool::Patient;
+use crate::reactor::Watched;
+
+/// What the thread reads at once, in bytes.
+const CHUNK: usize = 64 * 1024;
+
+/// Reads from any descriptor: a pipe, a terminal, a device, a socket, a file, or whatever the
+/// system may add.
+///
+/// Where the system tells of readiness, nothing waits but the task. Files, `/dev/null` and their
+/// like are read by a thread of the blocking pool, which has 500 at most.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncReadExt;
+/// use halves::FdReader;
+/// use std::io::Write;
+///
+/// let (from, mut to) = std::io::pipe()?;
+/// to.write_all(b"hello")?;
+/// drop(to);
+/// let mut heard = String::new();
+/// smol::block_on(FdReader::new(from)?.read_to_string(&mut heard))?;
+/// assert_eq!(heard, "hello");
+/// # std::io::Result::Ok(())
+/// ```
+pub struct FdReader(Source);
+
+enum Source {
+    Watched {
+        fd: Watched,
+        nature: Nature,
+        /// It is a FIFO that nobody may have opened for writing yet.
+        waits: bool,
+    },
+    Pool(Unblock<Patient>),
+}
+
+impl FdReader {
+    /// Takes over a descriptor. What it stands for is made non-blocking where it can be watched,
+    /// also for others who share it: so not for a copy of one that somebody else uses, and never
+    /// for the standard streams, for which there is [`stdio`](crate::stdio).
+    ///
+    /// # Errors
+    ///
+    /// What the system says when it cannot be asked what it is, or not be watched.
+    ///
+    /// # Examples
+    ///
+    /// See [`FdReader`].
+    pub fn new(fd: impl Into<OwnedFd>) -> io::Result<Self> {
+        Self::open(fd.into(), false)
+    }
+
+    /// The same, of what was opened by a name. A FIFO that nobody has written to yet says end of
+    /// input at once, if one asks it: this one waits for the first writer.
+    pub(crate) fn named(fd: OwnedFd) -> io::Result<Self> {
+        Self::open(fd, true)
+    }
+
+    /// Reads from a descriptor that others use, too, and leaves it blocking for them.
+    pub(crate) fn shared(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        match open_again(fd, OFlags::RDONLY) {
+            Some(own) => Self::open(own, false),
+            None => Ok(Self::pool(fd.try_clone_to_owned()?)),
+        }
+    }
+
+    fn open(fd: OwnedFd, waits: bool) -> io::Result<Self> {
+        let nature = Nature::of(fd.as_fd())?;
+        if nature == Nature::File {
+            return Ok(Self::pool(fd));
+        }
+        set_nonblocking(&fd)?;
+        Ok(Self(Source::Watched {
+            fd: Watched::new(fd, nature == Nature::Pipe),
+            nature,
+            waits: waits && nature == Nature::Pipe,
+        }))
+    }
+
+    fn pool(fd: OwnedFd) -> Self {
+        let file = Patient(File::from(fd));
+        Self(Source::Pool(Unblock::with_capacity(CHUNK, file)))
+    }
+
+    /// Another handle to it, where it is watched.
+    pub(crate) fn watched(&self) -> Option<Watched> {
+        match &self.0 {
+            Source::Watched { fd, .. } => Some(fd.clone()),
+            Source::Pool(_) => None,
+        }
+    }
+}
+
+impl AsyncRead for FdReader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let room = buf.len();
+        match &mut self.0 {
+            Source::Watched { fd, nature, waits } => fd.poll_read(cx, room, |fd| {
+                let result = rustix::io::read(fd, &mut *buf);
+                checked(fd, result, room, *nature, waits)
+            }),
+            Source::Pool(file) => Pin::new(file).poll_read(cx, buf),
+        }
+    }
+
+    fn poll_read_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let room = bufs.iter().map(|buf| buf.len()).sum();
+        match &mut self.0 {
+            Source::Watched { fd, nature, waits } => fd.poll_read(cx, room, |fd| {
+                let result = rustix::io::readv(fd, &mut *bufs);
+                checked(fd, result, room, *nature, waits)
+            }),
+            Source::Pool(file) => Pin::new(file).poll_read_vectored(cx, bufs),
+        }
+    }
+}
+
+/// What a read means, of this kind of thing.
+fn checked(
+    fd: BorrowedFd<'_>,
+    result: rustix::io::Result<usize>,
+    room: usize,
+    nature: Nature,
+    waits: &mut bool,
+) -> rustix::io::Result<usize> {
+    match result {
+        Ok(0) if *waits && room > 0 && !was_written(fd) => Err(Errno::AGAIN),
+        // Whoever had the terminal has closed it.
+        Err(Errno::IO) if nature == Nature::Master => Ok(0),
+        Ok(n) => {
+            *waits &= n == 0;
+            Ok(n)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a FIFO had a writer since it was opened, who is gone: see pipe(7), `POLLHUP`.
+fn was_written(fd: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut asked, Some(&at_once)).is_err() || asked[0].revents().contains(PollFlags::HUP)
+}
+
+impl fmt::Debug for FdReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FdReader").finish_non_exhaustive()
+    }
+}

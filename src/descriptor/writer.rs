@@ -1,0 +1,147 @@
+//! The writing half.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_lite::AsyncWrite;
+use rustix::fs::OFlags;
+use rustix::net::{SendFlags, Shutdown};
+
+use super::nature::{Nature, open_again, set_nonblocking};
+use super::pool::PoolWriter;
+use crate::reactor::Watched;
+
+/// Writes to any descriptor: a pipe, a terminal, a device, a socket, a file, or whatever the
+/// system may add.
+///
+/// Where the system tells of readiness, nothing waits but the task, and what was taken is with the
+/// system. Files, `/dev/null` and their like are written by a thread of the blocking pool, which
+/// has 500 at most: up to 256 KiB are then on their way. They are also written when the writer is
+/// dropped, but not when the process exits before; flushed or closed, they are written.
+///
+/// Closing a pipe, a FIFO or a terminal closes the descriptor, closing a socket shuts down its
+/// writing side. Dropping the writer closes the descriptor. To write to a pipe that nobody reads is an
+/// error, as Rust programs ignore `SIGPIPE`; one that does not is ended by it.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncWriteExt;
+/// use halves::FdWriter;
+/// use std::io::Read;
+///
+/// let (mut from, to) = std::io::pipe()?;
+/// smol::block_on(async {
+///     let mut writer = FdWriter::new(to)?;
+///     writer.write_all(b"hello").await?;
+///     writer.close().await
+/// })?;
+/// let mut heard = String::new();
+/// from.read_to_string(&mut heard)?;
+/// assert_eq!(heard, "hello");
+/// # std::io::Result::Ok(())
+/// ```
+pub struct FdWriter(Sink);
+
+enum Sink {
+    Watched(Watched),
+    Socket(Watched),
+    Pool(PoolWriter),
+    Closed,
+}
+
+impl FdWriter {
+    /// Takes over a descriptor. What it stands for is made non-blocking where it can be watched,
+    /// also for others who share it: so not for a copy of one that somebody else uses, and never
+    /// for the standard streams, for which there is [`stdio`](crate::stdio).
+    ///
+    /// # Errors
+    ///
+    /// What the system says when it cannot be asked what it is, or not be watched.
+    ///
+    /// # Examples
+    ///
+    /// See [`FdWriter`].
+    pub fn new(fd: impl Into<OwnedFd>) -> io::Result<Self> {
+        let fd = fd.into();
+        let nature = Nature::of(fd.as_fd())?;
+        if nature == Nature::File {
+            return Ok(Self::pool(fd));
+        }
+        set_nonblocking(&fd)?;
+        let watched = Watched::new(fd, nature == Nature::Pipe);
+        Ok(Self(match nature {
+            Nature::Socket => Sink::Socket(watched),
+            _ => Sink::Watched(watched),
+        }))
+    }
+
+    /// Writes to a descriptor that others use, too, and leaves it blocking for them.
+    pub(crate) fn shared(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        match open_again(fd, OFlags::WRONLY) {
+            Some(own) => Self::new(own),
+            None => Ok(Self::pool(fd.try_clone_to_owned()?)),
+        }
+    }
+
+    fn pool(fd: OwnedFd) -> Self {
+        Self(Sink::Pool(PoolWriter::new(File::from(fd))))
+    }
+}
+
+impl AsyncWrite for FdWriter {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &self.0 {
+            Sink::Watched(fd) => fd.poll_write(cx, buf.len(), |fd| rustix::io::write(fd, buf)),
+            Sink::Socket(fd) => fd.poll_write(cx, buf.len(), |fd| {
+                rustix::net::send(fd, buf, SendFlags::NOSIGNAL)
+            }),
+            Sink::Pool(file) => file.poll_write(cx, buf),
+            Sink::Closed => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Sink::Watched(fd) = &self.0 {
+            let length = bufs.iter().map(|buf| buf.len()).sum();
+            return fd.poll_write(cx, length, |fd| rustix::io::writev(fd, bufs));
+        }
+        let first = bufs.iter().find(|buf| !buf.is_empty());
+        self.poll_write(cx, first.map_or(&[], |buf| buf))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.0 {
+            Sink::Pool(file) => file.poll_flush(cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = ready!(self.as_mut().poll_flush(cx));
+        if let Sink::Socket(fd) = &self.0 {
+            let shut = rustix::net::shutdown(fd, Shutdown::Write);
+            return Poll::Ready(shut.map_err(io::Error::from));
+        }
+        self.0 = Sink::Closed;
+        Poll::Ready(flushed)
+    }
+}
+
+impl fmt::Debug for FdWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FdWriter").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,119 @@
+//! Listeners of async-net, which are served as they are.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_net::TcpStream;
+use async_net::unix::UnixStream;
+use smol::Async;
+
+use super::Listener;
+use crate::connection::{Connection, Credentials, Discard, Ending, Link, Peer};
+use crate::reactor::reset;
+
+/// Any listener of async-net can be served as it is. Its backlog is the 128 of `std`;
+/// [`bind`](crate::bind) does better.
+impl Listener for async_net::TcpListener {
+    type Reader = TcpStream;
+    type Writer = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<Option<Connection<TcpStream, TcpStream>>> {
+        // When the client is gone already, nothing else knows its address.
+        let (stream, peer) = async_net::TcpListener::accept(self).await?;
+        // Refused only when the client is gone, which the handler will notice.
+        let _ = stream.set_nodelay(true);
+        let peer = Peer::new(peer.into(), self.local_addr()?.into());
+        Ok(Some(connection(stream, peer)))
+    }
+}
+
+/// As it is, too. [`bind`](crate::bind) also replaces the file of a server that is gone, and
+/// removes its own.
+impl Listener for async_net::unix::UnixListener {
+    type Reader = UnixStream;
+    type Writer = UnixStream;
+
+    async fn accept(&mut self) -> io::Result<Option<Connection<UnixStream, UnixStream>>> {
+        let (stream, peer) = async_net::unix::UnixListener::accept(self).await?;
+        let mut peer = Peer::new(peer.into(), self.local_addr()?.into());
+        if let Some(credentials) = Credentials::of(stream.as_fd()) {
+            peer = peer.with_credentials(credentials);
+        }
+        Ok(Some(connection(stream, peer)))
+    }
+}
+
+fn connection<T, S>(stream: T, peer: Peer) -> Connection<T, T>
+where
+    T: Clone + Into<Arc<Async<S>>>,
+    S: AsFd + Send + Sync + 'static,
+    for<'a> &'a S: Read,
+{
+    let link = StreamLink {
+        io: stream.clone().into(),
+        discard: Discard::default(),
+    };
+    let peer = peer.with_link(Arc::new(link));
+    // Clones, as each has wakers of its own.
+    Connection::from_parts(stream.clone(), stream, peer)
+}
+
+struct StreamLink<S> {
+    io: Arc<Async<S>>,
+    discard: Discard,
+}
+
+impl<S: AsFd> Ending for StreamLink<S>
+where
+    for<'a> &'a S: Read,
+{
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.io.get_ref().as_fd()
+    }
+
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.io) > 1
+    }
+
+    fn stays_open(&self) -> bool {
+        self.is_shared()
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.io.get_ref().read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.io.poll_readable(cx))?;
+                }
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    fn discard(&self) -> &Discard {
+        &self.discard
+    }
+}
+
+impl<S: AsFd + Send + Sync> Link for StreamLink<S>
+where
+    for<'a> &'a S: Read,
+{
+    fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
+        self.linger(cx, ended)
+    }
+
+    fn close(&self) {
+        self.hang_up();
+    }
+
+    fn abort(&self) {
+        reset(self.fd());
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd())
+    }
+}

@@ -1,0 +1,86 @@
+//! Sockets that are there already, whoever made them: what they are is asked of the system.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{FileType, fstat};
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::net::{SocketType, getpeername, sockopt};
+
+use super::socket::{self, SocketListener};
+use super::{Listeners, Once};
+use crate::connection::{Connection, Endpoint, Whose};
+
+/// What a stream socket that is there already is.
+pub(super) enum Given {
+    Listener(SocketListener),
+    Connection(Connection),
+}
+
+/// A stream socket that is there already: one that listens, or else a connection, which is yielded
+/// once. Others may have it open as well.
+///
+/// A listener is made non-blocking for all who share it, as there is no other way to accept from
+/// it without waiting; who shares it has to be ready for that, as systemd is. A connection is left
+/// as it is, but for `TCP_NODELAY`. At the end a listener is closed, not shut down, and a Unix socket's file is not
+/// removed; a connection is ended for all who share it.
+///
+/// # Errors
+///
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) for what is no stream socket, and what the system
+/// says.
+///
+/// # Examples
+///
+/// ```
+/// use halves::Listeners;
+/// use std::{net::TcpListener, os::fd::OwnedFd};
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let at = listener.local_addr()?;
+/// let listeners = Listeners::try_from(OwnedFd::from(listener))?;
+/// assert_eq!(listeners.local(), [at.into()]);
+/// # std::io::Result::Ok(())
+/// ```
+impl TryFrom<OwnedFd> for Listeners {
+    type Error = io::Error;
+
+    fn try_from(socket: OwnedFd) -> io::Result<Self> {
+        Ok(match given(socket)? {
+            Given::Listener(listener) => Self::of(listener),
+            Given::Connection(connection) => Once::new(connection).into(),
+        })
+    }
+}
+
+pub(super) fn given(socket: OwnedFd) -> io::Result<Given> {
+    match sockopt::socket_type(&socket) {
+        Ok(SocketType::STREAM) => {}
+        Ok(_) => return Err(unfit("it is not a stream socket")),
+        Err(Errno::NOTSOCK) => return Err(unfit("it is not a socket")),
+        Err(error) => return Err(error.into()),
+    }
+    if sockopt::socket_acceptconn(&socket)? {
+        ioctl_fionbio(&socket, true)?;
+        return Ok(Given::Listener(SocketListener::shared(socket)?));
+    }
+    socket::send_without_delay(&socket);
+    // A client that has gone already is nothing unusual.
+    let peer = getpeername(&socket).ok().flatten();
+    let peer = peer.map_or(Endpoint::Unknown, Endpoint::of);
+    let local = socket::local(&socket)?;
+    let connection = Connection::of_socket(socket, peer, local, Whose::Shared);
+    Ok(Given::Connection(connection))
+}
+
+/// Whether two descriptors are of one stream socket.
+pub(super) fn are_one_stream(one: impl AsFd, other: impl AsFd) -> io::Result<bool> {
+    let [first, second] = [fstat(&one)?, fstat(&other)?];
+    let is_socket = FileType::from_raw_mode(first.st_mode) == FileType::Socket;
+    let is_one = (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino);
+    Ok(is_socket && is_one && sockopt::socket_type(&one)? == SocketType::STREAM)
+}
+
+fn unfit(problem: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, problem)
+}

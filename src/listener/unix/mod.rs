@@ -1,0 +1,100 @@
+//! Unix stream sockets, by a path or by an abstract name.
+
+mod admit;
+mod file;
+mod lock;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
+
+use super::socket::{self, SocketListener};
+use crate::address::Access;
+use crate::connection::{Connection, Endpoint, Whose};
+
+pub(super) use file::SocketFile;
+
+/// What `sun_path` has room for, in bytes, less the one that ends a path, or begins a name.
+const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// Listens at a path, where nobody else does.
+pub(super) async fn listen(path: &Path, access: &Access) -> io::Result<SocketListener> {
+    let (path, access) = (path.to_owned(), access.clone());
+    // File systems and the names of users may be on another machine.
+    smol::unblock(move || file::listen(&path, &access)).await
+}
+
+/// Listens at an abstract name.
+pub(super) fn listen_abstract(name: &[u8]) -> io::Result<SocketListener> {
+    let socket = socket::stream(AddressFamily::UNIX)?;
+    rustix::net::bind(&socket, &abstract_name(name)?)?;
+    SocketListener::open(socket, None)
+}
+
+/// Connects to the one who listens there; waits while that one has 4,096 others to accept.
+pub(super) async fn connect(to: SocketAddrUnix) -> io::Result<Connection> {
+    let remote = Endpoint::of(SocketAddrAny::from(to.clone()));
+    let mut socket = socket::stream(AddressFamily::UNIX)?;
+    match rustix::net::connect(&socket, &to) {
+        // Nothing tells when there is room but a call that waits for it.
+        Err(Errno::AGAIN) => socket = smol::unblock(move || wait_and_connect(&to)).await?,
+        connected => connected?,
+    }
+    let local = socket::local(&socket)?;
+    Ok(Connection::of_socket(socket, remote, local, Whose::Ours))
+}
+
+fn wait_and_connect(to: &SocketAddrUnix) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    while let Err(error) = rustix::net::connect(&socket, to) {
+        if error != Errno::INTR {
+            return Err(error.into());
+        }
+    }
+    ioctl_fionbio(&socket, true)?;
+    Ok(socket)
+}
+
+/// The name of a path for the system.
+pub(super) fn path_name(path: &Path) -> io::Result<SocketAddrUnix> {
+    let bytes = path.as_os_str().as_bytes();
+    let problem = if bytes.is_empty() {
+        "the path is empty".to_owned()
+    } else if bytes.contains(&0) {
+        "the path has a NUL byte in it".to_owned()
+    } else if bytes.len() > LONGEST {
+        too_long("path", bytes)
+    } else {
+        return Ok(SocketAddrUnix::new(path)?);
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+}
+
+/// An abstract name for the system.
+#[cfg(target_os = "linux")]
+pub(super) fn abstract_name(name: &[u8]) -> io::Result<SocketAddrUnix> {
+    let problem = if name.is_empty() {
+        "the name is empty".to_owned()
+    } else if name.len() > LONGEST {
+        too_long("name", name)
+    } else {
+        return Ok(SocketAddrUnix::new_abstract_name(name)?);
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn abstract_name(_: &[u8]) -> io::Result<SocketAddrUnix> {
+    let problem = "only Linux has abstract names";
+    Err(io::Error::new(io::ErrorKind::Unsupported, problem))
+}
+
+fn too_long(what: &str, bytes: &[u8]) -> String {
+    let length = bytes.len();
+    format!("the {what} has {length} bytes, and that of a Unix socket may have {LONGEST}")
+}

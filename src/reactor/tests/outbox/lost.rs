@@ -1,0 +1,181 @@
+//! What was taken in and cannot be sent any more: somebody hears of it, once.
+
+use std::net::{TcpListener, TcpStream};
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt;
+
+use super::*;
+
+pub(super) fn tcp() -> (Socket, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("it listens");
+    let (ours, _) = listener.accept().expect("it has connected");
+    ours.set_nonblocking(true).expect("set");
+    peer.set_read_timeout(Some(PATIENCE)).expect("set");
+    (Socket::new(ours.into()), peer)
+}
+
+/// Resets, and waits until we could know.
+fn reset(socket: &Socket, peer: TcpStream) {
+    sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).expect("set");
+    drop(peer);
+    let mut told = [PollFd::new(socket, PollFlags::empty())];
+    let patience = Timespec::try_from(PATIENCE).expect("it fits");
+    assert_eq!(poll(&mut told, Some(&patience)), Ok(1));
+}
+
+/// Has lost what it took in.
+fn losing() -> (Driver, Socket) {
+    let driver = driven();
+    let (socket, peer) = tcp();
+    put(&socket, b"lost");
+    reset(&socket, peer);
+    driver.end_turn();
+    (driver, socket)
+}
+
+type Tell = fn(&Socket) -> Poll<io::Result<usize>>;
+
+const WRITES: [Tell; 4] = [
+    |socket| gather(socket, b"small"),
+    |socket| gather(socket, &[b'x'; SMALL + 1]),
+    |socket| socket.poll_write(&mut Context::from_waker(Waker::noop()), b"plain"),
+    |socket| {
+        let mut cx = Context::from_waker(Waker::noop());
+        socket.poll_write_vectored(&mut cx, &[IoSlice::new(b"plain")])
+    },
+];
+
+fn is_flushed(socket: &Socket) -> Poll<io::Result<usize>> {
+    flush(socket, Waker::noop()).map_ok(|()| 0)
+}
+
+fn is_read(socket: &Socket) -> Poll<io::Result<usize>> {
+    socket.poll_read(&mut Context::from_waker(Waker::noop()), &mut [0; 8])
+}
+
+#[test]
+fn the_next_write_or_flush_or_end_of_input_tells_it() {
+    for tell in WRITES.into_iter().chain([is_flushed as Tell, is_read]) {
+        let (_driver, socket) = losing();
+        assert_eq!(refusal(tell(&socket)), ErrorKind::ConnectionReset);
+        // It was told. From now on the kernel says what it always says.
+        assert_moved(is_flushed(&socket), 0);
+        for write in WRITES {
+            assert_eq!(refusal(write(&socket)), ErrorKind::BrokenPipe);
+        }
+        assert_moved(is_flushed(&socket), 0);
+        assert_moved(is_read(&socket), 0);
+    }
+}
+
+#[test]
+fn a_peer_that_had_ended_before_has_ended_for_the_reader() {
+    let driver = driven();
+    let (socket, peer) = tcp();
+    put(&socket, b"lost");
+    peer.shutdown(std::net::Shutdown::Write).expect("open");
+    reset(&socket, peer);
+    driver.end_turn();
+    assert_moved(is_read(&socket), 0);
+    assert_eq!(refusal(is_flushed(&socket)), ErrorKind::BrokenPipe);
+    assert_moved(is_flushed(&socket), 0);
+}
+
+#[test]
+fn a_vectored_read_tells_it_too() {
+    let (_driver, socket) = losing();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut read = || {
+        let mut buf = [0; 8];
+        let bufs = &mut [io::IoSliceMut::new(&mut buf)];
+        socket.poll_read_vectored(&mut cx, bufs)
+    };
+    assert_eq!(refusal(read()), ErrorKind::ConnectionReset);
+    assert_moved(read(), 0);
+}
+
+#[test]
+fn what_had_come_before_is_read_first() {
+    let driver = driven();
+    let (socket, mut peer) = tcp();
+    put(&socket, b"lost");
+    peer.write_all(b"before").expect("sent");
+    reset(&socket, peer);
+    driver.end_turn();
+    assert_moved(is_read(&socket), 6);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert_moved(socket.poll_read(&mut cx, &mut []), 0);
+    assert_eq!(refusal(is_read(&socket)), ErrorKind::ConnectionReset);
+    assert_moved(is_read(&socket), 0);
+}
+
+#[test]
+fn who_waits_for_room_hears_of_it() {
+    let driver = driven();
+    let (socket, peer) = tcp();
+    fill(&socket, Waker::noop());
+    put(&socket, b"lost");
+    driver.end_turn();
+    let woken = Arc::new(Woken::default());
+    assert!(flush(&socket, &woken.clone().into()).is_pending());
+    reset(&socket, peer);
+    driver.turn_once();
+    assert_eq!(woken.times(), 1);
+    assert_eq!(refusal(is_flushed(&socket)), ErrorKind::ConnectionReset);
+    assert_moved(is_flushed(&socket), 0);
+}
+
+#[test]
+fn where_nobody_asks_nothing_is_left() {
+    let (driver, socket) = losing();
+    let source = weak(&socket);
+    drop(socket);
+    driver.turn_once();
+    assert!(source.upgrade().is_none());
+}
+
+/// What follows would look as if nothing was missing.
+#[test]
+fn nothing_is_sent_after_what_is_lost() {
+    let driver = driven();
+    let (socket, mut peer) = tcp();
+    assert!(full(&socket));
+    put(&socket, b"lost");
+    // It is there already, so it cannot be added, and nobody would tell when there is room.
+    let nothing = EventData::new_u64(0);
+    epoll::add(&driver.reactor.epoll, &socket, nothing, EventFlags::ET).expect("added");
+    driver.end_turn();
+    let error = refusal(gather(&socket, b"x"));
+    assert_eq!(error, ErrorKind::AlreadyExists);
+    epoll::delete(&driver.reactor.epoll, &socket).expect("deleted");
+    let heard = peer.read_to_end(&mut Vec::new());
+    let kind = heard.map_err(|error| error.kind());
+    assert_eq!(kind, Err(ErrorKind::ConnectionReset));
+    for write in WRITES {
+        refusal(write(&socket));
+    }
+}
+
+#[test]
+fn a_waker_that_panics_leaves_no_descriptor_open() {
+    let driver = driven();
+    let (socket, mut peer) = pair();
+    fill(&socket, Waker::noop());
+    put(&socket, b"refused");
+    let panics = lives::Does::waker(|| std::panic::resume_unwind(Box::new("asked to")));
+    assert!(flush(&socket, &panics).is_pending());
+    drop(socket);
+    empty(&mut peer);
+    let turned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| driver.turn_once()));
+    assert!(turned.is_err());
+    assert_eq!(empty_to_end(&mut peer), b"refused");
+}
+
+fn empty_to_end(peer: &mut UnixStream) -> Vec<u8> {
+    let mut heard = Vec::new();
+    peer.read_to_end(&mut heard).expect("an orderly end");
+    heard
+}

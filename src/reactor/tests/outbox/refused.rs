@@ -1,0 +1,259 @@
+//! What the kernel does not take: it leaves later, whoever waits for it, or nobody.
+
+use rustix::net::sockopt;
+
+use super::*;
+
+/// Has found the kernel full with something in its outbox.
+fn waiting(registered: bool) -> (Driver, Socket, OwnedFd) {
+    let driver = driven();
+    let (socket, peer) = messages();
+    if registered {
+        assert!(read(socket.host(), 8, &mut 0).is_pending());
+    }
+    assert!(full(&socket));
+    put(&socket, b"refused");
+    driver.end_turn();
+    driver.turn_once();
+    assert!(socket.host().is_corked());
+    (driver, socket, peer)
+}
+
+/// The peer takes all that the kernel had.
+fn take(peer: &OwnedFd) {
+    let lengths = arrived(peer);
+    assert!(!lengths.is_empty() && lengths.iter().all(|&n| n == 8192));
+}
+
+#[test]
+fn it_leaves_when_there_is_room_and_nobody_helps() {
+    for registered in [true, false] {
+        let (driver, socket, peer) = waiting(registered);
+        take(&peer);
+        assert_eq!(arrived(&peer), [], "not by itself");
+        driver.turn_once();
+        assert_eq!(arrived(&peer), [7]);
+        assert!(!socket.host().is_corked());
+        // And again, on the same socket.
+        assert!(full(&socket));
+        put(&socket, b"refused again");
+        driver.end_turn();
+        take(&peer);
+        driver.turn_once();
+        assert_eq!(arrived(&peer), [13]);
+    }
+}
+
+#[test]
+fn it_leaves_when_nobody_holds_the_socket_and_then_that_is_closed() {
+    for registered in [true, false] {
+        let (driver, socket, peer) = waiting(registered);
+        let source = weak(&socket);
+        drop(socket);
+        driver.turn_once();
+        assert!(source.upgrade().is_some());
+        take(&peer);
+        driver.turn_once();
+        assert_eq!(arrived(&peer), [7]);
+        let end = rustix::net::recv(&peer, &mut [0; 8][..], RecvFlags::empty());
+        assert_eq!(end.map(|(n, _)| n), Ok(0), "closed");
+        driver.turn_once();
+        assert!(source.upgrade().is_none(), "and nothing of it is left");
+    }
+}
+
+#[test]
+fn it_leaves_when_the_thread_has_left_its_loop() {
+    for held in [true, false] {
+        let driver = driven();
+        let (socket, mut peer) = pair();
+        let source = weak(&socket);
+        fill(&socket, Waker::noop());
+        put(&socket, b"refused");
+        driver.end_turn();
+        let held = held.then_some(socket);
+        drop(driver);
+        // Now it is async-io's.
+        let (mut heard, mut buf) = (Vec::new(), vec![0; 65536]);
+        while !heard.ends_with(b"refused") {
+            let n = peer.read(&mut buf).expect("it comes");
+            heard.extend_from_slice(&buf[..n]);
+        }
+        assert_eq!(heard.len() % 8192, 7);
+        drop(held);
+        assert_eq!(peer.read(&mut [0]).expect("closed"), 0);
+        while source.upgrade().is_some() {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn it_leaves_within_a_driver_that_holds_the_thread_up() {
+    let (_outer, socket, peer) = waiting(true);
+    let inner = driven();
+    take(&peer);
+    inner.turn_once();
+    assert_eq!(arrived(&peer), [7]);
+    drop(socket);
+}
+
+#[test]
+fn who_waits_for_it_is_woken_when_it_has_left() {
+    type Wait = fn(&Socket, &Waker) -> bool;
+    let waits: [Wait; 4] = [
+        |socket, waker| flush(socket, waker).is_pending(),
+        |socket, waker| {
+            let mut cx = Context::from_waker(waker);
+            socket.poll_write(&mut cx, b"later").is_pending()
+        },
+        |socket, waker| {
+            let mut cx = Context::from_waker(waker);
+            let large = vec![b'x'; SMALL + 1];
+            let bufs = [IoSlice::new(&large)];
+            socket.poll_write_gathered(&mut cx, &bufs).is_pending()
+        },
+        |socket, waker| {
+            let mut cx = Context::from_waker(waker);
+            socket.poll_write(&mut cx, b"").is_pending()
+        },
+    ];
+    for wait in waits {
+        let (driver, socket, peer) = waiting(true);
+        let (early, woken) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+        assert!(wait(&socket, &early.clone().into()));
+        // The one who waits is another from now on.
+        assert!(wait(&socket, &woken.clone().into()));
+        driver.turn_once();
+        assert_eq!(woken.times(), 0);
+        take(&peer);
+        driver.turn_once();
+        assert_eq!(woken.times(), 1);
+        assert_eq!(arrived(&peer), [7]);
+        assert!(!wait(&socket, &woken.into()));
+    }
+}
+
+#[test]
+fn more_is_taken_in_meanwhile_as_far_as_there_is_room() {
+    let driver = driven();
+    let (socket, mut peer) = pair();
+    fill(&socket, Waker::noop());
+    let mut expected = Vec::new();
+    let mut piece = |n: usize| {
+        let from = expected.len();
+        expected.extend((from..from + n).map(|at| at.to_le_bytes()[0]));
+        expected[from..].to_vec()
+    };
+    put(&socket, &piece(SMALL));
+    driver.end_turn();
+    for _ in 0..2 {
+        put(&socket, &piece(SMALL));
+    }
+    put(&socket, &piece(SMALL - 1));
+    driver.end_turn();
+    assert!(gather(&socket, b"ab").is_pending(), "one too many");
+    put(&socket, &piece(1));
+    assert!(gather(&socket, b"a").is_pending());
+    let filled = empty(&mut peer);
+    assert_eq!(filled % 8192, 0);
+    driver.turn_once();
+    assert!(!socket.host().is_corked());
+    let mut heard = vec![0; MOST];
+    peer.read_exact(&mut heard).expect("all of it");
+    assert!(heard == expected);
+}
+
+#[test]
+fn a_socket_that_takes_a_little_at_a_time_costs_no_more_memory() {
+    let driver = driven();
+    let (socket, mut peer) = pair();
+    sockopt::set_socket_send_buffer_size(&socket, 4096).expect("set");
+    let (mut wrote, mut heard) = (0_usize, 0_usize);
+    let mut buf = vec![0; 3000];
+    while heard < 20 * MOST {
+        // Never empty, and never full.
+        while wrote - heard < MOST / 2 {
+            let piece: Vec<_> = (wrote..wrote + 1000).map(byte).collect();
+            assert_moved(gather(&socket, &piece), piece.len());
+            wrote += piece.len();
+        }
+        driver.end_turn();
+        driver.turn_once();
+        let n = peer.read(&mut buf).expect("something");
+        for (at, &got) in buf[..n].iter().enumerate() {
+            assert_eq!(got, byte(heard + at));
+        }
+        heard += n;
+        assert!(socket.host().outbox().capacity() <= 4 * MOST);
+    }
+}
+
+fn byte(at: usize) -> u8 {
+    (at.wrapping_mul(0x9E37_79B9) >> 7).to_le_bytes()[0]
+}
+
+#[test]
+fn what_has_not_been_taken_counts_in_the_outbox_and_in_the_kernel() {
+    let driver = driven();
+    let (socket, mut peer) = lost::tcp();
+    sockopt::set_socket_send_buffer_size(&socket, 4096).expect("set");
+    sockopt::set_socket_recv_buffer_size(&peer, 4096).expect("set");
+    fill(&socket, Waker::noop());
+    for _ in 0..4 {
+        put(&socket, &vec![b'x'; SMALL]);
+    }
+    driver.end_turn();
+    let mut before = socket.host().unsent().expect("it is open");
+    let mut shrank = 0;
+    while socket.host().is_corked() {
+        let n = peer.read(&mut [0; 1024]).expect("something");
+        assert!(n > 0);
+        driver.turn_once();
+        let left = socket.host().unsent().expect("it is open");
+        assert!(left <= before, "{left} after {before}");
+        shrank += usize::from(left < before);
+        before = left;
+    }
+    assert!(shrank > 4);
+    let (said, mut peer) = (before, peer);
+    drop(socket);
+    let rest = io::copy(&mut peer, &mut io::sink()).expect("all of it");
+    assert!(rest >= said as u64);
+}
+
+#[test]
+fn a_peer_that_goes_ends_the_wait_and_nothing_is_left() {
+    for held in [true, false] {
+        let (driver, socket, peer) = waiting(true);
+        let woken = Arc::new(Woken::default());
+        let source = weak(&socket);
+        assert!(flush(&socket, &woken.clone().into()).is_pending());
+        let held = held.then_some(socket);
+        drop(peer);
+        driver.turn_once();
+        assert_eq!(woken.times(), 1);
+        if let Some(socket) = held {
+            assert!(flush(&socket, Waker::noop()).is_ready());
+        }
+        driver.turn_once();
+        assert!(source.upgrade().is_none());
+    }
+}
+
+#[test]
+fn a_socket_that_is_reset_from_our_side_ends_the_wait_too() {
+    let driver = driven();
+    let (socket, peer) = lost::tcp();
+    fill(&socket, Waker::noop());
+    put(&socket, b"refused");
+    driver.end_turn();
+    assert!(socket.host().is_corked());
+    let source = weak(&socket);
+    socket.host().visit(super::super::super::reset);
+    drop(socket);
+    driver.turn_once();
+    driver.turn_once();
+    assert!(source.upgrade().is_none());
+    drop(peer);
+}

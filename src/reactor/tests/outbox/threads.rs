@@ -1,0 +1,201 @@
+//! One thread writes, another reads the same socket and flushes with that, a third takes what
+//! comes: nothing is lost, doubled or out of order, and nobody waits for ever.
+//! `HALVES_SEED=5` runs what a failure has printed, as far as threads allow.
+
+use std::env;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc;
+use std::thread;
+
+use fastrand::Rng;
+use rustix::net::sockopt;
+
+use super::*;
+
+const ROUNDS: usize = 24;
+/// On a slow machine there are fewer rounds.
+const ENOUGH: Duration = Duration::from_secs(3);
+const LENGTH: usize = 400_000;
+
+/// Wakes the loop of a thread.
+struct Rings {
+    woken: AtomicBool,
+    reactor: Arc<Reactor>,
+}
+
+impl Wake for Rings {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        self.reactor.notify();
+    }
+}
+
+fn byte(at: usize) -> u8 {
+    (at.wrapping_mul(0x9E37_79B9) >> 7).to_le_bytes()[0]
+}
+
+/// Writes all, in pieces of many sizes, with turns that end now and then.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "it is the writer's, and gone with it"
+)]
+fn write(socket: Socket, mut rng: Rng) {
+    let driver = driven();
+    let rings = Arc::new(Rings {
+        woken: AtomicBool::new(false),
+        reactor: driver.reactor.clone(),
+    });
+    let waker = rings.clone().into();
+    let mut cx = Context::from_waker(&waker);
+    let mut at = 0;
+    while at < LENGTH {
+        let most = [20, 2000, 40_000][rng.usize(..3)];
+        let end = (at + rng.usize(1..most)).min(LENGTH);
+        let piece: Vec<_> = (at..end).map(byte).collect();
+        let polled = match rng.u8(..8) {
+            0 => flush(&socket, &waker).map_ok(|()| 0),
+            1 => socket.poll_write(&mut cx, &piece),
+            _ => socket.poll_write_gathered(&mut cx, &[IoSlice::new(&piece)]),
+        };
+        match polled {
+            Poll::Ready(written) => at += written.expect("written"),
+            Poll::Pending => {
+                // A write that is given up has written nothing.
+                while rng.u8(..8) > 0 && !rings.woken.swap(false, Ordering::SeqCst) {
+                    driver.listen();
+                    driver.end_turn();
+                    let notified = driver.is_notified() || rng.u8(..4) == 0;
+                    let wait = notified.then_some(Duration::ZERO);
+                    driver.turn(wait, nobody_sleeps).expect("turned");
+                }
+            }
+        }
+        if rng.u8(..4) == 0 {
+            driver.end_turn();
+            driver.turn_once();
+        }
+    }
+}
+
+/// Polls for what never comes, which flushes, with a reactor of its own or without.
+fn read_in_vain(socket: &Socket, over: &AtomicBool, rng: &mut Rng) {
+    let mut driver = None;
+    while !over.load(Ordering::SeqCst) {
+        for _ in 0..rng.usize(1..50) {
+            let mut cx = Context::from_waker(Waker::noop());
+            let read = socket.poll_read(&mut cx, &mut [0; 8]);
+            assert!(read.is_pending(), "{read:?}");
+            if let Some(driver) = &driver {
+                Driver::turn_once(driver);
+            }
+            thread::yield_now();
+        }
+        driver = rng.bool().then(driven);
+    }
+}
+
+fn take(mut peer: UnixStream, mut rng: Rng) -> Result<usize, String> {
+    let (mut at, mut buf) = (0, vec![0; 70_000]);
+    loop {
+        let room = rng.usize(1..buf.len());
+        match peer.read(&mut buf[..room]) {
+            Ok(0) => return Ok(at),
+            Ok(n) => {
+                let wrong = (0..n).find(|&here| buf[here] != byte(at + here));
+                if let Some(wrong) = wrong {
+                    return Err(format!("another byte at {}", at + wrong));
+                }
+                at += n;
+            }
+            Err(error) => return Err(format!("after {at} bytes: {error}")),
+        }
+        if rng.bool() {
+            thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn what_is_gathered_on_one_thread_and_flushed_on_others_arrives_once_and_in_order() {
+    let seed = env::var("HALVES_SEED").map_or_else(
+        |_| fastrand::u64(..),
+        |seed| seed.parse().expect("a number"),
+    );
+    let mut rng = Rng::with_seed(seed);
+    let start = Instant::now();
+    for _ in (0..ROUNDS).take_while(|_| start.elapsed() < ENOUGH) {
+        let (socket, peer) = pair();
+        if rng.bool() {
+            sockopt::set_socket_send_buffer_size(&socket, 8192).expect("set");
+        }
+        let source = weak(&socket);
+        let over = Arc::new(AtomicBool::new(false));
+        let (writes, mut reads, takes) = (rng.fork(), rng.fork(), rng.fork());
+        let (says, heard) = mpsc::channel();
+        thread::spawn(move || says.send(take(peer, takes)));
+        let (reader, until) = (socket.clone(), over.clone());
+        let reading = thread::spawn(move || read_in_vain(&reader, &until, &mut reads));
+        let early = rng.bool();
+        let writing = thread::spawn(move || write(socket, writes));
+        if early {
+            // The writer is the last to hold it.
+            over.store(true, Ordering::SeqCst);
+        } else {
+            // It is stuck, if it has not written all by then.
+            while !writing.is_finished() && start.elapsed() < PATIENCE {
+                thread::yield_now();
+            }
+            over.store(true, Ordering::SeqCst);
+        }
+        let taken = heard.recv_timeout(PATIENCE * 2).expect("it says");
+        assert_eq!(taken, Ok(LENGTH), "HALVES_SEED={seed}");
+        writing.join().expect("written");
+        reading.join().expect("nothing was read");
+        // async-io may still be about to let go of it.
+        while source.upgrade().is_some() {
+            assert!(start.elapsed() < PATIENCE, "HALVES_SEED={seed}");
+            thread::yield_now();
+        }
+    }
+}
+
+/// The peer makes room all the time, the socket's own thread hears of it, and we begin to wait.
+#[test]
+fn room_that_comes_while_somebody_begins_to_wait_is_not_missed() {
+    let (socket, peer) = pair();
+    sockopt::set_socket_send_buffer_size(&socket, 4096).expect("set");
+    let (over, home) = (Arc::new(AtomicBool::new(false)), socket.clone());
+    let (until, (says, told)) = (over.clone(), mpsc::channel());
+    let turning = thread::spawn(move || {
+        let driver = driven();
+        assert!(read(home.host(), 8, &mut 0).is_pending());
+        says.send(driver.reactor.clone()).expect("heard");
+        while !until.load(Ordering::SeqCst) {
+            driver.turn_once();
+        }
+    });
+    let taking = thread::spawn(move || take(peer, Rng::with_seed(1)));
+    let reactor = told.recv_timeout(PATIENCE).expect("it is registered");
+    let _driver = driven();
+    let woken = Arc::new(Woken::default());
+    let waker = woken.clone().into();
+    let (start, mut at, mut waits) = (Instant::now(), 0, 0);
+    while waits < 2_000 && (waits == 0 || start.elapsed() < Duration::from_secs(1)) {
+        let before = woken.times();
+        let piece: Vec<_> = (at..at + 3000).map(byte).collect();
+        put(&socket, &piece);
+        at += piece.len();
+        if flush(&socket, &waker).is_pending() {
+            waits += 1;
+            while woken.times() == before {
+                assert!(start.elapsed() < PATIENCE, "after {waits} waits");
+                thread::yield_now();
+            }
+        }
+    }
+    over.store(true, Ordering::SeqCst);
+    reactor.notify();
+    turning.join().expect("it was told");
+    drop(socket);
+    assert_eq!(taking.join().expect("it takes all"), Ok(at));
+}

@@ -1,0 +1,270 @@
+//! Who sleeps on a thread that drives a reactor: a queue that this thread alone uses.
+//!
+//! The reactor's clock rings for the earliest, so a sleeper costs no lock, and no system call unless
+//! it comes before all others. Other threads only say which sleepers they have no use for any more.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::{Reactor, lock};
+use crate::catch::guard;
+
+/// Sleepers that are woken in one turn.
+pub(super) const BATCH: usize = 256;
+/// Forgotten sleepers that a waiting thread is woken for.
+pub(super) const MANY_FORGOTTEN: usize = 64;
+
+/// Wakes a task at an instant. It belongs to the thread that polls it, for as long as that drives
+/// a reactor, and may be polled and dropped anywhere.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    deadline: Instant,
+    place: Option<Place>,
+}
+
+/// An alarm's place in a queue.
+#[derive(Debug)]
+struct Place {
+    ticket: u64,
+    home: Arc<Home>,
+}
+
+/// Those at the same instant in the order in which they came.
+type Key = (Instant, u64);
+
+/// The sleepers of a thread.
+#[derive(Debug)]
+struct Timers {
+    home: Arc<Home>,
+    queue: BTreeMap<Key, Waker>,
+    tickets: u64,
+    /// When the clock of the reactor that the thread drives is to ring.
+    set: Option<Instant>,
+}
+
+/// What a look at the sleepers came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nobody's time has come, unless the clock rings.
+    Asleep,
+    /// The same, once the clock is set to ring in this time.
+    Set(Duration),
+    /// Some were woken, and there may be more.
+    Woken,
+}
+
+/// What other threads have of a thread's queue.
+#[derive(Debug)]
+struct Home {
+    /// None once the thread has left its loop: everyone was woken then.
+    inbox: Mutex<Option<Inbox>>,
+    /// There is something in the inbox.
+    told: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Inbox {
+    forgotten: Vec<Key>,
+    /// The first that the thread drives. One that is driven within waits without hearing of the
+    /// inbox, which then is emptied when somebody is due, at the latest.
+    reactor: Arc<Reactor>,
+}
+
+thread_local! {
+    /// There while the thread drives any reactor. Not borrowed while code of others runs: when
+    /// wakers are called, cloned or dropped.
+    static TIMERS: RefCell<Option<Timers>> = const { RefCell::new(None) };
+}
+
+/// The thread begins to drive its first reactor.
+pub(super) fn begin(reactor: &Arc<Reactor>) {
+    let inbox = Inbox {
+        forgotten: Vec::new(),
+        reactor: reactor.clone(),
+    };
+    TIMERS.set(Some(Timers {
+        home: Arc::new(Home {
+            inbox: Mutex::new(Some(inbox)),
+            told: AtomicBool::new(false),
+        }),
+        queue: BTreeMap::new(),
+        tickets: 0,
+        set: None,
+    }));
+}
+
+/// It drives none any more: everyone who waits is woken, and finds another place when polled.
+pub(super) fn end() {
+    let Some(mut timers) = TIMERS.take() else {
+        return;
+    };
+    let forgotten = timers.take_forgotten();
+    let inbox = lock(&timers.home.inbox).take();
+    for waker in timers.queue.into_values() {
+        // One that panics must not keep the others asleep.
+        let _ = guard(|| waker.wake());
+    }
+    drop((forgotten, inbox));
+}
+
+/// The clock has rung, or the thread drives another reactor now, whose clock is not set.
+pub(super) fn unset() {
+    with(|timers| timers.set = None);
+}
+
+/// Wakes those whose time has come, so many at most. `now` is asked only when there may be some,
+/// or when the clock is to be set, which the caller does.
+pub(super) fn look(now: impl FnOnce() -> Instant) -> Look {
+    let forgotten = with(Timers::take_forgotten);
+    drop(forgotten);
+    let Some(first) = with(Timers::first_unset).flatten() else {
+        return Look::Asleep;
+    };
+    let now = now();
+    if now < first {
+        with(|timers| timers.set = Some(first));
+        return Look::Set(first - now);
+    }
+    for _ in 0..BATCH {
+        let Some(waker) = with(|timers| timers.pop(now)).flatten() else {
+            break;
+        };
+        waker.wake();
+    }
+    Look::Woken
+}
+
+impl Alarm {
+    pub(crate) fn new(deadline: Instant) -> Self {
+        Self {
+            deadline,
+            place: None,
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// None: it is not time yet, and this thread drives no reactor that could wake the task.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: impl FnOnce() -> Instant,
+    ) -> Option<Poll<()>> {
+        if let Some(place) = &self.place {
+            let key = (self.deadline, place.ticket);
+            let same = |waiting: &Waker| waiting.will_wake(cx.waker());
+            match place.with(|timers| timers.queue.get(&key).map(same)) {
+                Some(None) => {
+                    self.place = None;
+                    return Some(Poll::Ready(()));
+                }
+                Some(Some(true)) => return Some(Poll::Pending),
+                // Another task waits for it now, or another thread has it.
+                Some(Some(false)) | None => self.forget(),
+            }
+        }
+        if self.deadline <= now() {
+            return Some(Poll::Ready(()));
+        }
+        with(|_| ())?;
+        let waker = cx.waker().clone();
+        self.place = with(|timers| timers.insert(self.deadline, waker));
+        Some(Poll::Pending)
+    }
+
+    fn forget(&mut self) {
+        let Some(place) = self.place.take() else {
+            return;
+        };
+        let key = (self.deadline, place.ticket);
+        match place.with(|timers| timers.queue.remove(&key)) {
+            Some(waker) => drop(waker),
+            None => place.home.forget(key),
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+impl Place {
+    /// None: it is in the queue of another thread, or of none.
+    fn with<T>(&self, call: impl FnOnce(&mut Timers) -> T) -> Option<T> {
+        with(|timers| Arc::ptr_eq(&timers.home, &self.home).then(|| call(timers))).flatten()
+    }
+}
+
+impl Timers {
+    fn insert(&mut self, deadline: Instant, waker: Waker) -> Place {
+        let ticket = self.tickets;
+        self.tickets += 1;
+        self.queue.insert((deadline, ticket), waker);
+        Place {
+            ticket,
+            home: self.home.clone(),
+        }
+    }
+
+    /// The first deadline, unless the clock rings by then.
+    fn first_unset(&mut self) -> Option<Instant> {
+        let (&(first, _), _) = self.queue.first_key_value()?;
+        self.set.is_none_or(|set| first < set).then_some(first)
+    }
+
+    /// The first, if its time has come.
+    fn pop(&mut self, now: Instant) -> Option<Waker> {
+        let first = self.queue.first_entry()?;
+        (first.key().0 <= now).then(|| first.remove())
+    }
+
+    fn take_forgotten(&mut self) -> Vec<Waker> {
+        if !self.home.told.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let forgotten = self.home.take_forgotten();
+        let wakers = forgotten.iter().filter_map(|key| self.queue.remove(key));
+        wakers.collect()
+    }
+}
+
+impl Home {
+    /// On another thread, or when the one that has the queue has left its loop.
+    fn forget(&self, key: Key) {
+        let mut inbox = lock(&self.inbox);
+        let Some(Inbox { forgotten, reactor }) = &mut *inbox else {
+            return;
+        };
+        forgotten.push(key);
+        self.told.store(true, Ordering::Relaxed);
+        let many = (forgotten.len() >= MANY_FORGOTTEN).then(|| reactor.clone());
+        drop(inbox);
+        if let Some(reactor) = many {
+            reactor.notify();
+        }
+    }
+
+    fn take_forgotten(&self) -> Vec<Key> {
+        let mut inbox = lock(&self.inbox);
+        self.told.store(false, Ordering::Relaxed);
+        let inbox = inbox.as_mut();
+        inbox.map_or_else(Vec::new, |inbox| std::mem::take(&mut inbox.forgotten))
+    }
+}
+
+/// None: this thread drives no reactor.
+fn with<T>(call: impl FnOnce(&mut Timers) -> T) -> Option<T> {
+    // Not there any more while the thread ends.
+    TIMERS
+        .try_with(|timers| timers.borrow_mut().as_mut().map(call))
+        .ok()
+        .flatten()
+}

@@ -1,0 +1,83 @@
+//! The loop of a service that answers what it reads, changed in place.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_lite::{AsyncRead, AsyncWrite};
+
+use crate::connection::{Chunk, Reader, Writer};
+
+/// What becomes of what was read.
+pub(super) enum Answer {
+    Send,
+    /// The connection is over, without an answer.
+    Close,
+}
+
+/// Reads, lets `change` have it, sends it back, until the end of input; then closes.
+// By hand, as an async function stores its arguments a second time, in each connection's task.
+pub(super) struct Answers<R, W, F> {
+    reader: Reader<R>,
+    writer: Writer<W>,
+    change: F,
+    /// What the stream has not taken yet.
+    unsent: Chunk,
+    closing: bool,
+}
+
+impl<R, W, F> Answers<R, W, F> {
+    pub(super) fn new(reader: Reader<R>, writer: Writer<W>, change: F) -> Self {
+        Self {
+            reader,
+            writer,
+            change,
+            unsent: Chunk::default(),
+            closing: false,
+        }
+    }
+}
+
+impl<R, W, F> Answers<R, W, F>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+    F: FnMut(&mut [u8]) -> Answer + Unpin,
+{
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let sent = ready!(Pin::new(&mut self.writer).poll_write(cx, &self.unsent))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unsent.advance(sent);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<R, W, F> Future for Answers<R, W, F>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+    F: FnMut(&mut [u8]) -> Answer + Unpin,
+{
+    type Output = io::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            ready!(this.poll_send(cx))?;
+            if this.closing {
+                return Pin::new(&mut this.writer).poll_close(cx);
+            }
+            ready!(this.reader.poll_fill_or_drain(cx, &mut this.unsent))?;
+            this.closing = this.unsent.is_empty();
+            if let Answer::Close = (this.change)(&mut this.unsent) {
+                this.unsent = Chunk::default();
+                this.closing = true;
+            }
+        }
+    }
+}

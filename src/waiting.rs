@@ -1,0 +1,135 @@
+//! Who waits for one thing, and whether a second party may count on it.
+
+use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+/// The waker of whoever waits, if anybody does.
+///
+/// A task that waits here through something that it polls, such as a half, can ask afterwards
+/// [whether it is reached](Self::reaches) by a wake, and save itself a second place to wait at.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    waker: Mutex<Option<Waker>>,
+    /// The [mark](mark) of the waker that was registered last, since the last [`forget`](Self::forget).
+    holder: AtomicUsize,
+}
+
+/// Nobody has registered since.
+const NOBODY: usize = 0;
+/// Different ones have waited here: no one may count on it.
+const SPLIT: usize = 1;
+
+impl Waiting {
+    /// Whoever was registered before is so no more. The first time that this is somebody else,
+    /// that one is woken: it may have counted on being reached here.
+    pub(crate) fn register(&self, waker: &Waker) {
+        let mut held = self.lock();
+        let before = match &*held {
+            Some(held) if held.will_wake(waker) => None,
+            _ => held.replace(waker.clone()),
+        };
+        // Not under the lock: wakers run code of others.
+        drop(held);
+        if let Some(before) = before
+            && self.holder.swap(SPLIT, Ordering::Relaxed) != SPLIT
+        {
+            before.wake();
+        }
+        if self.holder.load(Ordering::Relaxed) != SPLIT {
+            self.holder.store(mark(waker), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.take() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn take(&self) -> Option<Waker> {
+        mem::take(&mut *self.lock())
+    }
+
+    /// Before a poll after which [`reaches`](Self::reaches) is asked.
+    pub(crate) fn forget(&self) {
+        if self.holder.load(Ordering::Relaxed) != SPLIT {
+            self.holder.store(NOBODY, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a [`wake`](Self::wake) reaches this waker: it was registered in this poll. If it has
+    /// been replaced or taken meanwhile, it was woken.
+    pub(crate) fn reaches(&self, waker: &Waker) -> bool {
+        self.holder.load(Ordering::Relaxed) == mark(waker)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells wakers apart as `will_wake` does, by their data and their functions.
+fn mark(waker: &Waker) -> usize {
+    let functions: *const _ = waker.vtable();
+    (waker.data().addr() ^ functions.addr().rotate_left(usize::BITS / 2)) | 2
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn waker() -> (Arc<Woken>, Waker) {
+        let woken = Arc::<Woken>::default();
+        (woken.clone(), woken.into())
+    }
+
+    #[test]
+    fn whoever_registered_in_this_poll_is_reached() {
+        let (waiting, (woken, ours), (_, theirs)) = (Waiting::default(), waker(), waker());
+        assert!(!waiting.reaches(&ours), "nobody waits");
+        waiting.register(&ours);
+        assert!(waiting.reaches(&ours) && !waiting.reaches(&theirs));
+        waiting.register(&ours);
+        assert!(waiting.reaches(&ours), "the same again is nobody else");
+        waiting.wake();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        waiting.forget();
+        assert!(!waiting.reaches(&ours), "not since it was woken");
+    }
+
+    #[test]
+    fn who_is_replaced_is_woken_once_and_nobody_counts_on_it_any_more() {
+        let (waiting, (woken, ours), (_, theirs)) = (Waiting::default(), waker(), waker());
+        waiting.register(&ours);
+        waiting.register(&theirs);
+        assert_eq!(
+            woken.0.load(Ordering::Relaxed),
+            1,
+            "it may have counted on it"
+        );
+        assert!(
+            !waiting.reaches(&theirs),
+            "which is who reads, and not the task"
+        );
+        waiting.register(&ours);
+        waiting.register(&theirs);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1, "it knows already");
+        waiting.forget();
+        waiting.register(&ours);
+        assert!(!waiting.reaches(&ours));
+    }
+}

@@ -1,0 +1,288 @@
+//! Sockets that whoever starts the command hands down: by number, as systemd does, as inetd does.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Child, Command, Stdio};
+
+use crate::common::{Client, Halves, PATIENCE, halves, halves_after, run_to_end};
+
+/// What hands one over as systemd does: with this name, for the process that the shell becomes.
+const HAND_OVER: &str = "exec 3<&0 0</dev/null && export LISTEN_PID=$$ LISTEN_FDS=1";
+
+/// With `socket` as its standard input, which `shell` makes something of.
+fn with(socket: impl Into<OwnedFd>, shell: &str, args: &[&str]) -> Command {
+    let args = [&["serve", "upper"], args].concat();
+    let mut command = halves_after(shell, &args);
+    command.stdin(Stdio::from(socket.into()));
+    command
+}
+
+fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").expect("a free port")
+}
+
+/// Both ends of a connection that was accepted.
+fn accepted() -> (Client, TcpStream) {
+    let listener = listener();
+    let client = Client::new(listener.local_addr().expect("an address"));
+    let (socket, _) = listener.accept().expect("one has connected");
+    (client, socket)
+}
+
+/// Asserts that it fails with one line that has this in it.
+fn fails(command: &mut Command, problem: &str) {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = command.spawn().and_then(Child::wait_with_output);
+    let output = output.expect("it starts");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.starts_with("halves: ") && said.contains(problem),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_listener_by_its_number_is_served_and_left_to_others() {
+    let theirs = listener();
+    let at = theirs.local_addr().expect("an address");
+    let socket = theirs.try_clone().expect("a socket");
+    let mut server = Halves::start(&mut with(
+        socket,
+        "exec 3<&0 0</dev/null",
+        &["--listen=fd:3"],
+    ));
+    server.wait_until_listening(1);
+    assert_eq!(server.at, [at]);
+    assert_eq!(server.client().ask("hello"), "HELLO");
+    server.wait_for("closed conn=1 peer=127.0.0.1:");
+    server.end();
+    let _client = Client::new(at);
+    theirs.accept().expect("it listens still");
+}
+
+#[test]
+fn a_listener_on_standard_input_is_served() {
+    let theirs = listener();
+    let at = theirs.local_addr().expect("an address");
+    let socket = theirs.try_clone().expect("a socket");
+    let mut server = Halves::start(&mut with(socket, "true", &["--listen=fd:0"]));
+    server.wait_until_listening(1);
+    assert_eq!(Client::new(at).ask("hello"), "HELLO");
+    server.end();
+    // As one connection it makes no sense, which is said with what does.
+    let mut command = with(
+        theirs.try_clone().expect("a socket"),
+        "exec 1>&0",
+        &["--listen=-"],
+    );
+    fails(&mut command, "write fd:0");
+}
+
+#[test]
+fn a_unix_listener_keeps_its_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("x.sock");
+    let theirs = UnixListener::bind(&path).expect("a socket");
+    let socket = theirs.try_clone().expect("a socket");
+    let mut server = Halves::start(&mut with(
+        socket,
+        "exec 3<&0 0</dev/null",
+        &["--listen=fd:3"],
+    ));
+    assert_eq!(server.wait_for_local(), format!("unix:{}", path.display()));
+    let mut client = UnixStream::connect(&path).expect("it accepts");
+    client.write_all(b"hello").expect("it reads");
+    client.read_exact(&mut [0; 5]).expect("it answers");
+    drop(client);
+    server.end();
+    drop(UnixStream::connect(&path).expect("it listens still"));
+}
+
+#[test]
+fn a_connection_by_its_number_is_served_once() {
+    let (mut client, socket) = accepted();
+    let at = client.0.local_addr().expect("an address");
+    let mut server = Halves::start(&mut with(
+        socket,
+        "exec 3<&0 0</dev/null",
+        &["--listen=fd:3"],
+    ));
+    assert_eq!(client.ask("hello"), "HELLO");
+    assert_eq!(client.finish(), b"");
+    assert_eq!(server.code(), Some(0));
+    assert_eq!(
+        server.count(&format!("closed conn=1 peer={at} reason=eof ")),
+        1
+    );
+}
+
+#[test]
+fn sockets_are_handed_over_by_name() {
+    let [web, admin] = [listener(), listener()];
+    let at = [&web, &admin].map(|listener| listener.local_addr().expect("an address"));
+    let shell = "exec 3<&0 4<&1 0</dev/null 1>/dev/null &&
+        export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:admin";
+    let start = |args: &[&str]| {
+        let socket = web.try_clone().expect("a socket");
+        let mut command = with(socket, shell, args);
+        command.stdout(OwnedFd::from(admin.try_clone().expect("a socket")));
+        command
+    };
+    let mut server = Halves::start(&mut start(&[
+        "--listen=sd-listen:admin",
+        "--listen=sd-listen:web",
+    ]));
+    server.wait_until_listening(2);
+    assert_eq!(server.at, [at[1], at[0]]);
+    for at in at {
+        assert_eq!(Client::new(at).ask("hello"), "HELLO");
+    }
+    server.end();
+
+    let mut server = Halves::start(&mut start(&["--listen=sd-listen"]));
+    server.wait_until_listening(2);
+    assert_eq!(server.at, at);
+    server.end();
+
+    fails(
+        &mut start(&["--listen=sd-listen:mail"]),
+        "no socket called 'mail' was handed over, only: web, admin",
+    );
+    // What was handed over is not to be had by its number as well.
+    let both = ["--listen=sd-listen:web", "--listen=fd:3"];
+    fails(&mut start(&both), "in use already");
+    fails(
+        &mut start(&["--listen=sd-listen", "--ready-fd=4"]),
+        "--ready-fd 4: ",
+    );
+}
+
+#[test]
+fn a_connection_that_is_handed_over_is_served_once() {
+    let (mut client, socket) = accepted();
+    let mut server = Halves::start(&mut with(
+        socket,
+        HAND_OVER,
+        &["--listen=sd-listen:unknown"],
+    ));
+    assert_eq!(client.ask("hello"), "HELLO");
+    assert_eq!(client.finish(), b"");
+    assert_eq!(server.code(), Some(0));
+}
+
+#[test]
+fn what_is_for_another_process_is_not_for_us() {
+    for (shell, problem) in [
+        ("export LISTEN_PID=1 LISTEN_FDS=1", "LISTEN_PID is 1"),
+        ("export LISTEN_FDS=1", "not both set"),
+        ("export LISTEN_PID=$$ LISTEN_FDS=none", "LISTEN_FDS is none"),
+        ("export LISTEN_PID=$$ LISTEN_FDS=0", "LISTEN_FDS is 0"),
+        (
+            "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=a:b",
+            "2 names for 1",
+        ),
+    ] {
+        let shell = format!("exec 3<&0 0</dev/null && {shell}");
+        fails(
+            &mut with(listener(), &shell, &["--listen=sd-listen"]),
+            problem,
+        );
+    }
+    let mut command = with(listener(), HAND_OVER, &["--listen=sd-listen:web"]);
+    fails(&mut command, "only: unknown");
+    let missing = "exec 3<&- && export LISTEN_PID=$$ LISTEN_FDS=1";
+    fails(
+        &mut with(listener(), missing, &["--listen=sd-listen"]),
+        "descriptor 3",
+    );
+    let file = File::open("/dev/null").expect("a file");
+    fails(
+        &mut with(file, HAND_OVER, &["--listen=sd-listen"]),
+        "it is not a socket",
+    );
+}
+
+#[test]
+fn one_socket_as_standard_input_and_output_is_a_connection() {
+    let (mut client, socket) = accepted();
+    let at = client.0.local_addr().expect("an address");
+    let mut server = Halves::start(&mut with(socket, "exec 1>&0", &["--listen=-"]));
+    assert_eq!(client.ask("hello"), "HELLO");
+    assert_eq!(client.finish(), b"");
+    assert_eq!(server.code(), Some(0));
+    assert_eq!(
+        server.count(&format!("closed conn=1 peer={at} reason=eof ")),
+        1
+    );
+}
+
+#[test]
+fn the_rules_are_also_for_who_comes_by_inetd() {
+    let (mut client, socket) = accepted();
+    let args = ["--listen=-", "--deny=127.0.0.1"];
+    let mut server = Halves::start(&mut with(socket, "exec 1>&0", &args));
+    assert_eq!(client.rest(), b"");
+    assert_eq!(server.code(), Some(0));
+    assert_eq!(server.count("refused conn=1 peer=127.0.0.1:"), 1);
+}
+
+/// inetd makes standard error of it, too.
+#[test]
+fn no_client_hears_the_log() {
+    let (mut client, socket) = accepted();
+    let mut child = with(socket, "exec 1>&0 2>&0", &["--listen=-", "-v"]).spawn();
+    assert_eq!(client.ask("hello"), "HELLO");
+    assert_eq!(client.finish(), b"");
+    let status = child.as_mut().map(Child::wait).expect("it starts");
+    assert_eq!(status.expect("it ends").code(), Some(0));
+}
+
+/// Others may have it open, too, such as a shell that waits for us.
+#[test]
+fn the_end_is_told_while_others_have_the_socket() {
+    let (mut client, socket) = accepted();
+    let _shared = socket.try_clone().expect("a socket");
+    let mut server = Halves::start(&mut with(socket, "exec 1>&0", &["--listen=-"]));
+    assert_eq!(client.ask("hello"), "HELLO");
+    assert_eq!(client.finish(), b"");
+    assert_eq!(server.code(), Some(0));
+}
+
+#[test]
+fn two_sockets_are_a_pair_of_pipes() {
+    let [(mut input, ours), (mut output, theirs)] = [(); 2].map(|()| {
+        let (near, far) = UnixStream::pair().expect("a socket");
+        near.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        (near, far)
+    });
+    let mut command = halves(&["serve", "upper", "--listen", "-"]);
+    command
+        .stdin(OwnedFd::from(ours))
+        .stdout(OwnedFd::from(theirs));
+    let mut server = Halves::start(&mut command);
+    drop(command);
+    server.wait_for("listening local=stdio ");
+    input.write_all(b"hello").expect("it reads");
+    input.shutdown(Shutdown::Write).expect("it is there");
+    let mut answer = String::new();
+    output.read_to_string(&mut answer).expect("it ends");
+    assert_eq!(answer, "HELLO");
+    assert_eq!(server.code(), Some(0));
+}
+
+#[test]
+fn what_cannot_be_taken_over_says_so() {
+    // Or one that is ours by now.
+    let problem = "cannot listen on fd:9: it ";
+    fails(
+        &mut halves_after("exec 9>&-", &["serve", "upper", "--listen=fd:9"]),
+        problem,
+    );
+    let mut command = halves_after("exec 3</dev/null", &["serve", "upper", "--listen=fd:3"]);
+    assert_eq!(run_to_end(&mut command).status.code(), Some(1));
+}

@@ -1,0 +1,36 @@
+//! The command as process 1 of a container.
+
+use std::fs;
+
+use crate::common::Halves;
+use crate::namespace::{as_process_1, processes, wait_until};
+use crate::skip::skip;
+
+fn children(parent: u32) -> Vec<u32> {
+    let processes = processes().into_iter();
+    let children = processes.filter(|process| process.3 == parent);
+    children.map(|(pid, ..)| pid).collect()
+}
+
+#[test]
+fn nothing_is_left_of_orphans() {
+    let Some(mut unshare) = as_process_1("sh") else {
+        return skip(
+            "nothing_is_left_of_orphans",
+            "no namespace of our own is allowed",
+        );
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let fifo = dir.path().join("fifo");
+    // A process that waits for a word, and whose parent is gone.
+    let script = "mkfifo \"$1\" && (setsid sh -c 'read word < \"$0\"' \"$1\" &)
+        exec \"$0\" serve echo --listen 127.0.0.1:0";
+    unshare.args(["-c", script, env!("CARGO_BIN_EXE_halves")]);
+    let mut server = Halves::start(unshare.arg(&fifo));
+    server.wait_for("listening");
+    let halves = children(server.child().id());
+    assert_eq!(halves.len(), 1, "unshare has one child");
+    wait_until("it is our orphan", || children(halves[0]).len() == 1);
+    fs::write(&fifo, "word\n").expect("it reads");
+    wait_until("it is gone", || children(halves[0]).is_empty());
+}

@@ -1,0 +1,236 @@
+//! Unix sockets: where they are, who sees them, what is left of them.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::common::{Halves, PATIENCE, halves, has, run};
+use crate::skip::skip;
+
+fn place() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("x.sock");
+    (dir, path)
+}
+
+/// Starts `serve` at these addresses, and waits until it listens at each.
+fn serve(addresses: &[&str]) -> Halves {
+    let mut args = vec!["serve", "upper"];
+    args.extend(addresses.iter().flat_map(|at| ["--listen", at]));
+    let mut server = Halves::start(&mut halves(&args));
+    for _ in addresses {
+        server.wait_for_local();
+    }
+    server
+}
+
+fn connect(path: &Path) -> UnixStream {
+    let client = UnixStream::connect(path).expect("it accepts");
+    client.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    client
+}
+
+/// Sends `text`, and reads as many bytes back.
+fn ask(client: &mut UnixStream, text: &str) -> String {
+    client.write_all(text.as_bytes()).expect("it reads");
+    let mut answer = vec![0; text.len()];
+    client.read_exact(&mut answer).expect("it answers");
+    String::from_utf8(answer).expect("text")
+}
+
+#[test]
+fn a_path_is_served_and_removed_at_the_end() {
+    let (_dir, path) = place();
+    let at = path.to_str().expect("text");
+    for listen in [at.to_owned(), format!("unix:{at}")] {
+        let mut server = Halves::start(&mut halves(&["serve", "upper", "--listen", &listen]));
+        assert_eq!(server.wait_for_local(), format!("unix:{at}"));
+        let mut client = connect(&path);
+        assert_eq!(ask(&mut client, "hello"), "HELLO");
+        client.shutdown(Shutdown::Write).expect("it is there");
+        assert_eq!(client.read(&mut [0; 8]).expect("an end"), 0);
+        let closed = server.wait_for("closed conn=1 ");
+        let (user, pid) = (rustix::process::geteuid(), std::process::id());
+        let peer = format!("peer=unix uid={user} pid={pid} reason=eof in=5 out=5 ");
+        assert!(closed.contains(&peer), "{closed}");
+        server.end();
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn a_relative_path_is_in_the_directory_that_it_was_started_in() {
+    let (dir, path) = place();
+    let mut command = halves(&["serve", "upper", "--listen", "./x.sock"]);
+    let mut server = Halves::start(command.current_dir(dir.path()));
+    assert_eq!(server.wait_for_local(), "unix:./x.sock");
+    assert_eq!(ask(&mut connect(&path), "hello"), "HELLO");
+    server.end();
+    assert!(!path.exists());
+}
+
+#[test]
+fn mode_and_owner_come_after_the_path() {
+    let (_dir, path) = place();
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    let at = format!("{},mode=0620,user={user},group={group}", path.display());
+    let _server = serve(&[&at]);
+    let file = fs::symlink_metadata(&path).expect("a file");
+    assert!(file.file_type().is_socket());
+    assert_eq!(file.mode() & 0o7777, 0o620);
+}
+
+#[test]
+fn all_kinds_of_addresses_are_served_together() {
+    let (_dir, path) = place();
+    let name = format!("@halves-command-{}", std::process::id());
+    let at = [path.to_str().expect("text"), &name, "127.0.0.1:0"];
+    let mut args = vec!["serve", "upper"];
+    args.extend(at.iter().flat_map(|at| ["--listen", at]));
+    let mut server = Halves::start(&mut halves(&args));
+    assert_eq!(server.wait_for_local(), format!("unix:{}", path.display()));
+    assert_eq!(server.wait_for_local(), name);
+    server.wait_until_listening(1);
+    assert_eq!(ask(&mut connect(&path), "by path"), "BY PATH");
+    assert_eq!(server.client().ask("by port"), "BY PORT");
+    let socket = smol::block_on(async {
+        use futures_lite::{AsyncReadExt, AsyncWriteExt};
+        let mut client = halves::connect(&*name).await?;
+        client.writer.write_all(b"by name").await?;
+        let mut answer = [0; 7];
+        client.reader.read_exact(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    });
+    assert_eq!(&socket.expect("it answers"), b"BY NAME");
+    server.wait_for("closed conn=3 ");
+    server.end();
+}
+
+#[test]
+fn a_second_server_does_not_disturb_the_first() {
+    let (_dir, path) = place();
+    let at = path.to_str().expect("text");
+    let mut server = serve(&[at]);
+    let output = run(&["serve", "upper", "--listen", at]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).expect("text");
+    let problem = format!("halves: cannot listen on unix:{at}: Address already in use");
+    assert!(
+        said.starts_with(&problem) && said.lines().count() == 1,
+        "{said}"
+    );
+    assert_eq!(ask(&mut connect(&path), "hello"), "HELLO");
+    server.end();
+}
+
+#[test]
+fn what_a_killed_server_leaves_is_replaced() {
+    let (_dir, path) = place();
+    let at = path.to_str().expect("text");
+    let mut server = serve(&[at]);
+    server.signal(Signal::KILL);
+    server.wait();
+    assert!(path.exists(), "nobody could remove it");
+    let mut server = serve(&[at]);
+    assert_eq!(ask(&mut connect(&path), "hello"), "HELLO");
+    server.end();
+    assert!(!path.exists());
+}
+
+#[test]
+fn it_is_gone_while_connections_finish_and_what_comes_there_is_left_alone() {
+    let (_dir, path) = place();
+    let mut server = serve(&[path.to_str().expect("text")]);
+    let mut client = connect(&path);
+    assert_eq!(ask(&mut client, "hello"), "HELLO");
+    server.signal(Signal::TERM);
+    server.wait_for("draining connections=1");
+    // It is closed before that is said.
+    let successor = UnixListener::bind(&path).expect("nobody is there");
+    assert_eq!(ask(&mut client, "still"), "STILL");
+    drop(client);
+    assert_eq!(server.code(), Some(0));
+    drop(UnixStream::connect(&path).expect("the successor is there"));
+    successor.accept().expect("one has connected");
+}
+
+#[test]
+fn a_forced_end_leaves_nothing() {
+    let (_dir, path) = place();
+    let mut server = serve(&[path.to_str().expect("text")]);
+    let mut client = connect(&path);
+    assert_eq!(ask(&mut client, "hello"), "HELLO");
+    server.signal(Signal::TERM);
+    server.wait_for("draining connections=1");
+    server.signal(Signal::INT);
+    assert_eq!(server.code(), Some(130));
+    assert_eq!(client.read(&mut [0; 8]).expect("an end"), 0);
+    assert!(!path.exists());
+}
+
+#[test]
+fn where_one_address_fails_the_other_is_given_back() {
+    let (_dir, path) = place();
+    let at = path.to_str().expect("text");
+    let output = run(&["serve", "upper", "--listen", at, "--listen", "192.0.2.1:7"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!path.exists());
+}
+
+#[test]
+fn the_hint_can_be_pasted_into_a_shell() {
+    if !has("socat") {
+        return skip("unix_hint_can_be_pasted_into_a_shell", "there is no socat");
+    }
+    let (_dir, path) = place();
+    let name = format!("@halves-hint-{}", std::process::id());
+    // No name that a shell would read in its own way.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-@".contains(c);
+    for at in [path.to_str().expect("text"), &name] {
+        if !at.chars().all(plain) {
+            return skip("unix_hint_can_be_pasted_into_a_shell", "an odd directory");
+        }
+        let mut server = serve(&[at]);
+        let hint = server.wait_for("  echo hello | socat - ");
+        let output = Command::new("sh").args(["-c", &hint]).output();
+        assert_eq!(output.expect("a shell").stdout, b"HELLO\n");
+        server.wait_for("closed conn=1 ");
+    }
+}
+
+/// Other people's clients, which end their side and wait for the answer.
+#[test]
+fn socat_and_ncat_are_answered() {
+    let (_dir, path) = place();
+    let at = path.to_str().expect("text");
+    let mut server = serve(&[at]);
+    let to = format!("UNIX-CONNECT:{at}");
+    for (program, args) in [("socat", vec!["-t10", "-", &to]), ("ncat", vec!["-U", at])] {
+        if !has(program) {
+            skip(
+                "socat_and_ncat_are_answered",
+                &format!("there is no {program}"),
+            );
+            continue;
+        }
+        let mut client = Command::new(program)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut input = client.stdin.take().expect("a pipe");
+        input.write_all(b"hello").expect("it reads");
+        drop(input);
+        let output = client.wait_with_output().expect("it ends");
+        assert_eq!(output.stdout, b"HELLO", "{program}");
+    }
+    server.end();
+}

@@ -1,0 +1,278 @@
+//! Pipes, FIFOs, terminals, devices and files as halves.
+
+mod conformance;
+mod terminal;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::num::NonZero;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::{
+    Connection, Executor, FdReader, FdWriter, Once, Reason, Server, Shutdown, device, fifos, files,
+    service,
+};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use terminal::terminal;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type Halves = Connection<FdReader, FdWriter>;
+
+/// On our executor, whose reactor watches, and elsewhere.
+fn on_both(test: impl AsyncFn()) {
+    Executor::new().block_on(test());
+    smol::block_on(test());
+}
+
+fn over(near: impl Into<OwnedFd>, far: impl Into<OwnedFd>) -> io::Result<(Halves, Halves)> {
+    let ends = [near.into(), far.into()].map(|end| {
+        let writer = FdWriter::new(end.try_clone()?)?;
+        Ok(Connection::new(FdReader::new(end)?, writer))
+    });
+    let [near, far]: [io::Result<Halves>; 2] = ends;
+    Ok((near?, far?))
+}
+
+fn fifo(dir: &Path, name: &str) -> PathBuf {
+    let path = dir.join(name);
+    let mode = Mode::from_raw_mode(0o600);
+    mknodat(CWD, &path, FileType::Fifo, mode, 0).expect("a FIFO");
+    path
+}
+
+#[test]
+fn pipes_conform() {
+    on_both(async || {
+        conformance::check(conformance::LONG, async || {
+            let (near_reader, far_writer) = io::pipe()?;
+            let (far_reader, near_writer) = io::pipe()?;
+            let near = Connection::new(FdReader::new(near_reader)?, FdWriter::new(near_writer)?);
+            let far = Connection::new(FdReader::new(far_reader)?, FdWriter::new(far_writer)?);
+            Ok((near, far.erase()))
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_socket_that_is_only_a_descriptor_conforms() {
+    on_both(async || {
+        conformance::check(conformance::LONG, async || {
+            let (near, far) = UnixStream::pair()?;
+            over(near, far)
+        })
+        .await;
+    });
+}
+
+#[test]
+fn fifos_opened_as_files_conform() {
+    on_both(async || {
+        conformance::check(conformance::LONG, async || {
+            let dir = tempfile::tempdir()?;
+            let (there, back) = (fifo(dir.path(), "there"), fifo(dir.path(), "back"));
+            // Each waits, to write, until the other is there to read.
+            future::try_zip(files(&back, &there), files(&there, &back)).await
+        })
+        .await;
+    });
+}
+
+#[test]
+fn terminals_conform_as_far_as_they_can() {
+    on_both(async || {
+        conformance::check_without_half_close(conformance::LONG, async || {
+            let (person, program) = terminal()?;
+            over(person, program)
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_terminal_by_its_name_is_a_device() {
+    on_both(async || {
+        let (person, program) = terminal().expect("a pseudo-terminal");
+        let name = rustix::termios::ttyname(&program, vec![]).expect("it has a name");
+        let name = name.to_str().expect("text");
+        let mut device = device(name).await.expect("it is there");
+        assert_eq!(device.peer.to_string(), name);
+        drop(program);
+
+        let mut writer = FdWriter::new(person.try_clone().expect("a copy")).expect("the person");
+        let mut reader = FdReader::new(person).expect("the person");
+        let mut heard = [0; 5];
+        writer.write_all(b"hello").await.expect("it reads");
+        device.reader.read_exact(&mut heard).await.expect("said");
+        device.writer.write_all(&heard).await.expect("it reads");
+        reader.read_exact(&mut heard).await.expect("said");
+        assert_eq!(&heard, b"hello");
+        drop(device);
+        let n = reader.read(&mut heard).await;
+        assert_eq!(n.expect("a hang-up is an end"), 0);
+    });
+}
+
+#[test]
+fn devices_that_are_always_ready_are_read_and_written() {
+    on_both(async || {
+        let mut zero = device("/dev/zero").await.expect("it is there");
+        let mut heard = vec![1; 100_000];
+        zero.reader.read_exact(&mut heard).await.expect("zeros");
+        assert_eq!(heard, vec![0; 100_000]);
+        let mut null = files("/dev/null", "/dev/null").await.expect("it is there");
+        assert_eq!(null.reader.read(&mut heard).await.expect("an end"), 0);
+        null.writer.write_all(&heard).await.expect("it takes all");
+        null.writer.close().await.expect("it takes all");
+    });
+}
+
+#[test]
+fn what_a_device_has_no_room_for_is_an_error_for_good() {
+    on_both(async || {
+        let full = files("/dev/null", "/dev/full").await;
+        let mut writer = full.expect("it is there").writer;
+        writer.write_all(b"a").await.expect("on its way");
+        for _ in 0..3 {
+            let error = writer.flush().await.expect_err("there is no room");
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        }
+        writer
+            .write_all(b"b")
+            .await
+            .expect_err("nothing may follow");
+        writer.close().await.expect_err("it was not written");
+        let error = writer.write(b"c").await.expect_err("closed");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    });
+}
+
+#[test]
+fn a_kind_that_was_not_asked_for_is_refused() {
+    smol::block_on(async {
+        for error in [
+            device("Cargo.toml").await.expect_err("a file"),
+            fifos("/dev/null", "/dev/null").await.expect_err("a device"),
+        ] {
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+        let error = files("nothing/there", "/dev/null").await;
+        assert_eq!(error.expect_err("no file").kind(), io::ErrorKind::NotFound);
+    });
+}
+
+/// Files go one way each: what is written is there when the writer is closed.
+#[test]
+fn files_are_halves() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (request, reply) = (dir.path().join("request"), dir.path().join("reply"));
+    on_both(async || {
+        for (size, length) in [
+            (1, 5_000),
+            (7, 50_000),
+            (1024, 300_000),
+            (65_536, 3_000_000),
+        ] {
+            let sent = conformance::pattern(length);
+            std::fs::write(&request, &sent).expect("a file");
+            let mut halves = files(&request, &reply).await.expect("both");
+            let mut buf = vec![0; size];
+            loop {
+                match halves.reader.read(&mut buf).await.expect("a file") {
+                    0 => break,
+                    n => halves.writer.write_all(&buf[..n]).await.expect("a file"),
+                }
+            }
+            halves.writer.close().await.expect("a file");
+            let written = std::fs::read(&reply).expect("a file");
+            assert!(written == sent, "with buffers of {size}");
+        }
+    });
+}
+
+#[test]
+fn what_was_taken_is_written_also_when_the_writer_is_dropped() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let reply = dir.path().join("reply");
+    let sent = conformance::pattern(3_000_000);
+    on_both(async || {
+        let mut to_file = files("/dev/null", &reply).await.expect("both").writer;
+        to_file.write_all(&sent).await.expect("on its way");
+        drop(to_file);
+        let start = Instant::now();
+        while std::fs::read(&reply).expect("a file") != sent {
+            assert!(start.elapsed() < PATIENCE, "it is never written");
+            thread::yield_now();
+        }
+    });
+}
+
+#[test]
+fn a_fifo_waits_for_its_first_writer_and_ends_with_its_last() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = fifo(dir.path(), "fifo");
+    on_both(async || {
+        let mut reader = files(&path, "/dev/null").await.expect("both").reader;
+        let mut heard = [0; 3];
+        let read = future::poll_once(reader.read(&mut heard)).await;
+        assert!(read.is_none(), "nobody has opened it yet: {read:?}");
+        let open = || OpenOptions::new().write(true).open(&path);
+        let (mut first, mut second) = (open().expect("read"), open().expect("read"));
+        first.write_all(b"one").expect("it is read");
+        reader.read_exact(&mut heard).await.expect("written");
+        drop(first);
+        let read = future::poll_once(reader.read(&mut heard)).await;
+        assert!(read.is_none(), "the second is still there: {read:?}");
+        second.write_all(b"two").expect("it is read");
+        reader.read_exact(&mut heard).await.expect("written");
+        assert_eq!(&heard, b"two");
+        drop(second);
+        assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
+
+        // What was written before is all there is, when its writer is gone.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let held = rustix::fs::open(&path, flags, Mode::empty()).expect("a FIFO");
+        open().expect("read").write_all(b"old").expect("it is read");
+        let mut reader = files(&path, "/dev/null").await.expect("both").reader;
+        reader.read_exact(&mut heard).await.expect("written");
+        assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
+        drop(held);
+
+        // One that opens it and says nothing is one, too.
+        let mut reader = files(&path, "/dev/null").await.expect("both").reader;
+        drop(open().expect("read"));
+        assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
+    });
+}
+
+#[test]
+fn who_uses_two_fifos_comes_and_goes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (there, back) = (fifo(dir.path(), "there"), fifo(dir.path(), "back"));
+    let ex = Executor::threads(NonZero::new(2).expect("not 0"));
+    let shutdown = Shutdown::default();
+    let connection = ex.block_on(fifos(&there, &back)).expect("both");
+    let server = Server::default().shutdown(shutdown.clone());
+    let handler = async |Connection { reader, writer, .. }| service::upper(reader, writer).await;
+    let serving = ex.spawn({
+        let ex = ex.clone();
+        async move { server.serve(&ex, Once::new(connection), handler).await }
+    });
+    for word in ["one", "two", "three"] {
+        std::fs::write(&there, word).expect("it is read");
+        let mut answer = vec![0; word.len()];
+        let mut replies = File::open(&back).expect("it is written");
+        replies.read_exact(&mut answer).expect("an answer");
+        assert_eq!(answer, word.to_uppercase().into_bytes());
+    }
+    shutdown.drain();
+    let report = ex.block_on(serving).expect("it serves");
+    assert_eq!((report.finished, report.aborted), (1, 0));
+    assert_eq!(report.stats.ended[Reason::Drained], 1);
+}

@@ -1,0 +1,59 @@
+//! What one connection costs while nothing passes: the sizes that ARCHITECTURE.md adds up.
+
+use std::io;
+use std::sync::Mutex;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::service::{Upper, echo, upper};
+use halves::{AnyRead, AnyWrite, Chunk, Connection, Executor, Server, bind, connect, spawn_fn};
+
+/// Runs one connection, whose handler is given, and says how large its task is.
+fn task<H, F>(handler: H) -> usize
+where
+    H: FnOnce(Connection) -> F + Clone + Send + 'static,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let ex = Executor::new();
+    let size = Mutex::new(0);
+    let spawn = spawn_fn(|task| {
+        *size.lock().expect("nobody panics") = size_of_val(&task);
+        ex.spawn(task).detach();
+    });
+    let served = async {
+        let listeners = bind("127.0.0.1:0").await?;
+        let address = listeners.local()[0].to_string();
+        let client = async {
+            let mut client = connect(address.as_str()).await?;
+            client.writer.write_all(b"a").await?;
+            client.reader.read_exact(&mut [0]).await?;
+            client.writer.close().await
+        };
+        let serve = async {
+            Server::default().serve(spawn, listeners, handler).await?;
+            Ok(())
+        };
+        future::or(client, serve).await
+    };
+    ex.block_on(served).expect("served");
+    size.into_inner().expect("nobody panics")
+}
+
+#[test]
+fn a_half_is_two_pointers_and_what_is_read_ahead() {
+    let pointer = size_of::<usize>();
+    assert_eq!(size_of::<Chunk>(), pointer);
+    assert_eq!(size_of::<AnyRead>(), pointer);
+    assert_eq!(size_of::<AnyWrite>(), pointer);
+    assert!(size_of::<Connection>() <= 56, "{}", size_of::<Connection>());
+}
+
+#[test]
+fn a_task_is_what_its_handler_needs_and_a_ticket() {
+    let service = Upper::default();
+    let (upper_task, echo_task, closing_task) = (
+        task(|c| upper(c.reader, c.writer)),
+        task(|c| echo(c.reader, c.writer)),
+        task(move |c| service.serve(c.reader, c.writer)),
+    );
+    assert_eq!([upper_task, echo_task, closing_task], [72, 64, 72]);
+}

@@ -1,0 +1,330 @@
+//! Sockets that a process was started with: taken once, told apart, and left as they are to
+//! those who share them.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::listener::inherited::take;
+use halves::{Connection, Endpoint, Executor, Listener, Listeners, Reason, Report, Rules, Server};
+use halves::{bind, connect, service};
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+use rustix::net::{AddressFamily, SocketType, sockopt};
+use smol::block_on;
+
+/// As a descriptor is that a process was started with: open on exec, and nobody's. (Nothing here
+/// starts a child that would have it.)
+fn handed_down(fd: impl Into<OwnedFd>) -> RawFd {
+    let fd = fd.into();
+    fcntl_setfd(&fd, FdFlags::empty()).expect("it is open");
+    fd.into_raw_fd()
+}
+
+fn is_nonblocking(fd: impl AsFd) -> bool {
+    let flags = fcntl_getfl(fd).expect("it is open");
+    flags.contains(OFlags::NONBLOCK)
+}
+
+/// Far longer than anything takes: what is waited for has then not come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Both ends of a connection, of which the second does not wait for ever.
+fn pair() -> io::Result<(UnixStream, UnixStream)> {
+    let (ours, peer) = UnixStream::pair()?;
+    peer.set_read_timeout(Some(PATIENCE))?;
+    Ok((ours, peer))
+}
+
+fn upper(ex: &Executor, listeners: impl Into<Listeners>) -> io::Result<Report> {
+    let handler = async |c: Connection| service::upper(c.reader, c.writer).await;
+    ex.block_on(Server::default().serve(ex, listeners.into(), handler))
+}
+
+#[test]
+fn what_was_handed_down_is_taken_once() -> io::Result<()> {
+    let number = handed_down(UnixDatagram::unbound()?);
+    let taken = take(number)?;
+    assert_eq!(taken.as_raw_fd(), number);
+    assert!(fcntl_getfd(&taken)?.contains(FdFlags::CLOEXEC));
+    let again = take(number).expect_err("it is taken");
+    assert_eq!(again.kind(), io::ErrorKind::InvalidInput);
+
+    // Of many who want it, too.
+    for _ in 0..100 {
+        let number = handed_down(UnixDatagram::unbound()?);
+        let takers: Vec<_> = (0..4)
+            .map(|_| thread::spawn(move || take(number)))
+            .collect();
+        let taken = takers
+            .into_iter()
+            .map(|taker| taker.join().expect("no panic"));
+        // Kept until all have tried.
+        let taken: Vec<_> = taken.collect();
+        assert_eq!(taken.iter().flatten().count(), 1);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_this_process_has_opened_is_not_taken() -> io::Result<()> {
+    let ours = File::open("/dev/null")?;
+    let error = take(ours.as_raw_fd()).expect_err("it is ours");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    ours.metadata()?;
+    for number in [-1, RawFd::MAX, RawFd::MIN] {
+        let error = take(number).expect_err("it is not open");
+        assert_eq!(error.to_string(), "it is not open");
+    }
+    Ok(())
+}
+
+#[test]
+fn of_a_standard_descriptor_there_is_a_duplicate() -> io::Result<()> {
+    for number in 0..3 {
+        let taken = take(number)?;
+        assert!(taken.as_raw_fd() > 2);
+        assert!(fcntl_getfd(&taken)?.contains(FdFlags::CLOEXEC));
+    }
+    fcntl_getfl(io::stdin())?;
+    Ok(())
+}
+
+#[test]
+fn what_is_no_stream_socket_is_refused() -> io::Result<()> {
+    let packets = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None)?;
+    for (fd, problem) in [
+        (OwnedFd::from(File::open("/dev/null")?), "not a socket"),
+        (io::pipe()?.0.into(), "not a socket"),
+        (UnixDatagram::unbound()?.into(), "not a stream socket"),
+        (packets, "not a stream socket"),
+        (
+            std::net::UdpSocket::bind("127.0.0.1:0")?.into(),
+            "not a stream socket",
+        ),
+    ] {
+        let number = handed_down(fd);
+        let error = block_on(bind(format!("fd:{number}"))).expect_err(problem);
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(
+            error.to_string(),
+            format!("cannot listen on fd:{number}: it is {problem}")
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_listener_and_a_connection_are_told_apart() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let at = listener.local_addr()?;
+    let client = TcpStream::connect(at)?;
+    let (served, _) = listener.accept()?;
+    block_on(async {
+        let mut connected = bind(format!("fd:{}", handed_down(served))).await?;
+        let connection = connected.accept().await?.expect("the connection");
+        assert_eq!(connection.peer.endpoint(), client.local_addr()?.into());
+        assert_eq!(connection.peer.local(), at.into());
+        assert!(connected.accept().await?.is_none());
+
+        let mut listening = bind(format!("fd:{}", handed_down(listener))).await?;
+        assert_eq!(listening.local(), [at.into()]);
+        for _ in 0..2 {
+            let client = TcpStream::connect(at)?;
+            let connection = listening.accept().await?.expect("one has connected");
+            assert_eq!(connection.peer.endpoint(), client.local_addr()?.into());
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_connection_can_be_connected_to_and_a_listener_cannot() -> io::Result<()> {
+    let (ours, mut peer) = pair()?;
+    let number = handed_down(ours);
+    block_on(async {
+        let mut connection = connect(format!("fd:{number}")).await?;
+        connection.writer.write_all(b"here").await?;
+        peer.read_exact(&mut [0; 4])?;
+        let known = connection.peer.credentials().expect("it is a Unix socket");
+        assert_eq!(known.pid, Some(std::process::id()));
+        io::Result::Ok(())
+    })?;
+    let number = handed_down(TcpListener::bind("127.0.0.1:0")?);
+    let error = block_on(connect(format!("fd:{number}"))).expect_err("it listens");
+    assert!(error.to_string().ends_with("it is a socket that listens"));
+    Ok(())
+}
+
+#[test]
+fn a_listener_is_not_shut_down_and_its_file_not_removed() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("socket");
+    let theirs = UnixListener::bind(&path)?;
+    let mut listeners = Listeners::try_from(OwnedFd::from(theirs.try_clone()?))?;
+    let _client = UnixStream::connect(&path)?;
+    block_on(listeners.accept())?.expect("one has connected");
+    drop(listeners);
+    let _client = UnixStream::connect(&path)?;
+    theirs.accept()?;
+
+    let theirs = TcpListener::bind("127.0.0.1:0")?;
+    drop(Listeners::try_from(OwnedFd::from(theirs.try_clone()?))?);
+    let _client = TcpStream::connect(theirs.local_addr()?)?;
+    theirs.accept()?;
+    Ok(())
+}
+
+#[test]
+fn the_options_of_a_listener_stay_as_they_are() -> io::Result<()> {
+    let theirs = TcpListener::bind("127.0.0.1:0")?;
+    let mut listeners = Listeners::try_from(OwnedFd::from(theirs.try_clone()?))?;
+    let _client = TcpStream::connect(theirs.local_addr()?)?;
+    let connection = block_on(listeners.accept())?.expect("one has connected");
+    assert!(!sockopt::tcp_nodelay(&theirs)?);
+    // But for one, without which nobody can accept and never wait.
+    assert!(is_nonblocking(&theirs));
+    drop((connection, listeners));
+    assert!(is_nonblocking(&theirs), "others may count on it by now");
+    Ok(())
+}
+
+#[test]
+fn a_connection_blocks_those_who_share_it_as_before() -> io::Result<()> {
+    for nonblocking in [false, true] {
+        let (ours, mut peer) = pair()?;
+        ours.set_nonblocking(nonblocking)?;
+        // A call that waits would do so for this long.
+        ours.set_read_timeout(Some(PATIENCE))?;
+        ours.set_write_timeout(Some(PATIENCE))?;
+        let start = Instant::now();
+        let shared = ours.try_clone()?;
+        let ex = Executor::new();
+        ex.block_on(async {
+            let mut listeners = Listeners::try_from(OwnedFd::from(ours))?;
+            let mut connection = listeners.accept().await?.expect("the connection");
+            assert!(
+                future::poll_once(connection.reader.read(&mut [0]))
+                    .await
+                    .is_none()
+            );
+            peer.write_all(b"here")?;
+            connection.reader.read_exact(&mut [0; 4]).await?;
+            // Until there is no room.
+            let full = vec![0; 1 << 20];
+            let writing = connection.writer.write_all(&full);
+            assert!(future::poll_once(writing).await.is_none());
+            assert_eq!(is_nonblocking(&shared), nonblocking);
+            io::Result::Ok(())
+        })?;
+        assert_eq!(is_nonblocking(&shared), nonblocking);
+        assert!(start.elapsed() < PATIENCE);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_end_is_told_also_when_others_have_the_connection_open() -> io::Result<()> {
+    let (ours, mut peer) = pair()?;
+    let shared = ours.try_clone()?;
+    peer.write_all(b"hello")?;
+    peer.shutdown(Shutdown::Write)?;
+    let ex = Executor::new();
+    let report = upper(&ex, Listeners::try_from(OwnedFd::from(ours))?)?;
+    assert_eq!((report.finished, report.aborted), (1, 0));
+    let mut answer = String::new();
+    peer.read_to_string(&mut answer)?;
+    assert_eq!(answer, "HELLO");
+    drop(shared);
+    Ok(())
+}
+
+#[test]
+fn the_end_is_told_also_by_a_handler_that_does_not_close() -> io::Result<()> {
+    let (ours, mut peer) = pair()?;
+    let shared = ours.try_clone()?;
+    peer.write_all(b"hello")?;
+    peer.shutdown(Shutdown::Write)?;
+    let ex = Executor::new();
+    let listeners = Listeners::try_from(OwnedFd::from(ours))?;
+    let handler = async |mut c: Connection| {
+        c.reader.read_to_end(&mut Vec::new()).await?;
+        c.writer.write_all(b"bye").await
+    };
+    let report = ex.block_on(Server::default().serve(&ex, listeners, handler))?;
+    assert_eq!(report.stats.ended[Reason::Eof], 1);
+    let mut answer = String::new();
+    peer.read_to_string(&mut answer)?;
+    assert_eq!(answer, "bye");
+    drop(shared);
+    Ok(())
+}
+
+#[test]
+fn a_client_that_is_gone_already_is_a_connection_with_nobody() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let client = TcpStream::connect(listener.local_addr()?)?;
+    let (served, _) = listener.accept()?;
+    // With a reset, after which the system knows no peer.
+    sockopt::set_socket_linger(&client, Some(Duration::ZERO))?;
+    drop(client);
+    let mut listeners = Listeners::try_from(OwnedFd::from(served))?;
+    let mut connection = block_on(listeners.accept())?.expect("the connection");
+    assert_eq!(connection.peer.endpoint(), Endpoint::Unknown);
+    assert!(block_on(connection.reader.read(&mut [0])).is_err());
+    Ok(())
+}
+
+#[test]
+fn without_a_service_manager_there_is_nothing_to_listen_at() {
+    let error = block_on(bind("sd-listen")).expect_err("nothing was handed over");
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    let line = error.to_string();
+    assert!(
+        line.starts_with("cannot listen on sd-listen: no sockets"),
+        "{line}"
+    );
+    let error = block_on(connect("sd-listen:web")).expect_err("that is for listening");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+}
+
+#[test]
+fn who_is_refused_is_told_also_when_others_have_the_connection_open() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut client = TcpStream::connect(listener.local_addr()?)?;
+    client.set_read_timeout(Some(PATIENCE))?;
+    let (served, _) = listener.accept()?;
+    let shared = served.try_clone()?;
+    let rules = Rules::default().deny("127.0.0.0/8".parse().map_err(io::Error::other)?);
+    let server = Server::default().rules(rules);
+    let ex = Executor::new();
+    let listeners = Listeners::try_from(OwnedFd::from(served))?;
+    let handler = async |_: Connection| panic!("it is refused");
+    let report = ex.block_on(server.serve(&ex, listeners, handler))?;
+    assert_eq!(report.stats.ended[Reason::Denied], 1);
+    assert_eq!(client.read(&mut [0])?, 0);
+    drop(shared);
+    Ok(())
+}
+
+#[test]
+fn a_close_is_told_also_when_the_connection_is_dropped_at_once() -> io::Result<()> {
+    let (ours, mut peer) = pair()?;
+    let shared = ours.try_clone()?;
+    Executor::new().block_on(async {
+        let mut listeners = Listeners::try_from(OwnedFd::from(ours))?;
+        let mut connection = listeners.accept().await?.expect("the connection");
+        connection.writer.write_all(b"bye").await?;
+        connection.writer.close().await
+    })?;
+    let mut heard = String::new();
+    peer.read_to_string(&mut heard)?;
+    assert_eq!(heard, "bye");
+    drop(shared);
+    Ok(())
+}
