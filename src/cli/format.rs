@@ -94,16 +94,17 @@ impl Format {
         let (secs, millis) = (now.as_secs(), now.subsec_millis());
         let event = line.event;
         let _ = match self {
-            Self::Text => write!(out, "{event}"),
+            Self::Text => out.write_str(event),
             Self::Logfmt => write!(out, "ts={secs}.{millis:03} event={event}"),
             Self::Json => write!(out, r#"{{"ts":{secs}.{millis:03},"event":"{event}""#),
         };
         for (key, value) in &line.fields {
+            // Not by `write!`: there is a line for each connection.
             if self == Self::Json {
-                let _ = write!(out, r#","{key}":"#);
+                [",\"", key, "\":"].map(|part| out.push_str(part));
                 value.json(&mut out);
             } else {
-                let _ = write!(out, " {key}=");
+                [" ", key, "="].map(|part| out.push_str(part));
                 value.plain(&mut out);
             }
         }

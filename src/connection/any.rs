@@ -110,6 +110,7 @@ impl fmt::Debug for AnyWrite {
 }
 
 impl AsyncRead for AnyRead {
+    #[inline(always)]
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -138,6 +139,7 @@ impl AsyncRead for AnyRead {
 }
 
 impl AsyncWrite for AnyWrite {
+    #[inline(always)]
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

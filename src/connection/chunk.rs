@@ -13,9 +13,9 @@ use std::ops::{Deref, DerefMut};
 use std::task::Poll;
 
 /// What a chunk holds at most, in bytes.
-pub(super) const SIZE: usize = 64 * 1024;
+pub(super) const SIZE: usize = 128 * 1024;
 /// Buffers that a thread keeps for the next chunks.
-const KEPT: usize = 16;
+const KEPT: usize = 8;
 
 /// Bytes that were read, in a buffer that is given back when the chunk is dropped.
 ///

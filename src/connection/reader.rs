@@ -25,7 +25,7 @@ const LARGE: usize = 16 * 1024;
 /// the others. Once the server has ended the connection, reads fail with
 /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
 ///
-/// It is an [`AsyncBufRead`] as well, which lends up to 64 KiB and holds a buffer only while
+/// It is an [`AsyncBufRead`] as well, which lends up to 128 KiB and holds a buffer only while
 /// something is in it. On a socket, a read that fills its buffer is followed by one that takes more
 /// than is asked for, so that small buffers do not mean many system calls. Dropping a read that is
 /// under way loses nothing.
@@ -111,7 +111,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         poll_fn(&mut poll).await
     }
 
-    /// Reads what is there, 16 KiB at most, into a buffer that only exists from then on: a
+    /// Reads what is there, 128 KiB at most, into a buffer that only exists from then on: a
     /// connection that waits holds none. Empty at the end of input.
     ///
     /// Cancel-safe: what was not returned has not been read.
@@ -311,7 +311,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
     }
 }
 
-/// Lends what has come, in a buffer that is only there while something is in it: 64 KiB at most.
+/// Lends what has come, in a buffer that is only there while something is in it: 128 KiB at most.
 impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();

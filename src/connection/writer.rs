@@ -62,6 +62,7 @@ impl<W> Writer<W> {
 }
 
 impl<W: AsyncWrite + Unpin> Writer<W> {
+    #[inline(always)]
     fn poll_counted(
         &mut self,
         cx: &mut Context<'_>,

@@ -78,6 +78,7 @@ impl<T: Host> Socket<T> {
         Source::poll_io(&self.0, cx, Direction::Write, connected, |()| false)
     }
 
+    #[inline(always)]
     pub(crate) fn poll_read(
         &self,
         cx: &mut Context<'_>,
@@ -110,6 +111,7 @@ impl<T: Host> Socket<T> {
 
     /// The kernel tells of a reset once, and says after that that the peer has ended: where it
     /// has told us of it when the outbox was sent, the reader is told by us.
+    #[inline(always)]
     fn unless_failed(&self, read: Poll<io::Result<usize>>, room: usize) -> Poll<io::Result<usize>> {
         let source = self.0.source();
         match read {
@@ -159,6 +161,7 @@ impl<T: Host> Socket<T> {
         self.poll_write_vectored(cx, bufs)
     }
 
+    #[inline(always)]
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_before_writing(cx))?;
         let send = |fd: BorrowedFd<'_>| rustix::net::send(fd, buf, SEND);

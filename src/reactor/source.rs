@@ -274,6 +274,7 @@ impl Source {
 
     /// Calls `io` until it gives something else than "would block", waiting in between. `short`
     /// says of a result that it was all there was, so that the next call need not be tried.
+    #[inline(always)]
     pub(super) fn poll_io<T>(
         host: &Arc<impl Host + ?Sized>,
         cx: &mut Context<'_>,
@@ -311,6 +312,7 @@ impl Source {
     }
 
     /// The state word, once it says that `io` may succeed, which it did not.
+    #[inline(always)]
     fn poll_ready(
         host: &Arc<impl Host + ?Sized>,
         cx: &mut Context<'_>,

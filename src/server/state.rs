@@ -179,6 +179,7 @@ impl Ticket {
     }
 
     /// The task waits, and is woken by whoever ends the connection. False: it was ended before.
+    #[inline(always)]
     pub(super) fn attend(&self, cx: &Context<'_>) -> bool {
         if let Some(record) = self.record() {
             record.attend(cx.waker());

@@ -58,6 +58,7 @@ impl Record {
         seldom.map_or(Duration::ZERO, |seldom| seldom.blocked_for(now))
     }
 
+    #[inline(always)]
     fn moved(&self, n: usize) {
         if n > 0
             && let Some(home) = self.home()
