@@ -99,6 +99,19 @@ fn who_waits_for_a_socket_goes_on_while_its_thread_is_held() {
     ex.block_on(in_time(holder));
 }
 
+/// Holds the thread that has the fewest tasks until the sender is dropped.
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+fn hold(ex: &Executor) -> mpsc::Sender<()> {
+    let ((held, holds), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
+    let holder = ex.spawn(async move {
+        held.send(()).expect("heard");
+        let _ = released.recv();
+    });
+    holder.detach();
+    holds.recv_timeout(PATIENCE).expect("it is held");
+    release
+}
+
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 #[test]
 fn what_a_helper_has_taken_over_ends_with_the_executor() {
@@ -106,18 +119,6 @@ fn what_a_helper_has_taken_over_ends_with_the_executor() {
     let (mut first_client, mut first) = ex.block_on(in_time(pair()));
     let (mut client, mut server) = ex.block_on(in_time(pair()));
     let (waits, waiting) = channel::bounded(2);
-    let (held, holds) = mpsc::channel();
-    let holder = || {
-        let (release, released) = mpsc::channel::<()>();
-        let held = held.clone();
-        let holder = ex.spawn(async move {
-            held.send(()).expect("heard");
-            let _ = released.recv();
-        });
-        holder.detach();
-        holds.recv_timeout(PATIENCE).expect("it is held");
-        release
-    };
     // Each thread has the same number of tasks, so they are given to the first one and to the
     // second one in turn.
     let (last, lasts) = mpsc::channel::<(mpsc::Sender<()>, Executor)>();
@@ -151,8 +152,8 @@ fn what_a_helper_has_taken_over_ends_with_the_executor() {
     for _ in 0..2 {
         ex.block_on(in_time(waiting.recv())).expect("they wait");
     }
-    let second = holder();
-    let first = holder();
+    let second = hold(&ex);
+    let first = hold(&ex);
     ex.block_on(in_time(async {
         first_client.writer.write_all(b"x").await.expect("written");
         client.writer.write_all(b"x").await.expect("written");
