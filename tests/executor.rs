@@ -2,6 +2,8 @@
 
 #[path = "executor/blocking.rs"]
 mod blocking;
+#[path = "executor/crew.rs"]
+mod crew;
 #[path = "executor/settings.rs"]
 mod settings;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
@@ -96,58 +98,6 @@ struct Counter(Arc<AtomicUsize>);
 impl Drop for Counter {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-#[test]
-fn tasks_are_spread_over_the_threads() {
-    let ex = threads(3);
-    // Each is held until all of them are.
-    let together = Arc::new(Barrier::new(3));
-    let tasks: Vec<_> = (0..3)
-        .map(|_| {
-            let together = together.clone();
-            ex.spawn(async move {
-                together.wait();
-                thread::current().id()
-            })
-        })
-        .collect();
-    let mut ids = Vec::new();
-    for task in tasks {
-        ids.push(ex.block_on(in_time(task)));
-    }
-    ids.sort_by_key(|id| format!("{id:?}"));
-    ids.dedup();
-    assert_eq!(ids.len(), 3);
-}
-
-#[cfg(all(target_os = "linux", not(halves_portable)))]
-#[test]
-fn a_task_keeps_its_share_of_those_that_it_spawns() {
-    for (n, spawned, kept) in [(2, 1, 1), (2, 6, 3), (2, 7, 4), (3, 6, 2)] {
-        let ex = threads(n);
-        let (gate, closed) = channel::bounded::<()>(1);
-        let spawns = ex.clone();
-        let kept_here = ex.spawn(async move {
-            let id = || thread::current().id();
-            let tasks: Vec<_> = (0..spawned)
-                .map(|_| {
-                    let closed = closed.clone();
-                    spawns.spawn(async move {
-                        let _ = closed.recv().await;
-                        id()
-                    })
-                })
-                .collect();
-            drop(gate);
-            let mut here = 0;
-            for task in tasks {
-                here += usize::from(task.await == id());
-            }
-            here
-        });
-        assert_eq!(ex.block_on(in_time(kept_here)), kept, "{spawned} on {n}");
     }
 }
 

@@ -87,7 +87,8 @@ impl Field {
         let tokio = Server::new("tokio", beside.join("peer-tokio"), PEER);
         let mut workers = Server::new("tokio-mt", &tokio.program, PEER);
         workers.words.extend(split("--threads 2"));
-        let library = Server::new("halves-lib", beside.join("peer-halves"), PEER);
+        let mut library = Server::new("halves-lib", beside.join("peer-halves"), PEER);
+        library.words_for_threads = split("--threads {threads}");
         self.servers.push(library);
         let variants = [tokio.with_nodelay(), workers.with_nodelay()];
         self.servers.extend([tokio, workers]);

@@ -56,10 +56,16 @@ impl Executor {
 
     /// An executor that runs tasks on `threads` threads: on the one that calls
     /// [`block_on`](Self::block_on) if it is 1, else on as many that are started here, which run
-    /// them all the time. A task stays on the thread that it is given to: the one with the fewest,
-    /// or that of the task that spawns it, if others have no fewer but for that one. So a server
-    /// whose future is spawned itself, in place of being given to `block_on`, begins connections
-    /// on the thread that accepts them, as far as the threads remain even.
+    /// them all the time.
+    ///
+    /// A task is given to the thread with the fewest, or to that of the task that spawns it, if
+    /// others have no fewer but for that one. So a server whose future is spawned itself, and not
+    /// given to `block_on`, begins connections on the thread that accepts them, as long as the
+    /// threads remain even.
+    ///
+    /// A task stays on its thread, as a rule. Where that is kept from its CPU, or held by a long
+    /// task, another one that is awake takes over what it would hear from sockets, and runs those
+    /// tasks once.
     ///
     /// # Panics
     ///

@@ -28,9 +28,14 @@ impl Bell {
     /// sleep while it rings, so nothing has to be written.
     pub(super) fn ring(&self, own: impl FnOnce() -> bool) {
         if !self.rung.swap(true, Ordering::AcqRel) && !own() {
-            // It fails only when it has been rung 2^64 - 2 times.
-            let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
+            self.ring_again();
         }
+    }
+
+    /// Rings for a listener who has been overheard by somebody else.
+    pub(super) fn ring_again(&self) {
+        // It fails only when it has been rung 2^64 - 2 times.
+        let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
     }
 
     pub(super) fn is_rung(&self) -> bool {

@@ -11,6 +11,7 @@
 mod alarm_clock;
 mod bell;
 mod descriptor;
+mod help;
 mod home;
 mod outbox;
 mod socket;
@@ -37,6 +38,7 @@ use rustix::io::Errno;
 use alarm_clock::AlarmClock;
 use bell::Bell;
 use descriptor::Descriptor;
+use help::{FEW, Shared};
 pub(crate) use socket::{Socket, reset};
 use source::{Direction, Registration};
 pub(crate) use source::{Host, Source};
@@ -49,7 +51,8 @@ const BATCH: usize = 256;
 /// Buried sources that a sleeping reactor is woken for.
 const MANY_BURIED: usize = 64;
 
-/// What the alarm clock is registered with: no address, as sources have.
+/// What the bell and the alarm clock are registered with: no addresses, as sources have.
+const BELL: u64 = 0;
 const ALARM_CLOCK: u64 = 1;
 
 /// No thread drives the reactor.
@@ -72,6 +75,8 @@ pub(crate) struct Reactor {
     /// Registrations that have ended while a batch may still have named them.
     graveyard: Mutex<Vec<Registration>>,
     buried: AtomicBool,
+    /// None: nobody helps.
+    shared: Option<Shared>,
 }
 
 /// A thread's hold on the reactor that it drives.
@@ -97,12 +102,15 @@ thread_local! {
 
 impl Reactor {
     pub(crate) fn new() -> io::Result<Arc<Self>> {
+        Self::with(None)
+    }
+
+    fn with(shared: Option<Shared>) -> io::Result<Arc<Self>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let bell = Bell::new()?;
         let alarm_clock = AlarmClock::new()?;
-        // No pointer: nothing is registered at address 0.
         let flags = EventFlags::IN | EventFlags::ET;
-        epoll::add(&epoll, &bell, EventData::new_u64(0), flags)?;
+        epoll::add(&epoll, &bell, EventData::new_u64(BELL), flags)?;
         epoll::add(&epoll, &alarm_clock, EventData::new_u64(ALARM_CLOCK), flags)?;
         Ok(Arc::new(Self {
             epoll,
@@ -112,6 +120,7 @@ impl Reactor {
             sources: Mutex::default(),
             graveyard: Mutex::default(),
             buried: AtomicBool::new(false),
+            shared,
         }))
     }
 
@@ -215,8 +224,8 @@ impl Reactor {
             }
             registration
         };
-        if self.is_current() && !IN_BATCH.get() {
-            // Only this thread takes events, and it is done with those that it has.
+        if self.is_current() && !IN_BATCH.get() && self.unless_helped(|| ()).is_some() {
+            // No other thread takes events now, and this one is done with those that it has.
             drop(registration);
         } else {
             self.bury(registration);
@@ -267,11 +276,15 @@ impl Driver {
         let wait = if woken { Some(Duration::ZERO) } else { wait };
         // One that is too long for the kernel ends when something happens.
         let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
-        let events = match epoll::wait(&reactor.epoll, &mut buffer[..], wait.as_ref()) {
+        let most = reactor.shared.as_ref().map_or(BATCH, |_| FEW);
+        let events = match epoll::wait(&reactor.epoll, &mut buffer[..most], wait.as_ref()) {
             Ok((events, _)) => events,
             Err(Errno::INTR) => return Ok(woken),
             Err(error) => return Err(error.into()),
         };
+        if let Some(shared) = &reactor.shared {
+            shared.count_turn();
+        }
         let told = events.iter().map(|event| (event.data, event.flags));
         let rung = told.clone().any(|(data, _)| data.u64() == ALARM_CLOCK);
         if rung {
@@ -302,13 +315,18 @@ impl Driver {
         Ok(false)
     }
 
-    /// Not while a waker that is called from a batch drives within that: the batch may still name
-    /// what is buried.
+    /// Not while a waker that is called from a batch drives within that, or while a helper has
+    /// one: the batch may still name what is buried.
     fn free_buried(&self) {
-        if !IN_BATCH.get() && self.reactor.buried.swap(false, Ordering::AcqRel) {
-            let buried = std::mem::take(&mut *lock(&self.reactor.graveyard));
-            drop(buried);
+        let reactor = &*self.reactor;
+        if IN_BATCH.get() || !reactor.buried.load(Ordering::Acquire) {
+            return;
         }
+        let buried = reactor.unless_helped(|| {
+            reactor.buried.store(false, Ordering::Relaxed);
+            std::mem::take(&mut *lock(&reactor.graveyard))
+        });
+        drop(buried);
     }
 }
 
@@ -353,6 +371,11 @@ impl Drop for Batch {
     fn drop(&mut self) {
         IN_BATCH.set(self.within);
     }
+}
+
+/// This thread hands out events just now.
+pub(crate) fn is_in_batch() -> bool {
+    IN_BATCH.get()
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -231,8 +231,8 @@ impl Source {
             return;
         }
         // SAFETY: the address is that of a registered source. Its registration is ended in the
-        // kernel before the reactor's reference goes to the graveyard, which is emptied only
-        // between batches, by the thread that takes them.
+        // kernel before the reactor's reference goes to the graveyard, which is emptied only by
+        // the thread that drives the reactor, between its batches, and while nobody helps it.
         let source = unsafe { &*source };
         let end = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
         let mut told = 0;

@@ -21,9 +21,11 @@ fn main() -> io::Result<()> {
             connection.writer.write_all(&buffer[..count]).await?;
         }
     };
-    ex.block_on(async {
+    // In a task, so that one of the threads accepts.
+    let tasks = ex.clone();
+    ex.block_on(ex.spawn(async move {
         let listeners = bind(options.address().to_string()).await?;
-        Server::default().serve(&ex, listeners, handler).await
-    })?;
+        Server::default().serve(&tasks, listeners, handler).await
+    }))?;
     Ok(())
 }

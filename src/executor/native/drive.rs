@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use super::cpu::Pinned;
+use super::rounds::Rounds;
 use super::spin::Spin;
 use super::worker::{Turn, Worker};
 use crate::reactor::{Driver, Reactor};
@@ -19,9 +20,10 @@ use crate::time::{self, Clock, Turns};
 const BUSY: usize = 8;
 
 /// Runs a worker's tasks until `main` is ready, within the loop that this thread has for them
-/// already, if so. None: another thread runs them.
+/// already, if so, and helps the rest of its crew. None: another thread runs them.
 pub(super) fn drive<T>(
     worker: &Arc<Worker>,
+    crew: &[Arc<Worker>],
     mut main: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
     let driver = worker.reactor.drive()?;
@@ -34,6 +36,7 @@ pub(super) fn drive<T>(
     });
     let waker = Waker::from(woken.clone());
     let mut cx = Context::from_waker(&waker);
+    let mut rounds = Rounds::new(worker, crew);
     let mut spin = Spin::new(worker.manner.spin);
     turn.collect();
     let mut busy = 0;
@@ -50,19 +53,20 @@ pub(super) fn drive<T>(
         driver.end_turn();
         turns.next();
         // A loop within this one, in a task, may have heard that `main` was woken.
-        let woken = woken.woken.load(Ordering::Acquire);
-        let idle = turn.is_idle() && !woken && !driver.is_notified();
+        let is_woken = || woken.woken.load(Ordering::Acquire);
+        busy += restless.filter(|_| !is_woken()).unwrap_or(BUSY);
+        if busy < BUSY {
+            continue;
+        }
+        busy = 0;
+        let helped = rounds.help().expect("epoll waits");
+        let idle = !helped && turn.is_idle() && !is_woken() && !driver.is_notified();
         if idle {
             sleep(&driver, spin.as_mut()).expect("epoll waits");
         } else {
-            busy += restless.filter(|_| !woken).unwrap_or(BUSY);
-            if busy < BUSY {
-                continue;
-            }
             let nothing = Some(Duration::ZERO);
             driver.turn(nothing, time::now).expect("epoll waits");
         }
-        busy = 0;
     }
 }
 

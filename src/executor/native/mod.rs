@@ -2,6 +2,7 @@
 
 mod cpu;
 mod drive;
+mod rounds;
 mod spin;
 mod worker;
 
@@ -27,7 +28,7 @@ pub(super) struct Pool {
     front: Arc<Worker>,
     /// Its driver has left, and another may follow.
     left: Event,
-    workers: Vec<Arc<Worker>>,
+    crew: Arc<Crew>,
     /// Dropped first, which the threads wait for.
     running: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
@@ -49,20 +50,21 @@ impl Pool {
             1 => manner(0),
             _ => Manner::default(),
         };
+        let workers = match threads {
+            1 => Vec::new(),
+            _ => Worker::crew((0..threads).map(manner))?,
+        };
         let (running, stopped) = channel::bounded::<()>(1);
         let mut pool = Self {
             front: Worker::new(front)?,
             left: Event::new(),
-            workers: Vec::new(),
+            crew: Arc::new(Crew(workers)),
             running: Some(running),
             threads: Vec::new(),
         };
-        if threads > 1 {
-            for n in 0..threads {
-                let worker = Worker::new(manner(n))?;
-                pool.workers.push(worker.clone());
-                pool.threads.push(start(n + 1, worker, stopped.clone())?);
-            }
+        for n in 0..pool.crew.0.len() {
+            let thread = start(n, pool.crew.clone(), stopped.clone())?;
+            pool.threads.push(thread);
         }
         Ok(pool)
     }
@@ -77,19 +79,22 @@ impl Pool {
             let here = worker.is_current();
             (worker.load().saturating_sub(here.into()), !here)
         };
-        let least = self.workers.iter().min_by_key(load);
+        let least = self.crew.0.iter().min_by_key(load);
         least.unwrap_or(&self.front).spawn(future)
     }
 
     pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         // In a task of ours, the others on this thread go on meanwhile.
-        let here = self.workers.iter().find(|worker| worker.is_current());
-        let here = here.unwrap_or(&self.front);
+        let workers = &*self.crew.0;
+        let (here, crew) = match workers.iter().find(|worker| worker.is_current()) {
+            Some(worker) => (worker, workers),
+            None => (&self.front, &[][..]),
+        };
         loop {
             let left = self.left.listen();
             let leaving = Leaving(&self.left);
-            if let Some(result) = drive(here, future.as_mut()) {
+            if let Some(result) = drive(here, crew, future.as_mut()) {
                 return result;
             }
             // We have not been there.
@@ -103,10 +108,21 @@ impl Pool {
                 left.await;
                 None
             };
-            if let Some(Some(result)) = drive(&alone, pin!(future::or(done, turn))) {
+            if let Some(Some(result)) = drive(&alone, &[], pin!(future::or(done, turn))) {
                 return result;
             }
         }
+    }
+}
+
+/// Workers whose threads help each other. The last of these to end drops the tasks of all: until
+/// then it may run some of another's.
+#[derive(Debug, Default)]
+struct Crew(Vec<Arc<Worker>>);
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|worker| worker.close());
     }
 }
 
@@ -119,18 +135,18 @@ impl Drop for Leaving<'_> {
     }
 }
 
-fn start(n: usize, worker: Arc<Worker>, stopped: Receiver<()>) -> io::Result<JoinHandle<()>> {
+fn start(n: usize, crew: Arc<Crew>, stopped: Receiver<()>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new()
-        .name(format!("halves-{n}"))
+        .name(format!("halves-{}", n + 1))
         .spawn(move || {
-            let _ = drive(&worker, pin!(stopped.recv()));
-            worker.close();
+            let _ = drive(&crew.0[n], &crew.0, pin!(stopped.recv()));
         })
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
         self.running = None;
+        self.crew = Arc::default();
         for thread in self.threads.drain(..) {
             // The last handle may have been dropped by a task of ours, on such a thread.
             if thread.thread().id() != thread::current().id() {

@@ -15,13 +15,16 @@ use async_task::{Builder, Runnable, Task};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
-use crate::reactor::{Reactor, lock};
+use crate::reactor::{Reactor, is_in_batch, lock};
 
-/// Tasks that stay on one thread. Wakes from that thread touch no lock; wakes from others go
-/// through the inbox, and ring the reactor's bell.
+/// Tasks that stay on one thread, as long as that gets to them: else another one of its crew runs
+/// what becomes ready. Wakes from that thread touch no lock; wakes from others go through the
+/// inbox, and ring the reactor's bell.
 pub(super) struct Worker {
     pub(super) reactor: Arc<Reactor>,
     pub(super) manner: Manner,
+    /// The same for those that help each other; 0 is none.
+    crew: usize,
     /// Tasks that were woken elsewhere; none once the worker is closed.
     inbox: Mutex<Option<Vec<Runnable>>>,
     /// Every task that is not done, to be dropped with the worker.
@@ -43,24 +46,49 @@ pub(super) struct Turn<'a> {
     worker: &'a Worker,
     /// The worker and the queue that the thread had before, where one is driven within another;
     /// none where one is driven within itself.
-    outer: Option<(*const Worker, VecDeque<Runnable>)>,
+    outer: Option<(Here, VecDeque<Runnable>)>,
+}
+
+/// What a thread drives.
+#[derive(Clone, Copy)]
+struct Here {
+    /// Compared, and never followed.
+    worker: *const Worker,
+    crew: usize,
 }
 
 thread_local! {
-    /// Compared, and never followed.
-    static WORKER: Cell<*const Worker> = const { Cell::new(std::ptr::null()) };
+    static HERE: Cell<Here> = const {
+        Cell::new(Here {
+            worker: std::ptr::null(),
+            crew: 0,
+        })
+    };
     static QUEUE: RefCell<VecDeque<Runnable>> = const { RefCell::new(VecDeque::new()) };
 }
 
 impl Worker {
     pub(super) fn new(manner: Manner) -> io::Result<Arc<Self>> {
-        Ok(Arc::new(Self {
-            reactor: Reactor::new()?,
+        Ok(Self::with(manner, Reactor::new()?, 0))
+    }
+
+    /// One for each of these, that help each other.
+    pub(super) fn crew(manners: impl Iterator<Item = Manner>) -> io::Result<Vec<Arc<Self>>> {
+        static CREWS: AtomicUsize = AtomicUsize::new(0);
+        let crew = 1 + CREWS.fetch_add(1, Ordering::Relaxed);
+        let worker = |manner| Ok(Self::with(manner, Reactor::shared()?, crew));
+        manners.map(worker).collect()
+    }
+
+    fn with(manner: Manner, reactor: Arc<Reactor>, crew: usize) -> Arc<Self> {
+        Arc::new(Self {
+            reactor,
             manner,
+            crew,
             inbox: Mutex::new(Some(Vec::new())),
             tasks: Mutex::default(),
             load: AtomicUsize::new(0),
-        }))
+        })
     }
 
     /// How many tasks it has.
@@ -94,12 +122,20 @@ impl Worker {
 
     /// Whether this thread runs its tasks.
     pub(super) fn is_current(&self) -> bool {
-        WORKER.try_with(Cell::get) == Ok(&raw const *self)
+        let here = HERE.try_with(Cell::get);
+        here.is_ok_and(|here| std::ptr::eq(here.worker, self))
+    }
+
+    /// Whether this thread has just heard of readiness that its tasks wait for, and may run them:
+    /// it is of the same crew.
+    fn is_helped(&self) -> bool {
+        let here = HERE.try_with(Cell::get);
+        is_in_batch() && here.is_ok_and(|here| here.crew != 0 && here.crew == self.crew)
     }
 
     fn schedule(&self, runnable: Runnable) {
         // While the thread ends there is no queue any more.
-        if self.is_current() {
+        if self.is_current() || self.is_helped() {
             return QUEUE.with_borrow_mut(|queue| queue.push_back(runnable));
         }
         let mut inbox = lock(&self.inbox);
@@ -131,7 +167,11 @@ impl Worker {
 
 impl<'a> Turn<'a> {
     pub(super) fn begin(worker: &'a Worker) -> Self {
-        let outer = (!worker.is_current()).then(|| (WORKER.replace(worker), QUEUE.take()));
+        let here = Here {
+            worker,
+            crew: worker.crew,
+        };
+        let outer = (!worker.is_current()).then(|| (HERE.replace(here), QUEUE.take()));
         Self { worker, outer }
     }
 
@@ -165,10 +205,10 @@ impl<'a> Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let Some((worker, queue)) = self.outer.take() else {
+        let Some((here, queue)) = self.outer.take() else {
             return;
         };
-        WORKER.set(worker);
+        HERE.set(here);
         let left = QUEUE.replace(queue);
         // They wait for the next driver.
         left.into_iter().for_each(Runnable::schedule);

@@ -1,5 +1,6 @@
 //! What a reactor promises, one socket at a time, on a loop that the tests turn by hand.
 
+mod help;
 mod homes;
 mod lives;
 mod outbox;

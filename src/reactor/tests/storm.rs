@@ -40,6 +40,8 @@ struct Wakes {
 
 struct World {
     places: Vec<Place>,
+    /// Threads take events of each other's.
+    helps: bool,
     over: AtomicBool,
 }
 
@@ -140,6 +142,10 @@ fn run(world: &Arc<World>, here: usize, mut rng: Rng, ended: &Sender<usize>) {
                 break;
             }
             driver.end_turn();
+            if world.helps && rng.bool() {
+                let other = &world.places[rng.usize(..PLACES)];
+                other.reactor.help().expect("helped");
+            }
             let wait = driver.is_notified().then_some(Duration::ZERO);
             driver.turn(wait, nobody_sleeps).expect("turned");
         }
@@ -150,17 +156,31 @@ fn run(world: &Arc<World>, here: usize, mut rng: Rng, ended: &Sender<usize>) {
 
 #[test]
 fn no_wake_is_lost_however_halves_and_reactors_move() {
+    storm(false);
+}
+
+#[test]
+fn no_wake_is_lost_where_threads_help_each_other() {
+    storm(true);
+}
+
+fn storm(helps: bool) {
     let seed = env::var("HALVES_SEED").map_or_else(
         |_| fastrand::u64(..),
         |seed| seed.parse().expect("a number"),
     );
     let mut rng = Rng::with_seed(seed);
     let places = (0..PLACES).map(|_| Place {
-        reactor: Reactor::new().expect("a reactor"),
+        reactor: if helps {
+            Reactor::shared().expect("a reactor")
+        } else {
+            Reactor::new().expect("a reactor")
+        },
         inbox: Mutex::default(),
     });
     let world = Arc::new(World {
         places: places.collect(),
+        helps,
         over: AtomicBool::new(false),
     });
     let (ended, heard) = mpsc::channel();
