@@ -101,10 +101,10 @@ impl Format {
         for (key, value) in &line.fields {
             // Not by `write!`: there is a line for each connection.
             if self == Self::Json {
-                [",\"", key, "\":"].map(|part| out.push_str(part));
+                out.extend([",\"", key, "\":"]);
                 value.json(&mut out);
             } else {
-                [" ", key, "="].map(|part| out.push_str(part));
+                out.extend([" ", key, "="]);
                 value.plain(&mut out);
             }
         }
