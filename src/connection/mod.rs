@@ -3,6 +3,7 @@
 mod ahead;
 mod any;
 mod budget;
+mod buffered;
 mod chunk;
 mod credentials;
 mod discard;
@@ -11,6 +12,7 @@ mod endpoint;
 mod framed;
 mod keep;
 mod link;
+mod outgoing;
 mod peer;
 mod phase;
 mod reader;
@@ -19,6 +21,7 @@ mod remote;
 mod slot;
 mod socket;
 mod split;
+mod upgrade;
 mod writer;
 
 use std::io;
@@ -27,6 +30,7 @@ use futures_lite::{AsyncRead, AsyncWrite};
 
 pub use ahead::ReadAhead;
 pub use any::{AnyRead, AnyWrite};
+pub use buffered::Buffered;
 pub use chunk::Chunk;
 pub use credentials::Credentials;
 pub(crate) use discard::Discard;
@@ -163,6 +167,9 @@ impl<R, W> Connection<R, W> {
         // The new peer has had none of it.
         ahead.count(false);
         peer.record().set_frame_limit(old.frame_limit());
+        if old.flags.has(Flag::Whole) {
+            peer.record().flags.set(Flag::Whole);
+        }
         if peer.record().link().is_none()
             && let Some(link) = old.whole_link()
         {

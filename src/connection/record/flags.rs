@@ -27,6 +27,10 @@ pub(crate) enum Flag {
     Shared = 1 << 9,
     /// What a link was given for has ended in order.
     Unlinked = 1 << 10,
+    /// Neither direction can end alone.
+    Whole = 1 << 11,
+    /// A queue of the writer's is to be sent while the handler waits.
+    Pumped = 1 << 12,
 }
 
 #[derive(Debug, Default)]

@@ -3,6 +3,7 @@
 mod end;
 mod flags;
 mod look;
+mod pump;
 mod seldom;
 mod traffic;
 
@@ -74,6 +75,8 @@ pub(crate) trait Host: Send + Sync {
     fn identify(&self, record: &Arc<Record>) -> Result<(), Reason>;
     /// What looks after the deadline of a handshake, where there are no others.
     fn watch(&self, record: &Record) -> Box<dyn LookAfter>;
+    /// A writer has lost so many bytes that it kept.
+    fn lost(&self, record: &Arc<Record>, bytes: usize);
     /// It is over, for this reason.
     fn closed(&self, record: &Arc<Record>, reason: Reason, error: Option<io::Error>);
 }
