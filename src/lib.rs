@@ -80,7 +80,7 @@
 //!
 //! | to | see |
 //! |---|---|
-//! | serve | [`serve`]; [`Server`] for its settings, [`Handle`] for a hold on it while it runs |
+//! | serve | [`serve`]; [`Server`] for its settings, [`Handle`] for a hold on it while it runs; [`Server::serve_while`] within something else |
 //! | listen and connect | [`bind`], [`connect`], [`Address`]; [`Listeners`] for several at once |
 //! | take over what the process was started with | [`listener::inherited`]; [`Listeners`] from an `OwnedFd` |
 //! | know whose process a client is | [`Peer::credentials`], on Unix sockets |

@@ -49,7 +49,7 @@ use std::io;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Endpoint};
 
 pub use bind::{bind, connect};
 pub use files::{device, fifos, files};
@@ -97,4 +97,10 @@ pub trait Listener {
     fn accept(
         &mut self,
     ) -> impl Future<Output = io::Result<Option<Connection<Self::Reader, Self::Writer>>>>;
+
+    /// Where it listens, for [`Handle::local`](crate::Handle::local); nothing, where it does not
+    /// say.
+    fn local(&self) -> Vec<Endpoint> {
+        Vec::new()
+    }
 }
