@@ -6,4 +6,5 @@ mod lost;
 mod marks;
 mod pieces;
 mod pumped;
+mod threads;
 mod upgrade;
