@@ -168,6 +168,8 @@ pub struct Stats {
     pub bytes_in: u64,
     /// Bytes that ended connections had sent.
     pub bytes_out: u64,
+    /// Bytes that [`Buffered`](crate::Buffered) writers kept and were dropped with.
+    pub bytes_unsent: u64,
     /// Accepts that failed, whatever the error.
     pub accept_errors: u64,
     /// How often a limit, ours or the system's, held new connections back.
@@ -178,6 +180,7 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) accepted: AtomicU64,
+    pub(crate) bytes_unsent: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
     pub(crate) limit_episodes: AtomicU64,
     ended: [AtomicU64; Reason::ALL.len()],
@@ -206,6 +209,7 @@ impl Counters {
             ended,
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
             bytes_out: self.bytes_out.load(Ordering::Relaxed),
+            bytes_unsent: self.bytes_unsent.load(Ordering::Relaxed),
             accept_errors: self.accept_errors.load(Ordering::Relaxed),
             limit_episodes: self.limit_episodes.load(Ordering::Relaxed),
         }

@@ -144,6 +144,7 @@ fn line(event: &Event, level: Level) -> Option<Line> {
                 &unsaid => line.number("unsaid", unsaid),
             }
         }
+        Event::Unsent { peer, bytes } => connection("unsent", peer, level).number("bytes", *bytes),
         Event::AcceptFailed(error) => Line::new("accept_failed").text("error", error),
         Event::LimitReached(limit) => Line::new("limit").word("reached", limit),
         Event::LimitOver(limit) => Line::new("limit").word("over", limit),
@@ -320,6 +321,19 @@ mod tests {
             assert_eq!(said(&event, level), Some(format!("refused conn=0 {text}")));
             assert_eq!(said(&event, Level::Quiet), None);
         }
+    }
+
+    #[test]
+    fn what_a_handler_lost_is_said_in_any_case() {
+        let event = Event::Unsent {
+            peer: Peer::default(),
+            bytes: 6,
+        };
+        let line = said(&event, Level::Quiet);
+        assert_eq!(
+            line.as_deref(),
+            Some("unsent conn=0 peer=unknown bytes=6\n")
+        );
     }
 
     #[test]

@@ -3,13 +3,16 @@
 mod ahead;
 mod any;
 mod budget;
+mod buffered;
 mod chunk;
 mod credentials;
 mod discard;
 mod ending;
 mod endpoint;
+mod framed;
 mod keep;
 mod link;
+mod outgoing;
 mod peer;
 mod phase;
 mod reader;
@@ -18,6 +21,7 @@ mod remote;
 mod slot;
 mod socket;
 mod split;
+mod upgrade;
 mod writer;
 
 use std::io;
@@ -26,11 +30,13 @@ use futures_lite::{AsyncRead, AsyncWrite};
 
 pub use ahead::ReadAhead;
 pub use any::{AnyRead, AnyWrite};
+pub use buffered::Buffered;
 pub use chunk::Chunk;
 pub use credentials::Credentials;
 pub(crate) use discard::Discard;
 pub(crate) use ending::Ending;
 pub use endpoint::{Endpoint, UnixName};
+pub use framed::Frames;
 pub(crate) use keep::keep;
 pub use link::Link;
 pub use peer::Peer;
@@ -156,8 +162,14 @@ impl<R, W> Connection<R, W> {
     /// ```
     #[must_use]
     pub fn with_peer(self, mut peer: Peer) -> Self {
-        let (reader, old, ahead) = self.reader.into_parts();
+        let (reader, old, mut ahead) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
+        // The new peer has had none of it.
+        ahead.count(false);
+        peer.record().set_frame_limit(old.frame_limit());
+        if old.flags.has(Flag::Whole) {
+            peer.record().flags.set(Flag::Whole);
+        }
         if peer.record().link().is_none()
             && let Some(link) = old.whole_link()
         {

@@ -217,6 +217,50 @@ impl Peer {
         self.0.bytes_out()
     }
 
+    /// Bytes that a [`Buffered`](crate::Buffered) writer kept for the peer, and that were dropped with
+    /// it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let c = halves::Connection::new(futures_lite::io::empty(), vec![]);
+    /// let mut writer = c.writer.buffered();
+    /// writer.write(b"hello")?;
+    /// drop(writer);
+    /// assert_eq!(c.peer.bytes_unsent(), 5);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn bytes_unsent(&self) -> u64 {
+        self.0.bytes_lost()
+    }
+
+    /// Whether the stream can say the end of one direction while the other goes on. Most can; see
+    /// [`listener`](crate::listener).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(halves::Peer::default().can_half_close());
+    /// ```
+    #[must_use]
+    pub fn can_half_close(&self) -> bool {
+        !self.0.flags.has(Flag::Whole)
+    }
+
+    /// Says that the stream cannot say the end of one direction alone, for a listener of such streams.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(!halves::Peer::default().without_half_close().can_half_close());
+    /// ```
+    #[must_use]
+    pub fn without_half_close(self) -> Self {
+        self.0.flags.set(Flag::Whole);
+        self
+    }
+
     /// The switch that ends this connection's server; one that nobody moves, before a server has
     /// the connection.
     ///
@@ -257,6 +301,10 @@ impl Peer {
         if record.flags.has(Flag::Anonymous) {
             above = above.anonymous();
         }
+        if record.flags.has(Flag::Whole) {
+            above = above.without_half_close();
+        }
+        above.record().set_frame_limit(record.frame_limit());
         (above, record.whole_link())
     }
 

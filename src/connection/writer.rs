@@ -43,6 +43,10 @@ impl<W> Writer<W> {
         Self { io, record }
     }
 
+    pub(super) fn record(&self) -> &Arc<Record> {
+        &self.record
+    }
+
     pub(super) fn into_parts(self) -> (W, Arc<Record>) {
         (self.io, self.record)
     }

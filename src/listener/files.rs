@@ -92,7 +92,7 @@ pub async fn fifos(input: impl AsRef<Path>, output: impl AsRef<Path>) -> io::Res
         expect(fifo, FileType::Fifo, "it is not a FIFO")?;
     }
     let (input, output) = (FdReader::new(input)?, FdWriter::new(output)?);
-    Ok(connection(input, output, Endpoint::Files))
+    Ok(whole(connection(input, output, Endpoint::Files)))
 }
 
 /// A terminal, a serial line, or another device with one stream each way, as one connection.
@@ -127,13 +127,19 @@ pub async fn device(path: impl AsRef<Path>) -> io::Result<Connection> {
     )?;
     let writer = FdWriter::new(device.try_clone()?)?;
     let endpoint = Endpoint::Device(path.into());
-    Ok(connection(FdReader::new(device)?, writer, endpoint))
+    Ok(whole(connection(FdReader::new(device)?, writer, endpoint)))
 }
 
 fn connection(input: FdReader, output: FdWriter, endpoint: Endpoint) -> Connection {
     let (output, link) = keep(output);
     let peer = Peer::new(endpoint.clone(), endpoint).with_link(link);
     Connection::from_parts(input, output, peer).erase()
+}
+
+/// Neither of whose directions can end alone.
+fn whole(mut connection: Connection) -> Connection {
+    connection.peer = connection.peer.without_half_close();
+    connection
 }
 
 /// Opens without waiting for whoever is at the other end. The file system may take its time.

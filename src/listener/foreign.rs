@@ -10,7 +10,7 @@ use async_net::unix::UnixStream;
 use smol::Async;
 
 use super::Listener;
-use crate::connection::{Connection, Credentials, Discard, Ending, Link, Peer};
+use crate::connection::{Connection, Credentials, Discard, Ending, Endpoint, Link, Peer};
 use crate::reactor::reset;
 
 /// Any listener of async-net can be served as it is. Its backlog is the 128 of `std`;
@@ -27,6 +27,10 @@ impl Listener for async_net::TcpListener {
         let peer = Peer::new(peer.into(), self.local_addr()?.into());
         Ok(Some(connection(stream, peer)))
     }
+
+    fn local(&self) -> Vec<Endpoint> {
+        self.local_addr().map(Endpoint::from).into_iter().collect()
+    }
 }
 
 /// As it is, too. [`bind`](crate::bind) also replaces the file of a server that is gone, and
@@ -42,6 +46,10 @@ impl Listener for async_net::unix::UnixListener {
             peer = peer.with_credentials(credentials);
         }
         Ok(Some(connection(stream, peer)))
+    }
+
+    fn local(&self) -> Vec<Endpoint> {
+        self.local_addr().map(Endpoint::from).into_iter().collect()
     }
 }
 

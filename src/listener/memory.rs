@@ -41,7 +41,7 @@ use futures_lite::Stream;
 use smol::channel::{self, Receiver, Sender};
 
 use super::Listener;
-use crate::connection::Connection;
+use crate::connection::{Connection, Endpoint};
 
 pub use pipe::{PipeReader, PipeWriter, pair};
 
@@ -132,5 +132,9 @@ impl Listener for MemoryListener {
 
     async fn accept(&mut self) -> io::Result<Option<MemoryConnection>> {
         Ok(poll_fn(|cx| self.poll_accept(cx)).await)
+    }
+
+    fn local(&self) -> Vec<Endpoint> {
+        vec![Endpoint::Memory]
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! A handler need not know any of this; who chooses a stream may want to. *Half-close* says
 //! whether one direction can end while the other goes on: by
-//! [`close`](futures_lite::AsyncWriteExt::close), and seen as the end of input. The *end* is what the
+//! [`close`](futures_lite::AsyncWriteExt::close), and seen as the end of input
+//! ([`Peer::can_half_close`](crate::Peer::can_half_close) tells it at run time). The *end* is what the
 //! server does when a handler has returned, and waits for: for what was written without a bound but
 //! the deadlines, for the peer 2 s and 1 MiB at most. A *reset* is what the peer sees of a panic,
 //! [`Handle::kill`](crate::Handle::kill), or a drain's deadline. A drain itself is the same on all:
@@ -48,7 +49,7 @@ use std::io;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Endpoint};
 
 pub use bind::{bind, connect};
 pub use files::{device, fifos, files};
@@ -96,4 +97,10 @@ pub trait Listener {
     fn accept(
         &mut self,
     ) -> impl Future<Output = io::Result<Option<Connection<Self::Reader, Self::Writer>>>>;
+
+    /// Where it listens, for [`Handle::local`](crate::Handle::local); nothing, where it does not
+    /// say.
+    fn local(&self) -> Vec<Endpoint> {
+        Vec::new()
+    }
 }

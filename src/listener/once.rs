@@ -5,7 +5,7 @@ use std::io;
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::Listener;
-use crate::connection::Connection;
+use crate::connection::{Connection, Endpoint};
 
 /// A listener that yields one connection and ends.
 ///
@@ -58,5 +58,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Listener for Once<R, W> {
 
     async fn accept(&mut self) -> io::Result<Option<Connection<R, W>>> {
         Ok(self.take())
+    }
+
+    fn local(&self) -> Vec<Endpoint> {
+        let connection = self.peek().into_iter();
+        connection
+            .map(|connection| connection.peer.local())
+            .collect()
     }
 }

@@ -112,6 +112,10 @@ impl Listener for Listeners {
     async fn accept(&mut self) -> io::Result<Option<Connection>> {
         poll_fn(|cx| self.poll_accept(cx)).await
     }
+
+    fn local(&self) -> Vec<Endpoint> {
+        Self::local(self)
+    }
 }
 
 impl From<MemoryListener> for Listeners {

@@ -52,7 +52,11 @@ pub fn stdio() -> io::Result<Connection> {
     let output = FdWriter::shared(io::stdout().as_fd())?;
     let input = Standard::new(input, Stream::Input)?;
     let (output, link) = keep(Standard::new(output, Stream::Output)?);
-    let peer = Peer::new(Endpoint::Stdio, Endpoint::Stdio).with_link(link);
+    let mut peer = Peer::new(Endpoint::Stdio, Endpoint::Stdio).with_link(link);
+    let kind = FileType::from_raw_mode(Stream::Output.stat()?.st_mode);
+    if kind == FileType::CharacterDevice {
+        peer = peer.without_half_close();
+    }
     Ok(Connection::from_parts(input, output, peer).erase())
 }
 

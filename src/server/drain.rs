@@ -17,8 +17,8 @@ const PROGRESS: Duration = Duration::from_secs(5);
 /// How long tasks may take to drop what was cut. One that blocks its thread may never do so.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Aborts every connection when the serving future is dropped in the middle.
-pub(super) struct Abandon(pub(super) Arc<Registry>);
+/// Dropped with the server: aborts every connection that is left, where that was in the middle.
+pub(super) struct Life(pub(super) Arc<Registry>);
 
 enum Step {
     Empty,
@@ -77,9 +77,11 @@ async fn abort(state: &State) -> usize {
     aborted
 }
 
-impl Drop for Abandon {
+impl Drop for Life {
     fn drop(&mut self) {
         self.0.ready.store(false, Ordering::Release);
+        self.0.listens(Vec::new());
         self.0.abort_all();
+        self.0.over.drain();
     }
 }

@@ -31,6 +31,14 @@ pub enum Event {
     Opened(Peer),
     /// A connection ended.
     Closed(Closed),
+    /// A handler dropped a [`Buffered`](crate::Buffered) writer with bytes that it did not wait for, and
+    /// that were never sent.
+    Unsent {
+        /// Who did not get them.
+        peer: Peer,
+        /// How many they were.
+        bytes: usize,
+    },
     /// A connection was closed at once, for where it came from. Said for ten in a second at most.
     Refused {
         /// Who it was.

@@ -78,6 +78,36 @@ impl Handle {
         self.registry.ready.load(Ordering::Acquire) && !self.shutdown.is_draining()
     }
 
+    /// Where the server listens, while it does, with the port that the system picked for port 0.
+    /// (asyncio's `Server.sockets`.)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(halves::Server::default().handle().local().is_empty(), "it does not serve yet");
+    /// ```
+    #[must_use]
+    pub fn local(&self) -> Vec<Endpoint> {
+        self.registry.local()
+    }
+
+    /// Waits until the server has ended, with all of its connections, or was dropped. To end it is
+    /// for [`shutdown`](Self::shutdown). (asyncio's `Server.wait_closed`.)
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let server = halves::Server::default();
+    /// let handle = server.handle();
+    /// drop(server);
+    /// smol::block_on(handle.wait_closed());
+    /// ```
+    pub async fn wait_closed(&self) {
+        self.registry.over.requested().await;
+    }
+
     /// The connections that are open, in no order.
     ///
     /// # Examples

@@ -11,6 +11,7 @@ mod limit;
 mod obstacle;
 mod registry;
 mod run;
+mod scope;
 mod serving;
 mod state;
 
@@ -33,6 +34,7 @@ pub use event::{Closed, Event, Limit};
 pub use handle::{ConnectionInfo, Handle};
 pub use serving::Serving;
 
+use drain::Life;
 use registry::Registry;
 use state::Observer;
 
@@ -97,6 +99,7 @@ pub struct Server {
     observer: Option<Observer>,
     own: Shutdown,
     registry: Arc<Registry>,
+    life: Life,
 }
 
 /// How a server ended.
@@ -117,6 +120,7 @@ pub struct Report {
 
 impl Default for Server {
     fn default() -> Self {
+        let registry = Arc::<Registry>::default();
         Self {
             max_connections: limit::from_descriptors(),
             timeouts: Timeouts::default(),
@@ -127,7 +131,8 @@ impl Default for Server {
             shutdown: Shutdown::default(),
             observer: None,
             own: Shutdown::default(),
-            registry: Arc::default(),
+            life: Life(registry.clone()),
+            registry,
         }
     }
 }

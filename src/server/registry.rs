@@ -8,7 +8,8 @@ use std::task::Poll;
 use atomic_waker::AtomicWaker;
 
 use super::admission::Admission;
-use crate::connection::Record;
+use crate::connection::{Endpoint, Record};
+use crate::shutdown::Shutdown;
 use crate::stats::{Counters, Stats};
 
 /// One server's connections. Its lock is taken when one comes, and when one goes; nothing of it
@@ -26,6 +27,10 @@ pub(super) struct Registry {
     pub(super) admission: Admission,
     /// Whether new clients should be sent here.
     pub(super) ready: AtomicBool,
+    /// Where the server listens, while it does.
+    local: Mutex<Vec<Endpoint>>,
+    /// Moves when the server has ended, or will never begin.
+    pub(super) over: Shutdown,
     /// The server's loop, where it waits for a connection to end.
     ended: AtomicWaker,
 }
@@ -60,6 +65,18 @@ impl Registry {
         drop(left);
         self.seats.fetch_sub(1, Ordering::AcqRel);
         self.ended.wake();
+    }
+
+    pub(super) fn listens(&self, local: Vec<Endpoint>) {
+        *self.lock_local() = local;
+    }
+
+    pub(super) fn local(&self) -> Vec<Endpoint> {
+        self.lock_local().clone()
+    }
+
+    fn lock_local(&self) -> MutexGuard<'_, Vec<Endpoint>> {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn open(&self) -> usize {

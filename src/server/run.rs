@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use futures_lite::future;
 
-use super::drain::{self, Abandon};
+use super::drain;
 use super::event::Event;
 use super::gate::Gate;
 use super::state::State;
@@ -40,13 +40,15 @@ where
         random,
         server.observer,
     );
-    let _abandon = Abandon(state.registry.clone());
+    let _life = server.life;
     let run = async {
         let mut listener = listener;
         let most = server.max_connections;
+        state.registry.listens(listener.local());
         state.registry.ready.store(true, Ordering::Release);
         let accepted = accept::accept_all(&state, most, &executor, &mut listener, &handler).await;
         state.registry.ready.store(false, Ordering::Release);
+        state.registry.listens(Vec::new());
         drop(listener);
         let report = finish(&state, server.drain_timeout, accepted.is_err()).await;
         state.emit(|| Event::Ended(report));

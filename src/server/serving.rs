@@ -114,7 +114,12 @@ where
                     return Poll::Ready(());
                 }
                 Ok(Poll::Ready(stage)) => this.stage.set(stage),
-                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Pending) => {
+                    if let Some(record) = this.ticket.record() {
+                        record.pump(cx);
+                    }
+                    return Poll::Pending;
+                }
                 Err(panic) => {
                     if let Some(record) = this.ticket.record() {
                         record.abort(Reason::Panic);

@@ -139,6 +139,14 @@ impl Host for State {
         Box::new(Watch::new(record, self.timeouts.clone(), None))
     }
 
+    fn lost(&self, record: &Arc<Record>, bytes: usize) {
+        count(&self.registry.counters.bytes_unsent, bytes as u64);
+        self.emit(|| Event::Unsent {
+            peer: Peer::of(record),
+            bytes,
+        });
+    }
+
     fn closed(&self, record: &Arc<Record>, reason: Reason, error: Option<io::Error>) {
         let now = self.clock.stamp();
         self.registry.admission.leave(record, now);

@@ -31,6 +31,10 @@ pub(crate) enum Flag {
     Writing = 1 << 11,
     /// We have reset the stream.
     Reset = 1 << 12,
+    /// Neither direction can end alone.
+    Whole = 1 << 13,
+    /// A queue of the writer's is to be sent while the handler waits.
+    Pumped = 1 << 14,
 }
 
 #[derive(Debug, Default)]

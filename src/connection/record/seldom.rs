@@ -8,7 +8,9 @@ use std::time::Duration;
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::LookAfter;
+use crate::connection::outgoing::Pump;
 use crate::connection::{Discard, Endpoint, Link};
+use crate::framing::LIMIT;
 use crate::time::{AtomicStamp, Sleep, Stamp};
 use crate::waiting::Waiting;
 
@@ -32,6 +34,12 @@ pub(in crate::connection) struct Seldom {
     pub(super) watch: Lodging<dyn LookAfter>,
     /// How long `read_or_drain` still waits for the peer.
     pub(in crate::connection) quiet: Lodging<Sleep>,
+    /// Sends what a writer keeps.
+    pub(super) pump: Lodging<dyn Pump>,
+    /// What writers have kept and never sent, in bytes.
+    pub(super) lost: AtomicU64,
+    /// What a frame may hold at most, in bytes.
+    pub(in crate::connection) frame_limit: AtomicUsize,
     /// What a lingering close of a socket has read.
     pub(in crate::connection) discard: Discard,
     /// What the kernel had yet to send when a close last looked, in bytes.
@@ -78,6 +86,9 @@ impl Default for Seldom {
             blocked_before: AtomicU64::new(0),
             watch: Lodging::default(),
             quiet: Lodging::default(),
+            pump: Lodging::default(),
+            lost: AtomicU64::new(0),
+            frame_limit: AtomicUsize::new(LIMIT),
             discard: Discard::default(),
             unsent: AtomicUsize::new(0),
         }
@@ -90,6 +101,11 @@ pub(in crate::connection) struct Lodging<T: ?Sized>(Mutex<Option<Box<T>>>);
 impl<T: ?Sized> Lodging<T> {
     pub(in crate::connection) fn put(&self, lodger: Box<T>) {
         *self.slot() = Some(lodger);
+    }
+
+    /// Back after its use, unless another one came meanwhile.
+    pub(in crate::connection) fn put_back(&self, lodger: Box<T>) {
+        self.slot().get_or_insert(lodger);
     }
 
     /// For use, without the lock: what is used may be code of others.

@@ -1,0 +1,216 @@
+//! What waits to be written: the queue of a [`Buffered`](super::Buffered) writer.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::task::{Context, Poll, Wake, Waker, ready};
+
+use atomic_waker::AtomicWaker;
+use futures_lite::AsyncWrite;
+
+use super::{Record, Writer};
+
+/// Above so many bytes no more is taken in, unless that is set.
+const HIGH: usize = 64 * 1024;
+
+/// A writer with a queue before it, for two who send: the one who drains it, and the connection's
+/// task, whenever the handler waits.
+pub(super) struct Outgoing<W> {
+    queue: Mutex<Queue<W>>,
+    waiting: Arc<Waiting>,
+    /// Wakes both; the only one that the stream ever sees.
+    waker: Waker,
+}
+
+pub(super) struct Queue<W> {
+    /// None once it was given back.
+    pub(super) writer: Option<Writer<W>>,
+    pub(super) bytes: VecDeque<u8>,
+    pub(super) low: usize,
+    pub(super) high: usize,
+    /// It went above the high mark, and was not at the low one since.
+    paused: bool,
+    /// What went wrong while nobody drained.
+    failed: Option<io::Error>,
+    /// The end is said, or about to be.
+    pub(super) closing: bool,
+    closed: bool,
+}
+
+/// Sends what waits, as far as the stream takes it.
+pub(super) trait Pump: Send {
+    /// The connection's task waits; it is woken when more can be sent. False: there is nobody any
+    /// more whose bytes these are.
+    fn pump(&self, cx: &mut Context<'_>) -> bool;
+}
+
+#[derive(Default)]
+struct Waiting {
+    drainer: AtomicWaker,
+    task: AtomicWaker,
+}
+
+/// When a call is done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// At the low mark, if the high one was passed.
+    Low,
+    Sent,
+    Flushed,
+    Closed,
+}
+
+impl<W> Outgoing<W> {
+    pub(super) fn new(writer: Writer<W>) -> Self {
+        let waiting = Arc::<Waiting>::default();
+        Self {
+            queue: Mutex::new(Queue {
+                writer: Some(writer),
+                bytes: VecDeque::new(),
+                low: HIGH / 4,
+                high: HIGH,
+                paused: false,
+                failed: None,
+                closing: false,
+                closed: false,
+            }),
+            waker: waiting.clone().into(),
+            waiting,
+        }
+    }
+
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue<W>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<W: AsyncWrite + Unpin> Outgoing<W> {
+    /// For the one who drains.
+    pub(super) fn poll(
+        &self,
+        cx: &mut Context<'_>,
+        record: &Record,
+        until: Until,
+    ) -> Poll<io::Result<()>> {
+        // First: what happens during the poll is not to be missed.
+        self.waiting.drainer.register(cx.waker());
+        let mut queue = self.queue();
+        if let Some(error) = queue.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        while !queue.bytes.is_empty() {
+            // A drain that need not wait still shares the thread.
+            ready!(record.writing.poll(cx));
+            let sent = queue.poll_send(&mut Context::from_waker(&self.waker));
+            if sent.is_pending() && until == Until::Low && !queue.paused {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(sent)?;
+        }
+        queue.poll_end(&mut Context::from_waker(&self.waker), until)
+    }
+}
+
+impl<W> Queue<W> {
+    /// Takes bytes in, whole, as long as no more than the high mark wait.
+    pub(super) fn put(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        if self.closing || self.writer.is_none() {
+            let ended = "nothing can be written after the end";
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, ended));
+        }
+        let waiting = self.bytes.len();
+        if waiting > self.high {
+            let full = format!("{waiting} bytes wait to be sent: drain first");
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, full));
+        }
+        for piece in pieces {
+            self.bytes.extend(*piece);
+        }
+        self.paused |= self.bytes.len() > self.high;
+        Ok(())
+    }
+}
+
+impl<W: AsyncWrite + Unpin> Queue<W> {
+    fn writer(&mut self) -> io::Result<Pin<&mut Writer<W>>> {
+        let writer = self.writer.as_mut();
+        writer
+            .map(Pin::new)
+            .ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(writer) = &mut self.writer else {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        };
+        let (first, second) = self.bytes.as_slices();
+        let slices = [IoSlice::new(first), IoSlice::new(second)];
+        match ready!(Pin::new(writer).poll_write_vectored(cx, &slices))? {
+            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            sent => drop(self.bytes.drain(..sent)),
+        }
+        if self.bytes.is_empty() {
+            // No memory without bytes.
+            self.bytes = VecDeque::new();
+        }
+        self.paused &= self.bytes.len() > self.low;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>, until: Until) -> Poll<io::Result<()>> {
+        if self.closed || matches!(until, Until::Low | Until::Sent) {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.writer()?.poll_flush(cx))?;
+        if until == Until::Closed {
+            ready!(self.writer()?.poll_close(cx))?;
+            self.closed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<W: AsyncWrite + Send + Unpin> Pump for Weak<Outgoing<W>> {
+    fn pump(&self, cx: &mut Context<'_>) -> bool {
+        let Some(outgoing) = self.upgrade() else {
+            return false;
+        };
+        outgoing.waiting.task.register(cx.waker());
+        let mut queue = match outgoing.queue.try_lock() {
+            Ok(queue) => queue,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Who has it sends.
+            Err(TryLockError::WouldBlock) => return true,
+        };
+        let paused = queue.paused;
+        let mut both = Context::from_waker(&outgoing.waker);
+        while !queue.bytes.is_empty() && queue.failed.is_none() {
+            match queue.poll_send(&mut both) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => queue.failed = Some(error),
+                Poll::Pending => break,
+            }
+        }
+        let news = paused != queue.paused || queue.bytes.is_empty() || queue.failed.is_some();
+        drop(queue);
+        if news {
+            outgoing.waiting.drainer.wake();
+        }
+        true
+    }
+}
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.drainer.wake();
+        self.task.wake();
+    }
+}

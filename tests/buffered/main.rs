@@ -1,0 +1,10 @@
+//! Writing that need not wait, and layers put on a connection in use.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+mod lost;
+mod marks;
+mod pieces;
+mod pumped;
+mod threads;
+mod upgrade;
