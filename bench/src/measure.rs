@@ -102,5 +102,5 @@ pub fn microseconds(duration: Duration) -> f64 {
 /// The part of the measured time spent before measuring.
 pub const WARM_UP: f64 = 0.1;
 /// Lets the server go back to sleep, so that its clock stands still.
-const SETTLE: Duration = Duration::from_millis(2);
+pub const SETTLE: Duration = Duration::from_millis(2);
 const SETTLE_MEMORY: Duration = Duration::from_millis(100);

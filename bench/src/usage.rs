@@ -50,6 +50,8 @@ pub struct Tree {
     pub private_bytes: u64,
     pub threads: u64,
     pub processes: u64,
+    /// What all threads that live have had of the processors.
+    pub cpu: Duration,
 }
 
 impl Tree {
@@ -67,6 +69,7 @@ impl Tree {
             private_bytes,
             threads: tasks.len() as u64,
             processes: 1,
+            cpu: living(pid).unwrap_or_default(),
         };
         for task in &tasks {
             let children = fs::read_to_string(task.join("children")).unwrap_or_default();
@@ -78,13 +81,15 @@ impl Tree {
                 tree.private_bytes += below.private_bytes;
                 tree.threads += below.threads;
                 tree.processes += below.processes;
+                tree.cpu += below.cpu;
             }
         }
         tree
     }
 }
 
-fn living(pid: u32) -> io::Result<Duration> {
+/// To the nanosecond, of the threads that are alive.
+pub fn living(pid: u32) -> io::Result<Duration> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         // A thread may end while the list is read.

@@ -7,14 +7,15 @@ mod table;
 use crate::compare::rounds;
 use crate::cores::{self, Cores};
 use crate::load::{Limit, Load, Ping};
-use crate::measure::{Bench, WARM_UP, microseconds};
+use crate::measure::{Bench, SETTLE, WARM_UP, microseconds};
 use crate::options::Options;
 use crate::rows::{self, MESSAGE, Row};
 use crate::servers::Server;
 use crate::stats::median;
-use crate::usage::Tree;
+use crate::usage::{Tree, living};
 use std::fs;
 use std::io;
+use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 use steps::Step;
@@ -75,6 +76,8 @@ enum Outcome {
 /// Medians of the rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Figures {
+    /// On one core, of the time that server and client had of it: what others took is left out, and neither
+    /// waits while the other does nothing. On two, by the clock on the wall.
     echoes_per_second: f64,
     p99_us: f64,
     bytes_per_connection: f64,
@@ -128,13 +131,23 @@ fn measure(bench: &Bench, server: &Server, row: &Row) -> io::Result<Vec<f64>> {
     let mut ping = Ping::open(&running.place, connections(row), MESSAGE)?;
     let open = Tree::of(running.pid());
     ping.run(Limit::time(bench.duration.mul_f64(WARM_UP)))?;
+    let used = || {
+        thread::sleep(SETTLE);
+        io::Result::Ok(Tree::of(running.pid()).cpu + living(process::id())?)
+    };
+    let earlier = used()?;
     let sample = ping.run(Limit::time(bench.duration))?;
+    let on_one_core = used()?.saturating_sub(earlier);
     drop(ping);
     // Processes that still end would disturb whoever is next.
     alone(running.pid())?;
     let grown = open.private_bytes.saturating_sub(before.private_bytes);
+    let time = match row.threads {
+        1 => on_one_core,
+        _ => sample.elapsed,
+    };
     Ok(vec![
-        sample.operations as f64 / sample.elapsed.as_secs_f64(),
+        sample.operations as f64 / time.as_secs_f64(),
         microseconds(sample.latencies.quantile(0.99)),
         grown as f64 / connections(row) as f64,
         open.threads as f64,

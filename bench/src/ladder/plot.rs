@@ -122,7 +122,7 @@ const PANELS: [Panel; 4] = [
     echoes("echoes/s, 50 connections", 1),
     echoes("echoes/s, 1,000 connections", MOST),
     Panel {
-        title: "memory per connection, of 1,000 (log)",
+        title: "memory per connection (log)",
         load: MOST,
         value: |figures| figures.bytes_per_connection,
         label: bytes,

@@ -107,7 +107,7 @@ const STEPS: [(&str, Kind); 9] = [
     ("callbacks", Kind::OwnLoop),
     ("coroutines", Kind::OwnLoop),
     ("SelectorLoop", Kind::OwnLoop),
-    ("async/await", Kind::OwnLoop),
+    ("async and await", Kind::OwnLoop),
     ("async-io", Kind::Library),
     ("Halves", Kind::Library),
 ];

@@ -9,7 +9,8 @@ pub fn table(options: &Options, climbs: &[Climb]) -> String {
     let mut lines = vec![
         format!(
             "Medians of {} rounds of {} s. Echoes a second, and in brackets the 99th percentile of how long one \
-             took. Memory, threads and processes: with 1,000 connections.\n",
+             took. On one core: a second of what server and client had of it together; on two: a second. Memory, \
+             threads and processes: with 1,000 connections.\n",
             options.rounds,
             options.duration.as_secs_f64()
         ),
