@@ -160,12 +160,16 @@ fn a_client_that_resets_is_nobody_else_s_affair() {
 
 #[test]
 fn who_never_pauses_does_not_keep_the_others_from_being_served() {
-    for step in steps().skip(1) {
+    // Step 8 says of itself that it does not see to that.
+    let fair = |step: &Step| !step.name.starts_with('8');
+    for step in steps().skip(1).filter(fair) {
         let flood = step.connect();
         let much = vec![b'x'; 64 * 1024];
         let pour = |mut to: &TcpStream| while to.write_all(&much).is_ok() {};
         thread::scope(|scope| {
             scope.spawn(|| pour(&flood));
+            let mut poured = vec![0; 1024 * 1024];
+            (&flood).read_exact(&mut poured).expect("it answers");
             scope.spawn(|| io::copy(&mut &flood, &mut io::sink()));
             let mut other = step.connect();
             (0..100).for_each(|_| ask(&mut other));
