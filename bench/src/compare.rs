@@ -32,7 +32,10 @@ pub fn run(options: &Options) -> io::Result<()> {
             field.skipped.push(reason);
             continue;
         }
-        let entries = rounds(&bench, options.rounds, row, &field.servers);
+        let servers: Vec<&Server> = field.servers.iter().filter(|s| s.takes_part(row)).collect();
+        let entries = rounds(row.name, options.rounds, &servers, |server| {
+            bench.measure(server, row)
+        });
         println!("{}", report::table(row, &entries, &against(row, options)));
     }
     for skipped in &field.skipped {
@@ -50,8 +53,12 @@ fn against(row: &Row, options: &Options) -> Vec<String> {
 }
 
 /// Server by server within a round, so that noise hits all alike; each round starts with another one.
-fn rounds(bench: &Bench, rounds: usize, row: &Row, servers: &[Server]) -> Vec<Entry> {
-    let servers: Vec<&Server> = servers.iter().filter(|s| s.takes_part(row)).collect();
+pub fn rounds(
+    name: &str,
+    rounds: usize,
+    servers: &[&Server],
+    mut measure: impl FnMut(&Server) -> io::Result<Vec<f64>>,
+) -> Vec<Entry> {
     let mut entries: Vec<Entry> = servers.iter().map(|s| Entry::new(&s.name)).collect();
     for round in 0..rounds {
         for turn in 0..servers.len() {
@@ -60,8 +67,8 @@ fn rounds(bench: &Bench, rounds: usize, row: &Row, servers: &[Server]) -> Vec<En
             if entry.failure.is_some() {
                 continue;
             }
-            eprintln!("{} round {}/{rounds} {}", row.name, round + 1, entry.name);
-            match bench.measure(servers[index], row) {
+            eprintln!("{name} round {}/{rounds} {}", round + 1, entry.name);
+            match measure(servers[index]) {
                 Ok(figures) => entry.rounds.push(figures),
                 Err(error) => entry.failure = Some(error.to_string()),
             }

@@ -4,6 +4,7 @@
 //! * `running` starts and ends a server, `cores` pins it, `usage` reads what it cost.
 //! * `load` is the client: `ping`, `bulk`, `close`, and the quiet connections of `idle`.
 //! * `measure` takes one figure, `compare` all of them in turns, `report` prints the tables.
+//! * `ladder` measures the steps of examples/ladder and draws the result.
 //! * `instructions` counts instructions in place of time.
 //! * `peer` is what the peers in `src/bin` share: their options.
 
@@ -11,6 +12,7 @@ pub mod compare;
 pub mod cores;
 pub mod histogram;
 pub mod instructions;
+pub mod ladder;
 pub mod load;
 pub mod measure;
 pub mod options;

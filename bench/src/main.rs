@@ -1,7 +1,7 @@
 //! The command: parses, prepares, measures, prints.
 
 use halves_bench::options::{Options, Request, USAGE};
-use halves_bench::{compare, instructions};
+use halves_bench::{compare, instructions, ladder};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         }
         Ok(Request::Compare(options)) => compare::run(&options),
         Ok(Request::Instructions(options)) => instructions::run(&options),
+        Ok(Request::Ladder(options)) => ladder::run(&options),
         Err(error) => {
             eprintln!("halves-bench: {error}; see --help");
             return ExitCode::from(2);

@@ -42,7 +42,7 @@ impl Bench<'_> {
     }
 
     /// Children inherit the cores of the thread that starts them.
-    fn start(&self, server: &Server, row: &Row) -> io::Result<Running> {
+    pub fn start(&self, server: &Server, row: &Row) -> io::Result<Running> {
         let log = self.logs.join(format!("{}.log", server.name));
         let place = server.place(self.logs)?;
         let arguments = server.arguments(row, &place);
@@ -95,12 +95,12 @@ fn idle(running: &Running, connections: usize) -> io::Result<Vec<f64>> {
     ])
 }
 
-fn microseconds(duration: Duration) -> f64 {
+pub fn microseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
 
 /// The part of the measured time spent before measuring.
-const WARM_UP: f64 = 0.1;
+pub const WARM_UP: f64 = 0.1;
 /// Lets the server go back to sleep, so that its clock stands still.
-const SETTLE: Duration = Duration::from_millis(2);
+pub const SETTLE: Duration = Duration::from_millis(2);
 const SETTLE_MEMORY: Duration = Duration::from_millis(100);

@@ -11,6 +11,7 @@ pub enum Request {
     Help,
     Compare(Options),
     Instructions(Options),
+    Ladder(Options),
 }
 
 #[derive(Debug, PartialEq)]
@@ -30,6 +31,8 @@ pub struct Options {
     pub duration: Duration,
     /// Rows to run, each by its name or the start of it; empty for all.
     pub rows: Vec<String>,
+    /// Where the ladder's picture goes.
+    pub plot: PathBuf,
 }
 
 impl Default for Options {
@@ -43,6 +46,7 @@ impl Default for Options {
             rounds: 5,
             duration: Duration::from_secs(1),
             rows: Vec::new(),
+            plot: concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/ladder.svg").into(),
         }
     }
 }
@@ -53,7 +57,8 @@ impl Options {
         I: IntoIterator<Item: Into<OsString>>,
     {
         let mut options = Options::default();
-        let mut instructions = false;
+        let (mut instructions, mut ladder) = (false, false);
+        let mut duration = None;
         let mut parser = lexopt::Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
             match argument {
@@ -67,8 +72,10 @@ impl Options {
                 Long("only") => options.only.extend(list(&parser.value()?.string()?)),
                 Long("against") => options.against = list(&parser.value()?.string()?),
                 Long("rounds") => options.rounds = parser.value()?.parse()?,
-                Long("seconds") => options.duration = parser.value()?.parse_with(seconds)?,
+                Long("seconds") => duration = Some(parser.value()?.parse_with(seconds)?),
+                Long("plot") => options.plot = parser.value()?.into(),
                 Value(word) if word == "instructions" => instructions = true,
+                Value(word) if word == "ladder" => ladder = true,
                 Value(row) => options.rows.push(row.string()?),
                 _ => return Err(argument.unexpected()),
             }
@@ -76,9 +83,15 @@ impl Options {
         if options.rounds == 0 {
             return Err("--rounds starts at 1".into());
         }
-        Ok(match instructions {
-            true => Request::Instructions(options),
-            false => Request::Compare(options),
+        options.duration = duration.unwrap_or(match ladder {
+            true => LADDER_DURATION,
+            false => options.duration,
+        });
+        Ok(match (instructions, ladder) {
+            (true, false) => Request::Instructions(options),
+            (false, true) => Request::Ladder(options),
+            (false, false) => Request::Compare(options),
+            (true, true) => return Err("either instructions or ladder".into()),
         })
     }
 }
@@ -103,9 +116,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// It has many figures to take.
+const LADDER_DURATION: Duration = Duration::from_millis(400);
+
 pub const USAGE: &str = "\
 halves-bench [OPTIONS] [ROW...]               compare servers, print tables
 halves-bench instructions [OPTIONS]           count user-space instructions an echo (needs valgrind)
+halves-bench ladder [OPTIONS]                 measure the steps of examples/ladder, print their table, draw it
 
 ROW: echo-1 echo-50 echo-500 echo-5000 bulk-1k bulk-64k close idle-10000 threads-50 unix-50
      or the start of such a name; all when none is given
@@ -116,7 +133,8 @@ ROW: echo-1 echo-50 echo-500 echo-5000 bulk-1k bulk-64k close idle-10000 threads
 --only NAMES             only these servers, names separated by commas
 --against NAMES          the servers ratios are taken against (default: c-epoll,tokio)
 --rounds N               rounds a row (default: 5)
---seconds S              seconds a figure is measured (default: 1)
+--seconds S              seconds a figure is measured (default: 1; of the ladder, 0.4)
+--plot PATH              where the ladder is drawn (default: docs/ladder.svg)
 
 WORDS and COMMAND are split at blanks; {port}, {buffer} and {threads} are filled in.
 ";
@@ -171,8 +189,29 @@ mod tests {
     }
 
     #[test]
+    fn the_ladder_is_a_command_with_a_time_of_its_own() {
+        for (line, duration) in [
+            ("ladder --plot x.svg", LADDER_DURATION),
+            ("--seconds 1 --plot x.svg ladder", Duration::from_secs(1)),
+        ] {
+            let request = Options::parse(line.split_whitespace()).unwrap();
+            let Request::Ladder(options) = request else {
+                panic!("{request:?}");
+            };
+            assert_eq!(options.duration, duration);
+            assert_eq!(options.plot, PathBuf::from("x.svg"));
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused() {
-        for line in ["--rounds 0", "--seconds 0", "--seconds x", "--speed 9"] {
+        for line in [
+            "--rounds 0",
+            "--seconds 0",
+            "--seconds x",
+            "--speed 9",
+            "ladder instructions",
+        ] {
             assert!(compare(line).is_err(), "{line}");
         }
     }

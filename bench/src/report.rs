@@ -22,7 +22,7 @@ impl Entry {
         }
     }
 
-    fn column(&self, index: usize) -> Vec<f64> {
+    pub fn column(&self, index: usize) -> Vec<f64> {
         self.rounds.iter().map(|figures| figures[index]).collect()
     }
 }
@@ -80,7 +80,7 @@ fn ratios(values: &[f64], index: usize, measured: &[&Entry], against: &[String])
 }
 
 /// A number with commas between its thousands.
-fn grouped(value: f64, decimals: usize) -> String {
+pub fn grouped(value: f64, decimals: usize) -> String {
     let plain = format!("{value:.decimals$}");
     let (whole, rest) = plain.split_at(plain.find('.').unwrap_or(plain.len()));
     let mut text = String::new();

@@ -79,7 +79,7 @@ pub const BULK_MESSAGE: usize = 64 * 1024;
 const SMALL: usize = 1024;
 const LARGE: usize = 64 * 1024;
 
-const fn echo(name: &'static str, title: &'static str, connections: usize) -> Row {
+pub const fn echo(name: &'static str, title: &'static str, connections: usize) -> Row {
     Row {
         name,
         title,

@@ -3,6 +3,7 @@
 use rustix::param::clock_ticks_per_second;
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// CPU time of a process so far.
@@ -42,7 +43,53 @@ pub fn private_bytes(pid: u32) -> io::Result<u64> {
     private_dirty(&rollup).ok_or_else(|| io::Error::other("/proc/PID/smaps_rollup is odd"))
 }
 
-fn living(pid: u32) -> io::Result<Duration> {
+/// A server with the processes it has started.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tree {
+    /// As `private_bytes`, of all together.
+    pub private_bytes: u64,
+    pub threads: u64,
+    pub processes: u64,
+    /// What all threads that live have had of the processors.
+    pub cpu: Duration,
+}
+
+impl Tree {
+    /// Asks for children and theirs. Who ends meanwhile, or has ended and is not waited for yet, does not count.
+    pub fn of(pid: u32) -> Tree {
+        let Ok(private_bytes) = private_bytes(pid) else {
+            return Tree::default();
+        };
+        let tasks: Vec<PathBuf> = fs::read_dir(format!("/proc/{pid}/task"))
+            .into_iter()
+            .flatten()
+            .filter_map(|task| Some(task.ok()?.path()))
+            .collect();
+        let mut tree = Tree {
+            private_bytes,
+            threads: tasks.len() as u64,
+            processes: 1,
+            cpu: living(pid).unwrap_or_default(),
+        };
+        for task in &tasks {
+            let children = fs::read_to_string(task.join("children")).unwrap_or_default();
+            for child in children
+                .split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+            {
+                let below = Tree::of(child);
+                tree.private_bytes += below.private_bytes;
+                tree.threads += below.threads;
+                tree.processes += below.processes;
+                tree.cpu += below.cpu;
+            }
+        }
+        tree
+    }
+}
+
+/// To the nanosecond, of the threads that are alive.
+pub fn living(pid: u32) -> io::Result<Duration> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         // A thread may end while the list is read.
@@ -92,6 +139,22 @@ mod tests {
     fn a_strange_name_does_not_move_the_fields() {
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194304 90 0 0 0 0 0 0 0 20 0 1 0 5";
         assert_eq!(ticks(stat), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_tree_counts_children_until_they_end() {
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let tree = Tree::of(std::process::id());
+        assert!(tree.processes >= 2 && tree.threads > tree.processes - 1);
+        assert!(tree.private_bytes > 0);
+        let pid = child.id();
+        assert_eq!(Tree::of(pid).processes, 1);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(Tree::of(pid), Tree::default());
     }
 
     #[test]

@@ -1,0 +1,102 @@
+//! The table, in Markdown.
+
+use super::{Climb, Figures, LOADS, MOST, Outcome};
+use crate::options::Options;
+use crate::report::grouped;
+
+/// A line a step.
+pub fn table(options: &Options, climbs: &[Climb]) -> String {
+    let mut lines = vec![
+        format!(
+            "Medians of {} rounds of {} s. Echoes a second, and in brackets the 99th percentile of how long one \
+             took. On one core: a second of what server and client had of it together; on two: a second. Memory, \
+             threads and processes: with 1,000 connections.\n",
+            options.rounds,
+            options.duration.as_secs_f64()
+        ),
+        format!(
+            "| | {} | memory per connection | threads | processes |",
+            LOADS.map(|load| load.title).join(" | ")
+        ),
+        format!("|---|{}", "--:|".repeat(LOADS.len() + 3)),
+    ];
+    for climb in climbs {
+        let mut cells = vec![climb.step.server.name.clone()];
+        cells.extend(climb.results.iter().map(speed));
+        cells.extend(match &climb.results[MOST] {
+            Outcome::Measured(figures) => [
+                bytes(figures.bytes_per_connection),
+                grouped(figures.threads, 0),
+                grouped(figures.processes, 0),
+            ],
+            _ => [(); 3].map(|()| MISSING.into()),
+        });
+        lines.push(format!("| {} |", cells.join(" | ")));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn speed(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Measured(Figures {
+            echoes_per_second,
+            p99_us,
+            ..
+        }) => format!("{} ({})", grouped(*echoes_per_second, 0), time(*p99_us)),
+        Outcome::OneAtATime => "one at a time".into(),
+        Outcome::Failed(reason) => format!("failed: {reason}"),
+        Outcome::NotTried => MISSING.into(),
+    }
+}
+
+fn time(us: f64) -> String {
+    match us {
+        ..1000.0 => format!("{us:.0} µs"),
+        1000.0..10_000.0 => format!("{:.1} ms", us / 1e3),
+        _ => format!("{:.0} ms", us / 1e3),
+    }
+}
+
+/// In KiB where that is shorter.
+pub fn bytes(bytes: f64) -> String {
+    match bytes {
+        ..10_000.0 => format!("{} B", grouped(bytes, 0)),
+        _ => format!("{} KiB", grouped(bytes / 1024.0, 0)),
+    }
+}
+
+/// What stands where there is no figure.
+const MISSING: &str = "-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_fit_their_figures() {
+        assert_eq!(
+            [12.3, 1234.0, 56_789.0].map(time),
+            ["12 µs", "1.2 ms", "57 ms"]
+        );
+        assert_eq!(
+            [394.0, 9_999.0, 20_480.0].map(bytes),
+            ["394 B", "9,999 B", "20 KiB"]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_said() {
+        assert_eq!(speed(&Outcome::OneAtATime), "one at a time");
+        assert_eq!(speed(&Outcome::Failed("why".into())), "failed: why");
+        assert_eq!(speed(&Outcome::NotTried), "-");
+        let figures = Figures {
+            echoes_per_second: 12_345.6,
+            p99_us: 78.0,
+            bytes_per_connection: 1.0,
+            threads: 1.0,
+            processes: 1.0,
+        };
+        assert_eq!(speed(&Outcome::Measured(figures)), "12,346 (78 µs)");
+    }
+}

@@ -1,0 +1,55 @@
+//! Step 8, a library's loop: `cargo run --release --example ladder_08 -- 127.0.0.1:50007`
+//!
+//! Adds: other people's loop. async-io watches the sockets, async-executor runs the tasks; wakers are real, so
+//! that timers, signals and threads can wake a task, on as many threads as call `run`. A task's error or panic
+//! stays in the task.
+//! Still wrong: all that is around a connection. Nobody counts or limits connections, an error of `accept` ends
+//! the server, Ctrl-C cuts answers short. Nothing makes a client who never pauses wait for the others: the 32
+//! tries of our loop are gone. And the code names TCP, so that it serves nothing else.
+//! In the article: `asyncio.run(main(HOST, PORT))`, where its loop is replaced by the one it was modelled on.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use async_executor::Executor;
+use async_io::Async;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+
+static LOOP: Executor<'static> = Executor::new();
+
+fn main() -> io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:50007".into());
+    let serv_sock = Async::new(TcpListener::bind(address)?)?;
+    let local = serv_sock.get_ref().local_addr()?;
+    writeln!(io::stderr(), "listening local={local}")?;
+    async_io::block_on(LOOP.run(accept(serv_sock)))
+}
+
+/// The article's `main`.
+async fn accept(serv_sock: Async<TcpListener>) -> io::Result<()> {
+    loop {
+        let (sock, addr) = serv_sock.accept().await?;
+        LOOP.spawn(handle_connection(sock, addr)).detach();
+    }
+}
+
+/// Talks to one client until it is gone. An error is that client's own affair.
+async fn handle_connection(sock: Async<TcpStream>, addr: SocketAddr) {
+    let _ = writeln!(io::stderr(), "Connected by {addr}");
+    if let Err(error) = upper(sock).await {
+        let _ = writeln!(io::stderr(), "Client {addr} suddenly closed: {error}");
+    }
+    let _ = writeln!(io::stderr(), "Disconnected by {addr}");
+}
+
+async fn upper(mut sock: Async<TcpStream>) -> io::Result<()> {
+    let mut data = [0; 1024];
+    loop {
+        let n = sock.read(&mut data).await?;
+        if n == 0 {
+            return Ok(());
+        }
+        data[..n].make_ascii_uppercase();
+        sock.write_all(&data[..n]).await?;
+    }
+}
