@@ -131,6 +131,19 @@ fn fifos_opened_as_files_conform() {
     });
 }
 
+/// Both ends hold both FIFOs open.
+#[test]
+fn fifos_that_last_conform_as_far_as_they_can() {
+    on_both(async || {
+        conformance::check_without_end(conformance::LONG, async || {
+            let dir = tempfile::tempdir()?;
+            let (there, back) = (fifo(dir.path(), "there"), fifo(dir.path(), "back"));
+            future::try_zip(fifos(&back, &there), fifos(&there, &back)).await
+        })
+        .await;
+    });
+}
+
 #[test]
 fn terminals_conform_as_far_as_they_can() {
     on_both(async || {
