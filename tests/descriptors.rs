@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZero;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +20,7 @@ use halves::{
     files, service,
 };
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::io::Errno;
 use rustix::net::sockopt;
 use smol::LocalExecutor;
 use terminal::terminal;
@@ -222,6 +223,12 @@ fn a_kind_that_was_not_asked_for_is_refused() {
         ] {
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         }
+        // To open a socket is refused as a FIFO is that nobody reads.
+        let dir = tempfile::tempdir().expect("a directory");
+        let socket = dir.path().join("socket");
+        let _listener = UnixListener::bind(&socket).expect("a socket");
+        let error = files("/dev/null", &socket).await.expect_err("a socket");
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::NXIO));
         let error = files("nothing/there", "/dev/null").await;
         assert_eq!(error.expect_err("no file").kind(), io::ErrorKind::NotFound);
     });

@@ -79,25 +79,6 @@ fn of_3000_connections_of_each_kind_nothing_is_left() {
         let [near, far] = [near, far].map(|end| Connection::from_stream(end, Peer::default()));
         pass(n, near, far.erase()).await
     });
-    leaves_nothing(dir, "halves of two kinds, joined", async |n| {
-        let (near, far) = UnixStream::pair()?;
-        let (from, to) = io::pipe()?;
-        let (reader, writer) = (FdReader::new(near)?, FdWriter::new(to)?);
-        let near = Connection::new(reader, writer).erase();
-        let (reader, writer) = (FdReader::new(from)?, FdWriter::new(far)?);
-        pass(n, near, Connection::new(reader, writer).erase()).await
-    });
-    leaves_nothing(dir, "connections that were handed down", async |n| {
-        let (near, far) = UnixStream::pair()?;
-        let mut listeners = Listeners::try_from(OwnedFd::from(far))?;
-        let far = listeners.accept().await?.expect("the connection");
-        let near = Connection::new(FdReader::new(near.try_clone()?)?, FdWriter::new(near)?);
-        pass(n, near, far).await
-    });
-    leaves_nothing(dir, "pipes in memory", async |n| {
-        let (near, far) = memory::pair(16);
-        pass(n, near, far.erase()).await
-    });
     leaves_nothing(dir, "FIFOs", async |n| {
         let ends = future::try_zip(files(&back, &there), files(&there, &back));
         let (near, far) = ends.await?;
@@ -124,8 +105,31 @@ fn of_3000_connections_of_each_kind_nothing_is_left() {
         }
         Ok(())
     });
+    others(dir);
     children(dir);
     given_up(&there);
+}
+
+fn others(dir: &Path) {
+    leaves_nothing(dir, "halves of two kinds, joined", async |n| {
+        let (near, far) = UnixStream::pair()?;
+        let (from, to) = io::pipe()?;
+        let (reader, writer) = (FdReader::new(near)?, FdWriter::new(to)?);
+        let near = Connection::new(reader, writer).erase();
+        let (reader, writer) = (FdReader::new(from)?, FdWriter::new(far)?);
+        pass(n, near, Connection::new(reader, writer).erase()).await
+    });
+    leaves_nothing(dir, "connections that were handed down", async |n| {
+        let (near, far) = UnixStream::pair()?;
+        let mut listeners = Listeners::try_from(OwnedFd::from(far))?;
+        let far = listeners.accept().await?.expect("the connection");
+        let near = Connection::new(FdReader::new(near.try_clone()?)?, FdWriter::new(near)?);
+        pass(n, near, far).await
+    });
+    leaves_nothing(dir, "pipes in memory", async |n| {
+        let (near, far) = memory::pair(16);
+        pass(n, near, far.erase()).await
+    });
 }
 
 fn children(dir: &Path) {

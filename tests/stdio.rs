@@ -43,7 +43,7 @@ fn plug(input: OwnedFd, output: OwnedFd) -> io::Result<()> {
 /// What a server ends in order, or its user drops.
 async fn pass(n: usize, near: Connection, mut far: Far) -> io::Result<()> {
     far.writer.write_all(b"hello").await?;
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         let ex = smol::LocalExecutor::new();
         let handler = async |mut c: Connection| {
             let mut word = [0; 5];
