@@ -261,6 +261,7 @@ impl fmt::Debug for Chunk {
     }
 }
 
+#[inline(always)]
 fn take() -> Box<Page> {
     // While the thread ends there is no pool any more.
     let last = LAST.try_with(Cell::take).ok().flatten();
@@ -270,6 +271,7 @@ fn take() -> Box<Page> {
     page
 }
 
+#[inline(always)]
 fn give_back(page: Box<Page>) {
     if page.bytes.len() != SIZE {
         return;
