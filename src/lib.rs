@@ -88,6 +88,7 @@
 //! | know what a stream can do | [`listener`]: half-close, end and reset of each |
 //! | put a layer on a stream | [`Connection::into_parts`], [`Connection::from_stream`], [`split`] |
 //! | write a handler | [`Connection`], [`Reader::read_or_drain`], [`Peer`] |
+//! | read lines, messages, so many bytes | [`Reader::line`], [`until`](Reader::until), [`exactly`](Reader::exactly), [`frame`](Reader::frame), [`frames`](Reader::frames) |
 //! | write a listener | [`Listener`], [`Link`] for how its streams end |
 //! | bound what clients may take | [`Server::max_connections`], [`Sources`], [`Rules`], [`Timeouts`] |
 //! | end, and know how it ended | [`Shutdown`], [`Report`], [`Reason`], [`Stats`] |
@@ -128,10 +129,11 @@
 //! # Cancel safety
 //!
 //! A future may be dropped at any await, and what was not returned has not been taken:
-//! [`Listener::accept`], [`Reader::read_or_drain`] and plain reads, [`bind`], [`connect`],
-//! [`Shutdown::requested`] and every sleep can be raced against others and made again. Operations
-//! that move several pieces cannot: after a cancelled `read_exact` or `write_all` nobody knows how
-//! much has passed, and the connection is best ended. Dropping the future of [`serve`] drops the
+//! [`Listener::accept`], [`Reader::read_or_drain`] and plain reads, the calls that read in frames
+//! ([`Reader::line`] and its like), [`bind`], [`connect`], [`Shutdown::requested`] and every sleep can
+//! be raced against others and made again. futures-lite's operations that move several pieces cannot:
+//! after a cancelled `read_exact`, `read_line` or `write_all` nobody knows how much has passed, and the
+//! connection is best ended. Dropping the future of [`serve`] drops the
 //! listener and resets every connection.
 //!
 //! # Panics
@@ -156,6 +158,7 @@ mod connection;
 mod descriptor;
 mod error;
 mod executor;
+mod framing;
 mod limit;
 pub mod listener;
 pub mod process;
@@ -175,12 +178,13 @@ mod waiting;
 
 pub use address::{Access, Address, Owner};
 pub use connection::{
-    AnyRead, AnyWrite, Chunk, Connection, Credentials, Endpoint, Handshake, Link, Peer, Phase,
-    ReadAhead, ReadHalf, Reader, UnixName, WriteHalf, Writer, split,
+    AnyRead, AnyWrite, Chunk, Connection, Credentials, Endpoint, Frames, Handshake, Link, Peer,
+    Phase, ReadAhead, ReadHalf, Reader, UnixName, WriteHalf, Writer, split,
 };
 pub use descriptor::{FdReader, FdWriter};
 pub use error::Error;
 pub use executor::{Executor, ExecutorBuilder};
+pub use framing::{FrameError, Framing, Length};
 pub use limit::{Net, Rules, Sources};
 pub use listener::{Listener, Listeners, Once, bind, connect, device, fifos, files, stdio};
 pub use server::{Closed, ConnectionInfo, Event, Handle, Limit, Report, Server, Serving, serve};

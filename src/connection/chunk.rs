@@ -12,8 +12,12 @@ use std::io::IoSliceMut;
 use std::ops::{Deref, DerefMut};
 use std::task::Poll;
 
-/// What a chunk holds at most, in bytes.
+/// What a chunk holds at most, in bytes, unless a frame is longer.
 pub(super) const SIZE: usize = 128 * 1024;
+/// The beginning of a frame is kept in a smaller buffer, if this part of its own is enough.
+const SMALL: usize = 4;
+/// The least of these, in bytes.
+const LEAST: usize = 64;
 /// Buffers that a thread keeps for the next chunks.
 const KEPT: usize = 8;
 
@@ -40,8 +44,10 @@ pub struct Chunk(Option<Box<Page>>);
 
 struct Page {
     /// What is left of it begins and ends here.
-    start: u32,
-    end: u32,
+    start: usize,
+    end: usize,
+    /// So many of these bytes are counted as received already.
+    counted: usize,
     bytes: Box<[u8]>,
 }
 
@@ -51,7 +57,6 @@ thread_local! {
     static POOL: RefCell<Vec<Box<Page>>> = const { RefCell::new(Vec::new()) };
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "a page is smaller")]
 impl Chunk {
     /// Holds what `read` puts into the buffer, instead of what it held; no buffer while there is
     /// nothing to come.
@@ -59,20 +64,79 @@ impl Chunk {
         &mut self,
         read: impl FnOnce(&mut [u8]) -> Poll<Result<usize, E>>,
     ) -> Poll<Result<(), E>> {
-        let page = self.0.get_or_insert_with(take);
-        (page.start, page.end) = (0, 0);
+        let kept = self.0.take().filter(|page| page.bytes.len() == SIZE);
+        let page = self.0.insert(kept.unwrap_or_else(take));
+        (page.start, page.end, page.counted) = (0, 0, 0);
         let polled = read(&mut page.bytes);
         match polled {
-            Poll::Ready(Ok(length)) => {
-                assert!(
-                    length <= SIZE,
-                    "a reader has read more than there is room for"
-                );
-                page.end = length as u32;
-            }
+            Poll::Ready(Ok(length)) => page.filled(length),
             _ => *self = Self::default(),
         }
         polled.map_ok(drop)
+    }
+
+    /// Adds what `read` puts behind what it holds, which is the beginning of a frame of `most` bytes
+    /// at most. Where there is nothing to add, a beginning is kept in a buffer of about its size.
+    pub(super) fn poll_append<E>(
+        &mut self,
+        most: usize,
+        read: impl FnOnce(&mut [u8]) -> Poll<Result<usize, E>>,
+    ) -> Poll<Result<usize, E>> {
+        let (mut page, small) = match self.0.take() {
+            None => (take(), None),
+            Some(mut page) if page.bytes.len() >= SIZE => {
+                page.make_room(most);
+                (page, None)
+            }
+            Some(small) => {
+                let mut page = take();
+                page.copy(&small);
+                (page, Some(small))
+            }
+        };
+        let end = page.end;
+        let polled = read(&mut page.bytes[end..]);
+        match (&polled, small) {
+            (&Poll::Ready(Ok(length @ 1..)), _) => {
+                page.filled(length);
+                self.0 = Some(page);
+            }
+            (_, Some(small)) => {
+                give_back(page);
+                self.0 = Some(small);
+            }
+            (_, None) => *self = Self::beginning(page),
+        }
+        polled
+    }
+
+    /// What is in a page, in one that is not much larger, or in none.
+    fn beginning(page: Box<Page>) -> Self {
+        let length = page.end - page.start;
+        if length > page.bytes.len() / SMALL {
+            return Self(Some(page));
+        }
+        let small = (length > 0).then(|| {
+            let mut small = Page::new(length.next_power_of_two().max(LEAST));
+            small.copy(&page);
+            small
+        });
+        give_back(page);
+        Self(small)
+    }
+
+    /// How many of its first bytes are counted.
+    pub(super) fn counted(&self) -> usize {
+        self.0.as_ref().map_or(0, |page| page.counted)
+    }
+
+    /// All are counted now, or none. Says how many were not.
+    pub(super) fn count(&mut self, counted: bool) -> usize {
+        let Some(page) = &mut self.0 else { return 0 };
+        let length = page.end - page.start;
+        let before = page.counted;
+        page.counted = if counted { length } else { 0 };
+        length - before
     }
 
     /// Has `read` fill a buffer of others first, and holds what is beyond that. Says how much the
@@ -116,7 +180,49 @@ impl Chunk {
     pub(crate) fn advance(&mut self, n: usize) {
         assert!(n <= self.len(), "no more is forgotten than there is");
         if let Some(page) = &mut self.0 {
-            page.start += n as u32;
+            page.start += n;
+            page.counted = page.counted.saturating_sub(n);
+        }
+    }
+}
+
+impl Page {
+    fn new(size: usize) -> Box<Self> {
+        Box::new(Self {
+            start: 0,
+            end: 0,
+            counted: 0,
+            bytes: vec![0; size].into(),
+        })
+    }
+
+    fn filled(&mut self, length: usize) {
+        let room = self.bytes.len() - self.end;
+        assert!(
+            length <= room,
+            "a reader has read more than there is room for"
+        );
+        self.end += length;
+    }
+
+    /// Holds what another one holds.
+    fn copy(&mut self, other: &Self) {
+        let bytes = &other.bytes[other.start..other.end];
+        self.bytes[..bytes.len()].copy_from_slice(bytes);
+        (self.start, self.end, self.counted) = (0, bytes.len(), other.counted);
+    }
+
+    /// So that more of a frame of `most` bytes can be read. Its size grows with what has come.
+    fn make_room(&mut self, most: usize) {
+        let (size, length) = (self.bytes.len(), self.end - self.start);
+        if size - self.end < size / 2 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, length);
+        }
+        if length == size {
+            let mut larger = vec![0; (2 * size).min(most).max(size + 1)];
+            larger[..size].copy_from_slice(&self.bytes);
+            self.bytes = larger.into();
         }
     }
 }
@@ -126,7 +232,7 @@ impl Deref for Chunk {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Some(page) => &page.bytes[page.start as usize..page.end as usize],
+            Some(page) => &page.bytes[page.start..page.end],
             None => &[],
         }
     }
@@ -135,7 +241,7 @@ impl Deref for Chunk {
 impl DerefMut for Chunk {
     fn deref_mut(&mut self) -> &mut [u8] {
         match &mut self.0 {
-            Some(page) => &mut page.bytes[page.start as usize..page.end as usize],
+            Some(page) => &mut page.bytes[page.start..page.end],
             None => &mut [],
         }
     }
@@ -159,16 +265,15 @@ fn take() -> Box<Page> {
     // While the thread ends there is no pool any more.
     let last = LAST.try_with(Cell::take).ok().flatten();
     let kept = last.or_else(|| POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten());
-    kept.unwrap_or_else(|| {
-        Box::new(Page {
-            start: 0,
-            end: 0,
-            bytes: vec![0; SIZE].into(),
-        })
-    })
+    let mut page = kept.unwrap_or_else(|| Page::new(SIZE));
+    (page.start, page.end, page.counted) = (0, 0, 0);
+    page
 }
 
 fn give_back(page: Box<Page>) {
+    if page.bytes.len() != SIZE {
+        return;
+    }
     let Ok(Some(page)) = LAST.try_with(|last| last.replace(Some(page))) else {
         return;
     };
@@ -178,4 +283,60 @@ fn give_back(page: Box<Page>) {
             pool.push(page);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static BYTES: [u8; SIZE] = [7; SIZE];
+
+    fn append(chunk: &mut Chunk, most: usize, bytes: &[u8]) {
+        let room = |page: &mut [u8]| {
+            let size = page.len().min(bytes.len());
+            page[..size].copy_from_slice(&bytes[..size]);
+            Poll::Ready(Ok::<_, ()>(size))
+        };
+        assert!(chunk.poll_append(most, room).is_ready());
+    }
+
+    /// Nothing has come: how large the buffer is then.
+    fn wait(chunk: &mut Chunk, most: usize) -> usize {
+        let held = chunk.to_vec();
+        let polled = chunk.poll_append(most, |_| Poll::<Result<usize, ()>>::Pending);
+        assert!(polled.is_pending());
+        assert_eq!(**chunk, held);
+        chunk.0.as_ref().map_or(0, |page| page.bytes.len())
+    }
+
+    #[test]
+    fn the_beginning_of_a_frame_is_kept_in_little_room() {
+        let mut chunk = Chunk::default();
+        assert_eq!(wait(&mut chunk, SIZE), 0);
+        let mut came = 0;
+        for (size, room) in [(1, 64), (64, 64), (65, 128), (5000, 8192), (16_384, 16_384)] {
+            append(&mut chunk, SIZE, &BYTES[..size - came]);
+            came = size;
+            assert_eq!(wait(&mut chunk, SIZE), room, "for {size} bytes");
+            assert_eq!(wait(&mut chunk, SIZE), room, "it stays");
+        }
+        append(&mut chunk, SIZE, b"a");
+        assert_eq!(wait(&mut chunk, SIZE), SIZE);
+        chunk.advance(came + 1);
+        assert_eq!(wait(&mut chunk, SIZE), 0);
+    }
+
+    #[test]
+    fn a_long_frame_makes_its_buffer_grow_as_it_comes() {
+        let mut chunk = Chunk::default();
+        let most = 5 * SIZE;
+        for size in [2, 4, 4, 5] {
+            append(&mut chunk, most, &BYTES);
+            assert_eq!(wait(&mut chunk, most) / SIZE, size);
+        }
+        append(&mut chunk, most, &BYTES);
+        assert_eq!(chunk.len(), most);
+        chunk.advance(most - 10);
+        assert_eq!(wait(&mut chunk, SIZE), 64);
+    }
 }

@@ -8,6 +8,7 @@ mod credentials;
 mod discard;
 mod ending;
 mod endpoint;
+mod framed;
 mod keep;
 mod link;
 mod peer;
@@ -31,6 +32,7 @@ pub use credentials::Credentials;
 pub(crate) use discard::Discard;
 pub(crate) use ending::Ending;
 pub use endpoint::{Endpoint, UnixName};
+pub use framed::Frames;
 pub(crate) use keep::keep;
 pub use link::Link;
 pub use peer::Peer;
@@ -156,8 +158,11 @@ impl<R, W> Connection<R, W> {
     /// ```
     #[must_use]
     pub fn with_peer(self, mut peer: Peer) -> Self {
-        let (reader, old, ahead) = self.reader.into_parts();
+        let (reader, old, mut ahead) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
+        // The new peer has had none of it.
+        ahead.count(false);
+        peer.record().set_frame_limit(old.frame_limit());
         if peer.record().link().is_none()
             && let Some(link) = old.whole_link()
         {

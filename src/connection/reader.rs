@@ -46,9 +46,9 @@ const LARGE: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Reader<R = AnyRead> {
     io: R,
-    record: Arc<Record>,
+    pub(super) record: Arc<Record>,
     /// What has come, and is not read yet.
-    ahead: Chunk,
+    pub(super) ahead: Chunk,
 }
 
 impl<R> Reader<R> {
@@ -173,12 +173,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
         ready!(self.poll_turn(cx))?;
         *chunk = mem::take(&mut self.ahead);
-        self.yielded(chunk.len());
+        self.yielded(chunk.len(), chunk.counted());
         Poll::Ready(Ok(()))
     }
 
     /// What `poll` does, unless that is pending, and the peer has nothing to say in a drain.
-    fn poll_or_drain<T: Default>(
+    pub(super) fn poll_or_drain<T: Default>(
         &mut self,
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<io::Result<T>>,
@@ -222,19 +222,19 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// Pending when it is the others' turn.
-    fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.record.check()?;
         self.record.reading.poll(cx).map(Ok)
     }
 
-    /// So many bytes are the handler's now.
-    fn yielded(&self, n: usize) {
+    /// So many bytes are the handler's now, of which some are counted already.
+    fn yielded(&self, n: usize, counted: usize) {
         self.record.reading.charge(n);
-        self.record.received(n);
+        self.record.received(n.saturating_sub(counted));
     }
 
     /// Reads from what is beneath.
-    fn poll_io(
+    pub(super) fn poll_io(
         &mut self,
         cx: &mut Context<'_>,
         empty: bool,
@@ -284,12 +284,13 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_turn(cx))?;
+        let counted = this.ahead.counted();
         let n = if this.ahead.is_empty() {
             ready!(this.poll_into(cx, buf))?
         } else {
             this.ahead.move_to(buf)
         };
-        this.yielded(n);
+        this.yielded(n, counted);
         Poll::Ready(Ok(n))
     }
 
@@ -300,18 +301,20 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_turn(cx))?;
+        let counted = this.ahead.counted();
         let n = if this.ahead.is_empty() {
             let empty = bufs.iter().all(|buf| buf.is_empty());
             ready!(this.poll_io(cx, empty, |io, cx| io.poll_read_vectored(cx, bufs)))?
         } else {
             this.ahead.move_to_all(bufs)
         };
-        this.yielded(n);
+        this.yielded(n, counted);
         Poll::Ready(Ok(n))
     }
 }
 
-/// Lends what has come, in a buffer that is only there while something is in it: 128 KiB at most.
+/// Lends what has come, in a buffer that is only there while something is in it: 128 KiB at most, but
+/// for the beginning of a longer frame.
 impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
@@ -331,8 +334,9 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
     fn consume(self: Pin<&mut Self>, amt: usize) {
         let this = self.get_mut();
         if amt > 0 {
+            let counted = this.ahead.counted();
             this.ahead.advance(amt);
-            this.yielded(amt);
+            this.yielded(amt, counted);
         }
         if this.ahead.is_empty() {
             this.ahead = Chunk::default();

@@ -7,7 +7,8 @@ use crate::source::Source;
 /// stands for src/main.rs, and `lib` for what src/lib.rs exports.
 const LAYERS: &[&[&str]] = &[
     &[
-        "error", "address", "catch", "reactor", "shutdown", "spawn", "stats", "time", "waiting",
+        "error", "address", "catch", "framing", "reactor", "shutdown", "spawn", "stats", "time",
+        "waiting",
     ],
     &["connection", "descriptor"],
     &[

@@ -9,7 +9,7 @@ mod traffic;
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use once_cell::race::OnceBox;
@@ -17,6 +17,7 @@ use once_cell::race::OnceBox;
 use super::budget::Budget;
 use super::remote::Remote;
 use super::{Credentials, Endpoint, Link, Phase};
+use crate::framing::LIMIT;
 use crate::reactor::{Host as SourceHost, Source};
 use crate::shutdown::Shutdown;
 use crate::stats::Reason;
@@ -120,6 +121,18 @@ impl Record {
 
     pub(super) fn seldom(&self) -> &Seldom {
         self.seldom.get_or_init(Box::default)
+    }
+
+    /// What a frame may hold at most, in bytes.
+    pub(super) fn frame_limit(&self) -> usize {
+        let seldom = self.seldom.get();
+        seldom.map_or(LIMIT, |seldom| seldom.frame_limit.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_frame_limit(&self, bytes: usize) {
+        if bytes != self.frame_limit() {
+            self.seldom().frame_limit.store(bytes, Ordering::Relaxed);
+        }
     }
 
     /// A link that is not the socket's own.

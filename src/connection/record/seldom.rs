@@ -9,6 +9,7 @@ use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::LookAfter;
 use crate::connection::{Discard, Endpoint, Link};
+use crate::framing::LIMIT;
 use crate::time::{AtomicStamp, Sleep, Stamp};
 use crate::waiting::Waiting;
 
@@ -32,6 +33,8 @@ pub(in crate::connection) struct Seldom {
     pub(super) watch: Lodging<dyn LookAfter>,
     /// How long `read_or_drain` still waits for the peer.
     pub(in crate::connection) quiet: Lodging<Sleep>,
+    /// What a frame may hold at most, in bytes.
+    pub(in crate::connection) frame_limit: AtomicUsize,
     /// What a lingering close of a socket has read.
     pub(in crate::connection) discard: Discard,
     /// What the kernel had yet to send when a close last looked, in bytes.
@@ -78,6 +81,7 @@ impl Default for Seldom {
             blocked_before: AtomicU64::new(0),
             watch: Lodging::default(),
             quiet: Lodging::default(),
+            frame_limit: AtomicUsize::new(LIMIT),
             discard: Discard::default(),
             unsent: AtomicUsize::new(0),
         }

@@ -1,0 +1,88 @@
+//! How a stream is cut into frames: what is asked for, and what went wrong. It reads nothing.
+
+mod cut;
+mod error;
+
+pub(crate) use cut::{Cut, Cutter};
+pub use error::FrameError;
+
+/// What a frame holds at most, in bytes, unless that is set.
+pub(crate) const LIMIT: usize = 64 * 1024;
+
+/// Where a frame ends, for [`Reader::frames`](crate::Reader::frames).
+///
+/// # Examples
+///
+/// ```
+/// use halves::{Framing, Length};
+///
+/// let messages = Framing::Until(&[b"\0"]);
+/// let packets = Framing::from(Length::U16Be);
+/// assert_ne!(messages, packets);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Framing<'a> {
+    /// With the first of these separators, which is part of the frame: see
+    /// [`Reader::until`](crate::Reader::until).
+    Until(&'a [&'a [u8]]),
+    /// After so many bytes.
+    Exactly(usize),
+    /// After as many bytes as the number in front of it says, which is no part of the frame.
+    Length(Length),
+}
+
+impl Framing<'_> {
+    /// Lines: each ends with `\n`, which is part of it.
+    pub const LINES: Self = Self::Until(&[b"\n"]);
+}
+
+impl From<Length> for Framing<'_> {
+    fn from(length: Length) -> Self {
+        Self::Length(length)
+    }
+}
+
+/// How the length in front of a frame is written. It counts the bytes after itself.
+///
+/// # Examples
+///
+/// See [`Reader::frame`](crate::Reader::frame).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Length {
+    /// One byte.
+    U8,
+    /// Two bytes, the most significant first, as in DNS over TCP.
+    U16Be,
+    /// Two bytes, the least significant first.
+    U16Le,
+    /// Four bytes, the most significant first.
+    U32Be,
+    /// Four bytes, the least significant first.
+    U32Le,
+}
+
+impl Length {
+    /// How many bytes it takes.
+    fn width(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::U16Be | Self::U16Le => 2,
+            Self::U32Be | Self::U32Le => 4,
+        }
+    }
+
+    /// The number that the bytes begin with; none while it has not come.
+    fn read(self, bytes: &[u8]) -> Option<usize> {
+        let number = match self {
+            Self::U8 => u32::from(*bytes.first()?),
+            Self::U16Be => u16::from_be_bytes(*bytes.first_chunk()?).into(),
+            Self::U16Le => u16::from_le_bytes(*bytes.first_chunk()?).into(),
+            Self::U32Be => u32::from_be_bytes(*bytes.first_chunk()?),
+            Self::U32Le => u32::from_le_bytes(*bytes.first_chunk()?),
+        };
+        // Where it does not fit, no limit allows it.
+        Some(usize::try_from(number).unwrap_or(usize::MAX))
+    }
+}

@@ -1,0 +1,6 @@
+//! Reading in frames.
+
+mod cases;
+mod check;
+mod limits;
+mod served;
