@@ -114,12 +114,9 @@ impl Field {
             ..Server::new(name, beside.join(program), words)
         };
         let tokio = chat("tokio-chat", "peer-tokio-chat", PEER);
-        let mpsc = chat("tokio-mpsc", "peer-tokio-mpsc", PEER);
-        let nodelay = [tokio.with_nodelay(), mpsc.with_nodelay()];
-        self.servers
-            .push(chat(HALVES_CHAT, "peer-halves-chat", "127.0.0.1:{port}"));
-        self.servers.extend([tokio, mpsc]);
-        self.servers.extend(nodelay);
+        let halves = chat(HALVES_CHAT, "peer-halves-chat", "127.0.0.1:{port}");
+        let nodelay = tokio.with_nodelay();
+        self.servers.extend([halves, tokio, nodelay]);
     }
 
     fn add_python(&mut self) {
