@@ -148,7 +148,8 @@ impl Client {
     /// Writes it, and queues what is not taken.
     fn hear(&mut self, frame: &Arc<[u8]>, slow: Slow) -> io::Result<()> {
         if self.queue.is_empty() {
-            let mut cx = Context::from_waker(&self.owner);
+            // If that has to wait, it is tried again below, and the owner need not hear of this.
+            let mut cx = Context::from_waker(Waker::noop());
             match Pin::new(&mut self.writer).poll_write(&mut cx, frame) {
                 Poll::Ready(Ok(n)) if n == frame.len() => return Ok(()),
                 Poll::Ready(sent) => self.sent = sent?,
@@ -157,7 +158,8 @@ impl Client {
         }
         self.queue.push_back(frame.clone());
         self.bytes += frame.len();
-        // It may have been no more than somebody else's turn; if not, the owner is woken now.
+        // A writer that was not full, but has done its share of a turn, takes it now; one that is
+        // full wakes the owner later.
         if let Poll::Ready(Err(error)) = self.poll_send() {
             return Err(error);
         }
