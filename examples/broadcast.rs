@@ -33,9 +33,10 @@ pub(crate) enum Slow {
 fn main() -> io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let (flags, addresses): (Vec<_>, Vec<_>) = words.iter().partition(|w| w.starts_with("--"));
-    let slow = match flags.iter().any(|flag| *flag == "--drop-oldest") {
-        true => Slow::DropOldest,
-        false => Slow::Disconnect,
+    let slow = if flags.iter().any(|flag| *flag == "--drop-oldest") {
+        Slow::DropOldest
+    } else {
+        Slow::Disconnect
     };
     let address = addresses.first().map_or("127.0.0.1:50007", |a| a.as_str());
     let ex = Executor::new();

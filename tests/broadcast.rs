@@ -187,7 +187,7 @@ fn dropping_the_oldest_keeps_the_newest_and_frames_whole() {
         chat.talk(&mut talker, 0..last + 1);
         let begun = IN_PIPE + usize::from(part > 0);
         let newest = last + 1 - (QUEUED_FRAMES - usize::from(part > 0));
-        let expected: Vec<_> = (0..begun).chain(newest..last + 1).collect();
+        let expected: Vec<_> = (0..begun).chain(newest..=last).collect();
         assert_eq!(chat.numbers(&mut late, last), expected);
         chat.talk(&mut talker, 0..1);
         assert_eq!(chat.hear(&mut late), Some(numbered(0)));
