@@ -12,13 +12,13 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 /// [whether it is reached](Self::reaches) by a wake, and save itself a second place to wait at.
 ///
 /// Only that task calls [`forget`](Self::forget) and `reaches`; any number of others may register
-/// and wake. Each registration changes `holder` while the place is locked, so that is changed in the
-/// order in which who waits is replaced. If the task reads its own mark, it has registered since it
-/// forgot: before that it stored `NOBODY`, and reads nothing older than its own store. Whoever
-/// replaces it then comes after it, with nobody replaced between, so its swap finds no `SPLIT`, and
-/// it wakes the task. That is enough where `forget`, which is outside the lock, overwrites a `SPLIT`
-/// of such a moment. Nothing else is read by what `holder` says: so it is relaxed, and what was
-/// stored before a wake is seen through the lock, or by whoever is woken through its waker.
+/// and wake. Each registration changes `holder` while the place is locked, so in the order in which
+/// one replaces the other. If the task reads its own mark, it has registered since it forgot: then
+/// it stored `NOBODY`, or found `SPLIT`, and a load gives nothing older. Whoever replaces it comes
+/// next, so its swap finds no `SPLIT`, and it wakes the task. `forget` does not lock, and may
+/// overwrite a `SPLIT` of the same moment; if that was of one who replaced the task, the task is
+/// woken, and forgets again. Nothing else is read on the word of `holder`, so it is relaxed: what was
+/// stored before a wake is seen through the lock or, by who is woken, through its waker.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     waker: Mutex<Option<Waker>>,
