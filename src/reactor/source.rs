@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
@@ -267,6 +267,9 @@ impl Source {
     }
 
     fn wake_writer(&self) {
+        // Either a writer's place that has just been made is seen here, or what was told is seen by
+        // that writer: see `wait`.
+        fence(Ordering::SeqCst);
         if let Some(seldom) = self.seldom.get() {
             seldom.writer.wake();
         }
@@ -319,7 +322,7 @@ impl Source {
         direction: Direction,
     ) -> Poll<io::Result<u32>> {
         let (this, flag) = (host.source(), direction.flag());
-        this.waiting(direction).register(cx.waker());
+        this.wait(cx, direction);
         loop {
             let seen = this.state.load();
             if seen & flag != 0 {
@@ -332,10 +335,14 @@ impl Source {
         }
     }
 
-    fn waiting(&self, direction: Direction) -> &Waiting {
+    /// What is told from now on wakes; what was told before is seen in the state word.
+    fn wait(&self, cx: &Context<'_>, direction: Direction) {
         match direction {
-            Direction::Read => &self.reader,
-            Direction::Write => self.writer(),
+            Direction::Read => self.reader.register(cx.waker()),
+            Direction::Write => {
+                self.writer().register(cx.waker());
+                fence(Ordering::SeqCst);
+            }
         }
     }
 
@@ -344,7 +351,7 @@ impl Source {
             return Poll::Ready(Ok(()));
         };
         // For those who wake whoever waits here, and are not async-io.
-        self.waiting(direction).register(cx.waker());
+        self.wait(cx, direction);
         match direction {
             Direction::Read => foreign.poll_readable(cx),
             Direction::Write => foreign.poll_writable(cx),

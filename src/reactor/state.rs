@@ -1,6 +1,6 @@
 //! What is known of a socket's readiness, in one atomic word.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// Reading may succeed.
 pub(super) const READ: u32 = 1;
