@@ -1,6 +1,6 @@
-//! What CPython's own tests assert of asyncio's streams, asserted of ours: a test a behaviour.
+//! What Python's own tests assert of asyncio's streams, asserted of ours: a test a behaviour.
 //!
-//! These are the tests of CPython's `test_asyncio/test_streams.py`, of 3.11 to 3.13 (where each begins with
+//! These are the tests of Python's `test_asyncio/test_streams.py`, of 3.11 to 3.13 (where each begins with
 //! `test_`), with ours. Where Halves differs on purpose, ours says so.
 //!
 //! | theirs | ours |
