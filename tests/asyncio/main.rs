@@ -95,10 +95,12 @@ mod fed;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod lines;
+mod page;
 mod reading;
 mod served;
 #[path = "../skip/mod.rs"]
 mod skip;
 mod table;
+mod time;
 mod until;
 mod writing;
