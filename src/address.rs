@@ -96,7 +96,7 @@ impl fmt::Display for Address {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
             Self::Unix { path, access } => {
-                write!(f, "unix:{}{access}", escape(&path.to_string_lossy()))
+                write!(f, "unix:{}{access}", spell(path))
             }
             Self::Abstract { name } => write!(f, "@{}", escape(&String::from_utf8_lossy(name))),
             Self::Fd { number } => write!(f, "fd:{number}"),
@@ -114,6 +114,14 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     } else {
         text.into()
     }
+}
+
+/// A path, as it is written after `unix:`.
+pub(crate) fn spell(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    // That would be an abstract name.
+    let here = if text.starts_with('@') { "./" } else { "" };
+    format!("{here}{}", escape(&text))
 }
 
 impl From<SocketAddr> for Address {

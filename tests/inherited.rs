@@ -6,24 +6,41 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::sync::{LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use halves::listener::inherited::take;
+use halves::listener::inherited::{self, receive};
 use halves::{Connection, Endpoint, Executor, Listener, Listeners, Reason, Report, Rules, Server};
 use halves::{bind, connect, service};
 use rustix::fs::{OFlags, fcntl_getfl};
-use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+use rustix::io::{FdFlags, fcntl_getfd};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use smol::block_on;
 
-/// As a descriptor is that a process was started with: open on exec, and nobody's. (Nothing here
-/// starts a child that would have it.)
+/// What this process was started with, as far as anyone can tell: open on exec before anybody asked.
+/// (Nothing here starts a child that would have it.)
+static HANDED_DOWN: LazyLock<Mutex<Vec<OwnedFd>>> = LazyLock::new(|| {
+    let null = File::open("/dev/null").expect("it is there");
+    // A plain dup, whose result is open on exec.
+    let dup = || rustix::io::dup(&null).expect("there is room");
+    let all = (0..200).map(|_| dup()).collect();
+    receive();
+    Mutex::new(all)
+});
+
+/// Such a descriptor, which is nobody's.
 fn handed_down(fd: impl Into<OwnedFd>) -> RawFd {
-    let fd = fd.into();
-    fcntl_setfd(&fd, FdFlags::empty()).expect("it is open");
-    fd.into_raw_fd()
+    let mut handed_down = HANDED_DOWN.lock().expect("no panic");
+    let mut place = handed_down.pop().expect("there are enough");
+    rustix::io::dup2(fd.into(), &mut place).expect("both are open");
+    place.into_raw_fd()
+}
+
+fn take(number: RawFd) -> io::Result<OwnedFd> {
+    LazyLock::force(&HANDED_DOWN);
+    inherited::take(number)
 }
 
 fn is_nonblocking(fd: impl AsFd) -> bool {
@@ -77,6 +94,17 @@ fn what_this_process_has_opened_is_not_taken() -> io::Result<()> {
     let error = take(ours.as_raw_fd()).expect_err("it is ours");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     ours.metadata()?;
+    // Nor what it has opened for its children, after it was asked what was handed down.
+    let ours = rustix::io::dup(ours)?;
+    let number = ours.as_raw_fd();
+    let errors = [
+        take(number).expect_err("it is ours"),
+        block_on(bind(format!("fd:{number}"))).expect_err("it is ours"),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+    fcntl_getfl(&ours)?;
     for number in [-1, RawFd::MAX, RawFd::MIN] {
         let error = take(number).expect_err("it is not open");
         assert_eq!(error.to_string(), "it is not open");
@@ -282,6 +310,7 @@ fn a_client_that_is_gone_already_is_a_connection_with_nobody() -> io::Result<()>
 
 #[test]
 fn without_a_service_manager_there_is_nothing_to_listen_at() {
+    LazyLock::force(&HANDED_DOWN);
     let error = block_on(bind("sd-listen")).expect_err("nothing was handed over");
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
     let line = error.to_string();

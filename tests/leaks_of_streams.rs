@@ -1,6 +1,7 @@
 //! Of 3,000 connections of each kind, one after another, no descriptor, process, file or thread is
 //! left. One test, as it counts those of the whole process.
 
+mod leftovers;
 #[allow(dead_code, reason = "other tests use more of it")]
 mod namespace;
 #[allow(dead_code, reason = "other tests use more of it")]
@@ -8,52 +9,20 @@ mod terminal;
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::listener::memory;
 use halves::process::Command;
-use halves::{Connection, Executor, FdReader, FdWriter, Once, Peer, device, fifos, files, serve};
-use namespace::{processes, wait_until};
+use halves::{
+    Connection, FdReader, FdWriter, Listener, Listeners, Once, Peer, device, fifos, files, serve,
+};
+use leftovers::leaves_nothing;
+use namespace::wait_until;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use terminal::terminal;
-
-const CONNECTIONS: usize = 3000;
-
-/// What there is of everything that could be left: descriptors, children, threads, files.
-fn present(dir: &Path) -> [usize; 4] {
-    let entries = |path: &Path| fs::read_dir(path).map_or(0, Iterator::count);
-    let us = std::process::id();
-    let processes = processes().into_iter();
-    let children = processes.filter(|&(.., parent)| parent == us).count();
-    let tasks = fs::read_dir("/proc/self/task").expect("Linux");
-    let names = tasks.filter_map(|task| fs::read(task.ok()?.path().join("comm")).ok());
-    // The blocking pool keeps as many threads as it had work at once.
-    let (pool, threads): (Vec<_>, Vec<_>) = names.partition(|name| name.starts_with(b"blocking-"));
-    assert!(pool.len() < 20, "{} threads in the pool", pool.len());
-    [
-        entries("/proc/self/fd".as_ref()),
-        children,
-        threads.len(),
-        entries(dir),
-    ]
-}
-
-/// Runs rounds of connections, one of which is there at a time, and waits until nothing is left.
-fn leaves_nothing(dir: &Path, what: &str, round: impl AsyncFn(usize) -> io::Result<()>) {
-    let ex = Executor::new();
-    let before = present(dir);
-    ex.block_on(async {
-        for n in 0..CONNECTIONS {
-            round(n).await.expect(what);
-        }
-    });
-    drop(ex);
-    // What is left to the pool's threads may still be under way.
-    wait_until(&format!("{what}: as in the beginning, {before:?}"), || {
-        let now = present(dir);
-        now.iter().zip(&before).all(|(now, before)| now <= before)
-    });
-}
 
 /// Says a word on one end, hears it at the other, and ends in one of several ways.
 async fn pass<R1, W1, R2, W2>(
@@ -136,8 +105,31 @@ fn of_3000_connections_of_each_kind_nothing_is_left() {
         }
         Ok(())
     });
+    others(dir);
     children(dir);
     given_up(&there);
+}
+
+fn others(dir: &Path) {
+    leaves_nothing(dir, "halves of two kinds, joined", async |n| {
+        let (near, far) = UnixStream::pair()?;
+        let (from, to) = io::pipe()?;
+        let (reader, writer) = (FdReader::new(near)?, FdWriter::new(to)?);
+        let near = Connection::new(reader, writer).erase();
+        let (reader, writer) = (FdReader::new(from)?, FdWriter::new(far)?);
+        pass(n, near, Connection::new(reader, writer).erase()).await
+    });
+    leaves_nothing(dir, "connections that were handed down", async |n| {
+        let (near, far) = UnixStream::pair()?;
+        let mut listeners = Listeners::try_from(OwnedFd::from(far))?;
+        let far = listeners.accept().await?.expect("the connection");
+        let near = Connection::new(FdReader::new(near.try_clone()?)?, FdWriter::new(near)?);
+        pass(n, near, far).await
+    });
+    leaves_nothing(dir, "pipes in memory", async |n| {
+        let (near, far) = memory::pair(16);
+        pass(n, near, far.erase()).await
+    });
 }
 
 fn children(dir: &Path) {

@@ -272,6 +272,17 @@ mod tests {
         }
     }
 
+    /// As a program may give it, that has it from elsewhere.
+    #[test]
+    fn a_path_that_looks_like_a_name_is_printed_as_a_path() {
+        for (path, printed) in [("@x", "unix:./@x"), ("@a,b", r"unix:./@a\,b")] {
+            let address = Address::from(PathBuf::from(path));
+            assert_eq!(address.to_string(), printed);
+            let read: Address = printed.parse().expect(printed);
+            assert_eq!(read, unix(&format!("./{path}"), Access::default()));
+        }
+    }
+
     #[test]
     fn what_is_not_an_address_says_why() {
         for (text, word) in [

@@ -4,7 +4,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, RawFd};
 
 use halves::listener::inherited::{receive, take};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
@@ -47,12 +47,16 @@ pub(super) fn writable(number: RawFd) -> io::Result<File> {
     }
 }
 
-/// Has standard error lead nowhere where it is the socket that standard output is: inetd makes all
-/// three of one, and no log is for the client.
-pub(super) fn keep_log_from_client() -> io::Result<()> {
-    let [output, log] = [fstat(io::stdout())?, fstat(io::stderr())?];
+/// Has standard error lead nowhere where it is the client's socket, as this one is: inetd makes all
+/// three of one, and nothing that is said here is for the client. (That output and error are one
+/// socket says nothing: under systemd both are that of the journal.)
+pub(super) fn keep_log_from_client(client: impl AsFd) -> io::Result<()> {
+    // What is not open is no socket.
+    let (Ok(client), Ok(log)) = (fstat(client), fstat(io::stderr())) else {
+        return Ok(());
+    };
     let is_socket = FileType::from_raw_mode(log.st_mode) == FileType::Socket;
-    if is_socket && (output.st_dev, output.st_ino) == (log.st_dev, log.st_ino) {
+    if is_socket && (client.st_dev, client.st_ino) == (log.st_dev, log.st_ino) {
         let nowhere = File::options().write(true).open("/dev/null")?;
         rustix::stdio::dup2_stderr(nowhere)?;
     }

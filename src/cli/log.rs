@@ -5,7 +5,7 @@ use std::panic::{self, PanicHookInfo};
 use std::sync::Arc;
 use std::time::Duration;
 
-use halves::{Closed, Endpoint, Event, Peer, Reason, unix_time};
+use halves::{Closed, Event, Listeners, Peer, Reason, unix_time};
 
 use super::escape;
 use super::format::{Format, Line};
@@ -96,15 +96,18 @@ impl Drop for Log {
 }
 
 impl Lines {
-    /// Says where the server listens, and how to try it.
-    pub(super) fn listening(&self, local: &[Endpoint], service: &str, answers: bool) {
+    /// Says where the server listens, and how to try it; and which connections it serves that are
+    /// there already.
+    pub(super) fn listening(&self, listeners: &Listeners, service: &str, answers: bool) {
         if self.level < Level::Normal {
             return;
         }
-        let hints = local.iter().map(|end| hint(end, answers));
-        let mut hint = hints.enumerate().find_map(|(n, hint)| Some((n, hint?)));
-        for (n, end) in local.iter().enumerate() {
-            let mut line = Line::new("listening")
+        let (local, listens) = (listeners.local(), listeners.listens());
+        let ends = || local.iter().zip(&listens).enumerate();
+        let hint = |end, &listens| if listens { hint(end, answers) } else { None };
+        let mut hint = ends().find_map(|(n, (end, listens))| Some((n, hint(end, listens)?)));
+        for (n, (end, &listens)) in ends() {
+            let mut line = Line::new(if listens { "listening" } else { "serving" })
                 .word("local", end)
                 .word("service", service);
             if self.format != Format::Text

@@ -39,11 +39,19 @@ const FORCED: u8 = 128;
 pub(crate) fn run() -> ExitCode {
     // First of all, as there are no threads yet.
     inherited::receive_sockets();
+    // Before anything is said.
+    if inherited::keep_log_from_client(io::stdin()).is_err() {
+        return ExitCode::from(FAILED);
+    }
     let code = match args::parse(std::env::args_os().skip(1)) {
         Ok(Request::Print(text)) => print(&text),
         Ok(Request::Serve(options)) => {
-            if options.listen.contains(&Address::Stdio)
-                && inherited::keep_log_from_client().is_err()
+            let at_output = [Address::Stdio, Address::Fd { number: 1 }];
+            if options
+                .listen
+                .iter()
+                .any(|address| at_output.contains(address))
+                && inherited::keep_log_from_client(io::stdout()).is_err()
             {
                 return ExitCode::from(FAILED);
             }

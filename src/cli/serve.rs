@@ -109,7 +109,7 @@ impl Plan {
             return Ok(Report::default());
         };
         let (service, answers) = (options.service, options.service != Service::Discard);
-        lines.listening(&listeners.local(), service.as_str(), answers);
+        lines.listening(&listeners, service.as_str(), answers);
         if let Some(ready_fd) = self.ready_fd {
             tell_ready(ready_fd, &lines);
         }
@@ -199,7 +199,8 @@ fn server(
     }
 }
 
-/// A client's error is the client's; on standard input and output it is ours to tell.
+/// A client's error is the client's, also where its socket is standard input and output; of pipes,
+/// files and terminals it is ours to tell.
 fn is_stdio_failure(closed: &Closed) -> bool {
     closed.peer.endpoint() == Endpoint::Stdio
         && matches!(closed.reason, Reason::Error | Reason::Panic)

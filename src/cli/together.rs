@@ -1,4 +1,5 @@
-//! Which addresses cannot be listened at together: what we were started with is there once.
+//! Which addresses cannot be listened at together: what we were started with is there once, and
+//! standard error is for the log.
 
 use std::os::fd::RawFd;
 
@@ -7,6 +8,9 @@ use halves::Address;
 /// A problem in one line, if there is one. What is not ours alone the system refuses itself.
 pub(super) fn check(listen: &[Address], ready_fd: Option<RawFd>) -> Result<(), String> {
     for (n, address) in listen.iter().enumerate() {
+        if let Address::Fd { number: 2 } = address {
+            return Err("--listen fd:2: standard error is for the log".to_owned());
+        }
         let mut earlier = listen[..n].iter();
         if let Some(earlier) = earlier.find(|earlier| are_same(earlier, address)) {
             return Err(format!(
@@ -72,7 +76,7 @@ mod tests {
     fn the_rest_goes_together() {
         for (listen, ready_fd) in [
             (&["1", "1", "/x", "/x", "@x", "@x"][..], None),
-            (&["-", "fd:2", "fd:3", "sd-listen"], Some(4)),
+            (&["-", "fd:3", "sd-listen"], Some(4)),
             (&["sd-listen:a", "sd-listen:b"], None),
         ] {
             assert_eq!(problem(listen, ready_fd), None);

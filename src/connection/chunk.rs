@@ -261,6 +261,7 @@ impl fmt::Debug for Chunk {
     }
 }
 
+#[inline(always)]
 fn take() -> Box<Page> {
     // While the thread ends there is no pool any more.
     let last = LAST.try_with(Cell::take).ok().flatten();
@@ -270,6 +271,7 @@ fn take() -> Box<Page> {
     page
 }
 
+#[inline(always)]
 fn give_back(page: Box<Page>) {
     if page.bytes.len() != SIZE {
         return;
@@ -314,7 +316,7 @@ mod tests {
         let mut chunk = Chunk::default();
         assert_eq!(wait(&mut chunk, SIZE), 0);
         let mut came = 0;
-        for (size, room) in [(1, 64), (64, 64), (65, 128), (5000, 8192), (16_384, 16_384)] {
+        for (size, room) in [(1, 64), (64, 64), (65, 128), (5000, 8192), (32_768, 32_768)] {
             append(&mut chunk, SIZE, &BYTES[..size - came]);
             came = size;
             assert_eq!(wait(&mut chunk, SIZE), room, "for {size} bytes");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
-use crate::address::escape;
+use crate::address::{escape, spell};
 
 /// Where one end of a connection really is: what an [`Address`](crate::Address) came to.
 ///
@@ -155,7 +155,7 @@ impl fmt::Display for Endpoint {
 impl fmt::Display for UnixName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Path(path) => write!(f, "unix:{}", escape(&path.to_string_lossy())),
+            Self::Path(path) => write!(f, "unix:{}", spell(path)),
             Self::Abstract(name) => write!(f, "@{}", escape(&String::from_utf8_lossy(name))),
             Self::Unnamed => f.write_str("unix"),
         }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures_lite::AsyncWrite;
 
 use super::Link;
+use super::link::is_gone;
 use super::slot::Slot;
 
 /// Splits a writer into the handler's half and the server's hold on it: files, pipes and standard
@@ -35,8 +36,8 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
     ) -> Poll<io::Result<usize>> {
         self.0
             .poll(|mut writer| match ready!(write(writer.as_mut(), cx))? {
-                // A pipe to a thread takes nothing once the thread has met an error: a flush
-                // tells it.
+                // Ours never do so. Of others', some that leave the work to a thread, such as
+                // smol's `Unblock`, take nothing once it has met an error: a flush tells it.
                 0 if !empty => {
                     ready!(writer.poll_flush(cx))?;
                     Poll::Ready(Err(io::ErrorKind::WriteZero.into()))
@@ -57,7 +58,10 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
 
 impl<W: AsyncWrite + Unpin + Send> Link for Shared<W> {
     fn poll_linger(&self, cx: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
-        self.poll_close(cx)
+        match ready!(self.poll_close(cx)) {
+            Err(error) if !is_gone(&error) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
     fn is_flushed(&self) -> bool {
@@ -96,5 +100,51 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Kept<W> {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll_close(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Whose close fails so.
+    struct Failing(io::ErrorKind);
+
+    impl AsyncWrite for Failing {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(self.0.into()))
+        }
+    }
+
+    #[test]
+    fn that_the_peer_is_gone_is_no_error_of_the_end() {
+        let mut cx = Context::from_waker(Waker::noop());
+        for (kind, is_error) in [
+            (io::ErrorKind::NotConnected, false),
+            (io::ErrorKind::BrokenPipe, false),
+            (io::ErrorKind::ConnectionReset, false),
+            (io::ErrorKind::StorageFull, true),
+        ] {
+            let (_half, link) = keep(Failing(kind));
+            let Poll::Ready(ended) = link.poll_linger(&mut cx, false) else {
+                panic!("nothing waits");
+            };
+            assert_eq!(ended.is_err(), is_error, "{kind}");
+            assert!(link.is_flushed());
+        }
     }
 }

@@ -61,3 +61,9 @@ pub trait Link: Send + Sync {
         None
     }
 }
+
+/// Whether an error says that the peer is gone, which is none for whoever ends a stream.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
+}

@@ -11,6 +11,7 @@ use atomic_waker::AtomicWaker;
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::ahead;
+use super::link::is_gone;
 use super::slot::Slot;
 use super::{Connection, Discard, Link, Peer};
 
@@ -204,12 +205,6 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Link for Whole<S> {
         }
         self.shared.waker.wake_by_ref();
     }
-}
-
-/// Whether it says that the peer is gone: there is nobody left to tell of the end.
-fn is_gone(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
-    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
 }
 
 impl<S> Connection<ReadHalf<S>, WriteHalf<S>>

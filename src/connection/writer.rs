@@ -12,12 +12,13 @@ use super::{AnyWrite, Peer, Record};
 /// The writing half of a connection: an [`AsyncWrite`] around whatever is beneath.
 ///
 /// It counts the bytes that the stream takes, and shares the thread as
-/// [`Reader`](crate::Reader) does. A task's first write goes out at once. On a socket, on a thread of
-/// an [`Executor`](crate::Executor), small writes (16 KiB at most) that follow it leave together when
-/// the tasks of this turn have run, sooner on `flush`, on `close`, before the next read, and at
-/// 64 KiB; an error of theirs is that of the next write or flush. `close` says end of input to the peer, where the stream can
-/// say it, and leaves the reading half as it is. Once the server has ended the connection, writes
-/// fail with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+/// [`Reader`](crate::Reader) does. The first write since the connection's task was woken goes out at
+/// once; in a task of another, the first since the half had to wait. On a socket, on a thread of an
+/// [`Executor`](crate::Executor), small writes (16 KiB at most) that follow it leave together when the
+/// tasks of this turn have run, sooner on `flush`, on `close`, before the next read, and at 64 KiB; an
+/// error of theirs is that of the next write or flush. `close` says end of input to the peer, where
+/// the stream can say it, and leaves the reading half as it is. Once the server has ended the
+/// connection, writes fail with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
 ///
 /// # Examples
 ///

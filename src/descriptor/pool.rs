@@ -13,18 +13,28 @@ const ROOM: usize = 256 * 1024;
 
 /// A file on a thread that may wait. It waits also where somebody has made the file non-blocking:
 /// that is a property of the terminal or pipe, and whoever shares it with us may set it.
-pub(super) struct Patient(pub(super) File);
+pub(super) struct Patient {
+    file: File,
+    /// What was read has ended. A terminal says so once (Ctrl-D at the beginning of a line), and
+    /// the thread, which reads ahead, asks again before anyone else has heard of it.
+    ended: bool,
+}
 
 impl Patient {
+    pub(super) fn new(file: File) -> Self {
+        let ended = false;
+        Self { file, ended }
+    }
+
     fn wait(
         &self,
         flags: PollFlags,
         mut io: impl FnMut(&File) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            match io(&self.0) {
+            match io(&self.file) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    poll(&mut [PollFd::new(&self.0, flags)], None)?;
+                    poll(&mut [PollFd::new(&self.file, flags)], None)?;
                 }
                 result => return result,
             }
@@ -46,17 +56,26 @@ impl Patient {
 
 impl Read for Patient {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.wait(PollFlags::IN, |mut file| file.read(buf))
+        if self.ended {
+            return Ok(0);
+        }
+        let n = self.wait(PollFlags::IN, |mut file| file.read(buf))?;
+        self.ended = n == 0 && !buf.is_empty();
+        Ok(n)
     }
 }
 
 /// Writes to a file on a thread. What it has taken is written, also when it is dropped: the
-/// thread goes on until there is nothing left.
+/// thread goes on until there is nothing left. A process that exits ends its threads, though; so
+/// of a regular file, which keeps nobody waiting for long, the drop itself sees to what is left.
 pub(super) struct PoolWriter(Arc<Shared>);
 
 struct Shared {
     file: Patient,
+    is_regular: bool,
     queue: Mutex<Queue>,
+    /// Held by whoever writes out: one at a time, in order.
+    writing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -80,8 +99,10 @@ enum Failure {
 impl PoolWriter {
     pub(super) fn new(file: File) -> Self {
         Self(Arc::new(Shared {
-            file: Patient(file),
+            is_regular: file.metadata().is_ok_and(|file| file.is_file()),
+            file: Patient::new(file),
             queue: Mutex::default(),
+            writing: Mutex::default(),
         }))
     }
 
@@ -115,12 +136,23 @@ impl PoolWriter {
     }
 }
 
+impl Drop for PoolWriter {
+    fn drop(&mut self) {
+        let left = self.0.lock().attended;
+        if left && self.0.is_regular {
+            // Also where every thread of the pool is busy with something else.
+            self.0.write_out();
+        }
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write_out(&self) {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = Vec::new();
         loop {
             let mut queue = self.lock();
@@ -226,6 +258,28 @@ mod tests {
         let mut heard = vec![0; 3 * ROOM];
         from.read_exact(&mut heard).expect("a pipe");
         done.recv().expect("it was flushed");
+    }
+
+    /// A person who types a line, ends the input, and types on.
+    #[test]
+    fn the_end_that_a_terminal_says_once_is_the_end() -> io::Result<()> {
+        use rustix::fs::{Mode, OFlags, open};
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let person = openpt(flags)?;
+        grantpt(&person)?;
+        unlockpt(&person)?;
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let program = open(ptsname(&person, vec![])?, flags, Mode::empty())?;
+        rustix::io::write(&person, b"hello\n\x04more\n")?;
+        let mut program = Patient::new(File::from(program));
+        let mut heard = [0; 16];
+        assert_eq!(program.read(&mut heard)?, 6);
+        assert_eq!(program.read(&mut [])?, 0, "which says nothing");
+        for _ in 0..3 {
+            assert_eq!(program.read(&mut heard)?, 0);
+        }
+        Ok(())
     }
 
     impl Queue {

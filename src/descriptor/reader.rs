@@ -24,7 +24,8 @@ const CHUNK: usize = 64 * 1024;
 /// system may add.
 ///
 /// Where the system tells of readiness, nothing waits but the task. Files, `/dev/null` and their
-/// like are read by a thread of the blocking pool, which has 500 at most.
+/// like are read by a thread of the blocking pool, which has 500 at most; their end is one for good,
+/// also where a file grows.
 ///
 /// # Examples
 ///
@@ -97,7 +98,7 @@ impl FdReader {
     }
 
     fn pool(fd: OwnedFd) -> Self {
-        let file = Patient(File::from(fd));
+        let file = Patient::new(File::from(fd));
         Self(Source::Pool(Unblock::with_capacity(CHUNK, file)))
     }
 

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::AsyncWrite;
 use rustix::fs::OFlags;
-use rustix::net::{SendFlags, Shutdown};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
 
 use super::nature::{Nature, open_again, set_nonblocking};
 use super::pool::PoolWriter;
@@ -21,7 +22,8 @@ use crate::reactor::Watched;
 /// Where the system tells of readiness, nothing waits but the task, and what was taken is with the
 /// system. Files, `/dev/null` and their like are written by a thread of the blocking pool, which
 /// has 500 at most: up to 256 KiB are then on their way. They are also written when the writer is
-/// dropped, but not when the process exits before; flushed or closed, they are written.
+/// dropped: those of a regular file before the drop returns, which waits for that; those of a device
+/// are lost if the process exits before. Flushed or closed, they are written.
 ///
 /// Closing a pipe, a FIFO or a terminal closes the descriptor, closing a socket shuts down its
 /// writing side. Dropping the writer closes the descriptor. To write to a pipe that nobody reads is an
@@ -114,12 +116,18 @@ impl AsyncWrite for FdWriter {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Sink::Watched(fd) = &self.0 {
-            let length = bufs.iter().map(|buf| buf.len()).sum();
-            return fd.poll_write(cx, length, |fd| rustix::io::writev(fd, bufs));
+        let length = bufs.iter().map(|buf| buf.len()).sum();
+        match &self.0 {
+            Sink::Watched(fd) => fd.poll_write(cx, length, |fd| rustix::io::writev(fd, bufs)),
+            Sink::Socket(fd) => fd.poll_write(cx, length, |fd| {
+                let mut nothing = SendAncillaryBuffer::default();
+                rustix::net::sendmsg(fd, bufs, &mut nothing, SendFlags::NOSIGNAL)
+            }),
+            Sink::Pool(_) | Sink::Closed => {
+                let first = bufs.iter().find(|buf| !buf.is_empty());
+                self.poll_write(cx, first.map_or(&[], |buf| buf))
+            }
         }
-        let first = bufs.iter().find(|buf| !buf.is_empty());
-        self.poll_write(cx, first.map_or(&[], |buf| buf))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -132,8 +140,11 @@ impl AsyncWrite for FdWriter {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(self.as_mut().poll_flush(cx));
         if let Sink::Socket(fd) = &self.0 {
-            let shut = rustix::net::shutdown(fd, Shutdown::Write);
-            return Poll::Ready(shut.map_err(io::Error::from));
+            return Poll::Ready(match rustix::net::shutdown(fd, Shutdown::Write) {
+                // The peer is gone: there is nobody left to say it to.
+                Err(Errno::NOTCONN) => Ok(()),
+                shut => Ok(shut?),
+            });
         }
         self.0 = Sink::Closed;
         Poll::Ready(flushed)

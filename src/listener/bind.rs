@@ -15,7 +15,8 @@ use crate::error::Error;
 /// backlog of 4,096, and TCP connections have `TCP_NODELAY` set.
 ///
 /// A Unix socket's file that nobody listens at is replaced, which is found out by connecting to
-/// it; while that is done, there is a file `PATH.lock` beside it. Ours is removed when the listener
+/// it; while that is done, there is an empty file `PATH.lock` beside it, and one of that name that
+/// is not ours is an error. Ours is removed when the listener
 /// is dropped, unless another one is in its place by then. Nobody can connect before mode and owner
 /// are as the address says.
 ///
@@ -87,7 +88,7 @@ async fn listen(address: &Address) -> io::Result<Listeners> {
         Address::Tcp { host, port } => at_each(&resolve(host, *port).await?),
         Address::Unix { path, access } => unix::listen(path, access).await.map(Listeners::of),
         Address::Abstract { name } => unix::listen_abstract(name).map(Listeners::of),
-        Address::Fd { number } => inherited::take(*number)?.try_into(),
+        Address::Fd { number } => inherited::socket(*number)?.try_into(),
         Address::Activation { name } => handed_over(name.as_deref()),
         Address::Stdio => Ok(Once::new(stdio()?).into()),
     }
@@ -102,7 +103,7 @@ async fn connect_to(address: &Address) -> io::Result<Connection> {
             return unix::connect(unix::path_name(path)?).await;
         }
         Address::Abstract { name } => return unix::connect(unix::abstract_name(name)?).await,
-        Address::Fd { number } => match given(inherited::take(*number)?)? {
+        Address::Fd { number } => match given(inherited::socket(*number)?)? {
             Given::Connection(connection) => return Ok(connection),
             Given::Listener(_) => "it is a socket that listens",
         },

@@ -49,7 +49,13 @@ pub async fn files(input: impl AsRef<Path>, output: impl AsRef<Path>) -> io::Res
     let output = output.as_ref();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
     let output = match open_at_once(output, flags).await {
-        Err(error) if is_unread_fifo(&error, output) => open_when_read(output.to_owned()).await?,
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => {
+            // A FIFO that nobody reads; or there is no such device.
+            if !is_fifo(output.to_owned()).await {
+                return Err(error);
+            }
+            open_when_read(output.to_owned()).await?
+        }
         output => output?,
     };
     let (input, output) = (FdReader::named(input)?, FdWriter::new(output)?);
@@ -156,9 +162,9 @@ fn expect(fd: &OwnedFd, kind: FileType, otherwise: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn is_unread_fifo(error: &io::Error, path: &Path) -> bool {
-    let kind = stat(path).map(|stat| FileType::from_raw_mode(stat.st_mode));
-    Errno::from_io_error(error) == Some(Errno::NXIO) && kind == Ok(FileType::Fifo)
+async fn is_fifo(path: PathBuf) -> bool {
+    let stat = smol::unblock(move || stat(path)).await;
+    stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
 }
 
 /// Opens a FIFO for writing, which takes until somebody opens it for reading.

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{FileType, fstat};
+use rustix::fs::fstat;
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{SocketType, getpeername, sockopt};
 
@@ -54,11 +54,8 @@ impl TryFrom<OwnedFd> for Listeners {
 }
 
 pub(super) fn given(socket: OwnedFd) -> io::Result<Given> {
-    match sockopt::socket_type(&socket) {
-        Ok(SocketType::STREAM) => {}
-        Ok(_) => return Err(unfit("it is not a stream socket")),
-        Err(Errno::NOTSOCK) => return Err(unfit("it is not a socket")),
-        Err(error) => return Err(error.into()),
+    if !is_stream_socket(&socket)? {
+        return Err(unfit("it is not a socket"));
     }
     if sockopt::socket_acceptconn(&socket)? {
         ioctl_fionbio(&socket, true)?;
@@ -73,12 +70,22 @@ pub(super) fn given(socket: OwnedFd) -> io::Result<Given> {
     Ok(Given::Connection(connection))
 }
 
-/// Whether two descriptors are of one stream socket.
+/// Whether two descriptors are of one stream socket. A socket of any other type is an error, as it
+/// is no stream of bytes.
 pub(super) fn are_one_stream(one: impl AsFd, other: impl AsFd) -> io::Result<bool> {
-    let [first, second] = [fstat(&one)?, fstat(&other)?];
-    let is_socket = FileType::from_raw_mode(first.st_mode) == FileType::Socket;
-    let is_one = (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino);
-    Ok(is_socket && is_one && sockopt::socket_type(&one)? == SocketType::STREAM)
+    let are_sockets = [is_stream_socket(&one)?, is_stream_socket(&other)?] == [true, true];
+    let [one, other] = [fstat(&one)?, fstat(&other)?];
+    Ok(are_sockets && (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+}
+
+/// Whether it is a stream socket, and not something else than a socket.
+fn is_stream_socket(fd: impl AsFd) -> io::Result<bool> {
+    match sockopt::socket_type(&fd) {
+        Ok(SocketType::STREAM) => Ok(true),
+        Ok(_) => Err(unfit("it is not a stream socket")),
+        Err(Errno::NOTSOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn unfit(problem: &str) -> io::Error {

@@ -15,7 +15,7 @@
 //! | stream | half-close | the end | a reset |
 //! |---|---|---|---|
 //! | TCP | yes | said, then what still comes is discarded until the peer ends too | RST |
-//! | Unix sockets | yes | the same | none: the peer reads the end |
+//! | Unix sockets | yes | the same | the peer reads the end, or a reset where its input was unread |
 //! | sockets that others have open, too ([inherited], [`stdio`]) | yes | the same, said in any case | as TCP or Unix |
 //! | [memory] | yes | as TCP | an error at both ends |
 //! | pipes ([`stdio`]), FIFOs ([`files`]) | yes | closed | closed: a pipe has no other end |
@@ -28,8 +28,10 @@
 //! | any halves, as they are | as the writer's close | what the handler did | dropped |
 //!
 //! Pipes, terminals, most devices, sockets and children are watched: nobody waits for them but the
-//! task. Files, and devices of which the system tells nothing, are read and written by threads of the
-//! blocking pool, 500 at most.
+//! task. Files, devices of which the system tells nothing, and what [`stdio`] cannot open once more
+//! (two sockets, another user's terminal, a device that is no terminal, a pipe where there is no
+//! `/proc`) are read and written by threads of the blocking pool, 500 at most; it also waits for
+//! [children](crate::process) where the kernel has no descriptors of processes.
 
 mod bind;
 mod files;

@@ -37,6 +37,10 @@ pub struct Listeners {
 pub(super) trait Accept {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>>;
     fn local(&self) -> Endpoint;
+    /// Whether anyone can connect to it.
+    fn listens(&self) -> bool {
+        true
+    }
 }
 
 impl Listeners {
@@ -67,7 +71,7 @@ impl Listeners {
         self
     }
 
-    /// Where each of them listens, with the port that the system picked for port 0.
+    /// Where each of them [listens](Self::listens), or our end of it is, with the port that the system picked for port 0.
     ///
     /// # Examples
     ///
@@ -80,6 +84,25 @@ impl Listeners {
     #[must_use]
     pub fn local(&self) -> Vec<Endpoint> {
         self.members.iter().map(|member| member.local()).collect()
+    }
+
+    /// Of each of them, in the order of [`local`](Self::local), whether it listens, so that clients
+    /// can connect to it. Else it is one connection that is there already: a [`Once`], standard
+    /// input and output, or a connection that this process was started with.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Connection, Listeners, Once, bind};
+    ///
+    /// let once = Once::new(Connection::new(&b"hello"[..], vec![]));
+    /// let listeners = smol::block_on(bind("127.0.0.1:0"))?.and(once);
+    /// assert_eq!(listeners.listens(), [true, false]);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn listens(&self) -> Vec<bool> {
+        self.members.iter().map(|member| member.listens()).collect()
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
@@ -157,6 +180,10 @@ where
     fn local(&self) -> Endpoint {
         self.peek()
             .map_or(Endpoint::Unknown, |connection| connection.peer.local())
+    }
+
+    fn listens(&self) -> bool {
+        false
     }
 }
 

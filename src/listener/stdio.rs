@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 use rustix::fs::{FileType, Stat, fstat};
+use rustix::net::{Shutdown, shutdown};
 
 use super::given::{Given, are_one_stream, given};
 use crate::connection::{Connection, Endpoint, Peer, keep};
@@ -21,7 +22,8 @@ use crate::descriptor::{FdReader, FdWriter};
 ///
 /// Whoever is at the other end of a pipe sees when its half is done: when the writer is closed or
 /// dropped, and standard output is a pipe, `/dev/null` takes its place in this process; likewise for
-/// the reader and standard input. What was written is flushed when the server ends the connection.
+/// the reader and standard input. Of two sockets, the writing side of the one and the reading side of
+/// the other are shut down. What was written is flushed when the server ends the connection.
 ///
 /// Where both are one stream socket, as under inetd, tcpserver or sshd, the connection is that
 /// socket: its peer is who is at the other end, and it ends as a socket does.
@@ -29,7 +31,8 @@ use crate::descriptor::{FdReader, FdWriter};
 /// # Errors
 ///
 /// What the system says when it cannot give us a descriptor of our own for them;
-/// [`InvalidInput`](io::ErrorKind::InvalidInput) for a socket that listens, which `fd:0` serves.
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) for a socket that listens, which `fd:0` serves, and
+/// for one of datagrams or the like.
 ///
 /// # Examples
 ///
@@ -119,16 +122,23 @@ impl Stream {
         })
     }
 
-    /// Puts `/dev/null` in the place of a pipe, if it is still the one that it was.
+    /// Puts `/dev/null` in the place of a pipe, and shuts down a socket, if it is still the one that
+    /// it was.
     fn let_go(self, was: &Stat) -> io::Result<()> {
         let is = self.stat()?;
-        let same = is.st_dev == was.st_dev && is.st_ino == was.st_ino;
-        if !same || FileType::from_raw_mode(is.st_mode) != FileType::Fifo {
+        if (is.st_dev, is.st_ino) != (was.st_dev, was.st_ino) {
             return Ok(());
         }
-        match self {
-            Self::Input => rustix::stdio::dup2_stdin(File::open("/dev/null")?)?,
-            Self::Output => rustix::stdio::dup2_stdout(File::create("/dev/null")?)?,
+        match (FileType::from_raw_mode(is.st_mode), self) {
+            (FileType::Fifo, Self::Input) => {
+                rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+            }
+            (FileType::Fifo, Self::Output) => {
+                rustix::stdio::dup2_stdout(File::create("/dev/null")?)?;
+            }
+            (FileType::Socket, Self::Input) => shutdown(io::stdin(), Shutdown::Read)?,
+            (FileType::Socket, Self::Output) => shutdown(io::stdout(), Shutdown::Write)?,
+            _ => {}
         }
         Ok(())
     }

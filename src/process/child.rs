@@ -44,7 +44,7 @@ impl Child {
     }
 
     /// The number of the process, which is also that of its group. It means nobody else as long as
-    /// this is held.
+    /// this is held, and [`wait`](Self::wait) is no error.
     ///
     /// # Examples
     ///
@@ -79,7 +79,9 @@ impl Child {
         poll_fn(|cx| exit.poll(cx)).await
     }
 
-    /// Kills it, and all processes of its group, also those that it left behind there.
+    /// Kills it, and all processes of its group, also those that it left behind there. Where the
+    /// system has forgotten it (see [`wait`](Self::wait)), nobody is killed: the number of both may
+    /// be another's by then.
     ///
     /// # Examples
     ///
@@ -89,7 +91,8 @@ impl Child {
     }
 }
 
-/// A process that this one has started, and has not forgotten: its number is its own.
+/// A process that this one has started, and has not forgotten: its number is its own, unless the
+/// system forgets by itself, or others ask for all children.
 #[derive(Debug)]
 pub(super) struct Process(Pid);
 
@@ -107,7 +110,11 @@ impl Process {
         ask(self.0, WaitIdOptions::NOHANG)
     }
 
+    /// Does nothing where the system has forgotten it, and its number may be another's.
     pub(super) fn kill(&self) {
+        if self.status().is_err() {
+            return;
+        }
         // Where there is nobody left, there is nothing to do. It may have left its group.
         let _ = kill_process_group(self.0, Signal::KILL);
         let _ = kill_process(self.0, Signal::KILL);

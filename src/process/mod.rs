@@ -18,8 +18,8 @@
 //! # What a child is given
 //!
 //! A process group of its own, so that it can be ended with all that it has started. No descriptor
-//! of this process but its standard streams: those that Halves and the standard library open are
-//! closed on exec. Signals as every program expects them: none is blocked, and `SIGPIPE`, which
+//! that Halves or the standard library has opened but its standard streams, as all others are closed
+//! on exec; what this process was started with, and has not taken over, is passed on. Signals as every program expects them: none is blocked, and `SIGPIPE`, which
 //! Rust programs ignore, ends it. Its standard error is ours, unless the
 //! [`std::process::Command`] says otherwise; where that is a pipe, it is read from
 //! [`Child::stderr`], and where nobody reads, it is the child that waits, and no one else.
@@ -41,7 +41,9 @@
 //!
 //! A child that has exited is not forgotten by the system before its [`Child`] and its connection
 //! are dropped: so its number, and that of its group, mean nobody else until then. Processes that it
-//! left behind when it exited by itself are not touched, unless the connection is reset.
+//! left behind when it exited by itself are not touched, unless the connection is reset. (Where the
+//! program ignores `SIGCHLD`, or waits for all of its children elsewhere, the system forgets it at
+//! once: then it is not killed any more, nor are those that it left behind.)
 //!
 //! # How an exit is heard of
 //!

@@ -138,6 +138,7 @@ impl<T: Host> Socket<T> {
     }
 
     /// What was written earlier goes first, and nothing goes after the end.
+    #[inline(always)]
     fn poll_before_writing(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let source = self.0.source();
         if source.is_ending() {

@@ -1,10 +1,10 @@
 //! Sockets that whoever starts the command hands down: by number, as systemd does, as inetd does.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 
 use crate::common::{Client, Halves, PATIENCE, halves, halves_after, run_to_end};
@@ -119,6 +119,10 @@ fn a_connection_by_its_number_is_served_once() {
         server.count(&format!("closed conn=1 peer={at} reason=eof ")),
         1
     );
+    // Nobody could connect to it.
+    assert_eq!(server.count("serving local=127.0.0.1:"), 1);
+    assert_eq!(server.count("listening"), 0);
+    assert_eq!(server.count("  "), 0, "no hint");
 }
 
 #[test]
@@ -160,6 +164,22 @@ fn sockets_are_handed_over_by_name() {
         &mut start(&["--listen=sd-listen", "--ready-fd=4"]),
         "--ready-fd 4: ",
     );
+}
+
+/// Whoever started us may have named it as a service manager does, too.
+#[test]
+fn what_is_handed_over_is_served_by_its_number_as_well() {
+    let theirs = listener();
+    let at = theirs.local_addr().expect("an address");
+    let mut server = Halves::start(&mut with(theirs, HAND_OVER, &["--listen=fd:3"]));
+    server.wait_until_listening(1);
+    assert_eq!(Client::new(at).ask("hello"), "HELLO");
+    server.end();
+    let (mut client, socket) = accepted();
+    let mut server = Halves::start(&mut with(socket, HAND_OVER, &["--listen=fd:3"]));
+    assert_eq!(client.ask("hello"), "HELLO");
+    assert_eq!(client.finish(), b"");
+    assert_eq!(server.code(), Some(0));
 }
 
 #[test]
@@ -234,12 +254,41 @@ fn the_rules_are_also_for_who_comes_by_inetd() {
 /// inetd makes standard error of it, too.
 #[test]
 fn no_client_hears_the_log() {
+    for (shell, listen) in [
+        ("exec 1>&0 2>&0", "--listen=-"),
+        ("exec 1>&0 2>&0", "--listen=fd:0"),
+        ("exec 1>&0 2>&0", "--listen=fd:1"),
+        ("exec 1>&0 2>&0 0</dev/null", "--listen=fd:1"),
+    ] {
+        let (mut client, socket) = accepted();
+        let mut child = with(socket, shell, &[listen, "-v"]).spawn();
+        assert_eq!(client.ask("hello"), "HELLO");
+        assert_eq!(client.finish(), b"");
+        let status = child.as_mut().map(Child::wait).expect("it starts");
+        assert_eq!(status.expect("it ends").code(), Some(0));
+    }
+    // Nor what is wrong with the arguments.
     let (mut client, socket) = accepted();
-    let mut child = with(socket, "exec 1>&0 2>&0", &["--listen=-", "-v"]).spawn();
-    assert_eq!(client.ask("hello"), "HELLO");
-    assert_eq!(client.finish(), b"");
+    let mut child = with(socket, "exec 1>&0 2>&0", &["--listen=-", "--bogus"]).spawn();
+    assert_eq!(client.rest(), b"");
     let status = child.as_mut().map(Child::wait).expect("it starts");
-    assert_eq!(status.expect("it ends").code(), Some(0));
+    assert_eq!(status.expect("it ends").code(), Some(2));
+}
+
+/// systemd has both lead to its journal, by one socket.
+#[test]
+fn a_log_that_shares_a_socket_with_standard_output_is_heard() {
+    let (journal, socket) = UnixStream::pair().expect("a socket");
+    journal.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let args = ["--listen=127.0.0.1:0"];
+    let mut command = with(socket, "exec 1>&0 2>&0 0</dev/null", &args);
+    let server = Halves::unheard(command.spawn().expect("it starts"));
+    drop(command);
+    let mut line = String::new();
+    let read = BufReader::new(journal).read_line(&mut line);
+    read.expect("text");
+    assert!(line.starts_with("listening local=127.0.0.1:"), "{line}");
+    drop(server);
 }
 
 /// Others may have it open, too, such as a shell that waits for us.
@@ -266,13 +315,50 @@ fn two_sockets_are_a_pair_of_pipes() {
         .stdout(OwnedFd::from(theirs));
     let mut server = Halves::start(&mut command);
     drop(command);
-    server.wait_for("listening local=stdio ");
+    server.wait_for("serving local=stdio ");
     input.write_all(b"hello").expect("it reads");
     input.shutdown(Shutdown::Write).expect("it is there");
     let mut answer = String::new();
     output.read_to_string(&mut answer).expect("it ends");
     assert_eq!(answer, "HELLO");
     assert_eq!(server.code(), Some(0));
+}
+
+/// Also while the process lives, for the sake of others.
+#[test]
+fn of_two_sockets_each_half_is_ended_by_itself() {
+    let [(mut input, ours), (mut output, theirs)] = [(); 2].map(|()| {
+        let (near, far) = UnixStream::pair().expect("a socket");
+        near.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        (near, far)
+    });
+    let mut command = halves(&["serve", "upper", "--close-word", "close", "--listen", "-"]);
+    command.args(["--listen", "127.0.0.1:0"]);
+    command
+        .stdin(OwnedFd::from(ours))
+        .stdout(OwnedFd::from(theirs));
+    let mut server = Halves::start(&mut command);
+    drop(command);
+    server.wait_until_listening(1);
+    input.write_all(b"close").expect("it reads");
+    assert_eq!(output.read(&mut [0; 8]).expect("an end"), 0);
+    server.wait_for("closed conn=1 ");
+    let error = input.write_all(b"more").expect_err("nobody reads it");
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(server.client().ask("still here"), "STILL HERE");
+    server.end();
+}
+
+#[test]
+fn what_has_no_stream_of_bytes_is_no_standard_stream() {
+    for shell in ["exec 1>&0", "true"] {
+        let (_near, far) = UnixDatagram::pair().expect("a socket");
+        let mut command = with(far, shell, &["--listen=-"]);
+        fails(
+            &mut command,
+            "cannot listen on -: it is not a stream socket",
+        );
+    }
 }
 
 #[test]

@@ -1,19 +1,22 @@
-//! The client ends its side, and hears the answer 1.2 s later, whole, on every transport. The
-//! delay is the point: a server that gives up on who has ended its side would do so in it.
+//! The client ends its side, and hears the answer 1.2 s later, whole, on every transport: because
+//! it looks late, or because the server has it late. The delay is the point: a server that gives up
+//! on who has ended its side would do so in it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::ioctl_fionbio;
-use rustix::net::{Shutdown, shutdown};
+use rustix::net::{Shutdown, SocketAddrAny, SocketAddrUnix, SocketType, connect, shutdown};
 
-use crate::common::{Halves, halves, halves_after, serve};
+use crate::common::{Halves, PATIENCE, free_port, halves, halves_after, serve};
+use crate::skip::skip;
 
 const LATE: Duration = Duration::from_millis(1200);
 
@@ -106,5 +109,127 @@ fn over_pipes_as_standard_input_and_output() {
     let to = server.child().stdin.take().expect("a pipe");
     let from = server.child().stdout.take().expect("a pipe");
     asks_and_reads_late(to.into(), Some(from.into()));
+    assert_eq!(server.code(), Some(0));
+}
+
+/// What takes its time to answer, and then says more than any buffer on the way holds.
+const SLOW: &str = "n=$(wc -c); sleep 1.2; head -c 300000 /dev/zero; echo $n";
+
+/// A server whose answers come late, after `shell` in a shell: the example that has a child answer
+/// each client. The services of the command are never late.
+fn late(shell: &str, address: &str) -> Option<Command> {
+    let built = Path::new(env!("CARGO_BIN_EXE_halves"));
+    let child = built.with_file_name("examples").join("child");
+    if !child.exists() {
+        skip("half_close::late", "run `cargo build --examples` first");
+        return None;
+    }
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("{shell} && exec \"$0\" \"$@\"")])
+        .arg(child)
+        .args([address, "sh", "-c", SLOW]);
+    Some(command)
+}
+
+/// Asks, ends its side, and hears all of the answer.
+fn asks_and_hears_late(mut to: OwnedFd, from: Option<OwnedFd>) {
+    let begun = Instant::now();
+    rustix::io::write(&to, b"hello").expect("it reads");
+    if let Some(from) = from {
+        to = from;
+    } else {
+        shutdown(&to, Shutdown::Write).expect("it is there");
+    }
+    let mut answer = Vec::new();
+    let read = File::from(to).read_to_end(&mut answer);
+    read.expect("it ends in order");
+    let (zeros, last) = answer.split_at(answer.len().min(300_000));
+    assert!(zeros.len() == 300_000 && zeros.iter().all(|&byte| byte == 0));
+    assert_eq!(String::from_utf8_lossy(last).trim(), "5");
+    assert!(begun.elapsed() >= LATE, "it was not late");
+}
+
+/// Connects, as soon as somebody listens.
+fn patient(address: &SocketAddrAny) -> OwnedFd {
+    let begun = Instant::now();
+    loop {
+        let socket = rustix::net::socket(address.address_family(), SocketType::STREAM, None);
+        let socket = socket.expect("a socket");
+        match connect(&socket, address) {
+            Ok(()) => return socket,
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "it never listens: {error}"),
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn an_answer_that_is_late_over_sockets() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("x.sock");
+    let tcp = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let name = format!("halves-late-{}", std::process::id());
+    let named = SocketAddrUnix::new_abstract_name(name.as_bytes());
+    let addresses = [
+        (tcp.to_string(), tcp.into()),
+        (
+            format!("unix:{}", path.display()),
+            SocketAddrUnix::new(&path).expect("a path").into(),
+        ),
+        (format!("@{name}"), named.expect("a name").into()),
+    ];
+    let servers = addresses.map(|(address, to)| {
+        let mut server = late("true", &address)?;
+        // All at the same time.
+        Some(thread::spawn(move || {
+            let mut server = Halves::start(&mut server);
+            asks_and_hears_late(patient(&to), None);
+            server.end();
+        }))
+    });
+    for server in servers.into_iter().flatten() {
+        server.join().expect("no panic");
+    }
+}
+
+#[test]
+fn an_answer_that_is_late_over_what_was_handed_down() {
+    let activated = "exec 3<&0 0</dev/null && export LISTEN_PID=$$ LISTEN_FDS=1";
+    for (shell, address) in [
+        (activated, "sd-listen"),
+        (activated, "fd:3"),
+        ("true", "fd:0"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let at = listener.local_addr().expect("an address");
+        let Some(mut server) = late(shell, address) else {
+            return;
+        };
+        let mut server = Halves::start(server.stdin(OwnedFd::from(listener)));
+        asks_and_hears_late(patient(&at.into()), None);
+        server.end();
+    }
+}
+
+#[test]
+fn an_answer_that_is_late_over_standard_streams() {
+    let (near, far) = UnixStream::pair().expect("a socket");
+    let Some(mut command) = late("exec 1>&0", "-") else {
+        return;
+    };
+    let mut server = Halves::start(command.stdin(OwnedFd::from(far)));
+    drop(command);
+    asks_and_hears_late(near.into(), None);
+    assert_eq!(server.code(), Some(0));
+
+    let Some(mut command) = late("true", "-") else {
+        return;
+    };
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut server = Halves::start(&mut command);
+    let to = server.child().stdin.take().expect("a pipe");
+    let from = server.child().stdout.take().expect("a pipe");
+    asks_and_hears_late(to.into(), Some(from.into()));
     assert_eq!(server.code(), Some(0));
 }

@@ -71,7 +71,11 @@ fn systemd_socket_activate_hands_over_each_connection() {
     if !has("systemd-socket-activate") {
         return skip(name, "there is no systemd-socket-activate");
     }
-    for (how, address) in [(&["-a"][..], "sd-listen"), (&["-a", "--inetd"], "-")] {
+    for (how, address) in [
+        (&["-a"][..], "sd-listen"),
+        (&["-a"], "fd:3"),
+        (&["-a", "--inetd"], "-"),
+    ] {
         let at = free_address();
         let listen = format!("--listen={at}");
         let us = [&*listen, HALVES, "serve", "upper", "--listen", address];

@@ -174,7 +174,7 @@ fn standard_streams_that_somebody_made_non_blocking_are_waited_for() {
     let mut server = Halves::start(command.stdin(input).stdout(output));
     drop(command);
     // It finds its input empty, and then its output full.
-    server.wait_for("listening local=stdio");
+    server.wait_for("serving local=stdio");
     let sent = "hello ".repeat(200_000);
     let text = sent.clone();
     let writer = thread::spawn(move || to.write_all(text.as_bytes()));
@@ -188,7 +188,7 @@ fn standard_streams_that_somebody_made_non_blocking_are_waited_for() {
 #[test]
 fn an_idle_standard_input_does_not_hold_the_end() {
     let mut server = stdio(Stdio::null());
-    server.wait_for("listening local=stdio");
+    server.wait_for("serving local=stdio");
     server.signal(Signal::TERM);
     assert_eq!(server.code(), Some(0));
     assert!(

@@ -17,7 +17,7 @@ use crate::terminal::{cooked, terminal};
 /// Serves capital letters on these.
 fn serve(command: &mut Command, input: impl Into<Stdio>, output: impl Into<Stdio>) -> Halves {
     let mut server = Halves::start(command.stdin(input).stdout(output));
-    server.wait_for("listening local=stdio");
+    server.wait_for("serving local=stdio");
     server
 }
 
@@ -261,4 +261,15 @@ fn pipes_that_cannot_be_opened_again_are_served_alike() {
     // One that is idle holds up no end.
     let mut server = serve(&mut hide(), Stdio::piped(), Stdio::piped());
     server.end();
+
+    // A terminal says its end once.
+    let (person, program) = cooked().expect("a pseudo-terminal");
+    let output = program.try_clone().expect("a copy");
+    let mut server = serve(&mut hide(), program, output);
+    let mut person = File::from(person);
+    person.write_all(b"hello\n\x04").expect("it reads");
+    let mut seen = [0; 14];
+    person.read_exact(&mut seen).expect("it answers");
+    assert_eq!(&seen, b"hello\r\nHELLO\r\n", "with the echo");
+    assert_eq!(server.code(), Some(0), "{:?}", server.said);
 }

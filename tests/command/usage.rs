@@ -90,6 +90,7 @@ fn an_address_that_makes_no_sense_is_exit_2_and_says_why() {
         (&["--listen", "-", "--listen=-"], "once"),
         (&["--listen=-", "--listen=fd:0"], "once"),
         (&["--listen=fd:3", "--ready-fd=3"], "--ready-fd 3"),
+        (&["--listen=fd:2"], "for the log"),
     ] {
         let said = complaint(&run(&[&["serve", "upper"], args].concat()), 2);
         assert!(said.contains(word), "{args:?}: {said}");

@@ -4,12 +4,14 @@ use std::fs;
 use std::io;
 use std::num::NonZero;
 use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::process::{Child, Command};
 use halves::{Clock, Connection, Executor, Once, Reason, Report, Server, Shutdown, serve};
 
+use crate::skip::skip;
 use crate::{has_exited, is_gone, sh, wait_until};
 
 /// It says the number of a process that it has started, and waits for that.
@@ -235,4 +237,59 @@ fn the_drain_deadline_kills() {
     assert_eq!(reason, Reason::Aborted);
     let status = smol::block_on(child.wait()).expect("ours");
     assert_eq!(status.signal(), Some(9));
+}
+
+/// Set in the process that ignores `SIGCHLD`.
+const IGNORES: &str = "HALVES_TEST_IGNORES_SIGCHLD";
+
+/// Where the system forgets who has exited, a number may be another's: whoever has it is left alone.
+#[test]
+fn a_child_that_the_system_has_forgotten_is_not_killed() {
+    let name = "ending::a_child_that_the_system_has_forgotten_is_not_killed";
+    if std::env::var_os(IGNORES).is_some() {
+        return forgotten();
+    }
+    // What is ignored stays so across an exec. A shell may not do it for this signal.
+    let ignoring = || {
+        let mut env = std::process::Command::new("env");
+        env.arg("--ignore-signal=CHLD").stderr(Stdio::null());
+        env
+    };
+    let tried = ignoring().arg("true").status();
+    if !tried.is_ok_and(|status| status.success()) {
+        return skip(name, "there is no env --ignore-signal");
+    }
+    let us = std::env::current_exe().expect("a path");
+    let mut inner = ignoring();
+    inner.arg(us).args(["--exact", name]).env(IGNORES, "1");
+    let output = inner.output().expect("env");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("1 passed"), "{said}");
+}
+
+fn forgotten() {
+    for reset in [false, true] {
+        // The number of the child is still that of a group, of whom it left behind.
+        let script = "sleep 1000 <&- >&- 2>&- & echo $!";
+        let (mut connection, child) = sh(script, &[]).connect().expect("it runs");
+        let left_behind = smol::block_on(number(&mut connection));
+        smol::block_on(child.wait()).expect_err("it is forgotten");
+        if reset {
+            let handler = async |_| panic!("in the middle");
+            let (_, reason) = served(Server::default(), connection, handler);
+            assert_eq!(reason, Reason::Panic);
+        } else {
+            child.kill();
+        }
+        assert!(!has_exited(left_behind), "its number is not ours");
+        let pid = i32::try_from(left_behind).expect("a number");
+        let pid = rustix::process::Pid::from_raw(pid).expect("a number");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
+    }
+    // One that still runs is killed as ever.
+    let (mut connection, child) = sh("exec sleep 1000", &[]).connect().expect("it runs");
+    child.kill();
+    let read = smol::block_on(connection.reader.read(&mut [0]));
+    assert_eq!(read.expect("an end"), 0);
 }

@@ -5,6 +5,8 @@ mod conformance;
 mod ending;
 mod given;
 mod joined;
+#[path = "../skip/mod.rs"]
+mod skip;
 
 use std::fs;
 use std::path::Path;

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, chown, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
 
 use halves::{Endpoint, Listener, UnixName, bind};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
 use smol::block_on;
 
 use crate::{backlog_of_one, dir, kind_of, listen, pair};
@@ -164,6 +164,45 @@ fn who_is_about_to_listen_is_not_disturbed() -> io::Result<()> {
     let listeners = listen(&path)?;
     assert!(!lock.exists());
     drop(listeners);
+    Ok(())
+}
+
+/// What has the name of the lock is a lock only if it can be one of ours.
+#[test]
+fn a_file_that_is_no_lock_is_left_alone_and_named() -> io::Result<()> {
+    let dir = dir();
+    let [path, lock] = ["socket", "socket.lock"].map(|name| dir.path().join(name));
+    let refused = || {
+        let line = listen(&path).expect_err("it is no lock").to_string();
+        let named = format!(": {}: ", lock.display());
+        assert!(line.contains(&named), "{line}");
+        assert!(!path.exists());
+    };
+    fs::write(&lock, "precious")?;
+    refused();
+    // Nor is it said to be in use where its owner has locked it.
+    let held = fs::File::open(&lock)?;
+    flock(&held, FlockOperation::LockExclusive)?;
+    refused();
+    assert_eq!(fs::read(&lock)?, b"precious");
+    fs::remove_file(&lock)?;
+
+    fs::create_dir(&lock)?;
+    refused();
+    fs::remove_dir(&lock)?;
+    symlink(dir.path().join("nowhere"), &lock)?;
+    refused();
+    fs::remove_file(&lock)?;
+    mknodat(CWD, &lock, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+    refused();
+    fs::remove_file(&lock)?;
+
+    if rustix::process::geteuid().is_root() {
+        fs::write(&lock, "")?;
+        chown(&lock, Some(12345), None)?;
+        refused();
+        assert!(lock.exists());
+    }
     Ok(())
 }
 

@@ -46,6 +46,14 @@ fn a_path_or_a_name_has_at_most_107_bytes() -> io::Result<()> {
 }
 
 #[test]
+fn a_path_that_looks_like_a_name_is_told_from_one() {
+    let path = Endpoint::Unix(UnixName::Path(Path::new("@x").into()));
+    assert_eq!(path.to_string(), "unix:./@x");
+    let name = Endpoint::Unix(UnixName::Abstract(b"x"[..].into()));
+    assert_eq!(name.to_string(), "@x");
+}
+
+#[test]
 fn each_end_has_its_name_or_none() -> io::Result<()> {
     let dir = dir();
     let [path, client] = ["a,socket", "client"].map(|name| dir.path().join(name));

@@ -23,6 +23,7 @@ impl Record {
     }
 
     /// Called by the writer only.
+    #[inline(always)]
     pub(crate) fn sent(&self, n: usize) {
         let sum = self.bytes_out() + n as u64;
         self.bytes_out.store(sum, Ordering::Relaxed);

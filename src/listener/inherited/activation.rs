@@ -22,6 +22,7 @@ static HANDED: Mutex<Option<Result<Vec<Handed>, String>>> = Mutex::new(None);
 /// A descriptor that a service manager handed over.
 struct Handed {
     name: String,
+    number: RawFd,
     /// None once it was asked for.
     fd: Option<OwnedFd>,
 }
@@ -31,7 +32,9 @@ struct Handed {
 /// anything.
 ///
 /// [`bind`](crate::bind) does this itself. It is for a program that starts children: none gets
-/// those descriptors afterwards. Those variables are still in the environment, though they name
+/// those descriptors afterwards; and for one that opens descriptors which its children are to have:
+/// what is opened after this is never [taken](super::take) for one that was handed down. Those
+/// variables are still in the environment, though they name
 /// this process only; a program that has no other threads yet may remove them after this.
 ///
 /// # Examples
@@ -41,6 +44,18 @@ struct Handed {
 /// ```
 pub fn receive() {
     drop(handed());
+}
+
+/// The one of this number, whether a service manager has handed it over or not.
+pub(in crate::listener) fn socket(number: RawFd) -> io::Result<OwnedFd> {
+    let handed = match &mut *handed() {
+        Some(Ok(all)) => all
+            .iter_mut()
+            .find(|handed| handed.number == number)
+            .and_then(|handed| handed.fd.take()),
+        _ => None,
+    };
+    handed.map_or_else(|| take(number), Ok)
 }
 
 /// The sockets of this name, or all of them.
@@ -56,6 +71,7 @@ pub(in crate::listener) fn sockets(name: Option<&str>) -> io::Result<Vec<OwnedFd
 fn handed() -> MutexGuard<'static, Option<Result<Vec<Handed>, String>>> {
     let mut handed = HANDED.lock().unwrap_or_else(PoisonError::into_inner);
     handed.get_or_insert_with(|| {
+        drop(super::left());
         let said = Said {
             pid: env::var("LISTEN_PID").ok(),
             count: env::var("LISTEN_FDS").ok(),
@@ -63,7 +79,11 @@ fn handed() -> MutexGuard<'static, Option<Result<Vec<Handed>, String>>> {
         };
         let names = said.names(process::id())?;
         let take = |(number, name)| match take(number) {
-            Ok(fd) => Ok(Handed { name, fd: Some(fd) }),
+            Ok(fd) => Ok(Handed {
+                name,
+                number,
+                fd: Some(fd),
+            }),
             Err(error) => Err(format!(
                 "descriptor {number} was to be handed over: {error}"
             )),
@@ -175,6 +195,7 @@ mod tests {
     fn each_is_given_once_by_its_name() {
         let mut all = ["web", "admin", "web"].map(|name| Handed {
             name: name.to_owned(),
+            number: 0,
             fd: File::open("/dev/null").ok().map(OwnedFd::from),
         });
         let mut choose = |name| choose(&mut all, name).map(|chosen| chosen.len());

@@ -12,24 +12,30 @@
 
 mod activation;
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
 pub use activation::receive;
-pub(super) use activation::sockets;
+pub(super) use activation::{socket, sockets};
 
-/// Held while one is taken: of two who want the same, one gets it.
-static TAKING: Mutex<()> = Mutex::new(());
+/// The descriptors that were handed down, and are not taken yet. None: nobody has looked.
+static LEFT: Mutex<Option<BTreeSet<RawFd>>> = Mutex::new(None);
+/// The last one that is looked for where the system lists none.
+const LAST: RawFd = 65_537;
 
 /// Takes over a descriptor that this process was started with, by its number. Of standard input,
 /// output and error, 0 to 2, it is a duplicate: those stay with the standard library.
 ///
-/// Only what was handed down can be taken, and only once: it is told by its being open on exec, as
-/// nothing is that the standard library opens, nor anything that was taken before. Whoever clears
-/// that flag on a descriptor of the program's own must not have it taken, too.
+/// Which these are is found out once, when anything of this module, `fd:N` or `sd-listen` is first
+/// used: those that are then open on exec, as nothing is that the standard library opens. Each can be
+/// taken once. A program that may itself open descriptors that are open on exec, by a `dup` perhaps,
+/// must call [`receive`] before, at the beginning of `main`: else one of those would be taken, too,
+/// and have two owners.
 ///
 /// # Errors
 ///
@@ -41,6 +47,7 @@ static TAKING: Mutex<()> = Mutex::new(());
 /// use halves::listener::inherited;
 /// use std::{fs::File, os::fd::AsRawFd};
 ///
+/// inherited::receive();
 /// let ours = File::open("/dev/null")?;
 /// assert!(inherited::take(ours.as_raw_fd()).is_err());
 /// # std::io::Result::Ok(())
@@ -50,26 +57,58 @@ pub fn take(number: RawFd) -> io::Result<OwnedFd> {
         0 => return io::stdin().as_fd().try_clone_to_owned(),
         1 => return io::stdout().as_fd().try_clone_to_owned(),
         2 => return io::stderr().as_fd().try_clone_to_owned(),
-        ..0 => return Err(not_open()),
         _ => {}
     }
-    let _alone = TAKING.lock().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: the number is not -1, and the descriptor is only asked for its flags and given one,
-    // before this returns; if it is not open, the system says so.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    let flags = fcntl_getfd(borrowed).map_err(|_| not_open())?;
-    if flags.contains(FdFlags::CLOEXEC) {
-        let problem = "it was not handed down to this process, or is in use already";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
-    }
-    fcntl_setfd(borrowed, flags | FdFlags::CLOEXEC)?;
-    // SAFETY: it is open, as it has told its flags. Nothing in this process owns it: it was open on
-    // exec, which what this process opens is not (the standard library and all beneath us see to
-    // that, and the contract above forbids the rest), and from now on it is not either, so that it
-    // is taken this once.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    // Held while it is taken: of two who want the same, one gets it.
+    let mut left = left();
+    let is_left = left.as_mut().is_some_and(|left| left.remove(&number));
+    let problem = match is_open_on_exec(number) {
+        None => return Err(io::Error::new(io::ErrorKind::NotFound, "it is not open")),
+        Some(true) if is_left => {
+            // SAFETY: it is open, and nothing in this process owns it: it was there when nothing
+            // was open on exec but what was handed down (the contract above says so), still is so,
+            // and is taken this once.
+            let taken = unsafe { OwnedFd::from_raw_fd(number) };
+            fcntl_setfd(&taken, FdFlags::CLOEXEC)?;
+            return Ok(taken);
+        }
+        Some(_) => "it was not handed down to this process, or is in use already",
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
 }
 
-fn not_open() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "it is not open")
+fn left() -> MutexGuard<'static, Option<BTreeSet<RawFd>>> {
+    let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    left.get_or_insert_with(|| {
+        let mut open = open().unwrap_or_else(|_| (0..=LAST).collect());
+        open.retain(|&number| number > 2 && is_open_on_exec(number) == Some(true));
+        open
+    });
+    left
+}
+
+/// The numbers of all that is open.
+fn open() -> io::Result<BTreeSet<RawFd>> {
+    let mut open = BTreeSet::new();
+    for entry in fs::read_dir("/dev/fd")? {
+        open.extend(
+            entry?
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<RawFd>().ok()),
+        );
+    }
+    Ok(open)
+}
+
+/// None: it is not open.
+fn is_open_on_exec(number: RawFd) -> Option<bool> {
+    if number < 0 {
+        return None;
+    }
+    // SAFETY: the number is not -1, and the descriptor is only asked for its flags, before this
+    // returns; if it is not open, the system says so.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    let flags = fcntl_getfd(borrowed).ok()?;
+    Some(!flags.contains(FdFlags::CLOEXEC))
 }

@@ -6,6 +6,7 @@ use std::path::{self, Path, PathBuf};
 use rustix::fs::{FileType, Stat, lstat, unlink};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix};
+use rustix::process::geteuid;
 
 use super::admit::Admission;
 use super::lock::Lock;
@@ -71,6 +72,11 @@ fn remove_stale(path: &Path, name: &SocketAddrUnix) -> io::Result<()> {
         Ok(()) | Err(Errno::AGAIN | Errno::INPROGRESS | Errno::PROTOTYPE) => {
             return Err(Errno::ADDRINUSE.into());
         }
+        Err(Errno::ACCESS) if found.st_uid == geteuid().as_raw() => {
+            let problem = "there is a socket of this user's, whose mode keeps us from finding out \
+                whether somebody listens: if nobody does, remove it";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+        }
         Err(error) => return Err(error.into()),
     }
     match look(path)? {
@@ -122,4 +128,46 @@ fn look(path: &Path) -> io::Result<Option<Stat>> {
 
 fn is_socket(file: &Stat) -> bool {
     FileType::from_raw_mode(file.st_mode) == FileType::Socket
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::chown;
+    use std::thread;
+
+    use rustix::fs::Uid;
+
+    use super::*;
+
+    /// Its mode may keep even its owner from asking who listens, and then that is said.
+    #[test]
+    fn a_stale_file_that_may_not_be_asked_is_explained() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("socket");
+        // Root may ask in any case.
+        let user = 12345;
+        let is_root = geteuid().is_root();
+        if is_root {
+            chown(dir.path(), Some(user), None)?;
+        }
+        thread::scope(|scope| {
+            let by_user = scope.spawn(|| {
+                if is_root {
+                    let user = Uid::from_raw(user);
+                    rustix::thread::set_thread_res_uid(user, user, user)?;
+                }
+                let socket = socket::stream(AddressFamily::UNIX)?;
+                rustix::net::bind(&socket, &SocketAddrUnix::new(&path)?)?;
+                drop(socket);
+                rustix::fs::chmod(&path, rustix::fs::Mode::from_raw_mode(0o060))?;
+                io::Result::Ok(listen(&path, &Access::default()).err())
+            });
+            let error = by_user.join().expect("no panic")?.expect("it is refused");
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+            assert!(error.to_string().ends_with("remove it"), "{error}");
+            assert_eq!(fs::read_dir(dir.path())?.count(), 1, "it is still there");
+            Ok(())
+        })
+    }
 }
