@@ -47,6 +47,18 @@ fn an_error_wakes_the_call_that_waits() {
 }
 
 #[test]
+fn what_was_lost_has_no_end_and_what_was_late_may_go_on() {
+    for (kind, ends) in [(ConnectionReset, false), (TimedOut, true)] {
+        let (mut reader, feed) = fed();
+        feed.fail(kind);
+        assert_eq!(failed(now(reader.line())), kind);
+        feed.eof();
+        assert_eq!(now(reader.line()).is_ok(), ends, "{kind}");
+        assert_eq!(reader.at_eof(), ends);
+    }
+}
+
+#[test]
 fn an_error_after_a_call_was_cancelled_is_that_of_the_next() {
     let (mut reader, feed) = fed();
     cancel(reader.line());
