@@ -96,6 +96,7 @@
 //! | hear what happens | [`Server::on_event`], [`Event`]; the library itself writes nowhere |
 //! | run elsewhere | [`Spawn`], [`spawn_fn`] |
 //! | test | [`listener::memory`], [`Clock::manual`] |
+//! | come from asyncio | [`asyncio`], call by call |
 //!
 //! # Any runtime
 //!
@@ -195,6 +196,12 @@ pub use spawn::{Spawn, spawn_fn};
 pub use stats::{Ended, Reason, Stats};
 pub use time::{Clock, Manual, Sleep, unix_time};
 pub use timeout::Timeouts;
+
+/// asyncio's streams, call by call. This is a page to read: the module is only in the documentation.
+///
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/asyncio.md")]
+pub mod asyncio {}
 
 /// The examples of the README are compiled.
 #[cfg(doctest)]

@@ -5,6 +5,8 @@
 //! The scripts come from a seed, which is printed. `HALVES_SEED=… cargo test --test differential`
 //! plays the same ones again.
 
+#[path = "differential/seed.rs"]
+mod seed;
 mod skip;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -19,6 +21,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use halves::{Connection, Executor, Handle, Reason, Report, Server, bind, service};
 use rustix::net::sockopt::set_socket_linger;
+use seed::seed;
 use skip::skip;
 
 const SCRIPTS: usize = 40;
@@ -323,15 +326,6 @@ impl Drop for Asyncio {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn seed() -> u64 {
-    let seed = match std::env::var("HALVES_SEED") {
-        Ok(seed) => seed.parse().expect("HALVES_SEED is a number"),
-        Err(_) => fastrand::u64(..),
-    };
-    let _ = writeln!(io::stderr(), "HALVES_SEED={seed}");
-    seed
 }
 
 impl std::fmt::Debug for Script {

@@ -1,5 +1,7 @@
 //! The examples run and do what they say; the README's commands are what we say they are.
 
+mod skip;
+
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use skip::skip;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,12 +48,30 @@ fn serving_examples_answer_in_capital_letters() {
     for mut server in [
         Server::start("upper", &[]),
         Server::start("graceful", &[]),
+        Server::start("from_asyncio", &[]),
         Server::start("async_std", &[]),
         Server::start("child", &[]),
         Server::start("swap_transports", &["tcp"]),
     ] {
         assert_eq!(server.ask("hello\nworld\n"), "HELLO\nWORLD\n");
     }
+}
+
+#[test]
+fn the_python_program_beside_ours_does_the_same() {
+    let page = read("docs/asyncio.md");
+    let blocks = code_blocks(&page);
+    let python = blocks.iter().find(|(language, _)| *language == "python");
+    let (_, python) = python.expect("a program");
+    let mut command = Command::new("python3");
+    if command.arg("--version").output().is_err() {
+        let this = "the_python_program_beside_ours_does_the_same";
+        skip(this, "there is no python3");
+        return;
+    }
+    let mut command = Command::new("python3");
+    let mut server = Server::run(command.args(["-c", python]));
+    assert_eq!(server.ask("hello\nworld\n"), "HELLO\nWORLD\n");
 }
 
 #[test]
@@ -201,9 +222,12 @@ struct Server {
 impl Server {
     /// Starts an example with `args` and an address after them.
     fn start(name: &str, args: &[&str]) -> Self {
+        Self::run(example(name).args(args))
+    }
+
+    fn run(command: &mut Command) -> Self {
         let address = free_address();
-        let child = example(name)
-            .args(args)
+        let child = command
             .arg(address.to_string())
             .stdout(Stdio::piped())
             .spawn()

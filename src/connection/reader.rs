@@ -1,7 +1,7 @@
 //! The reading half: counts, shares the thread fairly, and hears of the drain.
 
 use std::future::{Future, poll_fn};
-use std::io::{self, IoSliceMut};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -241,14 +241,31 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         read: impl FnOnce(Pin<&mut R>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let result = read(Pin::new(&mut self.io), cx);
-        match result {
+        match &result {
             Poll::Pending => self.record.reading.reset(),
             Poll::Ready(Ok(0)) if !empty => {
+                // A socket tells of an error once, and of an end after that.
+                if self.record.flags.has(Flag::Lost) {
+                    return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
+                }
                 self.record.flags.set(Flag::Eof);
+            }
+            Poll::Ready(Err(error)) if self.is_last(error.kind()) => {
+                self.record.flags.set(Flag::Lost);
             }
             Poll::Ready(_) => {}
         }
         result
+    }
+
+    /// Whether nothing comes after an error of this kind.
+    fn is_last(&self, error: ErrorKind) -> bool {
+        match error {
+            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => true,
+            // Of others it may be a deadline of one read.
+            ErrorKind::TimedOut => self.record.is_socket(),
+            _ => false,
+        }
     }
 
     /// Reads into a buffer that the handler has. On a socket, one that is filled is followed by a

@@ -23,6 +23,10 @@ use crate::stats::Reason;
 ///     _ => {}
 /// });
 /// # drop(server);
+///
+/// // Or all of it, as it is:
+/// let server = Server::default().on_event(|event| eprintln!("{event}"));
+/// # drop(server);
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -78,6 +82,44 @@ pub enum Event {
     },
     /// The server has ended.
     Ended(Report),
+}
+
+/// In a line, for people; the text may change.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opened(peer) => write!(f, "{peer} connected"),
+            Self::Closed(closed) => {
+                write!(f, "{} disconnected: {}", closed.peer, closed.reason)?;
+                let error = closed.error.as_ref();
+                error.map_or(Ok(()), |error| write!(f, " ({error})"))
+            }
+            Self::Unsent { peer, bytes } => write!(f, "{peer} did not get the last {bytes} bytes"),
+            Self::Refused {
+                peer,
+                reason,
+                unsaid,
+            } => write!(f, "{peer} refused: {reason} (after {unsaid} others)"),
+            Self::AcceptFailed(error) => write!(f, "a connection was not accepted: {error}"),
+            Self::LimitReached(limit) => write!(f, "{limit} is reached: new clients wait"),
+            Self::LimitOver(limit) => write!(f, "{limit} is over"),
+            Self::Delaying { delay } => write!(f, "not ready, draining in {delay:?}"),
+            Self::Draining {
+                connections,
+                deadline,
+            } => write!(f, "draining {connections} connections within {deadline:?}"),
+            Self::StillDraining { connections, left } => {
+                write!(f, "still draining {connections} connections, {left:?} left")
+            }
+            Self::Ended(report) => {
+                let (finished, aborted) = (report.finished, report.aborted);
+                write!(
+                    f,
+                    "ended: {finished} finished in the drain, {aborted} aborted"
+                )
+            }
+        }
+    }
 }
 
 /// How a connection ended.

@@ -8,10 +8,13 @@ mod turns;
 
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_lite::future;
 
 #[cfg(not(all(target_os = "linux", not(halves_portable))))]
 use smol::Timer;
@@ -178,6 +181,41 @@ impl Clock {
             Some(deadline) => self.sleep_until(deadline),
             None => Sleep(Sleeper::Never),
         }
+    }
+
+    /// What `future` comes to, unless that takes longer than `duration`: it is dropped then. (asyncio's
+    /// `wait_for`.) What is ready when the time is over is still in time.
+    ///
+    /// Cancel-safe where `future` is.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](io::ErrorKind::TimedOut).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Clock, listener::memory};
+    /// use std::{io::ErrorKind, time::Duration};
+    ///
+    /// # smol::block_on(async {
+    /// let (mut near, _far) = memory::pair(64);
+    /// let wait = Duration::from_millis(1);
+    /// let line = Clock::default().timeout(wait, near.reader.line()).await;
+    /// assert_eq!(line.unwrap_err().kind(), ErrorKind::TimedOut);
+    /// # });
+    /// ```
+    pub async fn timeout<T>(
+        &self,
+        duration: Duration,
+        future: impl Future<Output = T>,
+    ) -> io::Result<T> {
+        let nap = self.sleep(duration);
+        let late = async {
+            nap.await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        future::or(async { Ok(future.await) }, late).await
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) enum Flag {
     Whole = 1 << 13,
     /// A queue of the writer's is to be sent while the handler waits.
     Pumped = 1 << 14,
+    /// The stream was lost: what looks like the end of input after that is none.
+    Lost = 1 << 15,
 }
 
 #[derive(Debug, Default)]

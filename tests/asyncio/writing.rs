@@ -1,0 +1,170 @@
+//! asyncio's `StreamWriter`: `drain`, `close`, `wait_closed`, and what is dropped unclosed.
+//!
+//! Differences on purpose: `close` is of the writing half alone, and is asyncio's `wait_closed` too; a
+//! write after it says so itself, not only the next drain; and a writer that is dropped without a close
+//! is worth a word only if bytes are lost with it.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpListener;
+
+use halves::listener::memory::{MemoryConnection, pair};
+use halves::{Connection, Executor, Server, connect};
+
+use crate::fed::{cancel, now};
+use crate::harness::World;
+use crate::harness::network::network_of;
+use crate::served::while_answering;
+
+#[test]
+fn who_writes_and_drains_without_end_hears_that_the_peer_is_gone() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it has one").to_string();
+    let lost = Executor::new().block_on(async {
+        let c = connect(address).await.expect("it listens");
+        drop(listener.accept().expect("it has come"));
+        let mut writer = c.writer.buffered();
+        loop {
+            let lost = match writer.write(b"foo\n") {
+                Ok(()) => writer.drain().await.err(),
+                lost => lost.err(),
+            };
+            if let Some(lost) = lost {
+                return lost.kind();
+            }
+        }
+    });
+    let gone = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+    assert!(gone.contains(&lost), "{lost:?}");
+}
+
+#[test]
+fn a_close_is_done_and_known_when_everything_was_read() {
+    while_answering("127.0.0.1:0", async |address| {
+        let mut c = connect(address).await.expect("it listens");
+        let mut writer = c.writer.buffered();
+        writer.write(b"hello\n").expect("room");
+        writer.drain().await.expect("it listens");
+        while c.reader.line().await.is_ok_and(|line| line.is_some()) {}
+        assert!(!writer.is_closing());
+        writer.close().await.expect("a peer");
+        assert!(writer.is_closing());
+        writer.close().await.expect("once is enough");
+    });
+}
+
+#[test]
+fn a_close_does_not_wait_for_what_nobody_has_read() {
+    while_answering("127.0.0.1:0", async |address| {
+        let mut c = connect(address).await.expect("it listens");
+        let mut writer = c.writer.buffered();
+        writer.write(b"hello\n").expect("room");
+        writer.drain().await.expect("it listens");
+        c.reader.line().await.expect("the first of three");
+        writer.close().await.expect("two are left");
+        assert!(writer.is_closing());
+    });
+}
+
+#[test]
+fn a_write_after_the_close_is_an_error_at_once() {
+    let (near, _far) = pair(64);
+    let mut writer = near.writer.buffered();
+    now(writer.close()).expect("a peer");
+    let late = writer.write(b"data").expect_err("it is closed");
+    assert_eq!(late.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(near.peer.bytes_out(), 0);
+}
+
+#[test]
+fn a_closed_writer_leaves_the_reader_what_the_peer_still_says() {
+    let (mut near, far) = pair(64);
+    let mut writer = near.writer.buffered();
+    now(writer.close()).expect("a peer");
+    cancel(near.reader.line());
+    assert!(!near.reader.at_eof());
+    let mut back = far.writer.buffered();
+    back.write(b"bye\n").expect("room");
+    now(back.close()).expect("it reads");
+    let line = now(near.reader.line()).expect("a line");
+    assert_eq!(line.as_deref(), Some(&b"bye\n"[..]));
+    assert_eq!(now(near.reader.line()).expect("the end"), None);
+    assert!(near.reader.at_eof());
+}
+
+#[test]
+fn a_writer_that_is_dropped_with_unsent_bytes_is_told_of_once() {
+    let world = World::new();
+    let (network, clients) = network_of(4);
+    let served = world.serve(Server::default(), network, async |c: MemoryConnection| {
+        let mut writer = c.writer.buffered();
+        writer.write(b"0123456789")
+    });
+    let client = clients.connect(&world, "192.0.2.1:5");
+    let told = served.events();
+    let unsent = told.iter().filter(|event| event.starts_with("Unsent"));
+    assert_eq!(unsent.count(), 1, "{told:?}");
+    assert_eq!(served.handle.stats().bytes_unsent, 10);
+    drop(client);
+}
+
+#[test]
+fn a_writer_that_is_dropped_unclosed_after_all_was_sent_is_no_news() {
+    let world = World::new();
+    let (served, connector) = world.serve_memory(Server::default(), async |c: MemoryConnection| {
+        let mut writer = c.writer.buffered();
+        writer.write(b"0123456789")?;
+        writer.drain().await
+    });
+    let client = world.connect(&connector);
+    let heard = world.now(async move {
+        // All of it, to be dropped with all of it.
+        let mut client = client;
+        client.reader.exactly(10).await
+    });
+    assert_eq!(heard.expect("everything"), b"0123456789");
+    assert_eq!(served.events(), ["closed 1 handler"]);
+    assert_eq!(served.handle.stats().bytes_unsent, 0);
+}
+
+#[test]
+fn what_an_executor_takes_with_it_is_counted_too() {
+    let (near, far) = pair(4);
+    let ex = Executor::new();
+    let mut writer = near.writer.buffered();
+    ex.spawn(async move {
+        writer.write(b"0123456789")?;
+        writer.flush().await
+    })
+    .detach();
+    // It has a turn, in which four bytes find room.
+    let mut reader = far.reader;
+    let heard = ex.block_on(reader.exactly(4)).expect("four bytes");
+    assert_eq!(heard, b"0123");
+    let sent = near.peer.bytes_out();
+    drop(ex);
+    assert_eq!(near.peer.bytes_unsent(), 10 - sent);
+}
+
+/// Speaks with a peer on a thread of its own, which knows nothing of Halves.
+#[test]
+fn the_end_of_output_alone_is_said_and_the_answer_still_read() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it has one").to_string();
+    let peer = std::thread::spawn(move || -> io::Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard)?;
+        stream.write_all(heard.to_uppercase().as_bytes())
+    });
+    Executor::new().block_on(async {
+        let mut c: Connection = connect(address).await.expect("it listens");
+        let mut writer = c.writer.buffered();
+        assert!(writer.can_write_eof());
+        writer.write(b"all of it\n").expect("room");
+        writer.write_eof().await.expect("a peer");
+        let line = c.reader.line().await.expect("a line");
+        assert_eq!(line.as_deref(), Some(&b"ALL OF IT\n"[..]));
+        assert_eq!(c.reader.line().await.expect("the end"), None);
+    });
+    peer.join().expect("no panic").expect("no error");
+}
