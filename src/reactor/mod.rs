@@ -203,7 +203,8 @@ impl Reactor {
         source.set_place(sources.len());
         sources.push(registration);
         let data = EventData::new_ptr((&raw const *source).cast_mut().cast());
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::PRI | EventFlags::RDHUP;
+        let flags = flags | EventFlags::ET;
         epoll::add(&self.epoll, fd, data, flags).map_err(|error| {
             drop(sources.pop());
             error.into()
