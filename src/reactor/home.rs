@@ -42,6 +42,8 @@ impl Source {
                 return Ok(());
             }
         };
+        // That buries a reference to us in a reactor that nobody drives, which keeps the memory until
+        // it is driven or dropped; its thread may come back with a batch that names us.
         left.deregister(this.fd(), this);
         // Where that fails, it is found out on the next round that there is a new home.
         this.state.change(seen, ORPHAN, 0);

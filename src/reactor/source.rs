@@ -18,6 +18,7 @@ use super::state::{
 };
 use super::unsent::unsent;
 use super::{Descriptor, Reactor, lock};
+use crate::catch::guard_each;
 use crate::waiting::Waiting;
 
 /// What a descriptor is waited for.
@@ -259,12 +260,14 @@ impl Source {
             told |= WRITE;
         }
         let before = source.state.tell(told);
-        if told & READ != 0 {
-            source.reader.wake();
-        }
+        let reads = told & READ != 0;
         // Nobody waits to write while it is known to be possible.
-        if told & WRITE != 0 && before & WRITE == 0 {
-            source.wake_writer();
+        let writes = told & WRITE != 0 && before & WRITE == 0;
+        match (reads, writes) {
+            (true, true) => source.wake_both(),
+            (true, false) => source.wake_reader(),
+            (false, true) => source.wake_writer(),
+            (false, false) => {}
         }
     }
 
@@ -275,8 +278,11 @@ impl Source {
     }
 
     pub(super) fn wake_both(&self) {
+        guard_each([Self::wake_reader, Self::wake_writer], |wake| wake(self));
+    }
+
+    fn wake_reader(&self) {
         self.reader.wake();
-        self.wake_writer();
     }
 
     fn wake_writer(&self) {

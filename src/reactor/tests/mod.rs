@@ -4,6 +4,7 @@ mod help;
 mod homes;
 mod lives;
 mod outbox;
+mod panics;
 mod partial;
 mod readiness;
 mod ringing;
