@@ -13,6 +13,9 @@ use std::task::Waker;
 pub(crate) struct Waiting {
     waker: Mutex<Option<Waker>>,
     /// The [mark](mark) of the waker that was registered last, since the last [`forget`](Self::forget).
+    /// Relaxed: who asks has registered in the same poll, so on the same thread; and who is replaced
+    /// at that moment is woken, and asks again, whatever it has read. A `SPLIT` that two who register
+    /// at once overwrite costs another wake when they do so again.
     holder: AtomicUsize,
 }
 
@@ -30,7 +33,8 @@ impl Waiting {
             Some(held) if held.will_wake(waker) => None,
             _ => held.replace(waker.clone()),
         };
-        // Not under the lock: wakers run code of others.
+        // To wake and to drop one runs code of others, which may come back here: not under the lock.
+        // To clone one has no cause to.
         drop(held);
         if let Some(before) = before
             && self.holder.swap(SPLIT, Ordering::Relaxed) != SPLIT
