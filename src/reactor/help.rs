@@ -62,9 +62,8 @@ impl Reactor {
     fn take_few(&self) -> bool {
         let mut buffer = [const { MaybeUninit::uninit() }; FEW];
         let now = Timespec::try_from(Duration::ZERO).ok();
-        let events = match epoll::wait(&self.epoll, &mut buffer[..], now.as_ref()) {
-            Ok((events, _)) => events,
-            Err(_) => return false,
+        let Ok((events, _)) = epoll::wait(&self.epoll, &mut buffer[..], now.as_ref()) else {
+            return false;
         };
         let _batch = Batch::begin();
         let mut found = false;
