@@ -174,6 +174,7 @@ pub mod service;
 mod shutdown;
 mod spawn;
 mod stats;
+mod sync;
 mod time;
 mod timeout;
 mod waiting;

@@ -1,14 +1,24 @@
 //! Who waits for one thing, and whether a second party may count on it.
 
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The waker of whoever waits, if anybody does.
 ///
 /// A task that waits here through something that it polls, such as a half, can ask afterwards
 /// [whether it is reached](Self::reaches) by a wake, and save itself a second place to wait at.
+///
+/// Only that task calls [`forget`](Self::forget) and `reaches`; any number of others may register
+/// and wake. Each registration changes `holder` while the place is locked, so in the order in which
+/// one replaces the other. If the task reads its own mark, it has registered since it forgot: then
+/// it stored `NOBODY`, or found `SPLIT`, and a load gives nothing older. Whoever replaces it comes
+/// next, so its swap finds no `SPLIT`, and it wakes the task. `forget` does not lock, and may
+/// overwrite a `SPLIT` of the same moment; if that was of one who replaced the task, the task is
+/// woken, and forgets again. Nothing else is read on the word of `holder`, so it is relaxed: what was
+/// stored before a wake is seen through the lock or, by who is woken, through its waker.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     waker: Mutex<Option<Waker>>,
@@ -28,17 +38,17 @@ impl Waiting {
         let mut held = self.lock();
         let before = match &*held {
             Some(held) if held.will_wake(waker) => None,
+            // A clone has no reason to come back here.
             _ => held.replace(waker.clone()),
         };
-        // Not under the lock: wakers run code of others.
-        drop(held);
-        if let Some(before) = before
-            && self.holder.swap(SPLIT, Ordering::Relaxed) != SPLIT
-        {
-            before.wake();
-        }
+        let first = before.is_some() && self.holder.swap(SPLIT, Ordering::Relaxed) != SPLIT;
         if self.holder.load(Ordering::Relaxed) != SPLIT {
             self.holder.store(mark(waker), Ordering::Relaxed);
+        }
+        // Wakes and drops of wakers may: they run code of others.
+        drop(held);
+        if first && let Some(before) = before {
+            before.wake();
         }
     }
 

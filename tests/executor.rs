@@ -4,6 +4,8 @@
 mod blocking;
 #[path = "executor/crew.rs"]
 mod crew;
+#[path = "executor/panicking.rs"]
+mod panicking;
 #[path = "executor/settings.rs"]
 mod settings;
 #[cfg(all(target_os = "linux", not(halves_portable)))]

@@ -3,9 +3,9 @@
 use crate::cores::{self, Cores};
 use crate::measure::Bench;
 use crate::options::Options;
-use crate::prepare::{Field, HALVES};
+use crate::prepare::{CHATS, Field, HALVES};
 use crate::report::{self, Entry};
-use crate::rows::{self, Row};
+use crate::rows::{self, Row, Service};
 use crate::servers::Server;
 use std::io;
 
@@ -46,9 +46,10 @@ pub fn run(options: &Options) -> io::Result<()> {
 
 /// The servers that the ratios of a row are taken against.
 fn against(row: &Row, options: &Options) -> Vec<String> {
-    match row.beside_unix {
-        true => vec![HALVES.into()],
-        false => options.against.clone(),
+    match row.service() {
+        Service::Chat => CHATS.map(String::from).into(),
+        Service::Upper if row.beside_unix => vec![HALVES.into()],
+        Service::Upper => options.against.clone(),
     }
 }
 

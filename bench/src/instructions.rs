@@ -66,7 +66,7 @@ fn count(server: &Server, row: &Row, echoes: u64, folder: &Path) -> io::Result<u
     let mut words = VALGRIND.map(String::from).to_vec();
     words.push(server.program.display().to_string());
     words.extend(server.arguments(row, &place));
-    let running = Running::start(Path::new("valgrind"), &words, place, &log)?;
+    let running = Running::start(Path::new("valgrind"), &words, place, server.service, &log)?;
     let mut ping = Ping::open(&running.place, CONNECTIONS, MESSAGE)?;
     in_step(&mut ping, echoes)?;
     drop(ping);

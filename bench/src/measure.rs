@@ -1,7 +1,7 @@
 //! One figure: a fresh server, warmed up, under one load.
 
 use crate::cores::Cores;
-use crate::load::{self, Bulk, Close, Exchange, Limit, Ping, Sample};
+use crate::load::{self, Broadcast, Bulk, Close, Exchange, Limit, Ping, Sample};
 use crate::rows::{BULK_MESSAGE, Load, MESSAGE, Row};
 use crate::running::Running;
 use crate::servers::Server;
@@ -38,6 +38,10 @@ impl Bench<'_> {
             }
             Load::Close => self.rates(&running, Close::new(&running.place, MESSAGE)?, 1.0),
             Load::Idle { connections } => idle(&running, connections),
+            Load::Broadcast { clients, under_way } => {
+                let broadcast = Broadcast::open(&running.place, clients, under_way)?;
+                self.rates(&running, broadcast, 1.0)
+            }
         }
     }
 
@@ -47,7 +51,7 @@ impl Bench<'_> {
         let place = server.place(self.logs)?;
         let arguments = server.arguments(row, &place);
         self.cores.pin(row.threads)?;
-        let running = Running::start(&server.program, &arguments, place, &log);
+        let running = Running::start(&server.program, &arguments, place, server.service, &log);
         self.cores.pin(1)?;
         running
     }

@@ -125,6 +125,7 @@ halves-bench instructions [OPTIONS]           count user-space instructions an e
 halves-bench ladder [OPTIONS]                 measure the steps of examples/ladder, print their table, draw it
 
 ROW: echo-1 echo-50 echo-500 echo-5000 bulk-1k bulk-64k close idle-10000 threads-50 unix-50
+     broadcast-1 broadcast-64
      or the start of such a name; all when none is given
 
 --halves PATH            the halves executable (default: the one beside this program)

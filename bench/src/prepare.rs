@@ -1,6 +1,7 @@
 //! Builds the peers and names those this machine cannot run.
 
 use crate::options::Options;
+use crate::rows::Service;
 use crate::servers::{Listens, Server, split};
 use std::env;
 use std::fs;
@@ -81,7 +82,10 @@ impl Field {
         build.args(["build", "--quiet", "--release", "--bins", "--manifest-path"]);
         build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
         build.arg("--target-dir").arg(beside.join(".."));
-        if !self.builds("halves-lib, tokio, async-net and std-threads", &mut build) {
+        if !self.builds(
+            "halves-lib, tokio, async-net, std-threads and the chats",
+            &mut build,
+        ) {
             return Ok(());
         }
         let tokio = Server::new("tokio", beside.join("peer-tokio"), PEER);
@@ -93,6 +97,7 @@ impl Field {
         let variants = [tokio.with_nodelay(), workers.with_nodelay()];
         self.servers.extend([tokio, workers]);
         self.servers.extend(variants);
+        self.add_chats(beside);
         for (name, program) in [
             ("async-net", "peer-async-net"),
             ("std-threads", "peer-threads"),
@@ -101,6 +106,17 @@ impl Field {
                 .push(Server::new(name, beside.join(program), PEER));
         }
         Ok(())
+    }
+
+    fn add_chats(&mut self, beside: &Path) {
+        let chat = |name, program, words| Server {
+            service: Service::Chat,
+            ..Server::new(name, beside.join(program), words)
+        };
+        let tokio = chat("tokio-chat", "peer-tokio-chat", PEER);
+        let halves = chat(HALVES_CHAT, "peer-halves-chat", "127.0.0.1:{port}");
+        let nodelay = tokio.with_nodelay();
+        self.servers.extend([halves, tokio, nodelay]);
     }
 
     fn add_python(&mut self) {
@@ -170,5 +186,8 @@ fn source(name: &str) -> String {
 
 /// What the comparison is about.
 pub const HALVES: &str = "halves";
+/// What chats are compared with.
+pub const CHATS: [&str; 2] = ["tokio-chat", "tokio-chat-nodelay"];
+const HALVES_CHAT: &str = "halves-chat";
 const HALVES_UNIX: &str = "halves-unix";
 const PEER: &str = "--port {port} --buffer {buffer}";

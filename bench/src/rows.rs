@@ -26,6 +26,17 @@ pub enum Load {
     Close,
     /// Each connection has one message echoed and then stays quiet.
     Idle { connections: usize },
+    /// Some clients say a frame each, and all hear them, before the next ones are said.
+    Broadcast { clients: usize, under_way: usize },
+}
+
+/// What a server does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Echoes, with a to z made A to Z.
+    Upper,
+    /// Frames, up to a `\0` each, go to everyone.
+    Chat,
 }
 
 /// One figure of a row.
@@ -43,6 +54,17 @@ impl Load {
             Load::Bulk => &BULK_COLUMNS,
             Load::Close => &CLOSE_COLUMNS,
             Load::Idle { .. } => &IDLE_COLUMNS,
+            Load::Broadcast { .. } => &BROADCAST_COLUMNS,
+        }
+    }
+}
+
+impl Row {
+    /// What a server must do to take part.
+    pub fn service(&self) -> Service {
+        match self.load {
+            Load::Broadcast { .. } => Service::Chat,
+            _ => Service::Upper,
         }
     }
 }
@@ -103,7 +125,22 @@ const fn bulk(name: &'static str, title: &'static str, buffer: usize) -> Row {
     }
 }
 
-const ROWS: [Row; 10] = [
+const fn broadcast(name: &'static str, title: &'static str, under_way: usize) -> Row {
+    Row {
+        name,
+        title,
+        load: Load::Broadcast {
+            clients: 1000,
+            under_way,
+        },
+        buffer: SMALL,
+        threads: 1,
+        nodelay_matters: true,
+        beside_unix: false,
+    }
+}
+
+const ROWS: [Row; 12] = [
     echo("echo-1", "64 bytes to and fro, 1 connection", 1),
     echo("echo-50", "64 bytes to and fro, 50 connections", 50),
     echo("echo-500", "64 bytes to and fro, 500 connections", 500),
@@ -147,6 +184,16 @@ const ROWS: [Row; 10] = [
             50,
         )
     },
+    broadcast(
+        "broadcast-1",
+        "100 bytes to each of 1,000 clients, one frame at a time",
+        1,
+    ),
+    broadcast(
+        "broadcast-64",
+        "100 bytes to each of 1,000 clients, a frame each from 64 of them under way",
+        64,
+    ),
 ];
 
 const fn column(title: &'static str, decimals: usize) -> Column {
@@ -170,6 +217,12 @@ const CLOSE_COLUMNS: [Column; 4] = [
     column("connections/s", 0),
     column("p50 us", 1),
     column("p99 us", 1),
+];
+const BROADCAST_COLUMNS: [Column; 4] = [
+    column("CPU us/delivery", 3),
+    column("deliveries/s", 0),
+    column("p50 us/turn", 0),
+    column("p99 us/turn", 0),
 ];
 const IDLE_COLUMNS: [Column; 2] = [
     column("bytes/connection", 0),

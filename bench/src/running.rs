@@ -1,6 +1,7 @@
 //! A server that runs: started, checked, ended when dropped.
 
 use crate::place::{Place, Stream};
+use crate::rows::Service;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -22,6 +23,7 @@ impl Running {
         program: &Path,
         arguments: &[String],
         place: Place,
+        service: Service,
         log: &Path,
     ) -> io::Result<Running> {
         let child = Command::new(program)
@@ -31,7 +33,7 @@ impl Running {
             .stderr(File::create(log)?)
             .spawn()?;
         let mut running = Running { child, place };
-        running.wait_until_ready()?;
+        running.wait_until_ready(service)?;
         Ok(running)
     }
 
@@ -52,14 +54,19 @@ impl Running {
         Ok(())
     }
 
-    fn wait_until_ready(&mut self) -> io::Result<()> {
+    fn wait_until_ready(&mut self, service: Service) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Err(io::Error::other(format!("ended at once with {status}")));
             }
             match self.place.connect(PATIENCE) {
-                Ok(stream) => return check(stream),
+                Ok(stream) => {
+                    return match service {
+                        Service::Upper => check(stream),
+                        Service::Chat => check_chat(stream),
+                    };
+                }
                 Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => thread::sleep(PAUSE),
             }
@@ -84,6 +91,17 @@ fn check(mut stream: Stream) -> io::Result<()> {
     match answer == b"`AZ{ AZ 09 \xe9\xff\0\n" {
         true => Ok(()),
         false => Err(io::Error::other("does not serve the uppercase echo")),
+    }
+}
+
+/// Who says something hears it, too.
+fn check_chat(mut stream: Stream) -> io::Result<()> {
+    let mut heard = [0; 6];
+    stream.write_all(b"hello\0")?;
+    stream.read_exact(&mut heard)?;
+    match &heard == b"hello\0" {
+        true => Ok(()),
+        false => Err(io::Error::other("does not serve the chat")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who can take part, and how each is started.
 
 use crate::place::Place;
-use crate::rows::Row;
+use crate::rows::{Row, Service};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ pub struct Server {
     pub words_for_threads: Vec<String>,
     /// A peer that differs from another in TCP_NODELAY only: left out where that cannot matter.
     pub nodelay_variant: bool,
+    pub service: Service,
     /// Where it listens.
     pub listens: Listens,
 }
@@ -38,6 +39,7 @@ impl Server {
             words: split(words),
             words_for_threads: Vec::new(),
             nodelay_variant: false,
+            service: Service::Upper,
             listens: Listens::Tcp,
         }
     }
@@ -52,6 +54,9 @@ impl Server {
     }
 
     pub fn takes_part(&self, row: &Row) -> bool {
+        if self.service != row.service() {
+            return false;
+        }
         match self.listens {
             Listens::Tcp => !row.beside_unix && (row.nodelay_matters || !self.nodelay_variant),
             Listens::TcpBesideUnix => true,

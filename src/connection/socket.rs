@@ -42,7 +42,11 @@ impl Connection {
             _ => None,
         };
         let remote = Remote::new(remote, credentials);
-        let record = Record::of_socket(Source::new(socket), remote, local);
+        let source = match *local {
+            Endpoint::Inet(_) => Source::trusted(socket),
+            _ => Source::new(socket),
+        };
+        let record = Record::of_socket(source, remote, local);
         if whose == Whose::Shared {
             record.flags.set(Flag::Shared);
         }

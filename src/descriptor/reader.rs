@@ -91,7 +91,7 @@ impl FdReader {
         }
         set_nonblocking(&fd)?;
         Ok(Self(Source::Watched {
-            fd: Watched::new(fd, nature == Nature::Pipe),
+            fd: Watched::new(fd),
             nature,
             waits: waits && nature == Nature::Pipe,
         }))

@@ -75,10 +75,10 @@ impl FdWriter {
             return Ok(Self::pool(fd));
         }
         set_nonblocking(&fd)?;
-        let watched = Watched::new(fd, nature == Nature::Pipe);
         Ok(Self(match nature {
-            Nature::Socket => Sink::Socket(watched),
-            _ => Sink::Watched(watched),
+            Nature::Socket => Sink::Socket(Watched::new(fd)),
+            Nature::Pipe => Sink::Watched(Watched::pipe_writer(fd)),
+            _ => Sink::Watched(Watched::new(fd)),
         }))
     }
 

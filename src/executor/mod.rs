@@ -65,7 +65,9 @@ impl Executor {
     ///
     /// A task stays on its thread, as a rule. Where that is kept from its CPU, or held by a long
     /// task, another one that is awake takes over what it would hear from sockets, and runs those
-    /// tasks once.
+    /// tasks once. Not so while a task is in the `block_on` of another executor: the other tasks of
+    /// its thread wait until that is done, with their sockets and sleeps. The `block_on` of their own
+    /// executor runs them meanwhile.
     ///
     /// # Panics
     ///
@@ -131,7 +133,8 @@ impl Executor {
 
     /// Runs a future on this thread, and tasks beside it, until the future is done. Tasks that
     /// are not done then stay where they are; the next `block_on` goes on with them, or one that is
-    /// on another thread already. Within a task, the other tasks of its thread go on meanwhile.
+    /// on another thread already. Within a task of this executor, the other tasks of its thread go on
+    /// meanwhile; within one of another, they wait until the future is done.
     ///
     /// In a task, another runtime's blocking wait, such as `smol::block_on`, may not wait for a
     /// socket of this thread, or for a [`Sleep`](crate::Sleep): it holds the thread, which is the

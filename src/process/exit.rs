@@ -59,7 +59,7 @@ impl Exit {
 fn watch(process: &Process) -> Option<Watched> {
     use rustix::process::{PidfdFlags, pidfd_open};
     let fd = pidfd_open(process.pid(), PidfdFlags::empty()).ok()?;
-    Some(Watched::new(fd, false))
+    Some(Watched::new(fd))
 }
 
 #[cfg(not(target_os = "linux"))]

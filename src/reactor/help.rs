@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use rustix::event::Timespec;
 use rustix::event::epoll;
-use rustix::io::Errno;
 
 use super::{ALARM_CLOCK, BELL, Batch, Reactor, Source};
-use crate::catch::guard;
+use crate::catch::guard_each;
 
 /// Events that are taken at once, by anyone: the rest is left to whoever comes first.
 pub(super) const FEW: usize = 8;
@@ -51,37 +50,36 @@ impl Reactor {
 
     /// Takes a few events in the place of the thread that drives it, and wakes tasks. Says whether
     /// sockets had any. What is for that thread alone, its bell and its alarm clock, rings again.
-    /// Where another one helps already, there is nothing to do.
-    pub(crate) fn help(&self) -> io::Result<bool> {
+    /// Where another one helps already, there is nothing to do; and where the kernel refuses, that
+    /// is for the thread to find, whose reactor it is.
+    pub(crate) fn help(&self) -> bool {
         match &self.shared {
-            Some(_) => self.unless_helped(|| self.take_few()).unwrap_or(Ok(false)),
-            None => Ok(false),
+            Some(_) => self.unless_helped(|| self.take_few()).unwrap_or(false),
+            None => false,
         }
     }
 
-    fn take_few(&self) -> io::Result<bool> {
+    fn take_few(&self) -> bool {
         let mut buffer = [const { MaybeUninit::uninit() }; FEW];
         let now = Timespec::try_from(Duration::ZERO).ok();
-        let events = match epoll::wait(&self.epoll, &mut buffer[..], now.as_ref()) {
-            Ok((events, _)) => events,
-            Err(Errno::INTR) => return Ok(false),
-            Err(error) => return Err(error.into()),
+        let Ok((events, _)) = epoll::wait(&self.epoll, &mut buffer[..], now.as_ref()) else {
+            return false;
         };
         let _batch = Batch::begin();
-        let (mut found, mut rung) = (false, Ok(()));
-        for event in &*events {
-            let (flags, data) = (event.flags, event.data);
-            match data.u64() {
-                BELL => self.bell.ring_again(),
-                ALARM_CLOCK => rung = self.alarm_clock.set(AT_ONCE),
-                _ => {
-                    found = true;
-                    // One that panics must not keep the others asleep.
-                    let _ = guard(|| Source::tell(data, flags));
-                }
+        let mut found = false;
+        let told = events.iter().map(|event| (event.data, event.flags));
+        guard_each(told, |(data, flags)| match data.u64() {
+            BELL => self.bell.ring_again(),
+            ALARM_CLOCK => {
+                // It fails for what is no timerfd, or no time.
+                let _ = self.alarm_clock.set(AT_ONCE);
             }
-        }
-        rung.map(|()| found)
+            _ => {
+                found = true;
+                Source::tell(data, flags);
+            }
+        });
+        found
     }
 
     /// Does something, unless a helper may have events that it has not told yet; nobody begins to

@@ -42,6 +42,8 @@ impl Source {
                 return Ok(());
             }
         };
+        // Its reference to us is buried there until somebody drives it again, or nobody has it any more:
+        // our memory may outlive the last handle so long, but not the descriptor.
         left.deregister(this.fd(), this);
         // Where that fails, it is found out on the next round that there is a new home.
         this.state.change(seen, ORPHAN, 0);

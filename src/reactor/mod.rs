@@ -35,6 +35,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
+use crate::catch::{guard_each, quietly_drop};
 use alarm_clock::AlarmClock;
 use bell::Bell;
 use descriptor::Descriptor;
@@ -157,9 +158,7 @@ impl Reactor {
             let sources = lock(&self.sources);
             sources.iter().map(Registration::share).collect()
         };
-        for registration in sources {
-            registration.source().orphan();
-        }
+        guard_each(sources, |registration| registration.source().orphan());
     }
 
     /// Has the thread that drives this reactor look for work before it sleeps, or wakes it.
@@ -203,7 +202,8 @@ impl Reactor {
         source.set_place(sources.len());
         sources.push(registration);
         let data = EventData::new_ptr((&raw const *source).cast_mut().cast());
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::PRI | EventFlags::RDHUP;
+        let flags = flags | EventFlags::ET;
         epoll::add(&self.epoll, fd, data, flags).map_err(|error| {
             drop(sources.pop());
             error.into()
@@ -262,8 +262,8 @@ impl Driver {
     }
 
     /// Takes what the kernel has to tell, and wakes tasks, also those whose time has come; waits
-    /// no longer than this, and says whether there was anything. `now` is asked only while somebody
-    /// sleeps.
+    /// no longer than this, and says whether there was anything. A waker that panics ends nothing.
+    /// `now` is asked only while somebody sleeps.
     pub(crate) fn turn(
         &self,
         wait: Option<Duration>,
@@ -288,15 +288,12 @@ impl Driver {
         let told = events.iter().map(|event| (event.data, event.flags));
         let rung = told.clone().any(|(data, _)| data.u64() == ALARM_CLOCK);
         if rung {
-            // First: one of those who are told may panic.
+            // First: one of those who are told may wait for the clock, in a loop within this one.
             timers::unset();
         }
         let batch = Batch::begin();
-        for (data, flags) in told {
-            if data.u64() != ALARM_CLOCK {
-                Source::tell(data, flags);
-            }
-        }
+        let sources = told.filter(|(data, _)| data.u64() != ALARM_CLOCK);
+        guard_each(sources, |(data, flags)| Source::tell(data, flags));
         drop(batch);
         if rung {
             self.wake_sleepers(&now)?;
@@ -326,7 +323,8 @@ impl Driver {
             reactor.buried.store(false, Ordering::Relaxed);
             std::mem::take(&mut *lock(&reactor.graveyard))
         });
-        drop(buried);
+        // With them goes what others have put there.
+        quietly_drop(buried);
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
+use std::iter;
 use std::mem;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,6 +21,7 @@ use super::socket::{SEND, Waits, reset};
 use super::state::{ENDING, SHUT};
 use super::unsent::unsent;
 use super::{Direction, Host, Reactor, Source, lock};
+use crate::catch::guard_each;
 use crate::waiting::Waiting;
 
 /// What one outbox holds, in bytes.
@@ -109,7 +111,8 @@ pub(super) fn end(host: &Arc<impl Host>) -> bool {
 
 /// The end of this thread's turn: what was put in leaves.
 pub(crate) fn end_turn() {
-    while let Some(host) = LISTED.with_borrow_mut(Vec::pop) {
+    let listed = iter::from_fn(|| LISTED.with_borrow_mut(Vec::pop));
+    guard_each(listed, |host| {
         let source = host.source();
         // Where there is still something to send, or to say, it is open.
         source.visit(|fd| {
@@ -122,7 +125,7 @@ pub(crate) fn end_turn() {
                 let _ = rustix::net::shutdown(fd, Shutdown::Write);
             }
         });
-    }
+    });
 }
 
 /// Ready when nothing is left. An error is that of bytes that were taken in, also earlier.
@@ -271,8 +274,7 @@ impl Outbox {
         give_back(bytes);
         // The socket may close with it.
         source.let_go();
-        self.writer.wake();
-        self.end.wake();
+        guard_each([&self.writer, &self.end], Waiting::wake);
     }
 }
 

@@ -86,6 +86,11 @@ impl Source {
         Self::of(Descriptor::new(fd))
     }
 
+    /// The same: nothing is made of short reads here.
+    pub(crate) fn trusted(fd: OwnedFd) -> Self {
+        Self::new(fd)
+    }
+
     /// One without a descriptor, at which somebody may wait all the same.
     pub(crate) fn none() -> Self {
         Self::of(Descriptor::none())

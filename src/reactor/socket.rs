@@ -35,9 +35,14 @@ pub(super) enum Waits {
 }
 
 impl Socket {
-    /// Takes over a socket.
+    /// Takes over a socket, or what is watched as one is.
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self(Arc::new(Source::new(socket)))
+    }
+
+    /// The same, of a kind of which a short read leaves nothing: see [`Source::trusted`].
+    pub(super) fn trusted(socket: OwnedFd) -> Self {
+        Self(Arc::new(Source::trusted(socket)))
     }
 }
 
@@ -229,7 +234,7 @@ impl<T: Host> Socket<T> {
         Source::poll_io(&self.0, cx, direction, io, short)
     }
 
-    /// What moves less than there is room for has found the socket drained, or full.
+    /// Moves bytes, and knows what is [short](Source::poll_io) by how much room there is.
     pub(super) fn poll_transfer(
         &self,
         cx: &mut Context<'_>,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
@@ -13,9 +13,12 @@ use rustix::io::Errno;
 use smol::Async;
 
 use super::outbox::Outbox;
-use super::state::{CORKED, END, ENDING, FOREIGN, ORPHAN, READ, REGISTERED, SHUT, State, WRITE};
+use super::state::{
+    CORKED, ENDING, FOREIGN, ORPHAN, PARTIAL, READ, REGISTERED, SHUT, State, WRITE,
+};
 use super::unsent::unsent;
 use super::{Descriptor, Reactor, lock};
+use crate::catch::guard_each;
 use crate::waiting::Waiting;
 
 /// What a descriptor is waited for.
@@ -84,8 +87,17 @@ impl Host for Source {
 }
 
 impl Source {
-    /// Takes over a descriptor, for one user.
+    /// Takes over a descriptor, for one user. A short read may leave something: so it is where the
+    /// kernel keeps together what was sent together, as Unix sockets do with descriptors.
     pub(crate) fn new(fd: OwnedFd) -> Self {
+        let this = Self::trusted(fd);
+        this.state.mark(PARTIAL, true);
+        this
+    }
+
+    /// The same, of a kind of which a short read leaves nothing, nor does a short write any room:
+    /// TCP, as far as events say nothing else, and the writing side of pipes.
+    pub(crate) fn trusted(fd: OwnedFd) -> Self {
         Self::with(Descriptor::new(fd))
     }
 
@@ -235,23 +247,27 @@ impl Source {
         // the thread that drives the reactor, between its batches, and while nobody helps it.
         let source = unsafe { &*source };
         let end = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+        // A read ends before urgent data, whatever comes after that.
+        let partial = EventFlags::PRI | end;
         let mut told = 0;
-        if flags.intersects(EventFlags::IN | end) {
+        if flags.intersects(EventFlags::IN | partial) {
             told |= READ;
         }
-        if flags.intersects(end) {
-            told |= END;
+        if flags.intersects(partial) {
+            told |= PARTIAL;
         }
         if flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR) {
             told |= WRITE;
         }
         let before = source.state.tell(told);
-        if told & READ != 0 {
-            source.reader.wake();
-        }
+        let reads = told & READ != 0;
         // Nobody waits to write while it is known to be possible.
-        if told & WRITE != 0 && before & WRITE == 0 {
-            source.wake_writer();
+        let writes = told & WRITE != 0 && before & WRITE == 0;
+        match (reads, writes) {
+            (true, true) => source.wake_both(),
+            (true, false) => source.wake_reader(),
+            (false, true) => source.wake_writer(),
+            (false, false) => {}
         }
     }
 
@@ -262,18 +278,25 @@ impl Source {
     }
 
     pub(super) fn wake_both(&self) {
+        guard_each([Self::wake_reader, Self::wake_writer], |wake| wake(self));
+    }
+
+    fn wake_reader(&self) {
         self.reader.wake();
-        self.wake_writer();
     }
 
     fn wake_writer(&self) {
+        // Either a writer's place that has just been made is seen here, or what was told is seen by
+        // that writer: see `wait`.
+        fence(Ordering::SeqCst);
         if let Some(seldom) = self.seldom.get() {
             seldom.writer.wake();
         }
     }
 
     /// Calls `io` until it gives something else than "would block", waiting in between. `short`
-    /// says of a result that it was all there was, so that the next call need not be tried.
+    /// says of a result that it was less than there was room for: unless that
+    /// [may leave something](PARTIAL), the next call need not be tried.
     #[inline(always)]
     pub(super) fn poll_io<T>(
         host: &Arc<impl Host + ?Sized>,
@@ -290,8 +313,7 @@ impl Source {
             }
             match io(this.fd()) {
                 Ok(value) => {
-                    // After the peer's end, an event is not to be expected for what is left.
-                    if seen & (END | FOREIGN | REGISTERED) == REGISTERED && short(&value) {
+                    if seen & (PARTIAL | FOREIGN | REGISTERED) == REGISTERED && short(&value) {
                         this.state.change(seen, flag, 0);
                     }
                     return Poll::Ready(Ok(value));
@@ -319,7 +341,7 @@ impl Source {
         direction: Direction,
     ) -> Poll<io::Result<u32>> {
         let (this, flag) = (host.source(), direction.flag());
-        this.waiting(direction).register(cx.waker());
+        this.wait(cx, direction);
         loop {
             let seen = this.state.load();
             if seen & flag != 0 {
@@ -332,10 +354,14 @@ impl Source {
         }
     }
 
-    fn waiting(&self, direction: Direction) -> &Waiting {
+    /// What is told from now on wakes; what was told before is seen in the state word.
+    fn wait(&self, cx: &Context<'_>, direction: Direction) {
         match direction {
-            Direction::Read => &self.reader,
-            Direction::Write => self.writer(),
+            Direction::Read => self.reader.register(cx.waker()),
+            Direction::Write => {
+                self.writer().register(cx.waker());
+                fence(Ordering::SeqCst);
+            }
         }
     }
 
@@ -344,7 +370,7 @@ impl Source {
             return Poll::Ready(Ok(()));
         };
         // For those who wake whoever waits here, and are not async-io.
-        self.waiting(direction).register(cx.waker());
+        self.wait(cx, direction);
         match direction {
             Direction::Read => foreign.poll_readable(cx),
             Direction::Write => foreign.poll_writable(cx),

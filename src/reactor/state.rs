@@ -1,13 +1,14 @@
 //! What is known of a socket's readiness, in one atomic word.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// Reading may succeed.
 pub(super) const READ: u32 = 1;
 /// Writing may succeed.
 pub(super) const WRITE: u32 = 1 << 1;
-/// The peer has ended its side, or an error is pending: reads are tried until they say so.
-pub(super) const END: u32 = 1 << 2;
+/// What moves less than there is room for may leave something, of which no event comes: there was
+/// urgent data, an error, or the peer's end; or it is so from the beginning.
+pub(super) const PARTIAL: u32 = 1 << 2;
 /// Some reactor tells of readiness, or is about to.
 pub(super) const REGISTERED: u32 = 1 << 3;
 /// That reactor is not driven by any thread at present.
@@ -89,10 +90,10 @@ mod tests {
     #[test]
     fn the_count_wraps_without_touching_the_flags() {
         let state = State(AtomicU32::new(!(READ | ORPHAN)));
-        state.tell(END);
+        state.tell(PARTIAL);
         assert_eq!(
             state.load(),
-            WRITE | END | REGISTERED | FOREIGN | CORKED | ENDING | SHUT
+            WRITE | PARTIAL | REGISTERED | FOREIGN | CORKED | ENDING | SHUT
         );
     }
 }

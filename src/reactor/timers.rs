@@ -5,13 +5,14 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::{Reactor, lock};
-use crate::catch::guard;
+use crate::catch::{guard_each, quietly_drop};
 
 /// Sleepers that are woken in one turn.
 pub(super) const BATCH: usize = 256;
@@ -104,11 +105,8 @@ pub(super) fn end() {
     };
     let forgotten = timers.take_forgotten();
     let inbox = lock(&timers.home.inbox).take();
-    for waker in timers.queue.into_values() {
-        // One that panics must not keep the others asleep.
-        let _ = guard(|| waker.wake());
-    }
-    drop((forgotten, inbox));
+    guard_each(timers.queue.into_values(), Waker::wake);
+    quietly_drop((forgotten, inbox));
 }
 
 /// The clock has rung, or the thread drives another reactor now, whose clock is not set.
@@ -120,7 +118,7 @@ pub(super) fn unset() {
 /// or when the clock is to be set, which the caller does.
 pub(super) fn look(now: impl FnOnce() -> Instant) -> Look {
     let forgotten = with(Timers::take_forgotten);
-    drop(forgotten);
+    quietly_drop(forgotten);
     let Some(first) = with(Timers::first_unset).flatten() else {
         return Look::Asleep;
     };
@@ -129,12 +127,8 @@ pub(super) fn look(now: impl FnOnce() -> Instant) -> Look {
         with(|timers| timers.set = Some(first));
         return Look::Set(first - now);
     }
-    for _ in 0..BATCH {
-        let Some(waker) = with(|timers| timers.pop(now)).flatten() else {
-            break;
-        };
-        waker.wake();
-    }
+    let due = iter::from_fn(|| with(|timers| timers.pop(now)).flatten());
+    guard_each(due.take(BATCH), Waker::wake);
     Look::Woken
 }
 

@@ -10,25 +10,23 @@ use super::{Direction, Socket};
 /// A handle to a non-blocking descriptor; the last one closes it. The tasks that use it are as a
 /// [`Socket`]'s are.
 #[derive(Clone, Debug)]
-pub(crate) struct Watched {
-    socket: Socket,
-    /// What moves less than there is room for has found it empty, or full. So it is with pipes; a
-    /// terminal gives one line at a time.
-    short_is_all: bool,
-}
+pub(crate) struct Watched(Socket);
 
 impl Watched {
-    /// Takes over a descriptor that is non-blocking already.
-    pub(crate) fn new(fd: OwnedFd, short_is_all: bool) -> Self {
-        Self {
-            socket: Socket::new(fd),
-            short_is_all,
-        }
+    /// Takes over a descriptor that is non-blocking already. A short read may leave something: a
+    /// terminal gives one line at a time, and a pipe one packet, if its writer wants that.
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self(Socket::new(fd))
+    }
+
+    /// The same, of the writing side of a pipe, in which a short write leaves no room.
+    pub(crate) fn pipe_writer(fd: OwnedFd) -> Self {
+        Self(Socket::trusted(fd))
     }
 
     /// Whether there are other handles to it.
     pub(crate) fn is_shared(&self) -> bool {
-        self.socket.is_shared()
+        self.0.is_shared()
     }
 
     /// Reads into `room` bytes, by a call that says how many it was.
@@ -38,7 +36,7 @@ impl Watched {
         room: usize,
         read: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        self.poll(cx, Direction::Read, room, read)
+        self.0.poll_transfer(cx, Direction::Read, room, read)
     }
 
     /// Writes `length` bytes, by a call that says how many it was.
@@ -48,7 +46,7 @@ impl Watched {
         length: usize,
         write: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        self.poll(cx, Direction::Write, length, write)
+        self.0.poll_transfer(cx, Direction::Write, length, write)
     }
 
     /// Waits, as for something to read, until the call finds something.
@@ -57,23 +55,12 @@ impl Watched {
         cx: &mut Context<'_>,
         call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        self.socket.poll_io(cx, Direction::Read, call, |_| false)
-    }
-
-    fn poll(
-        &self,
-        cx: &mut Context<'_>,
-        direction: Direction,
-        room: usize,
-        transfer: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        let room = if self.short_is_all { room } else { 0 };
-        self.socket.poll_transfer(cx, direction, room, transfer)
+        self.0.poll_io(cx, Direction::Read, call, |_| false)
     }
 }
 
 impl AsFd for Watched {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.0.as_fd()
     }
 }

@@ -7,8 +7,8 @@ use crate::source::Source;
 /// stands for src/main.rs, and `lib` for what src/lib.rs exports.
 const LAYERS: &[&[&str]] = &[
     &[
-        "error", "address", "catch", "framing", "reactor", "shutdown", "spawn", "stats", "time",
-        "waiting",
+        "error", "address", "catch", "framing", "reactor", "shutdown", "spawn", "stats", "sync",
+        "time", "waiting",
     ],
     &["connection", "descriptor"],
     &[
@@ -32,8 +32,10 @@ const BESIDE: &[(&str, &str)] = &[
     ("main", "cli"),
     ("main", "lib"),
     ("reactor", "catch"),
+    ("reactor", "sync"),
     ("reactor", "waiting"),
     ("time", "reactor"),
+    ("waiting", "sync"),
 ];
 
 /// In lines.

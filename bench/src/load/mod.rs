@@ -1,9 +1,11 @@
 //! The client: one thread, as cheap as it can be, so that what the server costs decides.
 
+mod broadcast;
 mod bulk;
 mod close;
 mod ping;
 
+pub use broadcast::Broadcast;
 pub use bulk::Bulk;
 pub use close::Close;
 pub use ping::Ping;

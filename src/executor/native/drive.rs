@@ -59,7 +59,7 @@ pub(super) fn drive<T>(
             continue;
         }
         busy = 0;
-        let helped = rounds.help().expect("epoll waits");
+        let helped = rounds.help();
         let idle = !helped && turn.is_idle() && !is_woken() && !driver.is_notified();
         if idle {
             sleep(&driver, spin.as_mut()).expect("epoll waits");

@@ -1,6 +1,5 @@
 //! How a thread looks after the others of its crew, which may be kept from their CPU.
 
-use std::io;
 use std::sync::Arc;
 
 use super::worker::Worker;
@@ -45,17 +44,17 @@ impl Rounds {
 
     /// If the next of the others stands still: wakes a few of its tasks, on this thread. Says
     /// whether there were any.
-    pub(super) fn help(&mut self) -> io::Result<bool> {
+    pub(super) fn help(&mut self) -> bool {
         self.next = (self.next + 1).checked_rem(self.others.len()).unwrap_or(0);
         let Some(Other { worker, look }) = self.others.get_mut(self.next) else {
-            return Ok(false);
+            return false;
         };
         if !look.is_due(worker.reactor.turns()) {
-            return Ok(false);
+            return false;
         }
-        let found = worker.reactor.help()?;
+        let found = worker.reactor.help();
         look.looked(found);
-        Ok(found)
+        found
     }
 }
 

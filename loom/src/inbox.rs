@@ -1,0 +1,62 @@
+//! The bell: a ring is heard before the listener sleeps, or ends its sleep.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use crate::bell::Bell;
+use crate::explore;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+
+/// An executor's inbox, and its thread's bell.
+struct Inbox {
+    posted: AtomicUsize,
+    bell: Bell,
+}
+
+impl Inbox {
+    fn post(&self, own: bool) {
+        self.posted.fetch_add(1, Ordering::Relaxed);
+        self.bell.ring(|| own);
+    }
+
+    /// A round: listens, and takes what is there.
+    fn take(&self) -> usize {
+        self.bell.listen();
+        // A load, which may be of long ago, as far as nothing orders it.
+        let posted = self.posted.load(Ordering::Relaxed);
+        self.posted.fetch_sub(posted, Ordering::Relaxed);
+        posted
+    }
+
+    /// Whether a sleep would end, or has: the bell is watched for edges, of which each write is one.
+    fn wakes(&self) -> bool {
+        rustix::io::read(self.bell.as_fd(), &mut [0; 8]).is_ok()
+    }
+}
+
+/// Two threads post and ring, and the listener does so itself, which writes nothing.
+pub fn a_ring_is_heard() {
+    explore(3, || {
+        let bell = Bell::new().expect("an eventfd");
+        let posted = AtomicUsize::new(0);
+        let inbox = Arc::new(Inbox { posted, bell });
+        let post = || {
+            let inbox = inbox.clone();
+            loom::thread::spawn(move || inbox.post(false))
+        };
+        let threads = [post(), post()];
+        let mut taken = inbox.take();
+        inbox.post(true);
+        while inbox.bell.is_rung() {
+            taken += inbox.take();
+        }
+        // It sleeps.
+        for thread in threads {
+            thread.join().expect("posted");
+        }
+        while inbox.wakes() {
+            taken += inbox.take();
+        }
+        assert_eq!(taken, 3, "it sleeps on");
+    });
+}

@@ -1,0 +1,114 @@
+//! Short reads that leave something, of which no event comes.
+
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::thread;
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+
+use super::super::unsent::unsent;
+use super::*;
+
+/// A socket of TCP that waits to be read, and its peer.
+fn waiting() -> (Driver, Socket, TcpStream) {
+    let driver = driven();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
+    let peer = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+    let (ours, _) = listener.accept().expect("accepted");
+    ours.set_nonblocking(true).expect("set");
+    let socket = Socket::trusted(OwnedFd::from(ours));
+    assert!(read(socket.host(), 8, &mut 0).is_pending());
+    driver.turn_once();
+    (driver, socket, peer)
+}
+
+/// Until the other end has it.
+fn arrives(peer: &TcpStream, text: &[u8], flags: SendFlags) {
+    assert_eq!(rustix::net::send(peer, text, flags), Ok(text.len()));
+    while unsent(peer.as_fd()).expect("known") > 0 {
+        thread::yield_now();
+    }
+}
+
+/// The lengths of reads, until there is nothing.
+fn lengths(driver: &Driver, source: &Arc<Source>) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    loop {
+        while let Poll::Ready(moved) = read(source, 8, &mut 0) {
+            lengths.push(moved.expect("read"));
+        }
+        if !driver
+            .turn(Some(Duration::ZERO), nobody_sleeps)
+            .expect("turned")
+        {
+            return lengths;
+        }
+    }
+}
+
+#[test]
+fn what_follows_urgent_data_is_read() {
+    let empty = SendFlags::empty();
+    let (driver, socket, peer) = waiting();
+    // All at once, and then when the first was told already.
+    for told in [false, true, false] {
+        arrives(&peer, b"abc", empty);
+        if told {
+            driver.turn_once();
+        }
+        arrives(&peer, b"X", SendFlags::OOB);
+        arrives(&peer, b"defg", empty);
+        assert_eq!(lengths(&driver, socket.host()), [3, 4], "{told}");
+    }
+}
+
+#[test]
+fn what_follows_urgent_data_that_comes_between_a_short_read_and_its_note_is_read() {
+    let (driver, socket, peer) = waiting();
+    arrives(&peer, b"abc", SendFlags::empty());
+    driver.turn_once();
+    let read = read_with(socket.host(), 8, Waker::noop(), |_| {
+        arrives(&peer, b"X", SendFlags::OOB);
+        arrives(&peer, b"defg", SendFlags::empty());
+    });
+    assert_moved(read, 3);
+    assert_eq!(lengths(&driver, socket.host()), [4]);
+}
+
+#[test]
+fn what_follows_a_descriptor_is_read_and_costs_a_call_more_each_time() {
+    let driver = driven();
+    let (ours, mut peer) = UnixStream::pair().expect("a pair");
+    ours.set_nonblocking(true).expect("set");
+    let socket = Socket::new(OwnedFd::from(ours));
+    let mut calls = 0;
+    assert!(read(socket.host(), 8, &mut calls).is_pending());
+    driver.turn_once();
+    send(&mut peer, b"abc");
+    send_with_itself(&peer, b"X");
+    send(&mut peer, b"def");
+    driver.turn_once();
+    assert_eq!(lengths(&driver, socket.host()), [4, 3]);
+    for _ in 0..2 {
+        send(&mut peer, b"abc");
+        driver.turn_once();
+        calls = 0;
+        assert_moved(read(socket.host(), 8, &mut calls), 3);
+        assert!(read(socket.host(), 8, &mut calls).is_pending());
+        assert!(read(socket.host(), 8, &mut calls).is_pending());
+        assert_eq!(calls, 2);
+    }
+}
+
+/// With a copy of its own descriptor.
+fn send_with_itself(peer: &UnixStream, text: &[u8]) {
+    let descriptors = [peer.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut beside = SendAncillaryBuffer::new(&mut space);
+    assert!(beside.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    let text = [IoSlice::new(text)];
+    let sent = rustix::net::sendmsg(peer, &text, &mut beside, SendFlags::empty());
+    assert_eq!(sent, Ok(text[0].len()));
+}
