@@ -25,7 +25,8 @@ use super::{AnyWrite, Flag, Peer, Record, Writer};
 /// [`Stats::bytes_unsent`](crate::Stats::bytes_unsent) and [`Peer::bytes_unsent`]. A handler that ends
 /// with [`close`](Self::close) or [`flush`](Self::flush) loses nothing.
 ///
-/// All of its calls are **cancel-safe**: what was kept is kept on, and the call can be made again.
+/// All of its calls but [`into_inner`](Self::into_inner) are **cancel-safe**: what was kept is kept on,
+/// and the call can be made again.
 ///
 /// # Examples
 ///
@@ -131,7 +132,7 @@ impl<W> Buffered<W> {
     /// ```
     pub fn write_several(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
         self.record.check()?;
-        self.outgoing.queue().put(pieces)
+        self.outgoing.put(pieces)
     }
 
     /// How many bytes are kept.

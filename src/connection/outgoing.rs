@@ -83,6 +83,20 @@ impl<W> Outgoing<W> {
     pub(super) fn queue(&self) -> MutexGuard<'_, Queue<W>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Takes bytes in, whole, as long as no more than the high mark wait.
+    pub(super) fn put(&self, pieces: &[&[u8]]) -> io::Result<()> {
+        let mut queue = self.queue();
+        let idle = queue.bytes.is_empty();
+        queue.put(pieces)?;
+        let news = idle && !queue.bytes.is_empty();
+        drop(queue);
+        if news {
+            // It may wait already, where another one writes.
+            self.waiting.task.wake();
+        }
+        Ok(())
+    }
 }
 
 impl<W: AsyncWrite + Unpin> Outgoing<W> {
@@ -113,8 +127,7 @@ impl<W: AsyncWrite + Unpin> Outgoing<W> {
 }
 
 impl<W> Queue<W> {
-    /// Takes bytes in, whole, as long as no more than the high mark wait.
-    pub(super) fn put(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
+    fn put(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
@@ -183,8 +196,11 @@ impl<W: AsyncWrite + Send + Unpin> Pump for Weak<Outgoing<W>> {
         let mut queue = match outgoing.queue.try_lock() {
             Ok(queue) => queue,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Who has it sends.
-            Err(TryLockError::WouldBlock) => return true,
+            // Who has it may send, or only look; and may have been told before us to wait.
+            Err(TryLockError::WouldBlock) => {
+                cx.waker().wake_by_ref();
+                return true;
+            }
         };
         let paused = queue.paused;
         let mut both = Context::from_waker(&outgoing.waker);

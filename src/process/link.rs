@@ -36,6 +36,18 @@ impl ChildLink {
     }
 }
 
+/// One that still writes hears that nobody reads. Where this is a socket, what lies unread in it when
+/// it closes would be an error of the child's reads, too, whose end they have not come to yet.
+fn stop(output: &Watched) {
+    let mut buf = [0; 4096];
+    if rustix::net::shutdown(output, rustix::net::Shutdown::Read).is_ok() {
+        // Nothing is added any more.
+        while rustix::io::retry_on_intr(|| rustix::io::read(output, &mut buf)).is_ok_and(|n| n > 0)
+        {
+        }
+    }
+}
+
 impl Link for ChildLink {
     /// Closes the child's input, discards what it still says, and waits until it has exited.
     fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
@@ -47,8 +59,9 @@ impl Link for ChildLink {
                 fd.poll_read(cx, buf.len(), |fd| rustix::io::read(fd, &mut *buf))
             }));
         }
-        // One that still writes hears that nobody reads.
-        *output = None;
+        if let Some(fd) = output.take().filter(|fd| !fd.is_shared()) {
+            stop(&fd);
+        }
         drop(output);
         let mut exit = self.exit.lock().unwrap_or_else(PoisonError::into_inner);
         // How it exited is asked of the `Child`.

@@ -205,21 +205,20 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
         None if record.flags.has(Flag::Eof) => Reason::Eof,
         None => Reason::Handler,
     };
-    match verdict {
-        // What the handler makes of being ended is not its error.
-        Some(verdict) if verdict.reset || record.is_writing() => {
-            record.reset();
-            ticket.close(reason, None);
-            Stage::Done
-        }
-        _ => {
-            record.flags.set(Flag::Closing);
-            Stage::Closing {
-                patience: None,
-                reason,
-                error: error.filter(|_| verdict.is_none()),
-            }
-        }
+    // What the handler makes of being ended is not its error.
+    let error = error.filter(|_| verdict.is_none());
+    // A cut answer is not to look like a whole one.
+    let cut = verdict.is_some() && record.is_writing() || record.bytes_lost() > 0;
+    if cut || verdict.is_some_and(|verdict| verdict.reset) {
+        record.reset();
+        ticket.close(reason, error);
+        return Stage::Done;
+    }
+    record.flags.set(Flag::Closing);
+    Stage::Closing {
+        patience: None,
+        reason,
+        error,
     }
 }
 

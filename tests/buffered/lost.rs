@@ -21,15 +21,18 @@ fn bytes_that_a_handler_does_not_wait_for_are_told_once() {
         writer.drain().await
     };
     let served = world.serve(Server::default(), network, handler);
-    let client = clients.connect(&world, "192.0.2.1:5");
-    world.pass(LINGER);
+    let mut client = clients.connect(&world, "192.0.2.1:5");
+    world.settle();
     let said = served.events();
     assert!(said[0].starts_with("Unsent"), "{said:?}");
     assert!(said[0].ends_with("bytes: 6 }"), "{said:?}");
     assert_eq!(said[1..], ["closed 1 handler"]);
     let stats = served.handle.stats();
     assert_eq!((stats.bytes_unsent, stats.bytes_out), (6, 4));
-    drop(client);
+    // What has come is not all that was written, and does not look so.
+    let heard = world.now(async move { client.reader.line().await });
+    let reset = std::io::Error::from(heard.expect_err("a reset"));
+    assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]

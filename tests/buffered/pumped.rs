@@ -151,6 +151,36 @@ fn a_writer_in_another_task_is_sent_too() {
     assert_eq!((stats.ended[Reason::Eof], stats.bytes_unsent), (1, 0));
 }
 
+/// It never drains, and its connection's task waits for something else.
+#[test]
+fn what_another_task_writes_leaves_by_itself() {
+    let world = World::new();
+    let (network, clients) = network_of(64);
+    let tasks = world.ex.clone();
+    let (go, turns) = channel::unbounded::<&[u8]>();
+    let handler = async move |mut c: MemoryConnection| {
+        let turns = turns.clone();
+        let mut writer = c.writer.buffered();
+        let task = async move {
+            while let Ok(word) = turns.recv().await {
+                writer.write(word).expect("there is room");
+            }
+        };
+        tasks.spawn(task).detach();
+        c.reader.read_to_end(&mut Vec::new()).await.map(drop)
+    };
+    let _served = world.serve(Server::default(), network, handler);
+    let mut client = clients.connect(&world, "192.0.2.1:5");
+    for word in ["one", "two", "three"] {
+        world.settle();
+        go.try_send(word.as_bytes()).expect("there is room");
+        world.settle();
+        let (again, heard) = hear(&world, client);
+        assert_eq!(heard, word.as_bytes());
+        client = again;
+    }
+}
+
 async fn in_the_background<W>(mut writer: Buffered<W>, turns: Receiver<()>) -> io::Result<()>
 where
     W: AsyncWrite + Unpin,

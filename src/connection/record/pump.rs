@@ -45,7 +45,8 @@ impl Record {
         }
     }
 
-    pub(in crate::connection) fn bytes_lost(&self) -> u64 {
+    /// How many bytes were dropped so.
+    pub(crate) fn bytes_lost(&self) -> u64 {
         let seldom = self.seldom.get();
         seldom.map_or(0, |seldom| seldom.lost.load(Ordering::Relaxed))
     }
