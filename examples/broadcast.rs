@@ -3,7 +3,8 @@
 //! What is said are frames, each with a `\0` at its end. Who says one writes it to everyone at
 //! once, whose socket takes it without waiting, as a rule. Else it waits in a queue of its receiver,
 //! whose own task sends it later. So a slow client keeps nobody waiting; and as its queue is bounded, it
-//! is disconnected when that is full, or hears only the newest with `--drop-oldest`.
+//! is disconnected when that is full, or hears only the newest with `--drop-oldest`. One that ends what it says
+//! and then never reads stays until it leaves, or the server ends: `Timeouts` would end it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;

@@ -132,8 +132,8 @@
 //!
 //! A future may be dropped at any await, and what was not returned has not been taken:
 //! [`Listener::accept`], [`Reader::read_or_drain`] and plain reads, the calls that read in frames
-//! ([`Reader::line`] and its like), those of a [`Buffered`] writer, [`bind`], [`connect`], [`Shutdown::requested`] and every sleep can
-//! be raced against others and made again. futures-lite's operations that move several pieces cannot:
+//! ([`Reader::line`] and its like), those of a [`Buffered`] writer but [`Buffered::into_inner`], [`bind`],
+//! [`connect`], [`Shutdown::requested`] and every sleep can be raced against others and made again. futures-lite's operations that move several pieces cannot:
 //! after a cancelled `read_exact`, `read_line` or `write_all` nobody knows how much has passed, and the
 //! connection is best ended. Dropping the future of [`serve`] drops the
 //! listener and resets every connection.

@@ -48,8 +48,22 @@ fn every_step_says_what_it_adds_what_is_wrong_and_what_it_mirrors() {
             let begins = |line: &&&str| line.starts_with(&format!("//! {word} "));
             assert_eq!(intro.iter().filter(begins).count(), 1, "{name}: {word}");
         }
-        assert!(text.lines().count() <= LONGEST_STEP, "{name} is too long");
         assert!(list.contains(&format!("({name}.rs)")), "{name} is listed");
+    }
+}
+
+#[test]
+fn no_step_is_long_nor_is_what_steps_share() {
+    let files = fs::read_dir(folder()).expect("the ladder");
+    let names = files.map(|file| file.expect("a file").file_name());
+    let names: Vec<_> = names
+        .map(|name| name.into_string().expect("text"))
+        .collect();
+    let code: Vec<_> = names.iter().filter(|name| name.ends_with(".rs")).collect();
+    assert!(code.len() > STEPS.len(), "shared files too: {code:?}");
+    for name in code {
+        let lines = read(name).lines().count();
+        assert!(lines <= LONGEST_FILE, "{name} has {lines} lines");
     }
 }
 
@@ -274,11 +288,14 @@ fn ask(client: &mut TcpStream) {
     assert_eq!(answer, *b"HELLO");
 }
 
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ladder")
+}
+
 fn read(name: &str) -> String {
-    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ladder");
-    let path = folder.join(name);
+    let path = folder().join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// In lines, the introduction included.
-const LONGEST_STEP: usize = 155;
+/// In lines, the introduction included. It is what step 5 has; most have fewer than 125.
+const LONGEST_FILE: usize = 155;

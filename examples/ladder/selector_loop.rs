@@ -118,6 +118,12 @@ impl SelectorLoop {
         })
     }
 
+    /// Has the current task go on when the socket is ready; it is to say `Pending` now.
+    fn wait_for(&self, fileobj: Rc<dyn AsFd>, interest: Interest) -> io::Result<()> {
+        let task = self.current.take().expect("a task polls");
+        self.selector.register(fileobj, interest, task)
+    }
+
     /// What the three above have in common, a coroutine written by hand. It tries, goes back to the loop
     /// when that would block, and tries again. `Pending` is Python's `yield`.
     fn sock<S, T, F>(
@@ -138,8 +144,7 @@ impl SelectorLoop {
             }
             match attempt(&sock) {
                 Err(error) if error.kind() == WouldBlock => {
-                    let task = lp.current.take().expect("a task polls");
-                    lp.selector.register(sock.clone(), interest, task)?;
+                    lp.wait_for(sock.clone(), interest)?;
                     Poll::Pending
                 }
                 result => Poll::Ready(result),

@@ -128,6 +128,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// All frames to come, as a [`Stream`], which ends at the end of input and after an error. The
     /// reader can be used again when it is dropped.
     ///
+    /// It does not hear that the server drains: a handler that waits in it is cut at the deadline,
+    /// unless its peer ends. One that is to hear it asks [`more_or_drain`](Self::more_or_drain) before
+    /// each [`frame`](Self::frame), [`line`](Self::line) or their like.
+    ///
     /// # Panics
     ///
     /// When there is no separator, or an empty one; and when a frame would have exactly 0 bytes.

@@ -37,8 +37,8 @@ pub enum FrameError {
     /// reader. ([`InvalidData`](io::ErrorKind::InvalidData).)
     TooLong {
         /// So many bytes have come, and can be passed over with
-        /// [`consume`](futures_lite::AsyncBufReadExt::consume): no separator begins in them, or they
-        /// are the length in front of the frame.
+        /// [`consume`](futures_lite::AsyncBufReadExt::consume): no frame ends in them, or they are the
+        /// length in front of the frame.
         consumed: usize,
         /// How many bytes follow these, where that is known.
         expected: Option<usize>,

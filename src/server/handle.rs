@@ -144,8 +144,9 @@ impl Handle {
     }
 
     /// Ends every connection in order: its handler is dropped, what was written is delivered, and
-    /// the peer told the end of input; one in the middle of a write is reset. The server goes on,
-    /// with new ones. (asyncio's `Server.close_clients`.)
+    /// the peer told the end of input; one in the middle of a write is reset, and so is one whose
+    /// [`Buffered`](crate::Buffered) has kept bytes that are not sent yet: these are lost, and told.
+    /// The server goes on, with new ones. (asyncio's `Server.close_clients`, which flushes them.)
     ///
     /// # Examples
     ///
