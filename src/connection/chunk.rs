@@ -215,7 +215,7 @@ impl Page {
     /// So that more of a frame of `most` bytes can be read. Its size grows with what has come.
     fn make_room(&mut self, most: usize) {
         let (size, length) = (self.bytes.len(), self.end - self.start);
-        if size - self.end < size / 2 {
+        if self.start > 0 && size - self.end < size / 2 {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, length);
         }
