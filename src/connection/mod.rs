@@ -2,6 +2,7 @@
 
 mod ahead;
 mod any;
+mod both;
 mod budget;
 mod buffered;
 mod chunk;

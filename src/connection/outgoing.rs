@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::{Context, Poll, Waker, ready};
 
-use atomic_waker::AtomicWaker;
 use futures_lite::AsyncWrite;
 
+use super::both::Both;
 use super::{Record, Writer};
 
 /// Above so many bytes no more is taken in, unless that is set.
@@ -18,7 +18,8 @@ const HIGH: usize = 64 * 1024;
 /// task, whenever the handler waits.
 pub(super) struct Outgoing<W> {
     queue: Mutex<Queue<W>>,
-    waiting: Arc<Waiting>,
+    /// The one who drains, then the task.
+    waiting: Arc<Both>,
     /// Wakes both; the only one that the stream ever sees.
     waker: Waker,
 }
@@ -45,12 +46,6 @@ pub(super) trait Pump: Send {
     fn pump(&self, cx: &mut Context<'_>) -> bool;
 }
 
-#[derive(Default)]
-struct Waiting {
-    drainer: AtomicWaker,
-    task: AtomicWaker,
-}
-
 /// When a call is done.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Until {
@@ -63,7 +58,7 @@ pub(super) enum Until {
 
 impl<W> Outgoing<W> {
     pub(super) fn new(writer: Writer<W>) -> Self {
-        let waiting = Arc::<Waiting>::default();
+        let waiting = Arc::<Both>::default();
         Self {
             queue: Mutex::new(Queue {
                 writer: Some(writer),
@@ -93,7 +88,7 @@ impl<W> Outgoing<W> {
         drop(queue);
         if news {
             // It may wait already, where another one writes.
-            self.waiting.task.wake();
+            self.waiting.second.wake();
         }
         Ok(())
     }
@@ -108,7 +103,7 @@ impl<W: AsyncWrite + Unpin> Outgoing<W> {
         until: Until,
     ) -> Poll<io::Result<()>> {
         // First: what happens during the poll is not to be missed.
-        self.waiting.drainer.register(cx.waker());
+        self.waiting.first.register(cx.waker());
         let mut queue = self.queue();
         if let Some(error) = queue.failed.take() {
             return Poll::Ready(Err(error));
@@ -192,7 +187,7 @@ impl<W: AsyncWrite + Send + Unpin> Pump for Weak<Outgoing<W>> {
         let Some(outgoing) = self.upgrade() else {
             return false;
         };
-        outgoing.waiting.task.register(cx.waker());
+        outgoing.waiting.second.register(cx.waker());
         let mut queue = match outgoing.queue.try_lock() {
             Ok(queue) => queue,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -214,19 +209,8 @@ impl<W: AsyncWrite + Send + Unpin> Pump for Weak<Outgoing<W>> {
         let news = paused != queue.paused || queue.bytes.is_empty() || queue.failed.is_some();
         drop(queue);
         if news {
-            outgoing.waiting.drainer.wake();
+            outgoing.waiting.first.wake();
         }
         true
-    }
-}
-
-impl Wake for Waiting {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.drainer.wake();
-        self.task.wake();
     }
 }

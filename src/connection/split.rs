@@ -5,12 +5,13 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use atomic_waker::AtomicWaker;
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::ahead;
+use super::both::Both;
 use super::link::is_gone;
 use super::slot::Slot;
 use super::{Connection, Discard, Link, Peer};
@@ -54,34 +55,17 @@ pub struct WriteHalf<S>(Arc<Shared<S>>);
 
 struct Shared<S> {
     stream: Slot<S>,
-    waiting: Arc<Waiting>,
+    /// The reader, then the writer.
+    waiting: Arc<Both>,
     /// Wakes both; the only one that the stream ever sees.
     waker: Waker,
     /// Its writing side was closed.
     closed: AtomicBool,
 }
 
-/// Who waits.
-#[derive(Default)]
-struct Waiting {
-    reader: AtomicWaker,
-    writer: AtomicWaker,
-}
-
-impl Wake for Waiting {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.reader.wake();
-        self.writer.wake();
-    }
-}
-
 impl<S: Unpin> Shared<S> {
     fn new(stream: S) -> Self {
-        let waiting = Arc::<Waiting>::default();
+        let waiting = Arc::<Both>::default();
         Self {
             stream: Slot::new(stream),
             waker: waiting.clone().into(),
@@ -117,8 +101,8 @@ impl<S: Unpin> Shared<S> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let Waiting { reader, writer } = &*self.waiting;
-        self.poll(cx, (reader, writer), poll)
+        let Both { first, second } = &*self.waiting;
+        self.poll(cx, (first, second), poll)
     }
 
     fn poll_write<T>(
@@ -126,8 +110,8 @@ impl<S: Unpin> Shared<S> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let Waiting { reader, writer } = &*self.waiting;
-        self.poll(cx, (writer, reader), poll)
+        let Both { first, second } = &*self.waiting;
+        self.poll(cx, (second, first), poll)
     }
 
     fn poll_close(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>
