@@ -5,6 +5,8 @@
 //! The scripts come from a seed, which is printed. `HALVES_SEED=… cargo test --test differential`
 //! plays the same ones again.
 
+#[path = "differential/python.rs"]
+mod python;
 #[path = "differential/seed.rs"]
 mod seed;
 mod skip;
@@ -12,14 +14,14 @@ mod skip;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::panic::resume_unwind;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use fastrand::Rng;
 use halves::{Connection, Executor, Handle, Reason, Report, Server, bind, service};
+use python::python;
 use rustix::net::sockopt::set_socket_linger;
 use seed::seed;
 use skip::skip;
@@ -299,17 +301,7 @@ struct Asyncio {
 impl Asyncio {
     /// None, where there is no python3.
     fn start() -> Option<Self> {
-        let script =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential/asyncio_upper.py");
-        let mut process = match Command::new("python3")
-            .arg(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-        {
-            Err(error) if error.kind() == ErrorKind::NotFound => return None,
-            started => started.expect("python3 starts"),
-        };
+        let mut process = python("asyncio_upper.py")?;
         let mut port = String::new();
         let stdout = process.stdout.take().expect("it is piped");
         BufReader::new(stdout).read_line(&mut port).expect("a port");

@@ -9,15 +9,16 @@
 //! The cases come from a seed, which is printed. `HALVES_SEED=… cargo test --test differential_framing`
 //! plays the same ones again.
 
+#[path = "differential/python.rs"]
+mod python;
 #[path = "differential/seed.rs"]
 mod seed;
 mod skip;
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, ErrorKind, Write};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Write};
 use std::pin::Pin;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout};
 use std::task::{Context, Poll};
 
 use fastrand::Rng;
@@ -25,6 +26,7 @@ use futures_lite::future::block_on;
 use futures_lite::io::sink;
 use futures_lite::{AsyncBufReadExt, AsyncRead};
 use halves::{Connection, FrameError, Reader};
+use python::python;
 use seed::seed;
 use skip::skip;
 
@@ -222,17 +224,7 @@ struct Asyncio {
 impl Asyncio {
     /// None, where there is no python3.
     fn start() -> Option<Self> {
-        let script =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential/asyncio_framing.py");
-        let mut process = match Command::new("python3")
-            .arg(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-        {
-            Err(error) if error.kind() == ErrorKind::NotFound => return None,
-            started => started.expect("python3 starts"),
-        };
+        let mut process = python("asyncio_framing.py")?;
         let ask = process.stdin.take().expect("it is piped");
         let answers = BufReader::new(process.stdout.take().expect("it is piped"));
         let mut asyncio = Self {
