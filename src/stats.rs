@@ -113,6 +113,8 @@ impl fmt::Display for Reason {
 
 /// How many connections ended for each [`Reason`].
 ///
+/// Its [`Debug`] form has the reasons by name, less those for which none ended.
+///
 /// # Examples
 ///
 /// ```
@@ -122,7 +124,7 @@ impl fmt::Display for Reason {
 /// assert_eq!(ended[Reason::Eof], 0);
 /// assert_eq!(ended.total(), 0);
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ended([u64; Reason::ALL.len()]);
 
 impl Ended {
@@ -136,6 +138,19 @@ impl Ended {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
+    }
+}
+
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names = f.debug_struct("Ended");
+        for reason in Reason::ALL {
+            let count = self[*reason];
+            if count > 0 {
+                names.field(reason.as_str(), &count);
+            }
+        }
+        names.finish()
     }
 }
 
@@ -218,4 +233,21 @@ impl Counters {
 
 pub(crate) fn count(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Ordering::AcqRel);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_debug_form_has_the_reasons_by_name() {
+        let counters = Counters::default();
+        assert_eq!(format!("{:?}", counters.snapshot().ended), "Ended");
+        count(&counters.accepted, 3);
+        for reason in [Reason::MinRate, Reason::Eof, Reason::Eof] {
+            counters.end(reason, 0, 0);
+        }
+        let ended = counters.snapshot().ended;
+        assert_eq!(format!("{ended:?}"), "Ended { eof: 2, min_rate: 1 }");
+    }
 }
