@@ -135,7 +135,10 @@ impl Handle {
     /// ```
     /// assert!(!halves::Server::default().handle().kill(1), "nobody is connected");
     /// ```
-    #[must_use = "false says that no such connection was open"]
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "it is called for the reset, not for the answer"
+    )]
     pub fn kill(&self, id: u64) -> bool {
         let record = self.registry.find(id);
         record
