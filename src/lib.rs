@@ -190,7 +190,9 @@ pub use executor::{Executor, ExecutorBuilder};
 pub use framing::{FrameError, Framing, Length};
 pub use limit::{Net, Rules, Sources};
 pub use listener::{Listener, Listeners, Once, bind, connect, device, fifos, files, stdio};
-pub use server::{Closed, ConnectionInfo, Event, Handle, Limit, Report, Server, Serving, serve};
+pub use server::{
+    Closed, ConnectionInfo, Event, Handle, Handler, Limit, Report, Server, Serving, serve,
+};
 pub use shutdown::Shutdown;
 pub use spawn::{Spawn, spawn_fn};
 pub use stats::{Ended, Reason, Stats};

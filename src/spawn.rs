@@ -20,6 +20,12 @@ use std::sync::Arc;
 /// ex.spawn_detached(async { /* runs while `ex` is run */ });
 /// assert!(ex.try_tick());
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not run the tasks of a server",
+    label = "not an executor",
+    note = "these do: `&halves::Executor`, `&smol::Executor`, `&smol::LocalExecutor`, and `Rc` or `Arc` of one",
+    note = "for any other runtime, wrap its spawn function: `spawn_fn(|task| drop(tokio::spawn(task)))`"
+)]
 pub trait Spawn<F: Future> {
     /// Starts `task`. It is not named `spawn`, so that it never hides an executor's own method.
     fn spawn_detached(&self, task: F);

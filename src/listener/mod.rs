@@ -80,6 +80,12 @@ pub use stdio::stdio;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not yield connections",
+    label = "not a listener",
+    note = "for an address, bind it: `bind(\"127.0.0.1:50007\").await?`",
+    note = "for a socket that listens already, take it over: `Listeners::try_from(OwnedFd::from(socket))?`"
+)]
 pub trait Listener {
     /// What connections are read from.
     type Reader: AsyncRead + Unpin;

@@ -7,6 +7,7 @@ mod drain;
 mod event;
 mod gate;
 mod handle;
+mod handler;
 mod limit;
 mod obstacle;
 mod registry;
@@ -32,6 +33,7 @@ use crate::timeout::Timeouts;
 
 pub use event::{Closed, Event, Limit};
 pub use handle::{ConnectionInfo, Handle};
+pub use handler::Handler;
 pub use serving::Serving;
 
 use drain::Life;
@@ -60,7 +62,7 @@ pub async fn serve<E, L, H, F>(executor: E, listener: L, handler: H) -> io::Resu
 where
     E: Spawn<Serving<H, Connection<L::Reader, L::Writer>, F>>,
     L: Listener,
-    H: FnOnce(Connection<L::Reader, L::Writer>) -> F + Clone,
+    H: Handler<Connection<L::Reader, L::Writer>, F>,
     F: Future<Output = io::Result<()>>,
 {
     Server::default().serve(executor, listener, handler).await
@@ -338,7 +340,7 @@ impl Server {
     where
         E: Spawn<Serving<H, Connection<L::Reader, L::Writer>, F>>,
         L: Listener,
-        H: FnOnce(Connection<L::Reader, L::Writer>) -> F + Clone,
+        H: Handler<Connection<L::Reader, L::Writer>, F>,
         F: Future<Output = io::Result<()>>,
     {
         run::run(self, executor, listener, handler).await

@@ -12,7 +12,7 @@ use super::drain;
 use super::event::Event;
 use super::gate::Gate;
 use super::state::State;
-use super::{Report, Server, Serving, accept};
+use super::{Handler, Report, Server, Serving, accept};
 use crate::connection::Connection;
 use crate::listener::Listener;
 use crate::shutdown::Shutdown;
@@ -28,7 +28,7 @@ pub(super) async fn run<E, L, H, F>(
 where
     E: Spawn<Serving<H, Connection<L::Reader, L::Writer>, F>>,
     L: Listener,
-    H: FnOnce(Connection<L::Reader, L::Writer>) -> F + Clone,
+    H: Handler<Connection<L::Reader, L::Writer>, F>,
     F: Future<Output = io::Result<()>>,
 {
     let random = server.seed.map_or_else(Rng::new, Rng::with_seed);

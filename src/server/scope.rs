@@ -6,7 +6,7 @@ use std::pin::pin;
 
 use futures_lite::future;
 
-use super::{Handle, Report, Server, Serving};
+use super::{Handle, Handler, Report, Server, Serving};
 use crate::connection::Connection;
 use crate::listener::Listener;
 use crate::spawn::Spawn;
@@ -62,7 +62,7 @@ impl Server {
     where
         E: Spawn<Serving<H, Connection<L::Reader, L::Writer>, F>>,
         L: Listener,
-        H: FnOnce(Connection<L::Reader, L::Writer>) -> F + Clone,
+        H: Handler<Connection<L::Reader, L::Writer>, F>,
         F: Future<Output = io::Result<()>>,
     {
         let handle = self.handle();
