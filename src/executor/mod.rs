@@ -1,6 +1,7 @@
 //! Our own small executor: tasks on one thread, or on several.
 
 mod builder;
+mod entered;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 mod native;
 #[cfg(not(all(target_os = "linux", not(halves_portable))))]
@@ -15,6 +16,7 @@ use async_task::Task;
 
 use crate::spawn::Spawn;
 pub use builder::ExecutorBuilder;
+use entered::Entered;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 use native::Pool;
 #[cfg(not(all(target_os = "linux", not(halves_portable))))]
@@ -66,8 +68,7 @@ impl Executor {
     /// A task stays on its thread, as a rule. Where that is kept from its CPU, or held by a long
     /// task, another one that is awake takes over what it would hear from sockets, and runs those
     /// tasks once. Not so while a task is in the `block_on` of another executor: the other tasks of
-    /// its thread wait until that is done, with their sockets and sleeps. The `block_on` of their own
-    /// executor runs them meanwhile.
+    /// its thread wait until that is done, with their sockets and sleeps.
     ///
     /// # Panics
     ///
@@ -133,14 +134,18 @@ impl Executor {
 
     /// Runs a future on this thread, and tasks beside it, until the future is done. Tasks that
     /// are not done then stay where they are; the next `block_on` goes on with them, or one that is
-    /// on another thread already. Within a task of this executor, the other tasks of its thread go on
-    /// meanwhile; within one of another, they wait until the future is done.
+    /// on another thread already. Several threads may be in `block_on` of one executor at once, one
+    /// call each. Within a task of another executor, the other tasks of its thread wait until the
+    /// future is done.
     ///
     /// In a task, another runtime's blocking wait, such as `smol::block_on`, may not wait for a
     /// socket of this thread, or for a [`Sleep`](crate::Sleep): it holds the thread, which is the
     /// one that hears of the socket, and of the time.
     ///
     /// # Panics
+    ///
+    /// When this thread is in a task or in a `block_on` of this executor already: the outer call
+    /// could not go on before the inner one ends. Await the future there, or spawn it.
     ///
     /// When another thread runs the tasks already, and the system gives us no epoll instance to
     /// wait beside it.
@@ -151,7 +156,9 @@ impl Executor {
     /// let ex = halves::Executor::new();
     /// assert_eq!(ex.block_on(async { 5 }), 5);
     /// ```
+    #[track_caller]
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let _entered = Entered::enter(self.0.id());
         self.0.block_on(future)
     }
 }

@@ -9,12 +9,14 @@ use async_task::Task;
 use smol::channel::{self, Receiver, Sender};
 
 use super::ExecutorBuilder;
+use super::entered::{Entered, Id};
 
 type Tasks = async_executor::Executor<'static>;
 
 /// The tasks, and the threads that run them.
 #[derive(Debug)]
 pub(super) struct Pool {
+    id: Id,
     tasks: Arc<Tasks>,
     /// Dropped first, which the workers wait for.
     running: Option<Sender<()>>,
@@ -32,6 +34,7 @@ impl Pool {
         }
         let (running, stopped) = channel::bounded::<()>(1);
         let mut pool = Self {
+            id: Id::new(),
             tasks: Arc::default(),
             running: Some(running),
             workers: Vec::new(),
@@ -39,10 +42,14 @@ impl Pool {
         if threads > 1 {
             for n in 1..=threads {
                 pool.workers
-                    .push(worker(n, pool.tasks.clone(), stopped.clone())?);
+                    .push(worker(n, pool.id, pool.tasks.clone(), stopped.clone())?);
             }
         }
         Ok(pool)
+    }
+
+    pub(super) fn id(&self) -> Id {
+        self.id
     }
 
     pub(super) fn spawn<T: Send + 'static>(
@@ -65,10 +72,16 @@ fn unsupported(problem: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, problem)
 }
 
-fn worker(n: usize, tasks: Arc<Tasks>, stopped: Receiver<()>) -> io::Result<JoinHandle<()>> {
+fn worker(
+    n: usize,
+    id: Id,
+    tasks: Arc<Tasks>,
+    stopped: Receiver<()>,
+) -> io::Result<JoinHandle<()>> {
     thread::Builder::new()
         .name(format!("halves-{n}"))
         .spawn(move || {
+            let _entered = Entered::enter(id);
             let _ = smol::block_on(tasks.run(stopped.recv()));
         })
 }

@@ -83,15 +83,8 @@ pub(crate) struct Reactor {
 /// A thread's hold on the reactor that it drives.
 pub(crate) struct Driver {
     reactor: Arc<Reactor>,
-    within: Within,
-}
-
-/// What a thread drives already, when it begins to drive a reactor.
-enum Within {
-    Nothing,
-    Another(Arc<Reactor>),
-    /// The same one, which goes on.
-    Itself,
+    /// The one that the thread drives already, and that is held up meanwhile.
+    outer: Option<Arc<Reactor>>,
 }
 
 thread_local! {
@@ -125,28 +118,22 @@ impl Reactor {
         }))
     }
 
-    /// Makes this the reactor of this thread. None: another thread drives it, or this one does
-    /// and is held up.
+    /// Makes this the reactor of this thread. None: a thread drives it already, this one or another.
     pub(crate) fn drive(self: &Arc<Self>) -> Option<Driver> {
-        let within = if self.is_current() {
-            Within::Itself
+        let order = (Ordering::AcqRel, Ordering::Relaxed);
+        self.driven
+            .compare_exchange(IDLE, DRIVEN, order.0, order.1)
+            .ok()?;
+        let outer = CURRENT.replace(Some(self.clone()));
+        if let Some(outer) = &outer {
+            timers::unset();
+            outer.leave(HELD);
         } else {
-            let order = (Ordering::AcqRel, Ordering::Relaxed);
-            self.driven
-                .compare_exchange(IDLE, DRIVEN, order.0, order.1)
-                .ok()?;
-            if let Some(outer) = CURRENT.replace(Some(self.clone())) {
-                timers::unset();
-                outer.leave(HELD);
-                Within::Another(outer)
-            } else {
-                timers::begin(self);
-                Within::Nothing
-            }
-        };
+            timers::begin(self);
+        }
         Some(Driver {
             reactor: self.clone(),
-            within,
+            outer,
         })
     }
 
@@ -331,11 +318,7 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.end_turn();
-        let outer = match std::mem::replace(&mut self.within, Within::Nothing) {
-            Within::Itself => return,
-            Within::Another(outer) => Some(outer),
-            Within::Nothing => None,
-        };
+        let outer = self.outer.take();
         if let Some(outer) = &outer {
             outer.driven.store(DRIVEN, Ordering::Release);
         }

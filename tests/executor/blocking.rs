@@ -6,41 +6,69 @@ use futures_lite::future;
 
 use super::*;
 
+/// What it panics with, which is a message.
+fn panic_of<T>(call: impl FnOnce() -> T) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(call)).err();
+    let payload = payload.expect("it panics");
+    let literal = payload.downcast_ref().copied().map(str::to_owned);
+    let message = literal.or_else(|| payload.downcast_ref().cloned());
+    message.expect("a message")
+}
+
+fn assert_says_nested(message: &str) {
+    assert!(
+        message.contains("`block_on` of the same executor"),
+        "{message}"
+    );
+}
+
 #[test]
-fn a_block_on_in_a_task_runs_the_other_tasks() {
+fn a_block_on_within_one_of_the_same_executor_panics() {
     for ex in executors() {
         let inner = ex.clone();
-        let task = ex.spawn(async move {
-            let other = inner.spawn(async {
-                yield_now().await;
-                Timer::after(Duration::from_millis(1)).await;
-                let (mut client, mut server) = pair().await;
-                ask(&mut client, &mut server).await;
-                2
-            });
-            inner.block_on(async { 1 + in_time(other).await })
-        });
-        assert_eq!(ex.block_on(in_time(task)), 3);
-        let nested = ex.block_on(async { ex.block_on(async { ex.spawn(async { 4 }).await }) });
-        assert_eq!(nested, 4);
+        let task = ex.spawn(async move { panic_of(|| inner.block_on(async {})) });
+        assert_says_nested(&ex.block_on(in_time(task)));
+        let message = ex.block_on(async { panic_of(|| ex.block_on(async {})) });
+        assert_says_nested(&message);
+        // The outer one goes on, and so does the next.
+        assert_eq!(ex.block_on(in_time(ex.spawn(async { 5 }))), 5);
     }
 }
 
 #[test]
-fn the_main_future_is_woken_by_what_a_block_on_within_a_task_does() {
+fn a_block_on_within_one_of_the_same_executor_panics_also_with_another_between() {
+    for ex in executors() {
+        for between in executors() {
+            let inner = ex.clone();
+            let task = ex.spawn(async move {
+                let innermost = async { panic_of(|| inner.block_on(async {})) };
+                between.block_on(innermost)
+            });
+            assert_says_nested(&ex.block_on(in_time(task)));
+        }
+    }
+}
+
+#[test]
+fn a_second_thread_in_block_on_may_not_nest_either() {
     let ex = Executor::new();
-    let (sender, receiver) = channel::bounded(1);
-    let inner = ex.clone();
-    ex.spawn(async move {
-        let sends = inner.spawn(async move { sender.send(5).await });
-        inner.block_on(async {
-            let _ = sends.await;
-            // The loop takes note of everything before it ends.
-            Timer::after(Duration::from_millis(5)).await;
+    let (leave, occupied) = occupy(&ex, false);
+    let message = ex.block_on(async { panic_of(|| ex.block_on(async {})) });
+    assert_says_nested(&message);
+    leave.send_blocking(()).expect("told");
+    occupied.join().expect("left");
+}
+
+#[test]
+fn a_block_on_on_another_thread_goes_on_beside_a_task_that_waits_for_it() {
+    for ex in executors() {
+        let there = ex.clone();
+        let task = ex.spawn(async move {
+            let blocked = thread::spawn(move || there.block_on(async { 5 }));
+            blocked.join().expect("done")
         });
-    })
-    .detach();
-    assert_eq!(ex.block_on(in_time(receiver.recv())), Ok(5));
+        assert_eq!(ex.block_on(in_time(task)), 5);
+    }
 }
 
 #[test]

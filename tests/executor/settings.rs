@@ -78,7 +78,7 @@ mod linux {
         let first = &before[..1];
         assert_eq!(ex.block_on(async { cpus() }), first);
         assert_eq!(ex.block_on(ex.spawn(async { cpus() })), first);
-        let inner = ex.clone();
+        let inner = pinned(1);
         let within = ex.spawn(async move { (inner.block_on(async { cpus() }), cpus()) });
         assert_eq!(ex.block_on(within), (first.to_vec(), first.to_vec()));
         assert_eq!(cpus(), before);

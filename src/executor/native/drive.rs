@@ -19,8 +19,8 @@ use crate::time::{self, Clock, Turns};
 /// after so many of them: to ask costs about as much as a task does.
 const BUSY: usize = 8;
 
-/// Runs a worker's tasks until `main` is ready, within the loop that this thread has for them
-/// already, if so, and helps the rest of its crew. None: another thread runs them.
+/// Runs a worker's tasks until `main` is ready, and helps the rest of its crew. None: another
+/// thread runs them.
 pub(super) fn drive<T>(
     worker: &Arc<Worker>,
     crew: &[Arc<Worker>],

@@ -18,12 +18,14 @@ use futures_lite::future;
 use smol::channel::{self, Receiver, Sender};
 
 use super::ExecutorBuilder;
+use super::entered::{Entered, Id};
 use drive::drive;
 use worker::{Manner, Worker};
 
 /// The workers, and the threads that drive them.
 #[derive(Debug)]
 pub(super) struct Pool {
+    id: Id,
     /// Driven by whoever is in `block_on`. Its tasks are all, where there are no threads.
     front: Arc<Worker>,
     /// Its driver has left, and another may follow.
@@ -56,6 +58,7 @@ impl Pool {
         };
         let (running, stopped) = channel::bounded::<()>(1);
         let mut pool = Self {
+            id: Id::new(),
             front: Worker::new(front)?,
             left: Event::new(),
             crew: Arc::new(Crew(workers)),
@@ -63,10 +66,14 @@ impl Pool {
             threads: Vec::new(),
         };
         for n in 0..pool.crew.0.len() {
-            let thread = start(n, pool.crew.clone(), stopped.clone())?;
+            let thread = start(n, pool.id, pool.crew.clone(), stopped.clone())?;
             pool.threads.push(thread);
         }
         Ok(pool)
+    }
+
+    pub(super) fn id(&self) -> Id {
+        self.id
     }
 
     pub(super) fn spawn<T: Send + 'static>(
@@ -85,16 +92,10 @@ impl Pool {
 
     pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
-        // In a task of ours, the others on this thread go on meanwhile.
-        let workers = &*self.crew.0;
-        let (here, crew) = match workers.iter().find(|worker| worker.is_current()) {
-            Some(worker) => (worker, workers),
-            None => (&self.front, &[][..]),
-        };
         loop {
             let left = self.left.listen();
             let leaving = Leaving(&self.left);
-            if let Some(result) = drive(here, crew, future.as_mut()) {
+            if let Some(result) = drive(&self.front, &[], future.as_mut()) {
                 return result;
             }
             // We have not been there.
@@ -135,10 +136,11 @@ impl Drop for Leaving<'_> {
     }
 }
 
-fn start(n: usize, crew: Arc<Crew>, stopped: Receiver<()>) -> io::Result<JoinHandle<()>> {
+fn start(n: usize, id: Id, crew: Arc<Crew>, stopped: Receiver<()>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new()
         .name(format!("halves-{}", n + 1))
         .spawn(move || {
+            let _entered = Entered::enter(id);
             let _ = drive(&crew.0[n], &crew.0, pin!(stopped.recv()));
         })
 }

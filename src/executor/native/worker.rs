@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -44,9 +45,8 @@ pub(super) struct Manner {
 /// While it lives, this thread runs a worker's tasks.
 pub(super) struct Turn<'a> {
     worker: &'a Worker,
-    /// The worker and the queue that the thread had before, where one is driven within another;
-    /// none where one is driven within itself.
-    outer: Option<(Here, VecDeque<Runnable>)>,
+    /// The worker and the queue that the thread had before, where one is driven within another.
+    outer: (Here, VecDeque<Runnable>),
 }
 
 /// What a thread drives.
@@ -171,7 +171,7 @@ impl<'a> Turn<'a> {
             worker,
             crew: worker.crew,
         };
-        let outer = (!worker.is_current()).then(|| (HERE.replace(here), QUEUE.take()));
+        let outer = (HERE.replace(here), QUEUE.take());
         Self { worker, outer }
     }
 
@@ -205,11 +205,8 @@ impl<'a> Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let Some((here, queue)) = self.outer.take() else {
-            return;
-        };
-        HERE.set(here);
-        let left = QUEUE.replace(queue);
+        HERE.set(self.outer.0);
+        let left = QUEUE.replace(mem::take(&mut self.outer.1));
         // They wait for the next driver.
         left.into_iter().for_each(Runnable::schedule);
     }
