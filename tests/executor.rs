@@ -4,6 +4,8 @@
 mod blocking;
 #[path = "executor/crew.rs"]
 mod crew;
+#[path = "executor/dropping.rs"]
+mod dropping;
 #[path = "executor/panicking.rs"]
 mod panicking;
 #[path = "executor/settings.rs"]

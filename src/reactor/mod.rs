@@ -249,18 +249,19 @@ impl Driver {
     }
 
     /// Takes what the kernel has to tell, and wakes tasks, also those whose time has come; waits
-    /// no longer than this, and says whether there was anything. A waker that panics ends nothing.
-    /// `now` is asked only while somebody sleeps.
+    /// as long as `wait` says, which is asked right before. Returns whether wakers were called or
+    /// dropped, which may leave something to do: then there is no wait. A waker that panics ends
+    /// nothing. `now` is asked only while somebody sleeps.
     pub(crate) fn turn(
         &self,
-        wait: Option<Duration>,
+        wait: impl FnOnce() -> Option<Duration>,
         now: impl Fn() -> Instant,
     ) -> io::Result<bool> {
         let reactor = &*self.reactor;
         let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
         // Who is woken is not kept waiting.
         let woken = self.wake_sleepers(&now)?;
-        let wait = if woken { Some(Duration::ZERO) } else { wait };
+        let wait = if woken { Some(Duration::ZERO) } else { wait() };
         // One that is too long for the kernel ends when something happens.
         let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
         let most = reactor.shared.as_ref().map_or(BATCH, |_| FEW);
@@ -285,11 +286,11 @@ impl Driver {
         if rung {
             self.wake_sleepers(&now)?;
         }
-        self.free_buried();
-        Ok(woken || !events.is_empty())
+        let freed = self.free_buried();
+        Ok(woken || freed || !events.is_empty())
     }
 
-    /// Wakes whose time has come, and says whether there was anybody.
+    /// Wakes whose time has come, and says whether wakers were called or dropped.
     fn wake_sleepers(&self, now: impl FnOnce() -> Instant) -> io::Result<bool> {
         match timers::look(now) {
             Look::Asleep => return Ok(false),
@@ -299,19 +300,22 @@ impl Driver {
         Ok(false)
     }
 
-    /// Not while a waker that is called from a batch drives within that, or while a helper has
-    /// one: the batch may still name what is buried.
-    fn free_buried(&self) {
+    /// Says whether there was anything, with which wakers may have been dropped. Not while a waker
+    /// that is called from a batch drives within that, or while a helper has one: the batch may
+    /// still name what is buried.
+    fn free_buried(&self) -> bool {
         let reactor = &*self.reactor;
         if IN_BATCH.get() || !reactor.buried.load(Ordering::Acquire) {
-            return;
+            return false;
         }
         let buried = reactor.unless_helped(|| {
             reactor.buried.store(false, Ordering::Relaxed);
             std::mem::take(&mut *lock(&reactor.graveyard))
         });
         // With them goes what others have put there.
+        let freed = buried.is_some();
         quietly_drop(buried);
+        freed
     }
 }
 

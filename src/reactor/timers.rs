@@ -54,7 +54,7 @@ pub(super) enum Look {
     Asleep,
     /// The same, once the clock is set to ring in this time.
     Set(Duration),
-    /// Some were woken, and there may be more.
+    /// Some were woken or forgotten, and there may be more.
     Woken,
 }
 
@@ -114,22 +114,31 @@ pub(super) fn unset() {
     with(|timers| timers.set = None);
 }
 
-/// Wakes those whose time has come, so many at most. `now` is asked only when there may be some,
-/// or when the clock is to be set, which the caller does.
+/// Drops the wakers of those that were forgotten elsewhere, and wakes those whose time has come,
+/// so many at most. `now` is asked only when there may be some, or when the clock is to be set,
+/// which the caller does.
 pub(super) fn look(now: impl FnOnce() -> Instant) -> Look {
-    let forgotten = with(Timers::take_forgotten);
-    quietly_drop(forgotten);
-    let Some(first) = with(Timers::first_unset).flatten() else {
-        return Look::Asleep;
-    };
-    let now = now();
-    if now < first {
-        with(|timers| timers.set = Some(first));
-        return Look::Set(first - now);
+    let forgotten = with(Timers::take_forgotten).unwrap_or_default();
+    let forgot = !forgotten.is_empty();
+    if forgot {
+        // The drop of a waker may wake others.
+        quietly_drop(forgotten);
     }
-    let due = iter::from_fn(|| with(|timers| timers.pop(now)).flatten());
-    guard_each(due.take(BATCH), Waker::wake);
-    Look::Woken
+    let first = with(Timers::first_unset).flatten();
+    match first.map(|first| (first, now())) {
+        Some((first, now)) if now >= first => {
+            let due = iter::from_fn(|| with(|timers| timers.pop(now)).flatten());
+            guard_each(due.take(BATCH), Waker::wake);
+            Look::Woken
+        }
+        // The clock is set in the next look.
+        _ if forgot => Look::Woken,
+        Some((first, now)) => {
+            with(|timers| timers.set = Some(first));
+            Look::Set(first - now)
+        }
+        None => Look::Asleep,
+    }
 }
 
 impl Alarm {

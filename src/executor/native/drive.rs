@@ -60,29 +60,26 @@ pub(super) fn drive<T>(
         }
         busy = 0;
         let helped = rounds.help();
-        let idle = !helped && turn.is_idle() && !is_woken() && !driver.is_notified();
-        if idle {
-            sleep(&driver, spin.as_mut()).expect("epoll waits");
-        } else {
-            let nothing = Some(Duration::ZERO);
-            driver.turn(nothing, time::now).expect("epoll waits");
-        }
+        let idle = || !helped && turn.is_idle() && !is_woken() && !driver.is_notified();
+        rest(&driver, spin.as_mut(), idle).expect("epoll waits");
     }
 }
 
-/// Waits until there is something to do, awake at first where that may pay.
-fn sleep(driver: &Driver, spin: Option<&mut Spin>) -> io::Result<()> {
-    let Some(spin) = spin else {
-        return driver.turn(None, time::now).map(drop);
+/// Takes what the reactor has, and waits for it while the thread is `idle`; awake at first, where
+/// that may pay. Code of others may run in a turn, so `idle` is asked again right before each wait.
+fn rest(driver: &Driver, spin: Option<&mut Spin>, idle: impl Fn() -> bool) -> io::Result<()> {
+    let wait = || (!idle()).then_some(Duration::ZERO);
+    let Some(spin) = spin.filter(|_| idle()) else {
+        return driver.turn(wait, time::now).map(drop);
     };
     let clock = Clock::default();
     let Some(longest) = spin.next() else {
         let start = clock.now();
-        driver.turn(None, time::now)?;
+        driver.turn(wait, time::now)?;
         spin.slept(clock.now() - start);
         return Ok(());
     };
-    let look = || driver.turn(Some(Duration::ZERO), time::now);
+    let look = || driver.turn(|| Some(Duration::ZERO), time::now);
     // What is there already is no merit of a spin.
     if look()? {
         return Ok(());
@@ -96,7 +93,7 @@ fn sleep(driver: &Driver, spin: Option<&mut Spin>) -> io::Result<()> {
     if found {
         return Ok(());
     }
-    driver.turn(None, time::now).map(drop)
+    driver.turn(wait, time::now).map(drop)
 }
 
 /// Wakes the future that the loop runs for.
@@ -124,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sleep_ends_when_there_is_news_and_not_before() {
+    fn a_rest_ends_when_there_is_news_and_not_before() {
         let reactor = Reactor::new().expect("a reactor");
         let driver = reactor.drive().expect("nobody else drives it");
         for longest in [0, 50, 1_000_000] {
@@ -141,7 +138,7 @@ mod tests {
                     tell.store(true, Ordering::Release);
                     rings.notify();
                 });
-                sleep(&driver, spin.as_mut()).expect("epoll waits");
+                rest(&driver, spin.as_mut(), || !driver.is_notified()).expect("epoll waits");
                 assert!(told.load(Ordering::Acquire), "{longest} us");
                 other.join().expect("it tells");
             }

@@ -43,7 +43,7 @@ fn a_helper_wakes_who_waits_and_the_thread_hears_no_more_of_it() {
     assert_eq!(woken.times(), 1);
     assert!(
         !driver
-            .turn(Some(Duration::ZERO), nobody_sleeps)
+            .turn(|| Some(Duration::ZERO), nobody_sleeps)
             .expect("turned")
     );
     assert!(wait(&socket, &woken.clone().into()).is_ready());
@@ -74,7 +74,7 @@ fn a_reactor_that_the_kernel_refuses_is_no_error_of_its_helpers() {
     broken.epoll = OwnedFd::from(UnixStream::pair().expect("a pair").0);
     assert!(!helped(&reactor));
     let driver = reactor.drive().expect("nobody else drives it");
-    assert!(driver.turn(None, nobody_sleeps).is_err(), "its own");
+    assert!(driver.turn(|| None, nobody_sleeps).is_err(), "its own");
 }
 
 #[test]
@@ -97,7 +97,9 @@ fn what_is_rung_for_the_thread_is_not_kept_by_a_helper() {
     elsewhere(|| reactor.notify());
     assert!(!helped(&reactor), "it is no help to be busy with that");
     assert!(
-        driver.turn(Some(PATIENCE), nobody_sleeps).expect("turned"),
+        driver
+            .turn(|| Some(PATIENCE), nobody_sleeps)
+            .expect("turned"),
         "it is rung again"
     );
 }
@@ -108,7 +110,7 @@ fn the_alarm_clock_rings_again_for_the_thread_when_a_helper_has_heard_it() {
     let driver = reactor.drive().expect("nobody else drives it");
     let (end, turn) = (Instant::now() + SECOND, Some(Duration::ZERO));
     let (_alarm, woken) = counted(end);
-    driver.turn(turn, || end - MOMENT).expect("turned");
+    driver.turn(|| turn, || end - MOMENT).expect("turned");
     let patience = Timespec::try_from(PATIENCE).ok();
     for _ in 0..3 {
         // It is set to ring in a moment.
@@ -116,7 +118,7 @@ fn the_alarm_clock_rings_again_for_the_thread_when_a_helper_has_heard_it() {
         assert_eq!(poll(&mut rings, patience.as_ref()), Ok(1));
         assert!(!helped(&reactor), "it is no help to be busy with that");
     }
-    driver.turn(Some(PATIENCE), || end).expect("turned");
+    driver.turn(|| Some(PATIENCE), || end).expect("turned");
     assert_eq!(woken.times(), 1);
 }
 

@@ -150,7 +150,7 @@ fn a_reader_elsewhere_is_woken_from_its_sockets_own_thread() {
     });
     for _ in 0..100 {
         send(&mut peer, b"abc");
-        driver.turn(None, nobody_sleeps).expect("turned");
+        driver.turn(|| None, nobody_sleeps).expect("turned");
         assert_eq!(heard.recv_timeout(PATIENCE), Ok(3));
     }
     reading.join().expect("done");

@@ -39,7 +39,7 @@ impl Loop {
             while !*lock(&over) {
                 driver.listen();
                 if !*lock(&over) {
-                    driver.turn(None, nobody_sleeps).expect("turned");
+                    driver.turn(|| None, nobody_sleeps).expect("turned");
                 }
             }
         });
@@ -112,6 +112,19 @@ fn many_that_are_buried_wake_the_thread() {
     while alive().count() >= super::super::MANY_BURIED {
         thread::yield_now();
     }
+}
+
+#[test]
+fn a_turn_in_which_something_is_freed_says_so() {
+    let driver = driven();
+    let (socket, _peer) = registered();
+    let turn = || driver.turn(|| Some(Duration::ZERO), nobody_sleeps);
+    assert!(turn().expect("turned"), "it can be written to");
+    assert!(!turn().expect("turned"));
+    thread::spawn(|| drop(socket)).join().expect("dropped");
+    // The waker of whoever waited may have woken others.
+    assert!(turn().expect("turned"));
+    assert!(!turn().expect("turned"));
 }
 
 /// Does something once, when it is woken.

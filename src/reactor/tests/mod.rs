@@ -67,7 +67,7 @@ fn nobody_sleeps() -> Instant {
 impl Driver {
     /// Takes what there is.
     fn turn_once(&self) {
-        self.turn(Some(Duration::ZERO), nobody_sleeps)
+        self.turn(|| Some(Duration::ZERO), nobody_sleeps)
             .expect("turned");
     }
 }

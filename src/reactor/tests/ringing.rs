@@ -47,25 +47,25 @@ fn a_wait_ends_when_the_earliest_is_due() {
         let inner = driven();
         let (alarm, woken) = soon();
         while woken.times() == 0 {
-            inner.turn(None, Instant::now).expect("turned");
+            inner.turn(|| None, Instant::now).expect("turned");
         }
         drop(alarm);
     };
     for wait in [None, Some(PATIENCE), None] {
         let ages = armed(Instant::now() + SECOND * u32::MAX, Waker::noop());
         let (alarm, woken) = soon();
-        driver.turn(wait, Instant::now).expect("turned");
+        driver.turn(|| wait, Instant::now).expect("turned");
         assert_eq!(woken.times(), 1, "in the turn that has waited");
         let now = Instant::now();
         assert!(alarm.deadline() <= now && now < alarm.deadline() + PATIENCE);
         // A loop within this one sets its own clock, and this one is set again after it.
         let (_late, woken) = soon();
         driver
-            .turn(Some(Duration::ZERO), Instant::now)
+            .turn(|| Some(Duration::ZERO), Instant::now)
             .expect("turned");
         within();
         while woken.times() == 0 {
-            driver.turn(wait, Instant::now).expect("turned");
+            driver.turn(|| wait, Instant::now).expect("turned");
         }
         drop(ages);
     }
@@ -82,7 +82,7 @@ fn a_panic_in_the_batch_in_which_the_clock_has_rung_keeps_nobody_asleep() {
     assert_eq!(driver.wake_sleepers(|| start).ok(), Some(false));
     send(&mut peer, b"abc");
     while Instant::now() < start + Duration::from_millis(1) {}
-    driver.turn(None, Instant::now).expect("turned");
+    driver.turn(|| None, Instant::now).expect("turned");
     assert_eq!(woken.times(), 1);
 }
 
@@ -107,7 +107,7 @@ fn ten_thousand_that_wait_do_not_end_the_threads_own_wait() {
             asked.set(asked.get() + 1);
             start
         };
-        driver.turn(None, now).expect("turned");
+        driver.turn(|| None, now).expect("turned");
         assert!(driver.is_notified(), "nothing else has ended the wait");
     });
     assert_eq!(asked.get(), 1, "to set the clock");

@@ -147,7 +147,7 @@ fn run(world: &Arc<World>, here: usize, mut rng: Rng, ended: &Sender<usize>) {
                 other.reactor.help();
             }
             let wait = driver.is_notified().then_some(Duration::ZERO);
-            driver.turn(wait, nobody_sleeps).expect("turned");
+            driver.turn(|| wait, nobody_sleeps).expect("turned");
         }
     }
     // The halves that are left are the cause of a failure.

@@ -81,7 +81,7 @@ fn a_bell_that_threads_ring_at_once_always_wakes() {
             if wait.is_none() && taken == 3 * (TIMES / 10) {
                 break;
             }
-            driver.turn(wait, nobody_sleeps).expect("turned");
+            driver.turn(|| wait, nobody_sleeps).expect("turned");
         }
         // Its own ring is not written, and yet heard.
         reactor.notify();
