@@ -172,6 +172,7 @@ mod reactor;
 mod server;
 pub mod service;
 mod shutdown;
+mod signals;
 mod spawn;
 mod stats;
 mod sync;
@@ -194,6 +195,8 @@ pub use server::{
     Closed, ConnectionInfo, Event, Handle, Handler, Limit, Report, Server, Serving, serve,
 };
 pub use shutdown::Shutdown;
+#[doc(hidden)]
+pub use signals::Signals;
 pub use spawn::{Spawn, spawn_fn};
 pub use stats::{Ended, Reason, Stats};
 pub use time::{Clock, Manual, Sleep, unix_time};

@@ -3,11 +3,11 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
-use std::thread;
 
-use async_signal::{Signal, Signals};
+use async_signal::Signal;
 use event_listener::Event;
-use futures_lite::StreamExt;
+
+use crate::signals::Signals;
 
 const DRAINING: u8 = 1;
 const ABORTING: u8 = 2;
@@ -120,6 +120,10 @@ impl Shutdown {
     /// The signals are watched for the rest of the process's life, on a thread of their own, so
     /// that they are heard even while the executor and the blocking pool are busy. Call it once.
     ///
+    /// A signal that the parent process had blocked is heard as well: that thread unblocks it. INT that
+    /// is ignored stays ignored, as in a job that a shell without job control started with `&`; Linux
+    /// tells that in `/proc`. TERM is always heard.
+    ///
     /// # Errors
     ///
     /// What the system says when the handlers cannot be installed, or there is no thread to be had.
@@ -135,20 +139,15 @@ impl Shutdown {
     pub fn on_signals() -> io::Result<Self> {
         let shutdown = Self::default();
         let told = shutdown.clone();
-        let mut signals = Signals::new([Signal::Term, Signal::Int])?;
-        let hear = async move {
-            while let Some(Ok(signal)) = signals.next().await {
-                told.0.signal.store(signal as i32, Ordering::Relaxed);
-                if told.is_draining() {
-                    told.abort();
-                } else {
-                    told.drain();
-                }
+        let signals = Signals::catch(&[Signal::Term, Signal::Int])?;
+        signals.watch("halves-signals", move |signal| {
+            told.0.signal.store(signal as i32, Ordering::Relaxed);
+            if told.is_draining() {
+                told.abort();
+            } else {
+                told.drain();
             }
-        };
-        thread::Builder::new()
-            .name("halves-signals".into())
-            .spawn(|| smol::block_on(hear))?;
+        })?;
         Ok(shutdown)
     }
 

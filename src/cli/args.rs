@@ -86,10 +86,11 @@ enum Command {
         empty lines and what follows a # do not count. An allow file that leaves nothing\n\
         allowed is a mistake: it would let in everyone.",
     note = "TERM or INT: after the drain delay accept no more, let connections finish, abort what\n\
-        is left at the drain timeout. Another one: abort now.",
+        is left at the drain timeout. Another one: abort now. INT is not heard where it was\n\
+        ignored at the start.",
     note = "HUP: read the files of rules again; a bad one leaves the rules as they are. Who is\n\
         connected stays. USR1: say how many are open and were accepted, why the others ended,\n\
-        and bytes in and out.",
+        and bytes in and out. HUP is not heard where it was ignored at the start, as under nohup.",
     note = "Under systemd or its like (NOTIFY_SOCKET): READY, STATUS, RELOADING, STOPPING,\n\
         EXTEND_TIMEOUT_USEC in a drain, and the watchdog (WATCHDOG_USEC).",
     note = "The log is on standard error. If that is slow, lines are dropped and counted.",

@@ -2,11 +2,9 @@
 //! that end it are the library's: `Shutdown::on_signals`.)
 
 use std::io;
-use std::thread;
 
-use async_signal::{Signal, Signals};
-use futures_lite::StreamExt;
-use halves::{Handle, Reason};
+use async_signal::Signal;
+use halves::{Handle, Reason, Signals};
 
 use super::format::Line;
 use super::log::{Level, Lines};
@@ -23,24 +21,21 @@ pub(super) struct Orders {
 
 /// Catches them from now on: until they are watched, they wait.
 pub(super) fn catch() -> io::Result<Signals> {
-    Signals::new([Signal::Hup, Signal::Usr1])
+    // XFSZ comes with a write beyond the limit on the size of a file, and would end the process. What
+    // counts is the write's error. Nothing listens for it, so this leaves a handler that does nothing;
+    // programs that are started from here have the default again, which they would not have of a
+    // signal that is ignored.
+    drop(Signals::catch(&[Signal::Xfsz])?);
+    Signals::catch(&[Signal::Hup, Signal::Usr1])
 }
 
 /// Does what they ask for the rest of the process's life, on a thread of its own: files are read,
 /// and the executor and the blocking pool may be busy.
-pub(super) fn watch(mut signals: Signals, orders: Orders) -> io::Result<()> {
-    let obey = async move {
-        while let Some(Ok(signal)) = signals.next().await {
-            match signal {
-                Signal::Hup => orders.reload(),
-                _ => orders.say_stats(),
-            }
-        }
-    };
-    thread::Builder::new()
-        .name("halves-orders".into())
-        .spawn(|| smol::block_on(obey))?;
-    Ok(())
+pub(super) fn watch(signals: Signals, orders: Orders) -> io::Result<()> {
+    signals.watch("halves-orders", move |signal| match signal {
+        Signal::Hup => orders.reload(),
+        _ => orders.say_stats(),
+    })
 }
 
 impl Orders {

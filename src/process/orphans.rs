@@ -6,11 +6,11 @@ use std::io;
 use std::process::{Child, Command, id};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use async_signal::{Signal, Signals};
-use futures_lite::StreamExt;
+use async_signal::Signal;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::child::wait_blocking;
+use crate::signals::Signals;
 
 /// Held while a child is started, until it is in the list; alone, while orphans are looked for.
 static STARTING: RwLock<()> = RwLock::new(());
@@ -26,10 +26,10 @@ static CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 /// [`std::process::Command`] and others start, if they are not told otherwise. What such children
 /// leave behind in our group therefore stays, as nobody can tell it from what is waited for.
 ///
-/// It is the program's to run this, in a task. It hears of `SIGCHLD` beside others that do. It ends
-/// only with an error: what the system says when the signal cannot be watched, or `/proc` be read;
-/// [`Unsupported`](io::ErrorKind::Unsupported) when that is the one of another namespace, or this is
-/// not Linux.
+/// It is the program's to run this, in a task. It hears of `SIGCHLD` beside others that do, and
+/// unblocks it on the thread that polls it. It ends only with an error: what the system says when the
+/// signal cannot be watched, or `/proc` be read; [`Unsupported`](io::ErrorKind::Unsupported) when that
+/// is the one of another namespace, or this is not Linux.
 ///
 /// # Examples
 ///
@@ -41,7 +41,7 @@ static CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 /// ```
 pub async fn reap_orphans() -> io::Error {
     // Before the first look, so that nobody exits between.
-    let mut signals = match Signals::new([Signal::Child]) {
+    let mut signals = match Signals::catch(&[Signal::Child]) {
         Ok(signals) => signals,
         Err(error) => return error,
     };
@@ -49,7 +49,7 @@ pub async fn reap_orphans() -> io::Error {
         if let Err(error) = smol::unblock(sweep).await {
             return error;
         }
-        if let Some(Err(error)) = signals.next().await {
+        if let Err(error) = signals.next().await {
             return error;
         }
     }

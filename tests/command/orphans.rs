@@ -1,6 +1,7 @@
 //! The command as process 1 of a container.
 
 use std::fs;
+use std::process::Command;
 
 use crate::common::Halves;
 use crate::namespace::{as_process_1, processes, wait_until};
@@ -14,18 +15,36 @@ fn children(parent: u32) -> Vec<u32> {
 
 #[test]
 fn nothing_is_left_of_orphans() {
+    is_reaped("nothing_is_left_of_orphans", "setsid", "");
+}
+
+#[test]
+fn nothing_is_left_of_orphans_where_their_signal_was_blocked() {
+    let name = "nothing_is_left_of_orphans_where_their_signal_was_blocked";
+    let blocking = "env --block-signal=CHLD";
+    let tried = Command::new("sh")
+        .args(["-c", &format!("{blocking} true")])
+        .output();
+    if !tried.is_ok_and(|output| output.status.success()) {
+        return skip(name, "this env blocks no signals");
+    }
+    is_reaped(name, "setsid", blocking);
+}
+
+/// A child that a shell leaves behind when it becomes the server is reaped, however the child and
+/// the server are started.
+fn is_reaped(name: &str, child: &str, server: &str) {
     let Some(mut unshare) = as_process_1("sh") else {
-        return skip(
-            "nothing_is_left_of_orphans",
-            "no namespace of our own is allowed",
-        );
+        return skip(name, "no namespace of our own is allowed");
     };
     let dir = tempfile::tempdir().expect("a directory");
     let fifo = dir.path().join("fifo");
     // A process that waits for a word, and whose parent is gone.
-    let script = "mkfifo \"$1\" && (setsid sh -c 'read word < \"$0\"' \"$1\" &)
-        exec \"$0\" serve echo --listen 127.0.0.1:0";
-    unshare.args(["-c", script, env!("CARGO_BIN_EXE_halves")]);
+    let script = format!(
+        "mkfifo \"$1\" && ({child} sh -c 'read word < \"$0\"' \"$1\" &)
+        exec {server} \"$0\" serve echo --listen 127.0.0.1:0"
+    );
+    unshare.args(["-c", &script, env!("CARGO_BIN_EXE_halves")]);
     let mut server = Halves::start(unshare.arg(&fifo));
     server.wait_for("listening");
     let halves = children(server.child().id());

@@ -1,8 +1,13 @@
-//! Signals that do not end it: statistics, and reading the rules again.
+//! Signals that do not end it: statistics, and reading the rules again; and what its parent has done to
+//! signals.
+
+use std::fs;
+use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::common::{Client, Halves, free_port, halves, serve, stuck};
+use crate::common::{Client, Halves, free_port, halves, halves_after, serve, stuck, with_port};
+use crate::skip::skip;
 
 #[test]
 fn usr1_says_what_was_and_is() {
@@ -71,4 +76,85 @@ fn they_are_heard_in_a_drain_and_do_not_end_it() {
     server.signal(Signal::TERM);
     assert_eq!(server.code(), Some(143));
     assert_eq!(server.count("ended finished=0 aborted=1"), 1);
+}
+
+#[test]
+fn signals_that_the_parent_has_blocked_are_heard() {
+    let name = "signals_that_the_parent_has_blocked_are_heard";
+    let Some(mut env) = env_with("--block-signal=TERM,INT,HUP,USR1") else {
+        return skip(name, "this env blocks no signals");
+    };
+    env.arg(env!("CARGO_BIN_EXE_halves"));
+    let mut server = Halves::start(env.args(with_port(&["upper"])));
+    server.wait_until_listening(1);
+    let _stuck = stuck(server.at[0]);
+    server.signal(Signal::USR1);
+    server.wait_for("stats open=1 ");
+    server.signal(Signal::HUP);
+    server.wait_for("reloaded ");
+    server.signal(Signal::TERM);
+    server.wait_for("draining ");
+    server.signal(Signal::INT);
+    assert_eq!(server.code(), Some(130));
+}
+
+#[test]
+fn signals_that_the_parent_has_ignored_stay_ignored() {
+    let mut server = Halves::start(&mut halves_after("trap '' INT HUP", &with_port(&["upper"])));
+    server.wait_until_listening(1);
+    // The system drops an ignored signal as it is sent.
+    server.signal(Signal::INT);
+    server.signal(Signal::HUP);
+    server.signal(Signal::USR1);
+    server.wait_for("stats ");
+    server.end();
+    assert_eq!(server.count("reload"), 0, "{:#?}", server.said);
+}
+
+#[test]
+fn a_log_that_reaches_the_limit_of_a_file_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = dir.path().join("log");
+    let redirection = format!("ulimit -f 2 && exec 2>'{}'", log.display());
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let args = ["serve", "upper", "-v", "--listen", &listen];
+    let mut command = halves_after(&redirection, &args);
+    let mut server = Halves::unheard(command.spawn().expect("it starts"));
+    let at = ([127, 0, 0, 1], port).into();
+    // Some 150 bytes each.
+    for _ in 0..50 {
+        assert_eq!(Client::patient(at).ask("hello"), "HELLO");
+    }
+    server.signal(Signal::TERM);
+    assert_eq!(server.code(), Some(0));
+    let said = fs::read_to_string(log).expect("a log");
+    assert!(!said.contains(" conn=50 "), "all of it fits:\n{said}");
+}
+
+#[test]
+fn an_output_that_reaches_the_limit_of_a_file_is_an_error_of_the_write() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [request, reply] = ["request", "reply"].map(|name| dir.path().join(name));
+    fs::write(&request, vec![b'x'; 65536]).expect("a file");
+    let shell = format!(
+        "ulimit -f 2 && exec <'{}' >'{}'",
+        request.display(),
+        reply.display()
+    );
+    let mut server = Halves::start(&mut halves_after(&shell, &["serve", "upper", "--listen=-"]));
+    let closed = server.wait_for("closed ");
+    assert!(closed.contains(" reason=error "), "{closed}");
+    assert!(closed.contains("File too large"), "{closed}");
+    assert_eq!(server.code(), Some(1));
+}
+
+/// `env` with an option that not every one has.
+fn env_with(option: &str) -> Option<Command> {
+    let tried = Command::new("env").args([option, "true"]).output();
+    tried.is_ok_and(|output| output.status.success()).then(|| {
+        let mut env = Command::new("env");
+        env.arg(option);
+        env
+    })
 }
