@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_lite::future;
-use halves::process::reap_orphans;
+use halves::process::reap_all_orphans;
 use halves::service::{Upper, discard, echo};
 use halves::{
     Address, Closed, Connection, Endpoint, Event, Executor, Listeners, Reason, Report, Server,
@@ -124,9 +124,10 @@ impl Plan {
     }
 }
 
-/// As process 1 of a container we are given the orphans of all others in it.
+/// As process 1 of a container we are given the orphans of all others in it. There are no other
+/// children: the command starts none but by `Command`.
 async fn reap(lines: Lines) {
-    let error = reap_orphans().await;
+    let error = reap_all_orphans().await;
     let line = Line::new("orphans_not_reaped").text("error", &error);
     lines.say(Level::Quiet, &line);
 }

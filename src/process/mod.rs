@@ -55,7 +55,7 @@
 //!
 //! # As process 1
 //!
-//! See [`reap_orphans`].
+//! See [`reap_orphans`] and [`reap_all_orphans`].
 
 mod before_exec;
 mod child;
@@ -66,4 +66,4 @@ mod orphans;
 
 pub use child::Child;
 pub use command::Command;
-pub use orphans::reap_orphans;
+pub use orphans::{reap_all_orphans, reap_orphans};

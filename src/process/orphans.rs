@@ -24,7 +24,8 @@ static CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 /// It does not ask for those that somebody else is to ask for: the children that
 /// [`Command`](super::Command) started, and all processes of our own group, where those are that
 /// [`std::process::Command`] and others start, if they are not told otherwise. What such children
-/// leave behind in our group therefore stays, as nobody can tell it from what is waited for.
+/// leave behind in our group therefore stays, as nobody can tell it from what is waited for; see
+/// [`reap_all_orphans`] where there are none.
 ///
 /// It is the program's to run this, in a task. It hears of `SIGCHLD` beside others that do, and
 /// unblocks it on the thread that polls it. It ends only with an error: what the system says when the
@@ -40,13 +41,47 @@ static CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 /// }
 /// ```
 pub async fn reap_orphans() -> io::Error {
+    reap(Others::Group).await
+}
+
+/// Reaps orphans as [`reap_orphans`] does, and also those in the process group of this program: for
+/// one that starts children by [`Command`](super::Command) alone.
+///
+/// A process that was replaced by this program with `exec`, such as the shell of a container's entry
+/// point, may have left children behind in this group.
+///
+/// Any child that was started in another way, such as with [`std::process::Command`], is reaped too:
+/// waiting for it is then an error. The errors are those of [`reap_orphans`].
+///
+/// # Examples
+///
+/// ```
+/// let ex = halves::Executor::new();
+/// if std::process::id() == 1 {
+///     ex.spawn(halves::process::reap_all_orphans()).detach();
+/// }
+/// ```
+pub async fn reap_all_orphans() -> io::Error {
+    reap(Others::None).await
+}
+
+/// Where children may be that other parts of the program wait for.
+#[derive(Clone, Copy, PartialEq)]
+enum Others {
+    /// In the process group of this program.
+    Group,
+    /// Nowhere.
+    None,
+}
+
+async fn reap(others: Others) -> io::Error {
     // Before the first look, so that nobody exits between.
     let mut signals = match Signals::catch(&[Signal::Child]) {
         Ok(signals) => signals,
         Err(error) => return error,
     };
     loop {
-        if let Err(error) = smol::unblock(sweep).await {
+        if let Err(error) = smol::unblock(move || sweep(others)).await {
             return error;
         }
         if let Err(error) = signals.next().await {
@@ -94,7 +129,7 @@ fn number(pid: Pid) -> i32 {
 }
 
 /// Forgets every exited child that nobody else asks for.
-fn sweep() -> io::Result<()> {
+fn sweep(others: Others) -> io::Result<()> {
     let _alone = STARTING.write().unwrap_or_else(PoisonError::into_inner);
     let us = Process::read("self").filter(|us| us.pid == id().cast_signed());
     let us = us.ok_or(io::ErrorKind::Unsupported)?;
@@ -102,7 +137,8 @@ fn sweep() -> io::Result<()> {
         let name = entry?.file_name();
         let process = name.to_str().and_then(Process::read);
         let orphan = process.filter(|process| {
-            process.exited && process.parent == us.pid && process.group != us.group
+            let is_others = others == Others::Group && process.group == us.group;
+            process.exited && process.parent == us.pid && !is_others
         });
         if let Some(pid) = orphan.and_then(|orphan| Pid::from_raw(orphan.pid)) {
             let children = children();

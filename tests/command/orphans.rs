@@ -19,6 +19,11 @@ fn nothing_is_left_of_orphans() {
 }
 
 #[test]
+fn nothing_is_left_of_orphans_in_our_group() {
+    is_reaped("nothing_is_left_of_orphans_in_our_group", "", "");
+}
+
+#[test]
 fn nothing_is_left_of_orphans_where_their_signal_was_blocked() {
     let name = "nothing_is_left_of_orphans_where_their_signal_was_blocked";
     let blocking = "env --block-signal=CHLD";
