@@ -90,7 +90,8 @@ enum Command {
         ignored at the start.",
     note = "HUP: read the files of rules again; a bad one leaves the rules as they are. Who is\n\
         connected stays. USR1: say how many are open and were accepted, why the others ended,\n\
-        and bytes in and out. HUP is not heard where it was ignored at the start, as under nohup.",
+        and bytes in and out. When the terminal is closed, HUP is as TERM, but never a second\n\
+        signal. HUP is not heard where it was ignored at the start, as under nohup.",
     note = "Under systemd or its like (NOTIFY_SOCKET): READY, STATUS, RELOADING, STOPPING,\n\
         EXTEND_TIMEOUT_USEC in a drain, and the watchdog (WATCHDOG_USEC).",
     note = "The log is on standard error. If that is slow, lines are dropped and counted.",

@@ -14,6 +14,7 @@ mod serve;
 mod signals;
 mod stderr;
 mod supervisor;
+mod terminal;
 mod together;
 mod values;
 mod watchdog;

@@ -22,7 +22,7 @@ use super::log::{Level, Lines, Log};
 use super::rules::RuleSources;
 use super::signals::{self, Orders};
 use super::supervisor::Supervisor;
-use super::{ABORTED, FAILED, files, inherited, watchdog};
+use super::{ABORTED, FAILED, files, inherited, terminal, watchdog};
 
 /// All that a server needs, before it listens.
 struct Plan {
@@ -88,6 +88,8 @@ impl Plan {
             signals,
             Orders {
                 handle: server.handle(),
+                shutdown: shutdown.clone(),
+                at_terminal: terminal::is_ours(),
                 sources,
                 lines: log.lines().clone(),
                 notices: supervisor.notices(),

@@ -1,19 +1,24 @@
 //! Signals that do not end the process: HUP reads the rules again, USR1 says statistics. (Those
-//! that end it are the library's: `Shutdown::on_signals`.)
+//! that end it are the library's: `Shutdown::on_signals`.) When the terminal is closed, HUP ends it
+//! all the same.
 
 use std::io;
 
 use async_signal::Signal;
-use halves::{Handle, Reason, Signals};
+use halves::{Handle, Reason, Shutdown, Signals};
 
 use super::format::Line;
 use super::log::{Level, Lines};
 use super::rules::{Problem, RuleSources};
 use super::supervisor::Notices;
+use super::terminal;
 
 /// What the signals are about.
 pub(super) struct Orders {
     pub(super) handle: Handle,
+    pub(super) shutdown: Shutdown,
+    /// Whether the command was started at a terminal, which may be closed.
+    pub(super) at_terminal: bool,
     pub(super) sources: RuleSources,
     pub(super) lines: Lines,
     pub(super) notices: Notices,
@@ -31,15 +36,27 @@ pub(super) fn catch() -> io::Result<Signals> {
 
 /// Does what they ask for the rest of the process's life, on a thread of its own: files are read,
 /// and the executor and the blocking pool may be busy.
-pub(super) fn watch(signals: Signals, orders: Orders) -> io::Result<()> {
+pub(super) fn watch(signals: Signals, mut orders: Orders) -> io::Result<()> {
     signals.watch("halves-orders", move |signal| match signal {
-        Signal::Hup => orders.reload(),
+        Signal::Hup => orders.hang_up(),
         _ => orders.say_stats(),
     })
 }
 
 impl Orders {
-    fn reload(&self) {
+    /// HUP is sent by who wants the rules to be read again, and by the system and shells when a terminal
+    /// is closed. A shell that is about to exit sends it just before.
+    fn hang_up(&mut self) {
+        if self.at_terminal && terminal::is_gone() {
+            return self.shutdown.drain();
+        }
+        self.reload();
+        if self.at_terminal && terminal::goes_soon() {
+            self.shutdown.drain();
+        }
+    }
+
+    fn reload(&mut self) {
         self.notices.reloading();
         match self.sources.load() {
             Ok((rules, count)) => {

@@ -6,6 +6,7 @@ mod delay;
 mod ending;
 mod given;
 mod half_close;
+mod hangup;
 mod launchers;
 mod limits;
 mod logging;
