@@ -84,7 +84,8 @@ enum Command {
     note = "A duration is 50us, 500ms, 10s, 5m, 1h, or a number of seconds.",
     note = "A file of rules has a network (192.0.2.0/24, 2001:db8::/32) or an address a line;\n\
         empty lines and what follows a # do not count. An allow file that leaves nothing\n\
-        allowed is a mistake: it would let in everyone.",
+        allowed is a mistake: it would let in everyone. So is, at HUP, a file that had networks\n\
+        and has none.",
     note = "TERM or INT: after the drain delay accept no more, let connections finish, abort what\n\
         is left at the drain timeout. Another one: abort now. INT is not heard where it was\n\
         ignored at the start.",

@@ -1,5 +1,6 @@
 //! Who may connect, as the command is told: networks, and files of them that can be read again.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
@@ -22,6 +23,8 @@ pub(super) enum Given {
 pub(super) struct RuleSources {
     allow: Vec<Given>,
     deny: Vec<Given>,
+    /// The files that named a network when they were last read well.
+    filled: HashSet<PathBuf>,
 }
 
 /// Why a file of rules cannot be used.
@@ -45,13 +48,22 @@ impl fmt::Display for Problem {
 
 impl RuleSources {
     pub(super) fn new(allow: Vec<Given>, deny: Vec<Given>) -> Self {
-        Self { allow, deny }
+        Self {
+            allow,
+            deny,
+            filled: HashSet::new(),
+        }
     }
 
     /// The rules as they are now, and how many networks they name. Reads files: not for a thread
     /// on which connections are served.
-    pub(super) fn load(&self) -> Result<(Rules, usize), Problem> {
-        let (allowed, denied) = (nets(&self.allow)?, nets(&self.deny)?);
+    ///
+    /// A file that named a network at an earlier call and names none now is a problem: a file that is
+    /// being written is empty for a moment.
+    pub(super) fn load(&mut self) -> Result<(Rules, usize), Problem> {
+        let mut filled = HashSet::new();
+        let allowed = self.nets(&self.allow, &mut filled)?;
+        let denied = self.nets(&self.deny, &mut filled)?;
         // A file that is empty, or half written, must not open the door to everyone.
         if allowed.is_empty()
             && let Some(file) = self.allow.iter().find_map(Given::file)
@@ -59,9 +71,30 @@ impl RuleSources {
             let what = "no network in it, and no other is allowed: that would be everyone";
             return Err(problem(file, None, what));
         }
+        self.filled = filled;
         let count = allowed.len() + denied.len();
         let rules = allowed.into_iter().fold(Rules::default(), Rules::allow);
         Ok((denied.into_iter().fold(rules, Rules::deny), count))
+    }
+
+    fn nets(&self, given: &[Given], filled: &mut HashSet<PathBuf>) -> Result<Vec<Net>, Problem> {
+        let mut nets = Vec::new();
+        for given in given {
+            match given {
+                Given::Net(net) => nets.push(*net),
+                Given::File(file) => {
+                    let before = nets.len();
+                    read(file, &mut nets)?;
+                    if nets.len() > before {
+                        filled.insert(file.clone());
+                    } else if self.filled.contains(file) {
+                        let what = "no network in it any more; a restart takes it as it is";
+                        return Err(problem(file, None, what));
+                    }
+                }
+            }
+        }
+        Ok(nets)
     }
 }
 
@@ -72,17 +105,6 @@ impl Given {
             Self::File(file) => Some(file),
         }
     }
-}
-
-fn nets(given: &[Given]) -> Result<Vec<Net>, Problem> {
-    let mut nets = Vec::new();
-    for given in given {
-        match given {
-            Given::Net(net) => nets.push(*net),
-            Given::File(file) => read(file, &mut nets)?,
-        }
-    }
-    Ok(nets)
 }
 
 fn read(file: &Path, nets: &mut Vec<Net>) -> Result<(), Problem> {
@@ -129,7 +151,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("deny");
         fs::write(&path, text).expect("a file");
-        let sources = RuleSources::new(vec![], vec![Given::File(path)]);
+        let mut sources = RuleSources::new(vec![], vec![Given::File(path)]);
         let whole = dir.path().display().to_string();
         let loaded = sources.load();
         loaded.map_err(|problem| problem.to_string().replace(&whole, ""))
@@ -171,7 +193,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_again_is_no_file_of_rules() {
         for (file, said) in [("/dev/null", "not a regular"), ("/nosuch", "No such file")] {
-            let sources = RuleSources::new(vec![], vec![Given::File(file.into())]);
+            let mut sources = RuleSources::new(vec![], vec![Given::File(file.into())]);
             let problem = sources.load().expect_err(file).to_string();
             assert!(problem.starts_with(&format!("{file}: {said}")), "{problem}");
         }
@@ -190,5 +212,49 @@ mod tests {
             .expect("something is allowed");
         assert_eq!(count, 1);
         assert!(!rules.admit("192.0.2.1".parse().expect("an address")));
+    }
+
+    #[test]
+    fn a_file_that_is_emptied_is_a_problem_until_it_is_filled() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("rules");
+        let write = |text: &str| fs::write(&path, text).expect("a file");
+        let file = || Given::File(path.clone());
+        for (allow, deny) in [
+            (vec![file(), net("10.0.0.0/8")], vec![]),
+            (vec![], vec![file()]),
+        ] {
+            let nets = allow.len();
+            let mut sources = RuleSources::new(allow, deny);
+            write("");
+            // That it is empty at first is meant.
+            let loaded = sources.load().map(|(_, count)| count);
+            assert_eq!(loaded, Ok(nets.saturating_sub(1)));
+            write("192.0.2.1\n");
+            assert!(sources.load().is_ok());
+            for text in ["", "# 192.0.2.1\n", ""] {
+                write(text);
+                let problem = sources.load().expect_err("it is emptied");
+                assert_eq!((&problem.file, problem.line), (&path, None));
+            }
+            write("192.0.2.2\n");
+            assert!(sources.load().is_ok());
+        }
+    }
+
+    #[test]
+    fn a_problem_elsewhere_does_not_forget_what_was_in_a_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [first, second] = ["first", "second"].map(|name| dir.path().join(name));
+        let write = |path: &Path, text: &str| fs::write(path, text).expect("a file");
+        let deny = [&first, &second].map(|path| Given::File(path.clone()));
+        let mut sources = RuleSources::new(vec![], deny.to_vec());
+        write(&first, "192.0.2.1\n");
+        write(&second, "192.0.2.2\n");
+        assert!(sources.load().is_ok());
+        write(&second, "nonsense\n");
+        assert_eq!(sources.load().expect_err("nonsense").line, Some(1));
+        write(&second, "");
+        assert_eq!(sources.load().expect_err("it is emptied").file, second);
     }
 }

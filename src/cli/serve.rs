@@ -78,7 +78,8 @@ impl Plan {
         let signals = signals::catch()?;
         let longest = options.drain_delay.saturating_add(options.drain_timeout);
         watchdog::start(&shutdown, longest)?;
-        let sources = RuleSources::new(mem::take(&mut options.allow), mem::take(&mut options.deny));
+        let mut sources =
+            RuleSources::new(mem::take(&mut options.allow), mem::take(&mut options.deny));
         let loaded = sources.load();
         let (rules, _) = loaded.map_err(|problem| io::Error::other(problem.to_string()))?;
         let stdio_failed = Arc::default();
