@@ -6,6 +6,8 @@ mod blocking;
 mod crew;
 #[path = "executor/dropping.rs"]
 mod dropping;
+#[path = "executor/leaving.rs"]
+mod leaving;
 #[path = "executor/panicking.rs"]
 mod panicking;
 #[path = "executor/settings.rs"]

@@ -1,19 +1,20 @@
 //! Who tells a source of its readiness: where it registers, and what it does when that is gone.
 
 use std::io;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use smol::Async;
 
+use super::registered::Locked;
 use super::source::{Host, Source};
-use super::state::{FOREIGN, ORPHAN, READ, REGISTERED, WRITE};
+use super::state::{FOREIGN, READ, REGISTERED, WRITE};
 use super::{Reactor, lock};
 
 impl Source {
     /// Registers with this thread's reactor, after a call that found nothing.
     pub(super) fn register(host: &Arc<impl Host + ?Sized>, seen: u32, flag: u32) -> io::Result<()> {
         let this = host.source();
-        let home = lock(&this.home);
+        let home = this.home.lock();
         // Before the kernel may tell anything, which it does at once where there is something.
         // If that fails, there was an event between, or the other half has registered, and the
         // call is made again.
@@ -23,51 +24,61 @@ impl Source {
         Self::settle(host, home)
     }
 
-    /// Leaves a reactor that nobody drives, for this thread's.
-    pub(super) fn rehome(host: &Arc<impl Host + ?Sized>) -> io::Result<()> {
+    /// For a waker that is no task's of the executor that drives this thread's reactor, or of a
+    /// source that is registered with another one. Whether it may wait: a reactor that no thread
+    /// drives is left, for this thread's.
+    pub(super) fn waits_outside(host: &Arc<impl Host + ?Sized>) -> io::Result<bool> {
         let this = host.source();
-        let mut home = lock(&this.home);
-        let seen = this.state.load();
-        if seen & ORPHAN == 0 {
-            // The other half has.
-            return Ok(());
+        let mut home = this.home.lock();
+        match home.get() {
+            // It has just lost its reactor, or found none: the state word says so.
+            None => return Ok(false),
+            Some(reactor) if reactor.admit_outsider() => return Ok(true),
+            Some(_) => {}
         }
-        let left = match home.take() {
-            Some(reactor) if !reactor.is_driven() => reactor,
-            stays => {
-                // It has found another thread, or we were told late of one that has been left
-                // already. Unless that has lost its thread, too, meanwhile.
-                *home = stays;
-                this.state.change(seen, ORPHAN, 0);
-                return Ok(());
-            }
-        };
-        // Its reference to us is buried there until somebody drives it again, or nobody has it any more:
-        // our memory may outlive the last handle so long, but not the descriptor.
-        left.deregister(this.fd(), this);
-        // Where that fails, it is found out on the next round that there is a new home.
-        this.state.change(seen, ORPHAN, 0);
+        let left = home.take();
+        if let Some(left) = &left {
+            // Its reference to us is buried there until a thread drives it again, or it is dropped:
+            // our memory may outlive the last handle so long, but not the descriptor.
+            left.deregister(this.fd(), this);
+        }
         let settled = Self::settle(host, home);
         // Not while `home` was locked: with it goes what is buried there.
         drop(left);
-        settled
+        settled.map(|()| false)
+    }
+
+    /// Leaves that reactor, which no thread will drive again, and is as if it were new: the next
+    /// poll that finds nothing registers it. A reactor's own reference keeps the source meanwhile.
+    pub(super) fn evict(&self, reactor: &Reactor) {
+        let mut home = self.home.lock();
+        if !home.is(reactor) {
+            return;
+        }
+        let left = home.take();
+        // The descriptor is open: its last user takes `home` before it is closed.
+        reactor.deregister(self.fd(), self);
+        while !self
+            .state
+            .change(self.state.load(), REGISTERED, READ | WRITE)
+        {}
+        drop(home);
+        self.wake_both();
+        drop(left);
     }
 
     /// Finds a home. Wakers may do anything, so they are called when it is unlocked.
-    fn settle(
-        host: &Arc<impl Host + ?Sized>,
-        mut home: MutexGuard<'_, Option<Arc<Reactor>>>,
-    ) -> io::Result<()> {
+    fn settle(host: &Arc<impl Host + ?Sized>, mut home: Locked<'_>) -> io::Result<()> {
         let this = host.source();
         if let Some(reactor) = Reactor::current()
             && let Err(error) = reactor
                 .register(this.fd(), host)
-                .map(|()| *home = Some(reactor))
+                .map(|()| home.set(reactor))
         {
             // Nobody tells of readiness, and whoever waits is to hear why.
             return this.fail(home, error);
         }
-        if home.is_some() {
+        if home.get().is_some() {
             return Ok(());
         }
         // `depart` drops it.
@@ -82,7 +93,7 @@ impl Source {
         Ok(())
     }
 
-    fn fail<T>(&self, home: MutexGuard<'_, T>, error: io::Error) -> io::Result<()> {
+    fn fail(&self, home: Locked<'_>, error: io::Error) -> io::Result<()> {
         while !self
             .state
             .change(self.state.load(), REGISTERED, READ | WRITE)

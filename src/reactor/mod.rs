@@ -12,8 +12,10 @@ mod alarm_clock;
 mod bell;
 mod descriptor;
 mod help;
+mod here;
 mod home;
 mod outbox;
+mod registered;
 mod socket;
 mod source;
 mod state;
@@ -40,11 +42,12 @@ use alarm_clock::AlarmClock;
 use bell::Bell;
 use descriptor::Descriptor;
 use help::{FEW, Shared};
+pub(crate) use here::poll_task;
 pub(crate) use socket::{Socket, reset};
 use source::{Direction, Registration};
 pub(crate) use source::{Host, Source};
 pub(crate) use timers::Alarm;
-use timers::Look;
+use timers::{Look, Timers};
 pub(crate) use watched::Watched;
 
 /// Events that are taken from the kernel at once.
@@ -71,8 +74,12 @@ pub(crate) struct Reactor {
     alarm_clock: AlarmClock,
     /// Whether a thread drives it: otherwise nobody would hear of readiness.
     driven: AtomicU8,
-    /// Everything that is registered, to be told when the reactor is driven no more.
+    /// Everything that is registered.
     sources: Mutex<Vec<Registration>>,
+    /// A waker may wait for a source that is no task's of the executor that drives the reactor.
+    outsiders: AtomicBool,
+    /// The sleepers of the thread that drove it last, for the next one.
+    sleepers: Mutex<Option<Timers>>,
     /// Registrations that have ended while a batch may still have named them.
     graveyard: Mutex<Vec<Registration>>,
     buried: AtomicBool,
@@ -112,6 +119,8 @@ impl Reactor {
             alarm_clock,
             driven: AtomicU8::new(IDLE),
             sources: Mutex::default(),
+            outsiders: AtomicBool::new(false),
+            sleepers: Mutex::default(),
             graveyard: Mutex::default(),
             buried: AtomicBool::new(false),
             shared,
@@ -120,13 +129,14 @@ impl Reactor {
 
     /// Makes this the reactor of this thread. None: a thread drives it already, this one or another.
     pub(crate) fn drive(self: &Arc<Self>) -> Option<Driver> {
-        let order = (Ordering::AcqRel, Ordering::Relaxed);
+        let order = (Ordering::SeqCst, Ordering::Relaxed);
         self.driven
             .compare_exchange(IDLE, DRIVEN, order.0, order.1)
             .ok()?;
         let outer = CURRENT.replace(Some(self.clone()));
+        here::set_reactor(&raw const **self);
         if let Some(outer) = &outer {
-            timers::unset();
+            timers::drive_within();
             outer.leave(HELD);
         } else {
             timers::begin(self);
@@ -137,15 +147,39 @@ impl Reactor {
         })
     }
 
-    /// Who waits for this reactor would wait for ever: everyone is told to try again, and finds
-    /// another reactor then.
+    /// Its own tasks wait until it is driven again. Others would wait for ever: they are woken, try
+    /// again, and find another reactor.
     fn leave(&self, driven: u8) {
-        self.driven.store(driven, Ordering::Release);
-        let sources: Vec<_> = {
-            let sources = lock(&self.sources);
-            sources.iter().map(Registration::share).collect()
-        };
-        guard_each(sources, |registration| registration.source().orphan());
+        // Before it is asked: see `admit_outsider`.
+        self.driven.store(driven, Ordering::SeqCst);
+        if self.outsiders.swap(false, Ordering::SeqCst) {
+            guard_each(self.registrations(), |registration| {
+                registration.source().orphan();
+            });
+        }
+    }
+
+    /// Whether somebody may wait here that is no task of the executor that drives it. Where no
+    /// thread does, that would be for ever.
+    fn admit_outsider(&self) -> bool {
+        self.outsiders.store(true, Ordering::SeqCst);
+        self.driven.load(Ordering::SeqCst) == DRIVEN
+    }
+
+    /// No thread will drive it again: what is registered finds another reactor, or none, and
+    /// whoever sleeps another clock.
+    pub(crate) fn abandon(&self) {
+        guard_each(self.registrations(), |registration| {
+            registration.source().evict(self);
+        });
+        quietly_drop(std::mem::take(&mut *lock(&self.graveyard)));
+        let sleepers = lock(&self.sleepers).take();
+        sleepers.into_iter().for_each(Timers::wake_all);
+    }
+
+    fn registrations(&self) -> Vec<Registration> {
+        let sources = lock(&self.sources);
+        sources.iter().map(Registration::share).collect()
     }
 
     /// Has the thread that drives this reactor look for work before it sleeps, or wakes it.
@@ -163,22 +197,11 @@ impl Reactor {
 
     /// Whether this thread drives one.
     fn is_one_current() -> bool {
-        let is_one = |current: &RefCell<Option<Arc<Self>>>| current.borrow().is_some();
-        CURRENT.try_with(is_one).unwrap_or(false)
+        !here::reactor().is_null()
     }
 
     fn is_current(&self) -> bool {
-        let is_us = |current: &RefCell<Option<Arc<Self>>>| {
-            let current = current.borrow();
-            current
-                .as_ref()
-                .is_some_and(|current| std::ptr::eq(&raw const **current, self))
-        };
-        CURRENT.try_with(is_us).unwrap_or(false)
-    }
-
-    fn is_driven(&self) -> bool {
-        self.driven.load(Ordering::Acquire) == DRIVEN
+        std::ptr::eq(here::reactor(), self)
     }
 
     /// Takes a registration in. The kernel has the source's address from now on.
@@ -324,12 +347,13 @@ impl Drop for Driver {
         self.end_turn();
         let outer = self.outer.take();
         if let Some(outer) = &outer {
-            outer.driven.store(DRIVEN, Ordering::Release);
+            outer.driven.store(DRIVEN, Ordering::SeqCst);
         }
         let outermost = outer.is_none();
+        here::set_reactor(outer.as_ref().map_or(std::ptr::null(), Arc::as_ptr));
         CURRENT.set(outer);
         if outermost {
-            timers::end();
+            timers::end(&self.reactor);
         } else {
             timers::unset();
         }

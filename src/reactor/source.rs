@@ -13,11 +13,10 @@ use rustix::io::Errno;
 use smol::Async;
 
 use super::outbox::Outbox;
-use super::state::{
-    CORKED, ENDING, FOREIGN, ORPHAN, PARTIAL, READ, REGISTERED, SHUT, State, WRITE,
-};
+use super::registered::Registered;
+use super::state::{CORKED, ENDING, FOREIGN, PARTIAL, READ, REGISTERED, SHUT, State, WRITE};
 use super::unsent::unsent;
-use super::{Descriptor, Reactor, lock};
+use super::{Descriptor, here, lock};
 use crate::catch::guard_each;
 use crate::waiting::Waiting;
 
@@ -45,7 +44,7 @@ pub(crate) struct Source {
     pub(super) state: State,
     /// Where it stands in its reactor's list.
     place: AtomicU32,
-    pub(super) home: Mutex<Option<Arc<Reactor>>>,
+    pub(super) home: Registered,
     reader: Waiting,
     seldom: OnceBox<Seldom>,
 }
@@ -111,7 +110,7 @@ impl Source {
             descriptor,
             state: State::new(),
             place: AtomicU32::new(0),
-            home: Mutex::new(None),
+            home: Registered::nowhere(),
             reader: Waiting::default(),
             seldom: OnceBox::new(),
         }
@@ -223,7 +222,7 @@ impl Source {
 
     /// Before the descriptor is closed: ends the registration.
     fn depart(&self) {
-        let home = lock(&self.home).take();
+        let home = self.home.lock().take();
         let seldom = self.seldom.get();
         if let Some(reactor) = home {
             reactor.deregister(self.fd(), self);
@@ -273,7 +272,7 @@ impl Source {
 
     /// The reactor is not driven any more: whoever waits is to try again.
     pub(super) fn orphan(&self) {
-        self.state.tell(READ | WRITE | ORPHAN);
+        self.state.tell(READ | WRITE);
         self.wake_both();
     }
 
@@ -347,10 +346,10 @@ impl Source {
             if seen & flag != 0 {
                 return Poll::Ready(Ok(seen));
             }
-            if seen & ORPHAN == 0 {
+            let at_home = this.home.is(here::reactor()) && here::is_task(cx.waker());
+            if at_home || Self::waits_outside(host)? {
                 return Poll::Pending;
             }
-            Self::rehome(host)?;
         }
     }
 

@@ -11,18 +11,16 @@ pub(super) const WRITE: u32 = 1 << 1;
 pub(super) const PARTIAL: u32 = 1 << 2;
 /// Some reactor tells of readiness, or is about to.
 pub(super) const REGISTERED: u32 = 1 << 3;
-/// That reactor is not driven by any thread at present.
-pub(super) const ORPHAN: u32 = 1 << 4;
 /// It is async-io's. From then on `READ` and `WRITE` stay set.
-pub(super) const FOREIGN: u32 = 1 << 5;
+pub(super) const FOREIGN: u32 = 1 << 4;
 /// Something is in its outbox, and goes before what is written next.
-pub(super) const CORKED: u32 = 1 << 6;
+pub(super) const CORKED: u32 = 1 << 5;
 /// The end of output is to be said at the end of the thread's turn.
-pub(super) const ENDING: u32 = 1 << 7;
+pub(super) const ENDING: u32 = 1 << 6;
 /// Nothing can be written any more, as far as we know.
-pub(super) const SHUT: u32 = 1 << 8;
+pub(super) const SHUT: u32 = 1 << 7;
 /// Counts what a reactor has told, in the bits above the flags.
-const TICK: u32 = 1 << 9;
+const TICK: u32 = 1 << 8;
 
 /// The word. What a reactor tells is never lost: a flag is cleared only if nothing was told since
 /// the word was read, and that was before the system call that found nothing.
@@ -89,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_count_wraps_without_touching_the_flags() {
-        let state = State(AtomicU32::new(!(READ | ORPHAN)));
+        let state = State(AtomicU32::new(!READ));
         state.tell(PARTIAL);
         assert_eq!(
             state.load(),

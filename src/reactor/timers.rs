@@ -7,11 +7,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::iter;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::{Reactor, lock};
+use super::{Reactor, here, lock};
 use crate::catch::{guard_each, quietly_drop};
 
 /// Sleepers that are woken in one turn.
@@ -39,12 +39,14 @@ type Key = (Instant, u64);
 
 /// The sleepers of a thread.
 #[derive(Debug)]
-struct Timers {
+pub(super) struct Timers {
     home: Arc<Home>,
     queue: BTreeMap<Key, Waker>,
     tickets: u64,
     /// When the clock of the reactor that the thread drives is to ring.
     set: Option<Instant>,
+    /// A waker may be none of a task of the executor that drives the outermost reactor.
+    outsiders: bool,
 }
 
 /// What a look at the sleepers came to.
@@ -61,7 +63,7 @@ pub(super) enum Look {
 /// What other threads have of a thread's queue.
 #[derive(Debug)]
 struct Home {
-    /// None once the thread has left its loop: everyone was woken then.
+    /// None once the thread has left its loop, and everyone was woken then.
     inbox: Mutex<Option<Inbox>>,
     /// There is something in the inbox.
     told: AtomicBool,
@@ -72,7 +74,7 @@ struct Inbox {
     forgotten: Vec<Key>,
     /// The first that the thread drives. One that is driven within waits without hearing of the
     /// inbox, which then is emptied when somebody is due, at the latest.
-    reactor: Arc<Reactor>,
+    reactor: Weak<Reactor>,
 }
 
 thread_local! {
@@ -81,32 +83,32 @@ thread_local! {
     static TIMERS: RefCell<Option<Timers>> = const { RefCell::new(None) };
 }
 
-/// The thread begins to drive its first reactor.
+/// The thread begins to drive its first reactor, with those who slept when that was left.
 pub(super) fn begin(reactor: &Arc<Reactor>) {
-    let inbox = Inbox {
-        forgotten: Vec::new(),
-        reactor: reactor.clone(),
-    };
-    TIMERS.set(Some(Timers {
-        home: Arc::new(Home {
-            inbox: Mutex::new(Some(inbox)),
-            told: AtomicBool::new(false),
-        }),
-        queue: BTreeMap::new(),
-        tickets: 0,
-        set: None,
-    }));
+    let sleepers = lock(&reactor.sleepers).take();
+    let sleepers = sleepers.unwrap_or_else(|| Timers::new(reactor));
+    TIMERS.set(Some(sleepers));
 }
 
-/// It drives none any more: everyone who waits is woken, and finds another place when polled.
-pub(super) fn end() {
+/// It drives one within another from now on, whose tasks sleep in the same queue.
+pub(super) fn drive_within() {
+    with(|timers| {
+        timers.set = None;
+        timers.outsiders = true;
+    });
+}
+
+/// It drives none any more. Tasks of its executor sleep on until the reactor is driven again; where
+/// there may be others, everyone is woken, and finds another place when polled.
+pub(super) fn end(reactor: &Reactor) {
     let Some(mut timers) = TIMERS.take() else {
         return;
     };
-    let forgotten = timers.take_forgotten();
-    let inbox = lock(&timers.home.inbox).take();
-    guard_each(timers.queue.into_values(), Waker::wake);
-    quietly_drop((forgotten, inbox));
+    if timers.outsiders || timers.queue.is_empty() {
+        return timers.wake_all();
+    }
+    timers.set = None;
+    *lock(&reactor.sleepers) = Some(timers);
 }
 
 /// The clock has rung, or the thread drives another reactor now, whose clock is not set.
@@ -207,7 +209,32 @@ impl Place {
 }
 
 impl Timers {
+    fn new(reactor: &Arc<Reactor>) -> Self {
+        let inbox = Inbox {
+            forgotten: Vec::new(),
+            reactor: Arc::downgrade(reactor),
+        };
+        Self {
+            home: Arc::new(Home {
+                inbox: Mutex::new(Some(inbox)),
+                told: AtomicBool::new(false),
+            }),
+            queue: BTreeMap::new(),
+            tickets: 0,
+            set: None,
+            outsiders: false,
+        }
+    }
+
+    pub(super) fn wake_all(mut self) {
+        let forgotten = self.take_forgotten();
+        let inbox = lock(&self.home.inbox).take();
+        guard_each(self.queue.into_values(), Waker::wake);
+        quietly_drop((forgotten, inbox));
+    }
+
     fn insert(&mut self, deadline: Instant, waker: Waker) -> Place {
+        self.outsiders |= !here::is_task(&waker);
         let ticket = self.tickets;
         self.tickets += 1;
         self.queue.insert((deadline, ticket), waker);
@@ -250,7 +277,7 @@ impl Home {
         self.told.store(true, Ordering::Relaxed);
         let many = (forgotten.len() >= MANY_FORGOTTEN).then(|| reactor.clone());
         drop(inbox);
-        if let Some(reactor) = many {
+        if let Some(reactor) = many.and_then(|reactor| reactor.upgrade()) {
             reactor.notify();
         }
     }

@@ -12,7 +12,7 @@ use super::cpu::Pinned;
 use super::rounds::Rounds;
 use super::spin::Spin;
 use super::worker::{Turn, Worker};
-use crate::reactor::{Driver, Reactor};
+use crate::reactor::{Driver, Reactor, poll_task};
 use crate::time::{self, Clock, Turns};
 
 /// As long as there are only tasks that woke themselves to go on, the kernel is asked what it has
@@ -45,7 +45,7 @@ pub(super) fn drive<T>(
             turn.collect();
         }
         if woken.woken.swap(false, Ordering::AcqRel)
-            && let Poll::Ready(result) = main.as_mut().poll(&mut cx)
+            && let Poll::Ready(result) = poll_task(&waker, || main.as_mut().poll(&mut cx))
         {
             return Some(result);
         }

@@ -103,13 +103,13 @@ impl Pool {
             // Another thread drives the front, with its tasks; here there is only the future,
             // unless that thread leaves and the tasks need a new driver.
             let alone = Worker::new(Manner::default());
-            let alone = alone.expect("the system gives us an epoll instance");
+            let alone = Closing(alone.expect("the system gives us an epoll instance"));
             let done = async { Some(future.as_mut().await) };
             let turn = async {
                 left.await;
                 None
             };
-            if let Some(Some(result)) = drive(&alone, &[], pin!(future::or(done, turn))) {
+            if let Some(Some(result)) = drive(&alone.0, &[], pin!(future::or(done, turn))) {
                 return result;
             }
         }
@@ -124,6 +124,15 @@ struct Crew(Vec<Arc<Worker>>);
 impl Drop for Crew {
     fn drop(&mut self) {
         self.0.iter().for_each(|worker| worker.close());
+    }
+}
+
+/// A worker for one loop, also where that panics.
+struct Closing(Arc<Worker>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

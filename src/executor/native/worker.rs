@@ -16,7 +16,7 @@ use async_task::{Builder, Runnable, Task};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
-use crate::reactor::{Reactor, is_in_batch, lock};
+use crate::reactor::{Reactor, is_in_batch, lock, poll_task};
 
 /// Tasks that stay on one thread, as long as that gets to them: else another one of its crew runs
 /// what becomes ready. Wakes from that thread touch no lock; wakes from others go through the
@@ -149,7 +149,8 @@ impl Worker {
         self.reactor.notify();
     }
 
-    /// Drops every task. For when nobody drives the worker, or ever will.
+    /// Drops every task, and lets the reactor go. For when no thread drives the worker, or ever
+    /// will.
     pub(super) fn close(&self) {
         // A task that is woken is handed over, and one that is not run is dropped. Dropping one
         // may wake, or start, another.
@@ -162,6 +163,7 @@ impl Worker {
             }
         }
         drop(lock(&self.inbox).take());
+        self.reactor.abandon();
     }
 }
 
@@ -226,7 +228,8 @@ impl<F: Future> Future for Tracked<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.project().future.poll(cx)
+        let future = self.project().future;
+        poll_task(cx.waker(), || future.poll(cx))
     }
 }
 
@@ -249,5 +252,33 @@ impl fmt::Debug for Worker {
         f.debug_struct("Worker")
             .field("load", &self.load())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::pin::pin;
+
+    use futures_lite::future;
+
+    use super::super::drive::drive;
+    use super::*;
+    use crate::reactor::Socket;
+
+    #[test]
+    fn connections_do_not_keep_the_reactor_of_a_worker_that_is_closed() {
+        let (ours, _peer) = UnixStream::pair().expect("a pair");
+        ours.set_nonblocking(true).expect("set");
+        let socket = Socket::new(ours.into());
+        let worker = Worker::new(Manner::default()).expect("a reactor");
+        let reactor = Arc::downgrade(&worker.reactor);
+        let read = future::poll_once(future::poll_fn(|cx| socket.poll_read(cx, &mut [0])));
+        let polled = drive(&worker, &[], pin!(read)).expect("driven");
+        assert!(polled.is_none(), "it waits there");
+        worker.close();
+        drop(worker);
+        assert!(reactor.upgrade().is_none(), "with its three descriptors");
+        drop(socket);
     }
 }
