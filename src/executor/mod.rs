@@ -150,6 +150,10 @@ impl Executor {
     /// When another thread runs the tasks already, and the system gives us no epoll instance to
     /// wait beside it.
     ///
+    /// On Linux, in the child of a fork, for an executor from before that: both would hear of the
+    /// same sockets. The child makes a new executor, which works also with the sockets that it
+    /// inherits. (A child that calls exec is no such child.)
+    ///
     /// # Examples
     ///
     /// ```

@@ -9,8 +9,10 @@
 #![allow(unsafe_code)]
 
 mod alarm_clock;
+mod batch;
 mod bell;
 mod descriptor;
+mod forks;
 mod help;
 mod here;
 mod home;
@@ -25,7 +27,7 @@ mod timers;
 mod unsent;
 mod watched;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -39,8 +41,11 @@ use rustix::io::Errno;
 
 use crate::catch::{guard_each, quietly_drop};
 use alarm_clock::AlarmClock;
+use batch::Batch;
+pub(crate) use batch::is_in_batch;
 use bell::Bell;
 use descriptor::Descriptor;
+use forks::Process;
 use help::{FEW, Shared};
 pub(crate) use here::poll_task;
 pub(crate) use socket::{Socket, reset};
@@ -69,6 +74,8 @@ const HELD: u8 = 2;
 /// One epoll instance, and what is registered with it.
 #[derive(Debug)]
 pub(crate) struct Reactor {
+    /// Where it may be driven.
+    process: Process,
     epoll: OwnedFd,
     bell: Bell,
     alarm_clock: AlarmClock,
@@ -97,8 +104,6 @@ pub(crate) struct Driver {
 thread_local! {
     /// The reactor that this thread drives.
     static CURRENT: RefCell<Option<Arc<Reactor>>> = const { RefCell::new(None) };
-    /// This thread is handing out a batch of events.
-    static IN_BATCH: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Reactor {
@@ -114,6 +119,7 @@ impl Reactor {
         epoll::add(&epoll, &bell, EventData::new_u64(BELL), flags)?;
         epoll::add(&epoll, &alarm_clock, EventData::new_u64(ALARM_CLOCK), flags)?;
         Ok(Arc::new(Self {
+            process: Process::this(),
             epoll,
             bell,
             alarm_clock,
@@ -128,7 +134,12 @@ impl Reactor {
     }
 
     /// Makes this the reactor of this thread. None: a thread drives it already, this one or another.
+    ///
+    /// # Panics
+    ///
+    /// In a child of the process that made it.
     pub(crate) fn drive(self: &Arc<Self>) -> Option<Driver> {
+        self.process.assert();
         let order = (Ordering::SeqCst, Ordering::Relaxed);
         self.driven
             .compare_exchange(IDLE, DRIVEN, order.0, order.1)
@@ -136,6 +147,9 @@ impl Reactor {
         let outer = CURRENT.replace(Some(self.clone()));
         here::set_reactor(&raw const **self);
         if let Some(outer) = &outer {
+            if outer.process.is_parent() {
+                outbox::forget_turn();
+            }
             timers::drive_within();
             outer.leave(HELD);
         } else {
@@ -163,7 +177,7 @@ impl Reactor {
     /// thread does, that would be for ever.
     fn admit_outsider(&self) -> bool {
         self.outsiders.store(true, Ordering::SeqCst);
-        self.driven.load(Ordering::SeqCst) == DRIVEN
+        self.driven.load(Ordering::SeqCst) == DRIVEN && !self.process.is_parent()
     }
 
     /// No thread will drive it again: what is registered finds another reactor, or none, and
@@ -206,6 +220,7 @@ impl Reactor {
 
     /// Takes a registration in. The kernel has the source's address from now on.
     fn register(&self, fd: BorrowedFd<'_>, host: &Arc<impl Host + ?Sized>) -> io::Result<()> {
+        self.process.check()?;
         let registration = Registration::new(host);
         let source = host.source();
         let mut sources = lock(&self.sources);
@@ -223,8 +238,10 @@ impl Reactor {
     /// Ends a registration. What the kernel still has told of it is looked at before it is freed.
     fn deregister(&self, fd: BorrowedFd<'_>, source: &Source) {
         // Not left to the close: a child between fork and exec may still have the socket, and
-        // with it the registration, and the address in it.
-        let _ = epoll::delete(&self.epoll, fd);
+        // with it the registration, and the address in it. In such a child it is the parent's.
+        if !self.process.is_parent() {
+            let _ = epoll::delete(&self.epoll, fd);
+        }
         let registration = {
             let mut sources = lock(&self.sources);
             let place = source.place();
@@ -234,7 +251,7 @@ impl Reactor {
             }
             registration
         };
-        if self.is_current() && !IN_BATCH.get() && self.unless_helped(|| ()).is_some() {
+        if self.is_current() && !is_in_batch() && self.unless_helped(|| ()).is_some() {
             // No other thread takes events now, and this one is done with those that it has.
             drop(registration);
         } else {
@@ -266,8 +283,12 @@ impl Driver {
     }
 
     /// Sends what the tasks of this turn have written in small pieces.
-    #[allow(clippy::unused_self, reason = "who drives a reactor has turns")]
+    ///
+    /// # Panics
+    ///
+    /// Where one of them has forked, in the child: the parent sends that.
     pub(crate) fn end_turn(&self) {
+        self.reactor.process.assert();
         outbox::end_turn();
     }
 
@@ -328,7 +349,7 @@ impl Driver {
     /// still name what is buried.
     fn free_buried(&self) -> bool {
         let reactor = &*self.reactor;
-        if IN_BATCH.get() || !reactor.buried.load(Ordering::Acquire) {
+        if is_in_batch() || !reactor.buried.load(Ordering::Acquire) {
             return false;
         }
         let buried = reactor.unless_helped(|| {
@@ -344,7 +365,11 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.end_turn();
+        if self.reactor.process.is_parent() {
+            outbox::forget_turn();
+        } else {
+            self.end_turn();
+        }
         let outer = self.outer.take();
         if let Some(outer) = &outer {
             outer.driven.store(DRIVEN, Ordering::SeqCst);
@@ -360,31 +385,6 @@ impl Drop for Driver {
         self.free_buried();
         self.reactor.leave(IDLE);
     }
-}
-
-/// While it lives, the thread's events may name sources whose registration has ended.
-struct Batch {
-    /// Whether it is within another: a waker may drive a reactor.
-    within: bool,
-}
-
-impl Batch {
-    fn begin() -> Self {
-        Self {
-            within: IN_BATCH.replace(true),
-        }
-    }
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        IN_BATCH.set(self.within);
-    }
-}
-
-/// This thread hands out events just now.
-pub(crate) fn is_in_batch() -> bool {
-    IN_BATCH.get()
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -110,7 +110,7 @@ pub(super) fn end(host: &Arc<impl Host>) -> bool {
 }
 
 /// The end of this thread's turn: what was put in leaves.
-pub(crate) fn end_turn() {
+pub(super) fn end_turn() {
     let listed = iter::from_fn(|| LISTED.with_borrow_mut(Vec::pop));
     guard_each(listed, |host| {
         let source = host.source();
@@ -126,6 +126,12 @@ pub(crate) fn end_turn() {
             }
         });
     });
+}
+
+/// In the child of a fork: what was put in leaves in the parent.
+pub(super) fn forget_turn() {
+    let listed = LISTED.take();
+    guard_each(listed, drop);
 }
 
 /// Ready when nothing is left. An error is that of bytes that were taken in, also earlier.

@@ -1,5 +1,6 @@
 //! What a reactor promises, one socket at a time, on a loop that the tests turn by hand.
 
+mod forks;
 mod help;
 mod homes;
 mod lives;
@@ -14,7 +15,7 @@ mod timers;
 mod words;
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +26,7 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
 use super::source::{Direction, Source};
-use super::{Driver, Reactor, Socket};
+use super::{DRIVEN, Driver, Reactor, Socket};
 
 /// How long a thread waits for what is certain to come.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,55 @@
+//! A reactor in the child of a fork. (`tests/forked.rs` forks.)
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::*;
+
+/// One that was made before a fork, in the child.
+fn inherited() -> Arc<Reactor> {
+    let mut reactor = Reactor::new().expect("a reactor");
+    let ours = Arc::get_mut(&mut reactor).expect("nobody else has it");
+    ours.process.fork();
+    reactor
+}
+
+#[test]
+fn it_is_not_driven_there() {
+    let reactor = inherited();
+    let driven = catch_unwind(AssertUnwindSafe(|| drop(reactor.drive())));
+    let payload = driven.expect_err("it panics");
+    let message = payload.downcast_ref::<String>().expect("a message");
+    assert!(message.contains("before a fork"), "{message}");
+}
+
+#[test]
+fn it_takes_no_source_and_gives_none_back_to_the_kernel() {
+    let reactor = inherited();
+    let (socket, _peer) = pair();
+    let refused = reactor.register(socket.as_fd(), socket.host());
+    let error = refused.expect_err("it is the parent's").to_string();
+    assert!(error.contains("before a fork"), "{error}");
+}
+
+#[test]
+fn a_socket_leaves_it_for_a_reactor_of_the_child() {
+    let mut reactor = Reactor::new().expect("a reactor");
+    let (socket, mut peer) = pair();
+    let driver = reactor.drive().expect("driven");
+    assert!(read(socket.host(), 8, &mut 0).is_pending());
+    drop(driver);
+    // As if it were driven in the parent: the child has no say in that.
+    let copy = reactor.epoll.try_clone().expect("cloned");
+    drop(socket.host().home.lock().take());
+    let ours = Arc::get_mut(&mut reactor).expect("nobody else has it");
+    ours.process.fork();
+    ours.driven = DRIVEN.into();
+    socket.host().home.lock().set(reactor.clone());
+    let driver = driven();
+    assert!(read(socket.host(), 8, &mut 0).is_pending());
+    send(&mut peer, b"abc");
+    driver.turn_once();
+    assert_moved(read(socket.host(), 8, &mut 0), 3);
+    // The parent's registration is still there.
+    let there = rustix::event::epoll::delete(copy, &socket);
+    assert_eq!(there, Ok(()));
+}
