@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::stats::Reason;
@@ -90,7 +90,8 @@ impl Sources {
     }
 
     /// How many bits of an IPv6 address tell sources apart, at most 128. The default is 64, as
-    /// one customer commonly has that many addresses (RFC 6177).
+    /// one customer commonly has that many addresses (RFC 6177). Link-local addresses (RFC 4291, 2.5.6)
+    /// of different interfaces are different sources in any case.
     ///
     /// # Examples
     ///
@@ -103,8 +104,8 @@ impl Sources {
         self
     }
 
-    fn source(&self, address: IpAddr) -> IpAddr {
-        match address.to_canonical() {
+    fn source(&self, address: SocketAddr) -> Source {
+        let network = match address.ip().to_canonical() {
             IpAddr::V4(v4) => {
                 let bits = u32::from(self.v4_prefix);
                 let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
@@ -115,7 +116,27 @@ impl Sources {
                 let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
                 Ipv6Addr::from_bits(v6.to_bits() & mask).into()
             }
+        };
+        Source {
+            network,
+            scope: scope(address),
         }
+    }
+}
+
+/// What tells one source from another.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Source {
+    /// Its first address.
+    network: IpAddr,
+    /// The interface of a link-local address, which is another address on each; else 0.
+    scope: u32,
+}
+
+fn scope(address: SocketAddr) -> u32 {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => v6.scope_id(),
+        _ => 0,
     }
 }
 
@@ -123,7 +144,7 @@ impl Sources {
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
     limits: Sources,
-    usage: HashMap<IpAddr, Usage>,
+    usage: HashMap<Source, Usage>,
     /// How many accounts there may be before old ones are looked for.
     sweep_at: usize,
 }
@@ -151,7 +172,7 @@ impl Accounts {
     }
 
     /// Counts one more connection, or says what it is too many for.
-    pub(crate) fn open(&mut self, address: IpAddr, now: Stamp) -> Result<(), Reason> {
+    pub(crate) fn open(&mut self, address: SocketAddr, now: Stamp) -> Result<(), Reason> {
         self.sweep(now);
         let source = self.limits.source(address);
         let usage = self.usage.entry(source).or_insert(Usage {
@@ -179,7 +200,7 @@ impl Accounts {
     }
 
     /// Gives back what [`open`](Self::open) counted.
-    pub(crate) fn close(&mut self, address: IpAddr, now: Stamp) {
+    pub(crate) fn close(&mut self, address: SocketAddr, now: Stamp) {
         let source = self.limits.source(address);
         if let Entry::Occupied(mut entry) = self.usage.entry(source) {
             let usage = entry.get_mut();
@@ -198,5 +219,26 @@ impl Accounts {
                 .retain(|_, usage| usage.open > 0 || usage.whole > now);
             self.sweep_at = (2 * self.usage.len()).max(FEW);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Clock;
+
+    #[test]
+    fn a_link_local_address_is_another_source_on_each_interface() {
+        let mut accounts = Accounts::new(Sources::default().max_connections(1));
+        let now = Clock::default().stamp();
+        let mut open = |address: &str| {
+            let address = address.parse().expect("an address");
+            accounts.open(address, now).is_ok()
+        };
+        assert!(open("[fe80::1%1]:1"));
+        assert!(!open("[fe80::2%1]:1"), "the same network of one interface");
+        assert!(open("[fe80::1%2]:1"));
+        assert!(open("[2001:db8::1%1]:1"));
+        assert!(!open("[2001:db8::1%2]:1"), "of others, no interface counts");
     }
 }

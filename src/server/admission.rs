@@ -1,10 +1,9 @@
 //! Who may come in: the rules and the limits per source, and what is said of those who may not.
 
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::connection::{Endpoint, Flag, Record};
+use crate::connection::{Flag, Record};
 use crate::limit::{Accounts, Rules, Sources};
 use crate::stats::Reason;
 use crate::time::Stamp;
@@ -40,11 +39,11 @@ impl Admission {
     /// Checks the source, and counts the connection for it. What is no internet address has no
     /// source, and passes.
     pub(super) fn check(&self, record: &Record, now: Stamp) -> Result<(), Reason> {
-        let Some(source) = source(&record.peer()) else {
+        let Some(source) = record.peer().socket_addr() else {
             return Ok(());
         };
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        if !rules.admit(source) {
+        if !rules.admit(source.ip()) {
             return Err(Reason::Denied);
         }
         drop(rules);
@@ -61,7 +60,7 @@ impl Admission {
         // as its connection ends leaves here, or where it was named.
         let mut accounts = self.accounts();
         if record.flags.clear(Flag::Counted)
-            && let Some(source) = source(&record.peer())
+            && let Some(source) = record.peer().socket_addr()
         {
             accounts.close(source, now);
         }
@@ -87,8 +86,4 @@ impl Admission {
     fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn source(peer: &Endpoint) -> Option<IpAddr> {
-    peer.socket_addr().map(|address| address.ip())
 }
