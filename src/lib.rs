@@ -93,7 +93,7 @@
 //! | write a listener | [`Listener`], [`Link`] for how its streams end |
 //! | bound what clients may take | [`Server::max_connections`], [`Sources`], [`Rules`], [`Timeouts`] |
 //! | end, and know how it ended | [`Shutdown`], [`Report`], [`Reason`], [`Stats`] |
-//! | hear what happens | [`Server::on_event`], [`Event`]; the library itself writes nowhere |
+//! | hear what happens | [`Server::on_event`], [`Event`]; the library itself writes nowhere; [`escape`] for lines of a log |
 //! | run elsewhere | [`Spawn`], [`spawn_fn`] |
 //! | test | [`listener::memory`], [`Clock::manual`] |
 //! | come from asyncio | [`asyncio`], call by call |
@@ -159,6 +159,7 @@ mod catch;
 mod connection;
 mod descriptor;
 mod error;
+pub mod escape;
 mod executor;
 mod framing;
 mod limit;

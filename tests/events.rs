@@ -2,16 +2,24 @@
 
 mod harness;
 
+use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use halves::listener::memory::{self, MemoryConnection};
-use halves::{Event, Limit, Peer, Reason, Server};
+use halves::{Endpoint, Event, Limit, Peer, Reason, Server, UnixName};
 use harness::World;
 
-#[test]
-fn a_connection_and_the_end_are_told_with_who_it_was_and_why() {
+/// All that a server tells of clients that each send a line to this handler, in words.
+fn told<F>(
+    lines: &[&'static str],
+    handler: impl FnOnce(MemoryConnection) -> F + Clone + 'static,
+) -> Vec<String>
+where
+    F: Future<Output = io::Result<()>> + 'static,
+{
     let world = World::new();
     let (listener, connector) = memory::listener(64);
     let said = Arc::new(Mutex::new(Vec::new()));
@@ -20,25 +28,30 @@ fn a_connection_and_the_end_are_told_with_who_it_was_and_why() {
         .clock(world.clock.clone())
         .on_event(move |event| heard.lock().expect("no panic").push(event.to_string()));
     let shutdown = server.handle().shutdown().clone();
+    let serving = world
+        .ex
+        .spawn(server.serve(world.ex.clone(), listener, handler));
+    for &line in lines {
+        let mut writer = world.connect(&connector).writer.buffered();
+        let sent = world.now(async move {
+            writer.write(line.as_bytes())?;
+            writer.close().await
+        });
+        sent.expect("it listens");
+    }
+    shutdown.drain();
+    world.now(serving).expect("it ends well");
+    said.lock().expect("no panic").clone()
+}
+
+#[test]
+fn a_connection_and_the_end_are_told_with_who_it_was_and_why() {
     let fails = async |mut c: MemoryConnection| match c.reader.line().await? {
         Some(word) => Err(io::Error::other(word.escape_ascii().to_string())),
         None => Ok(()),
     };
-    let serving = world
-        .ex
-        .spawn(server.serve(world.ex.clone(), listener, fails));
-    for word in [&b"why\n"[..], b""] {
-        let mut writer = world.connect(&connector).writer.buffered();
-        let said = world.now(async move {
-            writer.write(word)?;
-            writer.close().await
-        });
-        said.expect("it listens");
-    }
-    shutdown.drain();
-    world.now(serving).expect("it ends well");
     assert_eq!(
-        *said.lock().expect("no panic"),
+        told(&["why\n", ""], fails),
         [
             "memory connected",
             "memory disconnected: error (why\\n)",
@@ -48,6 +61,39 @@ fn a_connection_and_the_end_are_told_with_who_it_was_and_why() {
             "ended: 0 finished in the drain, 0 aborted",
         ]
     );
+}
+
+#[test]
+fn nothing_that_a_client_sends_makes_a_second_line() {
+    let quotes = async |mut c: MemoryConnection| {
+        let line = c.reader.line().await?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&line).into_owned();
+        assert!(text.starts_with("error"), "{text}");
+        Err(io::Error::other(text))
+    };
+    assert_eq!(
+        told(
+            &["error\rmemory connected\u{202e}\n", "panic\rx\u{1b}[2J\n"],
+            quotes
+        )[..4],
+        [
+            "memory connected",
+            "memory disconnected: error (error\\rmemory connected\\u{202e}\\n)",
+            "memory connected",
+            "memory disconnected: panic (panic\\rx\\u{1b}[2J\\n)",
+        ]
+    );
+}
+
+#[test]
+fn the_name_of_a_clients_socket_stays_in_its_line() {
+    let name = Path::new("/tmp/a\n/tmp/b connected");
+    let peer = Peer::new(
+        Endpoint::Unix(UnixName::Path(name.into())),
+        Endpoint::Unknown,
+    );
+    let said = Event::Opened(peer).to_string();
+    assert_eq!(said, "unix:/tmp/a\\n/tmp/b connected connected");
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 
+use halves::escape::{OneLine, is_unfit};
+
 /// Appends `text` in double quotes, escaped as in JSON (RFC 8259, 7), which logfmt readers
-/// understand as well. Beyond what JSON asks, every control character is escaped: a log is read
-/// on terminals.
+/// understand as well. Beyond what JSON asks, every character that is not fit for a log is escaped: it
+/// is read on terminals.
 pub(super) fn quote(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
@@ -14,9 +16,10 @@ pub(super) fn quote(text: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if breaks_a_line(c) => {
-                // All of them are below U+10000, and need no surrogates.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            c if is_unfit(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
             }
             c => out.push(c),
         }
@@ -26,7 +29,7 @@ pub(super) fn quote(text: &str, out: &mut String) {
 
 /// Appends `text` as it is where it can only be read as one word, else in quotes.
 pub(super) fn word(text: &str, out: &mut String) {
-    let plain = |c: char| !(c.is_whitespace() || c.is_control() || matches!(c, '"' | '\\' | '='));
+    let plain = |c: char| !(c.is_whitespace() || is_unfit(c) || matches!(c, '"' | '\\' | '='));
     if !text.is_empty() && text.chars().all(plain) {
         out.push_str(text);
     } else {
@@ -34,23 +37,10 @@ pub(super) fn word(text: &str, out: &mut String) {
     }
 }
 
-/// `text` on one line, without quotes: its lines are joined, its control characters escaped.
+/// `text` on one line, without quotes: its lines are joined, and what is not fit is escaped.
 pub(super) fn one_line(text: &str) -> String {
     let words = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let mut line = String::new();
-    for c in words.collect::<Vec<_>>().join(" ").chars() {
-        if breaks_a_line(c) {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    line
-}
-
-/// Control characters, and the two separators that some take for ends of lines.
-fn breaks_a_line(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+    OneLine(words.collect::<Vec<_>>().join(" ")).to_string()
 }
 
 #[cfg(test)]
@@ -72,6 +62,8 @@ mod tests {
             ("1\n2\r3\t4", r#""1\n2\r3\t4""#),
             ("\0\u{1b}[31m\u{7f}", r#""\u0000\u001b[31m\u007f""#),
             ("\u{85}\u{2028}\u{2029}", r#""\u0085\u2028\u2029""#),
+            ("\u{202e}gpj.exe\u{200b}", r#""\u202egpj.exe\u200b""#),
+            ("\u{e0041}", r#""\udb40\udc41""#),
             ("straße 🦀", r#""straße 🦀""#),
         ] {
             assert_eq!(written(quote, text), quoted);
@@ -89,6 +81,8 @@ mod tests {
             ("a=b", r#""a=b""#),
             ("a\\b", r#""a\\b""#),
             ("a\u{a0}b", "\"a\u{a0}b\""),
+            ("@a\u{2066}b", r#""@a\u2066b""#),
+            ("@a\u{200d}b", r#""@a\u200db""#),
         ] {
             assert_eq!(written(word, text), out);
         }

@@ -6,19 +6,21 @@ use std::time::Duration;
 
 use super::Report;
 use crate::connection::Peer;
+use crate::escape::OneLine;
 use crate::stats::Reason;
 
 /// Something that happened in a server; [`Server::on_event`](crate::Server::on_event) hears it.
 ///
-/// The library writes to no log: an embedder renders what it wants of these.
+/// The library writes to no log: an embedder renders what it wants of these. The name of a Unix client's
+/// socket and the text of an error may have line breaks and worse in them; [`OneLine`] escapes these.
 ///
 /// # Examples
 ///
 /// ```
-/// use halves::{Event, Server};
+/// use halves::{Event, Server, escape::OneLine};
 ///
 /// let server = Server::default().on_event(|event| match event {
-///     Event::Closed(closed) => eprintln!("{} left: {}", closed.peer, closed.reason),
+///     Event::Closed(closed) => eprintln!("{} left: {}", OneLine(&closed.peer), closed.reason),
 ///     Event::LimitReached(limit) => eprintln!("{limit}: new clients wait"),
 ///     _ => {}
 /// });
@@ -84,9 +86,16 @@ pub enum Event {
     Ended(Report),
 }
 
-/// In a line, for people; the text may change.
+/// In a line, for people; the text may change. Whatever a client, a handler's error or a panic
+/// contributes, it is one line, as [`OneLine`] has it.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        OneLine(fmt::from_fn(|f| self.words(f))).fmt(f)
+    }
+}
+
+impl Event {
+    fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Opened(peer) => write!(f, "{peer} connected"),
             Self::Closed(closed) => {

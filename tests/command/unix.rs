@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -63,6 +64,31 @@ fn a_path_is_served_and_removed_at_the_end() {
         server.end();
         assert!(!path.exists());
     }
+}
+
+#[test]
+fn a_clients_name_cannot_disguise_its_line() {
+    let (dir, path) = place();
+    let mut server = serve(&[path.to_str().expect("text")]);
+    let name = dir.path().join("a\n\u{202e}b\u{200b}");
+    let client = socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    );
+    let client = client.expect("a socket");
+    bind(&client, &SocketAddrUnix::new(&name).expect("a name")).expect("a new file");
+    let at = SocketAddrUnix::new(&path).expect("a name");
+    rustix::net::connect(&client, &at).expect("it accepts");
+    drop(client);
+    let closed = server.wait_for("closed conn=1 ");
+    let name = format!(
+        "peer=\"unix:{}/a\\n\\u202eb\\u200b\" ",
+        dir.path().display()
+    );
+    assert!(closed.contains(&name), "{closed}");
+    server.end();
 }
 
 #[test]
