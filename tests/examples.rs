@@ -176,16 +176,50 @@ fn the_readme_begins_with_the_two_commands() {
     assert_eq!(blocks[2], ("sh", "cargo test\n"));
 }
 
+// Each keeps its half open while it waits for the answer: the README's line, and `nc`.
 #[test]
-fn the_readme_s_line_to_try_the_server_works() {
-    let server = Server::start("upper", &[]);
+fn each_server_of_the_readme_answers_the_readme_s_line_to_try_it() {
     let readme = read("README.md");
     let (_, said) = code_blocks(&readme)[1];
     let line = said.lines().nth(1).expect("the line to try it by");
     assert!(line.contains("/dev/tcp/127.0.0.1/50007"));
-    let line = line.replace("50007", &server.address.port().to_string());
-    let output = run(Command::new("sh").arg("-c").arg(&line));
-    assert_eq!(stdout(&output), "HELLO\n");
+    for (example, answer) in [("upper", "HELLO\n"), ("greet", "Hello, hello!\n")] {
+        let mut server = Server::start(example, &[]);
+        let mut client = BufReader::new(server.connect());
+        client.get_mut().write_all(b"hello\n").expect("it reads");
+        let mut heard = String::new();
+        client.read_line(&mut heard).expect("it answers");
+        assert_eq!(heard, answer, "{example}");
+
+        let line = line.replace("50007", &server.address.port().to_string());
+        let output = run(Command::new("sh").arg("-c").arg(&line));
+        assert_eq!(stdout(&output), answer, "{example}");
+    }
+}
+
+#[test]
+fn the_programs_of_the_readme_are_the_examples() {
+    let readme = read("README.md");
+    let blocks = code_blocks(&readme);
+    let rust: Vec<_> = blocks.iter().filter(|b| b.0.starts_with("rust")).collect();
+    let [server, handler, test] = rust[..] else {
+        panic!("the README has {} programs", rust.len());
+    };
+    let upper = read("examples/upper.rs");
+    // The example takes an address, where there is one.
+    let upper = upper.replace("bind(address)", "bind(\"127.0.0.1:50007\")");
+    let lines = upper.lines().filter(|l| !l.contains("env::args()"));
+    let program: Vec<_> = lines.skip(1).collect();
+    assert_eq!(server.1.lines().collect::<Vec<_>>(), program);
+    for example in ["greet", "test_handler"] {
+        let text = read(format!("examples/{example}.rs"));
+        let (_, body) = handler.1.split_once("-> std::").expect("a handler");
+        assert!(text.contains(body), "{example} is not the README's handler");
+    }
+    assert_eq!(
+        test.0, "rust",
+        "it is run with the documentation's examples"
+    );
 }
 
 #[test]
