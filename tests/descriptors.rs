@@ -1,6 +1,7 @@
 //! Pipes, FIFOs, terminals, devices and files as halves.
 
 mod conformance;
+mod place;
 mod terminal;
 
 use std::fs::{File, OpenOptions};
@@ -123,7 +124,7 @@ fn reset() -> io::Result<(FdReader, FdWriter)> {
 fn fifos_opened_as_files_conform() {
     on_both(async || {
         conformance::check(conformance::LONG, async || {
-            let dir = tempfile::tempdir()?;
+            let dir = place::dir();
             let (there, back) = (fifo(dir.path(), "there"), fifo(dir.path(), "back"));
             // Each waits, to write, until the other is there to read.
             future::try_zip(files(&back, &there), files(&there, &back)).await
@@ -137,7 +138,7 @@ fn fifos_opened_as_files_conform() {
 fn fifos_that_last_conform_as_far_as_they_can() {
     on_both(async || {
         conformance::check_without_end(conformance::LONG, async || {
-            let dir = tempfile::tempdir()?;
+            let dir = place::dir();
             let (there, back) = (fifo(dir.path(), "there"), fifo(dir.path(), "back"));
             future::try_zip(fifos(&back, &there), fifos(&there, &back)).await
         })
@@ -216,15 +217,17 @@ fn what_a_device_has_no_room_for_is_an_error_for_good() {
 
 #[test]
 fn a_kind_that_was_not_asked_for_is_refused() {
+    let dir = place::dir();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").expect("a file");
     smol::block_on(async {
         for error in [
-            device("Cargo.toml").await.expect_err("a file"),
+            device(&file).await.expect_err("a file"),
             fifos("/dev/null", "/dev/null").await.expect_err("a device"),
         ] {
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         }
         // To open a socket is refused as a FIFO is that nobody reads.
-        let dir = tempfile::tempdir().expect("a directory");
         let socket = dir.path().join("socket");
         let _listener = UnixListener::bind(&socket).expect("a socket");
         let error = files("/dev/null", &socket).await.expect_err("a socket");
@@ -237,7 +240,7 @@ fn a_kind_that_was_not_asked_for_is_refused() {
 /// Files go one way each: what is written is there when the writer is closed.
 #[test]
 fn files_are_halves() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let (request, reply) = (dir.path().join("request"), dir.path().join("reply"));
     on_both(async || {
         for (size, length) in [
@@ -265,7 +268,7 @@ fn files_are_halves() {
 
 #[test]
 fn what_was_taken_is_written_also_when_the_writer_is_dropped() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let reply = dir.path().join("reply");
     let sent = conformance::pattern(3_000_000);
     on_both(async || {
@@ -280,7 +283,7 @@ fn what_was_taken_is_written_also_when_the_writer_is_dropped() {
 
 #[test]
 fn a_fifo_waits_for_its_first_writer_and_ends_with_its_last() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let path = fifo(dir.path(), "fifo");
     on_both(async || {
         let mut reader = files(&path, "/dev/null").await.expect("both").reader;
@@ -318,7 +321,7 @@ fn a_fifo_waits_for_its_first_writer_and_ends_with_its_last() {
 
 #[test]
 fn who_uses_two_fifos_comes_and_goes() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let (there, back) = (fifo(dir.path(), "there"), fifo(dir.path(), "back"));
     let ex = Executor::threads(NonZero::new(2).expect("not 0"));
     let shutdown = Shutdown::default();

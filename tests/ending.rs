@@ -353,7 +353,7 @@ fn a_lingering_close_discards_a_mebibyte_and_no_more() {
 
 #[test]
 fn a_handler_that_forgets_to_flush_loses_nothing() -> io::Result<()> {
-    let dir = tempfile::tempdir()?;
+    let dir = harness::place::dir();
     let (request, reply) = (dir.path().join("request"), dir.path().join("reply"));
     std::fs::write(&request, b"")?;
     let ex = Executor::new();

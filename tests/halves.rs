@@ -1,6 +1,7 @@
 //! Every pair of halves passes the one conformance function.
 
 mod conformance;
+mod place;
 mod skip;
 
 use std::io;
@@ -39,11 +40,10 @@ fn tcp_over_ipv6() {
 }
 
 #[test]
-fn unix_sockets_by_path() -> io::Result<()> {
-    let dir = tempfile::tempdir()?;
+fn unix_sockets_by_path() {
+    let dir = place::dir();
     let path = dir.path().join("socket");
     smol::block_on(over(&format!("unix:{}", path.display())));
-    Ok(())
 }
 
 #[test]
@@ -56,8 +56,8 @@ fn unix_sockets_by_abstract_name() {
 
 /// What somebody else has opened, such as a service manager.
 #[test]
-fn inherited_listeners() -> io::Result<()> {
-    let dir = tempfile::tempdir()?;
+fn inherited_listeners() {
+    let dir = place::dir();
     for n in 0..2 {
         smol::block_on(conformance::check(conformance::LONG, async || {
             let path = dir.path().join("socket");
@@ -73,7 +73,6 @@ fn inherited_listeners() -> io::Result<()> {
             Ok((near, far.expect("a listener of sockets does not end")))
         }));
     }
-    Ok(())
 }
 
 #[test]
@@ -109,8 +108,8 @@ fn a_listener_and_a_stream_of_async_net() {
 }
 
 #[test]
-fn a_unix_listener_and_a_stream_of_async_net() -> io::Result<()> {
-    let dir = tempfile::tempdir()?;
+fn a_unix_listener_and_a_stream_of_async_net() {
+    let dir = place::dir();
     let path = dir.path().join("socket");
     smol::block_on(conformance::check(conformance::LONG, async || {
         let mut listener = async_net::unix::UnixListener::bind(&path)?;
@@ -122,7 +121,6 @@ fn a_unix_listener_and_a_stream_of_async_net() -> io::Result<()> {
         std::fs::remove_file(&path)?;
         Ok((near, far))
     }));
-    Ok(())
 }
 
 #[test]

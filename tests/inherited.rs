@@ -1,6 +1,8 @@
 //! Sockets that a process was started with: taken once, told apart, and left as they are to
 //! those who share them.
 
+mod place;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -191,7 +193,7 @@ fn a_connection_can_be_connected_to_and_a_listener_cannot() -> io::Result<()> {
 
 #[test]
 fn a_listener_is_not_shut_down_and_its_file_not_removed() -> io::Result<()> {
-    let dir = tempfile::tempdir()?;
+    let dir = place::dir();
     let path = dir.path().join("socket");
     let theirs = UnixListener::bind(&path)?;
     let mut listeners = Listeners::try_from(OwnedFd::from(theirs.try_clone()?))?;

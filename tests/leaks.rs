@@ -5,6 +5,7 @@
 mod leftovers;
 #[allow(dead_code, reason = "other tests use more of it")]
 mod namespace;
+mod place;
 
 use std::io;
 use std::net::TcpListener;
@@ -31,7 +32,7 @@ enum Transport {
 
 #[test]
 fn of_3000_connections_and_their_executors_nothing_is_left() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     for transport in [
         Transport::Tcp,
         Transport::Unix,

@@ -4,6 +4,7 @@
 mod leftovers;
 #[allow(dead_code, reason = "other tests use more of it")]
 mod namespace;
+mod place;
 #[allow(dead_code, reason = "other tests use more of it")]
 mod terminal;
 
@@ -59,7 +60,7 @@ fn fifo(dir: &Path, name: &str) -> PathBuf {
 
 #[test]
 fn of_3000_connections_of_each_kind_nothing_is_left() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let dir = dir.path();
     let [there, back] = ["there", "back"].map(|name| fifo(dir, name));
     let (request, reply) = (dir.join("request"), dir.join("reply"));

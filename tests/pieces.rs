@@ -2,6 +2,7 @@
 //! after descriptors, and after each packet of a pipe.
 #![cfg(target_os = "linux")]
 
+mod place;
 mod skip;
 
 use std::io::{self, IoSlice, Write};
@@ -57,7 +58,7 @@ async fn accept(listeners: &mut Listeners) -> Connection {
 
 /// A connection over a Unix socket that was accepted, and one that we were given.
 async fn over_unix() -> Vec<(Connection, UnixStream)> {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let path = dir.path().join("socket");
     let mut listeners = bind(&*path).await.expect("bound");
     let accepted = UnixStream::connect(&path).expect("connected");

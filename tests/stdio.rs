@@ -7,6 +7,7 @@ mod conformance;
 mod leftovers;
 #[allow(dead_code, reason = "other tests use more of it")]
 mod namespace;
+mod place;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -67,7 +68,7 @@ fn standard_streams_conform_and_leave_nothing() -> io::Result<()> {
         Executor::new().block_on(check());
         smol::block_on(check());
     }
-    let dir = tempfile::tempdir()?;
+    let dir = place::dir();
     leftovers::leaves_nothing(dir.path(), "standard streams", async |n| {
         let (near, far) = on_pipes()?;
         pass(n, near, far).await

@@ -162,7 +162,7 @@ impl Peer {
     ///
     /// ```
     /// # smol::block_on(async {
-    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = tempfile::tempdir_in("/tmp")?;
     /// let path = dir.path().join("socket");
     /// let listeners = halves::bind(&*path).await?;
     /// let connection = halves::connect(&*path).await?;

@@ -9,6 +9,7 @@ use futures_lite::future::block_on;
 use futures_lite::io::sink;
 use halves::{Connection, Endpoint, Executor, FdReader, FrameError, connect};
 
+use crate::harness::place;
 use crate::served::{ask_for_all, while_answering};
 
 #[test]
@@ -21,7 +22,7 @@ fn a_client_reads_a_line_and_then_all_that_is_left() {
 
 #[test]
 fn a_client_of_a_unix_socket_is_no_different() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let path = dir.path().join("x.sock");
     while_answering(path.to_str().expect("text"), async |address| {
         let c = connect(address).await.expect("it listens");
@@ -60,7 +61,7 @@ fn a_connection_that_is_lost_is_an_error_of_the_read() {
 
 #[test]
 fn a_unix_connection_that_is_lost_is_an_error_of_the_read() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let path = dir.path().join("x.sock");
     let listener = UnixListener::bind(&path).expect("nobody has it");
     Executor::new().block_on(async {

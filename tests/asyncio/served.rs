@@ -7,6 +7,7 @@ use halves::listener::memory::{self, MemoryConnection};
 use halves::{Connection, Executor, Handle, Reason, Server, bind, connect};
 
 use crate::harness::World;
+use crate::harness::place;
 
 /// Answers one line, with a line and more.
 async fn answer(mut c: Connection) -> io::Result<()> {
@@ -58,7 +59,7 @@ fn a_handler_answers_over_tcp_and_its_server_ends() {
 
 #[test]
 fn a_handler_answers_over_a_unix_socket_and_its_server_ends() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let path = dir.path().join("x.sock");
     let line = while_answering(path.to_str().expect("text"), one_line);
     assert_eq!(line, b"You said: hello world!\n");

@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 
 use crate::common::{Client, Halves, PATIENCE, halves, halves_after, run_to_end};
+use crate::place;
 
 /// What hands one over as systemd does: with this name, for the process that the shell becomes.
 const HAND_OVER: &str = "exec 3<&0 0</dev/null && export LISTEN_PID=$$ LISTEN_FDS=1";
@@ -85,7 +86,7 @@ fn a_listener_on_standard_input_is_served() {
 
 #[test]
 fn a_unix_listener_keeps_its_file() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let path = dir.path().join("x.sock");
     let theirs = UnixListener::bind(&path).expect("a socket");
     let socket = theirs.try_clone().expect("a socket");

@@ -16,6 +16,7 @@ use rustix::io::ioctl_fionbio;
 use rustix::net::{Shutdown, SocketAddrAny, SocketAddrUnix, SocketType, connect, shutdown};
 
 use crate::common::{Halves, PATIENCE, free_port, halves, halves_after, serve};
+use crate::place;
 use crate::skip::skip;
 
 const LATE: Duration = Duration::from_millis(1200);
@@ -58,7 +59,7 @@ fn over_tcp() {
 
 #[test]
 fn over_unix_sockets() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let path = dir.path().join("x.sock");
     let at = path.to_str().expect("text");
     let mut server = Halves::start(&mut halves(&["serve", "upper", "--listen", at]));
@@ -166,7 +167,7 @@ fn patient(address: &SocketAddrAny) -> OwnedFd {
 
 #[test]
 fn an_answer_that_is_late_over_sockets() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let path = dir.path().join("x.sock");
     let tcp = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let name = format!("halves-late-{}", std::process::id());

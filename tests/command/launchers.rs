@@ -8,6 +8,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::common::{Client, Halves, PATIENCE, free_port, has};
+use crate::place;
 use crate::skip::skip;
 
 const HALVES: &str = env!("CARGO_BIN_EXE_halves");
@@ -34,7 +35,7 @@ fn systemd_socket_activate_hands_over_listeners() {
     if !has("systemd-socket-activate") {
         return skip(name, "there is no systemd-socket-activate");
     }
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let path = dir.path().join("x.sock");
     let (at, tcp) = (free_address(), format!("unix:{}", path.display()));
     let args = [

@@ -14,6 +14,8 @@ mod logging;
 mod namespace;
 mod notify;
 mod orphans;
+#[path = "../place/mod.rs"]
+mod place;
 mod ready;
 mod rules;
 mod serving;

@@ -11,6 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 
 use crate::common::{Client, Halves, PATIENCE, halves, halves_after, stuck, with_port};
+use crate::place;
 
 /// A service manager that only listens.
 struct Manager {
@@ -24,7 +25,7 @@ struct Manager {
 
 impl Manager {
     fn at_a_path() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = place::dir();
         let path = dir.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
         Self::new(socket, path.display().to_string(), Some(dir))

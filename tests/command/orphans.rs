@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::common::Halves;
 use crate::namespace::{as_process_1, processes, wait_until};
+use crate::place;
 use crate::skip::skip;
 
 fn children(parent: u32) -> Vec<u32> {
@@ -42,7 +43,7 @@ fn is_reaped(name: &str, child: &str, server: &str) {
     let Some(mut unshare) = as_process_1("sh") else {
         return skip(name, "no namespace of our own is allowed");
     };
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let fifo = dir.path().join("fifo");
     // A process that waits for a word, and whose parent is gone.
     let script = format!(

@@ -5,6 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 
 use crate::common::{Client, Halves, run, serve};
+use crate::place;
 
 fn admits(server: &Halves, source: [u8; 4]) -> bool {
     let mut client = Client::from_source(source, server.at[0]);
@@ -42,7 +43,7 @@ fn allowed_and_denied_networks_are_as_the_arguments_say() {
 
 #[test]
 fn a_hangup_reads_the_files_again() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let file = dir.path().join("deny");
     fs::write(&file, "127.0.0.2\n").expect("a file");
     let given = format!("--deny=@{}", file.display());
@@ -99,7 +100,7 @@ fn a_hangup_reads_the_files_again() {
 
 #[test]
 fn an_allow_file_that_is_emptied_keeps_the_door_shut() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let file = dir.path().join("allow");
     fs::write(&file, "127.0.0.2\n").expect("a file");
     let given = format!("@{}", file.display());
@@ -113,7 +114,7 @@ fn an_allow_file_that_is_emptied_keeps_the_door_shut() {
 
 #[test]
 fn a_bad_file_at_the_start_is_exit_1_and_named_with_its_line() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let file = dir.path().join("rules");
     for (text, problem) in [
         (Some("::1\n1.2.3\n"), ":2: bad network '1.2.3': write"),

@@ -9,6 +9,7 @@ use std::thread;
 use rustix::process::Signal;
 
 use crate::common::{Client, Halves, halves, serve};
+use crate::place;
 use crate::skip::skip;
 
 #[test]
@@ -224,7 +225,7 @@ fn no_space_left_on_standard_output_is_exit_1() {
 
 #[test]
 fn files_can_be_standard_input_and_output() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let (request, reply) = (dir.path().join("request"), dir.path().join("reply"));
     std::fs::write(&request, "hello").expect("a file");
     let status = halves(&["serve", "upper", "--listen", "stdio", "-q"])

@@ -11,6 +11,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, mknodat};
 use rustix::process::Signal;
 
 use crate::common::{Client, Halves, halves, halves_after};
+use crate::place;
 use crate::skip::skip;
 use crate::terminal::{cooked, terminal};
 
@@ -144,9 +145,7 @@ struct Fifos {
 
 impl Fifos {
     fn new() -> Self {
-        let fifos = Self {
-            dir: tempfile::tempdir().expect("a directory"),
-        };
+        let fifos = Self { dir: place::dir() };
         for name in ["in", "out"] {
             let mode = Mode::from_raw_mode(0o600);
             mknodat(CWD, fifos.path(name), FileType::Fifo, mode, 0).expect("a FIFO");
@@ -209,7 +208,7 @@ fn a_fifo_that_is_only_read_ends_with_its_last_writer() {
 
 #[test]
 fn a_file_is_read_from_where_it_is_and_written_at_its_end() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let [request, reply] = ["request", "reply"].map(|name| dir.path().join(name));
     fs::write(&request, "skipped hello").expect("a file");
     fs::write(&reply, "before ").expect("a file");

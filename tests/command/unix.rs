@@ -13,10 +13,11 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::common::{Halves, PATIENCE, halves, has, run};
+use crate::place;
 use crate::skip::skip;
 
 fn place() -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let path = dir.path().join("x.sock");
     (dir, path)
 }

@@ -23,10 +23,11 @@ pub(crate) struct Halves {
     pub(crate) at: Vec<SocketAddr>,
 }
 
-/// The command itself.
+/// The command itself, without what the tests' own service manager may have said.
 pub(crate) fn halves(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_halves"));
     command.args(args);
+    without_manager(&mut command);
     command
 }
 
@@ -37,7 +38,21 @@ pub(crate) fn halves_after(shell: &str, args: &[&str]) -> Command {
         .args(["-c", &format!("{shell} && exec \"$0\" \"$@\"")])
         .arg(env!("CARGO_BIN_EXE_halves"))
         .args(args);
+    without_manager(&mut command);
     command
+}
+
+fn without_manager(command: &mut Command) {
+    for name in [
+        "LISTEN_FDNAMES",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+    ] {
+        command.env_remove(name);
+    }
 }
 
 /// Runs the command to its end, with nothing on its standard input.

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod network;
+#[path = "../place/mod.rs"]
+pub(crate) mod place;
 pub(crate) mod script;
 pub(crate) mod sockets;
 

@@ -17,7 +17,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 use smol::Task;
 use tempfile::TempDir;
 
-use super::line;
+use super::{line, place};
 
 /// Far longer than anything takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -83,7 +83,7 @@ impl World {
         H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = io::Result<()>> + Send + 'static,
     {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = place::dir();
         let listeners = match self.family {
             Family::Tcp => halves::bind("127.0.0.1:0").await,
             Family::Unix => halves::bind(&*dir.path().join("socket")).await,

@@ -5,5 +5,7 @@
 mod conformance;
 mod layered;
 mod mixed;
+#[path = "../place/mod.rs"]
+mod place;
 mod receipts;
 mod split;

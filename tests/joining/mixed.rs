@@ -10,6 +10,7 @@ use halves::{
 };
 
 use crate::conformance;
+use crate::place;
 
 async fn tcp() -> io::Result<(Connection, Connection)> {
     let mut listeners = bind("127.0.0.1:0").await?;
@@ -59,7 +60,7 @@ where
 /// What a handler writes to one transport, it may have read from any other.
 #[test]
 fn files_pipes_tcp_and_memory_answer_for_each_other() -> io::Result<()> {
-    let dir = tempfile::tempdir()?;
+    let dir = place::dir();
     let (request, reply) = (dir.path().join("request"), dir.path().join("reply"));
     fs::write(&request, "hello")?;
     let ex = Executor::new();

@@ -1,10 +1,12 @@
 //! The file is there as long as somebody listens, and nobody else loses his.
 
+use std::env;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, chown, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
 
@@ -31,12 +33,32 @@ fn the_file_is_there_as_long_as_somebody_listens() -> io::Result<()> {
     Ok(())
 }
 
+/// Tests like these find room for their sockets there.
+#[test]
+fn temporary_files_may_be_anywhere() -> io::Result<()> {
+    let dir = dir();
+    let long = dir.path().join("a long name of a directory ".repeat(5));
+    fs::create_dir(&long)?;
+    let other = "file::the_file_is_there_as_long_as_somebody_listens";
+    let test = Command::new(env::current_exe()?)
+        .args(["--exact", other])
+        .env("TMPDIR", &long)
+        .output()?;
+    let said = String::from_utf8_lossy(&test.stdout);
+    assert!(said.contains("1 passed"), "{said}");
+    Ok(())
+}
+
 #[test]
 fn a_relative_path_is_removed_from_where_it_was_made() -> io::Result<()> {
-    let dir = tempfile::tempdir_in("target")?;
-    let path = dir.path().strip_prefix(std::env::current_dir()?);
-    let path = path.unwrap_or(dir.path()).join("socket");
-    let address = format!("./{}", path.display());
+    let dir = dir();
+    let path = dir.path().join("socket");
+    // From where the test is, up to the root, and down from there.
+    let up = "../".repeat(env::current_dir()?.components().count() - 1);
+    let address = format!(
+        "./{up}{}",
+        path.strip_prefix("/").expect("absolute").display()
+    );
     let listeners = block_on(bind(&*address))?;
     assert_eq!(listeners.local()[0].to_string(), format!("unix:{address}"));
     drop(listeners);

@@ -4,6 +4,8 @@ mod access;
 mod ending;
 mod file;
 mod names;
+#[path = "../place/mod.rs"]
+mod place;
 #[path = "../skip/mod.rs"]
 mod skip;
 
@@ -13,13 +15,9 @@ use std::path::Path;
 
 use futures_lite::future;
 use halves::{Connection, Listener, Listeners, bind, connect};
+use place::dir;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use smol::block_on;
-use tempfile::TempDir;
-
-fn dir() -> TempDir {
-    tempfile::tempdir().expect("a directory")
-}
 
 fn listen(path: &Path) -> io::Result<Listeners> {
     block_on(bind(path))

@@ -9,6 +9,8 @@ use halves::{Listeners, Timeouts};
 use harness::sockets::run;
 use rustix::net::sockopt;
 
+use crate::harness::place;
+
 #[test]
 fn a_task_that_goes_on_writing_keeps_nothing_from_its_end() {
     run(Family::Tcp, async |world| {
@@ -27,7 +29,7 @@ fn a_task_that_goes_on_writing_keeps_nothing_from_its_end() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         sockopt::set_socket_send_buffer_size(&listener, 1).expect("set");
         let listeners = Listeners::try_from(OwnedFd::from(listener)).expect("it listens");
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = place::dir();
         let served = world.serve_on(listeners, dir, Server::default(), handler);
         let client = served.connect();
         let n = so_much(&written).await;

@@ -50,7 +50,7 @@ impl Test {
 
 /// Runs a course beside the test, which is to end it.
 fn course(watchdog: Option<Duration>, patience: Duration, test: impl AsyncFnOnce(&Test)) {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tempfile::tempdir_in("/tmp").expect("a directory");
     let path = dir.path().join("notify");
     let socket = Async::<UnixDatagram>::bind(&path).expect("a socket");
     let log = Log::start(Format::Text, Level::Normal).expect("a thread");
@@ -169,7 +169,7 @@ fn who_reloads_is_ready_again_but_not_while_it_ends() {
 
 #[test]
 fn a_manager_that_begins_anew_is_found_again() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tempfile::tempdir_in("/tmp").expect("a directory");
     let path = dir.path().join("notify");
     let log = Log::start(Format::Text, Level::Quiet).expect("a thread");
     let mut manager = Manager::new(path.as_os_str(), log.lines().clone()).expect("a path");
