@@ -43,6 +43,7 @@ fn nobody_is_woken_before_a_deadline_may_have_come() {
     world.manual.advance(HOUR / 2 - MOMENT);
     assert!(!world.ex.try_tick(), "a task was woken");
     world.manual.advance(MOMENT);
+    world.settle();
     drop(clients);
     world.settle();
     assert_eq!(served.handle.stats().open, 1);

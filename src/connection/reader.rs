@@ -105,7 +105,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// ```
     pub async fn read_or_drain(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut poll = |cx: &mut Context<'_>| {
-            let read = |this: &mut Self, cx: &mut Context<'_>| Pin::new(this).poll_read(cx, buf);
+            let read =
+                |this: &mut Self, cx: &mut Context<'_>| Pin::new(this).poll_read(cx, &mut *buf);
             self.poll_or_drain(cx, read)
         };
         poll_fn(&mut poll).await
@@ -181,22 +182,29 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     pub(super) fn poll_or_drain<T: Default>(
         &mut self,
         cx: &mut Context<'_>,
-        poll: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<io::Result<T>>,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         self.record.waiting().forget();
-        match poll(self, cx) {
-            Poll::Pending => self.poll_drain(cx).map_ok(|()| T::default()),
-            ready @ Poll::Ready(_) => {
-                if self.record.flags.has(Flag::Quiet) {
-                    self.record.flags.clear(Flag::Quiet);
-                    drop(self.record.seldom().quiet.take());
-                }
-                ready
+        let mut polled = poll(self, cx);
+        if polled.is_pending() {
+            ready!(self.poll_quiet(cx))?;
+            // What came in time may not have been told yet.
+            self.record.retry_read();
+            polled = poll(self, cx);
+            if polled.is_pending() {
+                self.record.flags.set(Flag::Drained);
+                return Poll::Ready(Ok(T::default()));
             }
         }
+        if self.record.flags.has(Flag::Quiet) {
+            self.record.flags.clear(Flag::Quiet);
+            drop(self.record.seldom().quiet.take());
+        }
+        polled
     }
 
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Ready when the server is draining, and the peer has been quiet for so long.
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(home) = self.record.home() else {
             return Poll::Pending;
         };
@@ -217,7 +225,6 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             quiet.put(sleep);
             return Poll::Pending;
         }
-        self.record.flags.set(Flag::Drained);
         Poll::Ready(Ok(()))
     }
 

@@ -121,10 +121,14 @@ impl Source {
         &self.reader
     }
 
-    /// Nothing waits for its end that this would tell of.
-    #[allow(clippy::unused_self, reason = "elsewhere it asks")]
+    /// Each read asks the kernel in any case.
+    #[allow(clippy::unused_self, reason = "elsewhere it has to be told")]
+    pub(crate) fn retry_read(&self) {}
+
+    /// Bytes that were written, and that the peer has not acknowledged; none where there is no
+    /// descriptor that is open, or the system does not tell.
     pub(crate) fn unsent(&self) -> Option<usize> {
-        None
+        self.visit(unsent)?.ok()
     }
 
     /// Whether something that was written has not left yet.

@@ -132,6 +132,11 @@ impl Source {
         &self.reader
     }
 
+    /// The next read asks the kernel, whatever a reactor has told.
+    pub(crate) fn retry_read(&self) {
+        self.state.tell(READ);
+    }
+
     /// Where whoever writes waits for the kernel.
     pub(super) fn writer(&self) -> &Waiting {
         &self.seldom().writer

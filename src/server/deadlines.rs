@@ -24,6 +24,8 @@ pub(super) struct Watch {
     window: Window,
     /// Reminds the task of us.
     sleep: Option<Sleep>,
+    /// A deadline has passed, and the stream is being tried once more before that counts.
+    tried: bool,
 }
 
 /// What the peer's rate is measured from.
@@ -42,6 +44,7 @@ impl Watch {
             old: lifetime.map_or(Stamp::NEVER, |lifetime| opened + lifetime),
             window: Window::new(record, opened),
             sleep: None,
+            tried: false,
         }
     }
 
@@ -106,6 +109,12 @@ impl LookAfter for Watch {
             // Not coarse: it would be behind the sleep, which then would have to be made again.
             let now = clock.exact_stamp();
             match self.over(record, now) {
+                // Input that came in time may be in the kernel still: the handler is polled once more.
+                Some(_) if !self.tried => {
+                    self.tried = true;
+                    record.retry();
+                    return true;
+                }
                 // Closing takes its time already.
                 Some(reason) if record.phase() == Phase::Closing => {
                     record.abort(reason);
@@ -115,7 +124,7 @@ impl LookAfter for Watch {
                     record.close(reason);
                     return false;
                 }
-                None => {}
+                None => self.tried = false,
             }
             let due = self.next(record, now);
             if due == Stamp::NEVER || record.verdict().is_some() {

@@ -105,7 +105,6 @@ where
         let mut this = self.project();
         if let Some(record) = this.ticket.record() {
             record.begin_poll();
-            record.look();
         }
         loop {
             match poll_stage(this.stage.as_mut(), this.ticket, cx) {

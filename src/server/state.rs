@@ -186,7 +186,8 @@ impl Ticket {
             .is_some_and(|record| record.verdict().is_some())
     }
 
-    /// The task waits, and is woken by whoever ends the connection. False: it was ended before.
+    /// The task waits, and is woken by whoever ends the connection. False: it was ended before. The
+    /// deadlines are judged here: after the handler was polled, so that input in time counts.
     #[inline(always)]
     pub(super) fn attend(&self, cx: &Context<'_>) -> bool {
         if let Some(record) = self.record() {

@@ -7,14 +7,12 @@ mod stamp;
 mod turns;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use futures_lite::future;
 
 #[cfg(not(all(target_os = "linux", not(halves_portable))))]
 use smol::Timer;
@@ -210,12 +208,23 @@ impl Clock {
         duration: Duration,
         future: impl Future<Output = T>,
     ) -> io::Result<T> {
-        let nap = self.sleep(duration);
-        let late = async {
-            nap.await;
-            Err(io::ErrorKind::TimedOut.into())
-        };
-        future::or(async { Ok(future.await) }, late).await
+        let mut future = pin!(future);
+        let mut nap = self.sleep(duration);
+        let mut tried = false;
+        poll_fn(|cx| {
+            if let Poll::Ready(value) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(value));
+            }
+            ready!(Pin::new(&mut nap).poll(cx));
+            if tried {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            // What came in time may not have been told yet: others have their turn first.
+            tried = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await
     }
 }
 

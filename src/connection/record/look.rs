@@ -28,7 +28,18 @@ impl Record {
         self.wake();
     }
 
-    /// Looks at the deadlines, if it is time to. Called at each poll of the task.
+    /// Has the reader try the stream, and the task look at the deadlines after that.
+    pub(crate) fn retry(&self) {
+        self.retry_read();
+        self.remind();
+    }
+
+    /// The next read tries the stream, whatever is known of its readiness.
+    pub(in crate::connection) fn retry_read(&self) {
+        self.source.retry_read();
+    }
+
+    /// Looks at the deadlines, if it is time to. Called at each poll of the task, after the handler's.
     #[inline]
     pub(crate) fn look(self: &Arc<Self>) {
         if self.flags.has(Flag::Reminded) {
