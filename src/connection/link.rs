@@ -47,6 +47,14 @@ pub trait Link: Send + Sync {
         true
     }
 
+    /// Bytes that were written, and that the peer has not acknowledged; none where that is not known.
+    ///
+    /// A stream that is not [flushed](Self::is_flushed) is reset when this has not become less for 2
+    /// seconds, and waited for without a bound where it is not known.
+    fn unsent(&self) -> Option<usize> {
+        None
+    }
+
     /// Resets the stream now, so that a cut answer is not taken for a whole one. Called from any
     /// thread, with no executor near, also while the halves are in use.
     fn abort(&self);

@@ -116,6 +116,10 @@ impl Link for Hold {
         self.host().is_flushed()
     }
 
+    fn unsent(&self) -> Option<usize> {
+        self.host().unsent()
+    }
+
     fn close(&self) {
         self.host().unlink();
         if self.host().is_socket() {
@@ -158,9 +162,18 @@ impl Record {
         !self.writing.is_whole() || self.is_corked()
     }
 
+    /// Bytes that were written, and that the peer has not acknowledged, where that is known. What a
+    /// layer above the socket keeps is not counted.
+    pub(crate) fn unsent(&self) -> Option<usize> {
+        if self.is_socket() {
+            return self.source().unsent();
+        }
+        self.link().and_then(|link| link.unsent())
+    }
+
     /// Whether the peer has taken something since this was asked before.
     pub(crate) fn is_taken(&self) -> bool {
-        let Some(left) = self.source().unsent() else {
+        let Some(left) = self.unsent() else {
             return false;
         };
         self.seldom().unsent.swap(left, Ordering::Relaxed) > left

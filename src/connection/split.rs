@@ -175,6 +175,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Link for Whole<S> {
         closed && beneath.is_none_or(|link| link.is_flushed())
     }
 
+    fn unsent(&self) -> Option<usize> {
+        self.beneath.as_ref().and_then(|link| link.unsent())
+    }
+
     fn abort(&self) {
         if let Some(link) = &self.beneath {
             link.abort();

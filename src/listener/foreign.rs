@@ -11,7 +11,7 @@ use smol::Async;
 
 use super::Listener;
 use crate::connection::{Connection, Credentials, Discard, Ending, Endpoint, Link, Peer};
-use crate::reactor::reset;
+use crate::reactor::{reset, unsent};
 
 /// Any listener of async-net can be served as it is. Its backlog is the 128 of `std`;
 /// [`bind`](crate::bind) does better.

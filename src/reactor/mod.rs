@@ -53,6 +53,7 @@ use source::{Direction, Registration};
 pub(crate) use source::{Host, Source};
 pub(crate) use timers::Alarm;
 use timers::{Look, Timers};
+pub(crate) use unsent::unsent;
 pub(crate) use watched::Watched;
 
 /// Events that are taken from the kernel at once.

@@ -2,6 +2,7 @@
 
 mod descriptor;
 mod socket;
+mod unsent;
 mod watched;
 
 /// Turns have no end here: what is written is sent as it is.
@@ -47,6 +48,7 @@ use smol::Async;
 use crate::waiting::Waiting;
 use descriptor::Descriptor;
 pub(crate) use socket::{Socket, reset};
+pub(crate) use unsent::unsent;
 pub(crate) use watched::Watched;
 
 /// What a descriptor is waited for.

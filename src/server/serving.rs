@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 
 use super::state::Ticket;
 use crate::catch::guard;
-use crate::connection::{Flag, Link};
+use crate::connection::{Flag, Link, Record};
 use crate::stats::Reason;
 use crate::time::Sleep;
 
@@ -75,6 +75,8 @@ struct Patience {
     sleep: Sleep,
     /// Whether all is flushed, so that it is only waited for its end.
     flushed: bool,
+    /// Whether the peer has taken something since this began.
+    taken: bool,
 }
 
 impl<H, C, F> Serving<H, C, F> {
@@ -231,6 +233,10 @@ fn poll_close(
         return Poll::Ready(Ok(()));
     };
     let record = hold.host();
+    if let Some(patient) = patience {
+        // Before a layer fills the room that was made.
+        patient.look(record);
+    }
     let ended = record.flags.has(Flag::Eof);
     if let Poll::Ready(result) = hold.poll_linger(cx, ended) {
         // What follows from our own reset is not an error of the stream's.
@@ -243,12 +249,8 @@ fn poll_close(
         *patience = None;
     }
     loop {
-        let patient = patience.get_or_insert_with(|| {
-            record.is_taken();
-            let clock = record.home().map(|home| home.clock.clone());
-            let sleep = clock.unwrap_or_default().sleep(LINGER);
-            Box::new(Patience { sleep, flushed })
-        });
+        let patient = patience.get_or_insert_with(|| Box::new(Patience::new(record, flushed)));
+        patient.look(record);
         let waits = Pin::new(&mut patient.sleep).poll(cx).is_pending();
         if waits && !hurry {
             return Poll::Pending;
@@ -262,15 +264,35 @@ fn poll_close(
             hold.abort();
             return Poll::Ready(Ok(()));
         }
-        // Whoever has us hurry is about to end us.
-        if waits || record.link().is_some_and(|link| !link.is_flushed()) {
+        // Whoever has us hurry is about to end us. Not every stream knows what its peer takes.
+        if waits || record.unsent().is_none() {
             return Poll::Pending;
         }
-        // A socket's peer is waited for as long as it takes something.
-        if !record.is_taken() {
+        // A socket's peer is waited for as long as it takes something, also through a layer.
+        if !patient.taken {
             hold.abort();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         *patience = None;
+    }
+}
+
+impl Patience {
+    fn new(record: &Record, flushed: bool) -> Self {
+        // What was taken before does not count.
+        record.is_taken();
+        let clock = record.home().map(|home| home.clock.clone());
+        let sleep = clock.unwrap_or_default().sleep(LINGER);
+        Self {
+            sleep,
+            flushed,
+            taken: false,
+        }
+    }
+
+    fn look(&mut self, record: &Record) {
+        if !self.flushed {
+            self.taken |= record.is_taken();
+        }
     }
 }

@@ -180,6 +180,10 @@ impl Link for Hold {
             .map(Ok)
     }
 
+    fn unsent(&self) -> Option<usize> {
+        Some(self.0.outgoing.lock().data.len())
+    }
+
     fn close(&self) {
         if self.is_shared() {
             // Woken, the halves ask the record.
