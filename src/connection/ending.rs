@@ -15,11 +15,15 @@ pub(crate) trait Ending {
     fn is_shared(&self) -> bool;
     /// Whether it stays open when this handle is dropped.
     fn stays_open(&self) -> bool;
+    /// Whether a read of the socket itself has found the peer's end. That of a layer above it, or of
+    /// a reader that was put around it, says nothing of what the kernel still has.
+    fn is_read_ended(&self) -> bool;
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
     fn discard(&self) -> &Discard;
 
     /// As [`Link::poll_linger`](super::Link::poll_linger) says.
-    fn linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
+    fn linger(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let ended = self.is_read_ended();
         if ended && !self.stays_open() {
             // The close says the end of input, and nothing unread makes it a reset.
             return Poll::Ready(Ok(()));

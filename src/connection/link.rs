@@ -32,8 +32,9 @@ use std::task::{Context, Poll};
 pub trait Link: Send + Sync {
     /// Ends the stream in order, after the handler is gone: flushes what is left, says end of
     /// input to the peer, and where unread input would make the close a reset, reads and discards
-    /// until the peer ends too; not so where it has `ended` before. The link bounds how much it
-    /// discards; the server bounds the time.
+    /// until the peer ends too. `ended` says that the handler has read the end of the stream that it
+    /// was given, which may be that of a layer, or of a reader around the stream: a link goes by what
+    /// it has seen itself. The link bounds how much it discards; the server bounds the time.
     ///
     /// # Errors
     ///

@@ -89,6 +89,10 @@ impl Ending for Hold {
         Socket::is_shared(self) || self.host().flags.has(Flag::Shared)
     }
 
+    fn is_read_ended(&self) -> bool {
+        Socket::is_read_ended(self)
+    }
+
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         Socket::poll_read(self, cx, buf)
     }
@@ -109,7 +113,7 @@ impl Link for Hold {
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_flush_at_end(cx))?;
-        self.linger(cx, ended)
+        self.linger(cx)
     }
 
     fn is_flushed(&self) -> bool {

@@ -59,6 +59,8 @@ struct Shared<S> {
     waiting: Arc<Both>,
     /// Wakes both; the only one that the stream ever sees.
     waker: Waker,
+    /// A read has found the end of input.
+    ended: AtomicBool,
     /// Its writing side was closed.
     closed: AtomicBool,
 }
@@ -70,6 +72,7 @@ impl<S: Unpin> Shared<S> {
             stream: Slot::new(stream),
             waker: waiting.clone().into(),
             waiting,
+            ended: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         }
     }
@@ -96,13 +99,19 @@ impl<S: Unpin> Shared<S> {
         result
     }
 
-    fn poll_read<T>(
+    /// `empty` says that the buffer has no room, so that 0 bytes are no end.
+    fn poll_read(
         &self,
         cx: &mut Context<'_>,
-        poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+        empty: bool,
+        poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         let Both { first, second } = &*self.waiting;
-        self.poll(cx, (first, second), poll)
+        let result = self.poll(cx, (first, second), poll);
+        if !empty && matches!(result, Poll::Ready(Ok(0))) {
+            self.ended.store(true, Ordering::Release);
+        }
+        result
     }
 
     fn poll_write<T>(
@@ -144,7 +153,7 @@ impl<S> Whole<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Link for Whole<S> {
-    fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
+    fn poll_linger(&self, cx: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
         let shared = &self.shared;
         if !shared.stream.is_gone() {
             match ready!(shared.poll_close(cx)) {
@@ -155,16 +164,18 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Link for Whole<S> {
             if self.is_shared() {
                 return Poll::Ready(Ok(()));
             }
-            if !ended {
+            // A reader around the half may have ended by itself.
+            if !shared.ended.load(Ordering::Acquire) {
                 ready!(self.discard.poll(cx, |cx, buf| {
-                    shared.poll_read(cx, |stream, cx| stream.poll_read(cx, buf))
+                    shared.poll_read(cx, false, |stream, cx| stream.poll_read(cx, buf))
                 }));
             }
             // What is beneath is then its link's alone.
             shared.stream.end();
         }
         match &self.beneath {
-            Some(link) => link.poll_linger(cx, ended),
+            // What has ended is the layer.
+            Some(link) => link.poll_linger(cx, false),
             None => Poll::Ready(Ok(())),
         }
     }
@@ -243,7 +254,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadHalf<S> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.0.poll_read(cx, |stream, cx| stream.poll_read(cx, buf))
+        let empty = buf.is_empty();
+        self.0
+            .poll_read(cx, empty, |stream, cx| stream.poll_read(cx, buf))
     }
 
     fn poll_read_vectored(
@@ -251,8 +264,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadHalf<S> {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
+        let empty = bufs.iter().all(|buf| buf.is_empty());
         self.0
-            .poll_read(cx, |stream, cx| stream.poll_read_vectored(cx, bufs))
+            .poll_read(cx, empty, |stream, cx| stream.poll_read_vectored(cx, bufs))
     }
 }
 

@@ -89,6 +89,11 @@ where
         self.is_shared()
     }
 
+    /// Its halves read past this link: the kernel is asked.
+    fn is_read_ended(&self) -> bool {
+        false
+    }
+
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             match self.io.get_ref().read(buf) {
@@ -109,8 +114,12 @@ impl<S: AsFd + Send + Sync> Link for StreamLink<S>
 where
     for<'a> &'a S: Read,
 {
-    fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
-        self.linger(cx, ended)
+    fn poll_linger(&self, cx: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
+        self.linger(cx)
+    }
+
+    fn unsent(&self) -> Option<usize> {
+        unsent(self.fd()).ok()
     }
 
     fn close(&self) {

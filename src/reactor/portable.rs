@@ -39,6 +39,7 @@ mod outbox {
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -70,6 +71,8 @@ pub(crate) struct Source {
     descriptor: Descriptor,
     reader: Waiting,
     writer: Waiting,
+    /// A read has found the peer's end.
+    ended: AtomicBool,
     /// None until there was nothing to do.
     watched: Mutex<Option<Registered>>,
 }
@@ -103,6 +106,7 @@ impl Source {
             descriptor,
             reader: Waiting::default(),
             writer: Waiting::default(),
+            ended: AtomicBool::new(false),
             watched: Mutex::new(None),
         }
     }
@@ -156,6 +160,16 @@ impl Source {
     /// Whether there are several handles.
     fn is_shared(&self) -> bool {
         self.descriptor.is_shared()
+    }
+
+    /// A read has found the peer's end.
+    fn end_read(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// Whether a read has found the peer's end: the kernel has nothing left that was not read.
+    fn is_read_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// One user more. The caller is one, or there is no descriptor.

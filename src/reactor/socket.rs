@@ -102,7 +102,7 @@ impl<T: Host> Socket<T> {
             rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(n, _)| n)
         };
         let read = self.poll_transfer(cx, Direction::Read, room, recv);
-        self.unless_failed(read, room)
+        self.noting_end(read, room)
     }
 
     pub(crate) fn poll_read_vectored(
@@ -118,21 +118,31 @@ impl<T: Host> Socket<T> {
             Ok(received.bytes)
         };
         let read = self.poll_transfer(cx, Direction::Read, room, recvmsg);
-        self.unless_failed(read, room)
+        self.noting_end(read, room)
+    }
+
+    /// Notes the peer's end, where the read has found it.
+    #[inline(always)]
+    fn noting_end(&self, read: Poll<io::Result<usize>>, room: usize) -> Poll<io::Result<usize>> {
+        match read {
+            Poll::Ready(Ok(0)) if room > 0 => Poll::Ready(self.ended()),
+            read => read,
+        }
     }
 
     /// The kernel tells of a reset once, and says after that that the peer has ended: where it
     /// has told us of it when the outbox was sent, the reader is told by us.
-    #[inline(always)]
-    fn unless_failed(&self, read: Poll<io::Result<usize>>, room: usize) -> Poll<io::Result<usize>> {
+    #[cold]
+    fn ended(&self) -> io::Result<usize> {
         let source = self.0.source();
-        match read {
-            Poll::Ready(Ok(0)) if room > 0 && source.is_corked() => {
-                let failure = outbox::failure(source);
-                Poll::Ready(failure.map_or(Ok(0), |error| Err(error.into())))
-            }
-            read => read,
-        }
+        source.end_read();
+        let failed = source.is_corked().then(|| outbox::failure(source));
+        failed.flatten().map_or(Ok(0), |error| Err(error.into()))
+    }
+
+    /// Whether a read has found the peer's end, so that nothing is left unread.
+    pub(crate) fn is_read_ended(&self) -> bool {
+        self.0.source().is_read_ended()
     }
 
     /// The peer may wait for it, before it sends more.

@@ -1,6 +1,5 @@
 //! A descriptor, its readiness, and who waits for it.
 
-use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering, fence};
@@ -14,7 +13,7 @@ use smol::Async;
 
 use super::outbox::Outbox;
 use super::registered::Registered;
-use super::state::{CORKED, ENDING, FOREIGN, PARTIAL, READ, REGISTERED, SHUT, State, WRITE};
+use super::state::{CORKED, ENDED, ENDING, FOREIGN, PARTIAL, READ, REGISTERED, SHUT, State, WRITE};
 use super::unsent::unsent;
 use super::{Descriptor, here, lock};
 use crate::catch::guard_each;
@@ -56,23 +55,6 @@ pub(super) struct Seldom {
     outbox: Outbox,
     /// The home on threads that drive no reactor of ours.
     pub(super) foreign: Mutex<Option<Arc<Async<BorrowedFd<'static>>>>>,
-}
-
-/// A reactor's own reference: as long as it lives, the kernel may name the source.
-pub(super) struct Registration(Arc<dyn Host>);
-
-impl Registration {
-    pub(super) fn new(host: &Arc<impl Host + ?Sized>) -> Self {
-        Self(host.clone().share())
-    }
-
-    pub(super) fn source(&self) -> &Source {
-        self.0.source()
-    }
-
-    pub(super) fn share(&self) -> Self {
-        Self(self.0.clone())
-    }
 }
 
 impl Host for Source {
@@ -213,6 +195,16 @@ impl Source {
     /// Whether there are several handles.
     pub(super) fn is_shared(&self) -> bool {
         self.descriptor.is_shared()
+    }
+
+    /// A read has found the peer's end.
+    pub(super) fn end_read(&self) {
+        self.state.mark(ENDED, true);
+    }
+
+    /// Whether a read has found the peer's end: the kernel has nothing left that was not read.
+    pub(super) fn is_read_ended(&self) -> bool {
+        self.state.load() & ENDED != 0
     }
 
     /// One user more. The caller is one, or there is no descriptor.
@@ -388,11 +380,5 @@ impl Direction {
             Self::Read => READ,
             Self::Write => WRITE,
         }
-    }
-}
-
-impl fmt::Debug for Registration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Registration").field(self.source()).finish()
     }
 }

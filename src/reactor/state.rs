@@ -19,8 +19,10 @@ pub(super) const CORKED: u32 = 1 << 5;
 pub(super) const ENDING: u32 = 1 << 6;
 /// Nothing can be written any more, as far as we know.
 pub(super) const SHUT: u32 = 1 << 7;
+/// A read has found the peer's end.
+pub(super) const ENDED: u32 = 1 << 8;
 /// Counts what a reactor has told, in the bits above the flags.
-const TICK: u32 = 1 << 8;
+const TICK: u32 = 1 << 9;
 
 /// The word. What a reactor tells is never lost: a flag is cleared only if nothing was told since
 /// the word was read, and that was before the system call that found nothing.
@@ -91,7 +93,7 @@ mod tests {
         state.tell(PARTIAL);
         assert_eq!(
             state.load(),
-            WRITE | PARTIAL | REGISTERED | FOREIGN | CORKED | ENDING | SHUT
+            WRITE | PARTIAL | REGISTERED | FOREIGN | CORKED | ENDING | SHUT | ENDED
         );
     }
 }

@@ -105,6 +105,22 @@ impl World {
         F: Future<Output = io::Result<()>> + Send + 'static,
     {
         let at = listeners.local().remove(0);
+        let serve =
+            async move |ex: Executor, server: Server| server.serve(&ex, listeners, handler).await;
+        self.serve_by(at, dir, server, serve)
+    }
+
+    /// The same, where `serve` is what serves there, such as on a listener of the test's own.
+    pub(crate) fn serve_by<S>(
+        &self,
+        at: Endpoint,
+        dir: TempDir,
+        server: Server,
+        serve: impl FnOnce(Executor, Server) -> S,
+    ) -> Served
+    where
+        S: Future<Output = io::Result<Report>> + Send + 'static,
+    {
         let events = Arc::new(Mutex::new(Vec::new()));
         let (heard, shutdown) = (events.clone(), Shutdown::default());
         let server = server
@@ -112,10 +128,8 @@ impl World {
             .shutdown(shutdown.clone())
             .on_event(move |event| heard.lock().expect("no panic").push(line(event)));
         let handle = server.handle();
-        let ex = self.ex.clone();
-        let serving = async move { server.serve(&ex, listeners, handler).await };
         Served {
-            serving: self.ex.spawn(serving),
+            serving: self.ex.spawn(serve(self.ex.clone(), server)),
             handle,
             shutdown,
             at,

@@ -168,11 +168,11 @@ impl Hold {
 }
 
 impl Link for Hold {
-    fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
+    fn poll_linger(&self, cx: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
         let end = &self.0;
         end.outgoing.change(|state| state.closed = true);
         // Where a task of the handler's still has a half, what comes is that task's.
-        if ended || self.is_shared() {
+        if self.is_shared() {
             return Poll::Ready(Ok(()));
         }
         end.discard
