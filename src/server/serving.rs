@@ -215,6 +215,10 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
         ticket.close(reason, error);
         return Stage::Done;
     }
+    if reason == Reason::Drained && record.unsent() == Some(0) {
+        // Its peer has all that was said to it, and was quiet: there is nothing to linger for.
+        record.flags.set(Flag::Hurry);
+    }
     record.flags.set(Flag::Closing);
     Stage::Closing {
         patience: None,
