@@ -87,8 +87,30 @@ impl Timeouts {
         self
     }
 
-    /// Bytes that a peer must send in a second, on average over 5 seconds in which it sends at
-    /// all. Time in which our own writes and flushes wait for the peer does not count. Off (0) by default.
+    /// Bytes that a peer must send in a second while the handler waits for more of something that it
+    /// has begun to get, on average over 5 seconds of such waiting in which it sends at all. Off (0)
+    /// by default.
+    ///
+    /// Something begins with the first byte after the handler has written, or after the end of a
+    /// [`handshake`](crate::Peer::handshake), and goes on until the handler writes; what a
+    /// [frame](crate::Reader::line) has begun with goes on until that is whole. Time in which the
+    /// handler works, or its writes and flushes wait for the peer, does not count, nor does that between
+    /// an answer and the next request:
+    ///
+    /// ```text
+    /// peer     GET /a↵      ·            GET /b↵      ·    G · E · T · ·
+    /// handler         works   answers            works  answers
+    /// counts   ------+                  ------+             +----------->
+    /// ```
+    ///
+    /// With 100 bytes a second, a peer that sends requests of 40 bytes whole, and waits 2 seconds
+    /// between them, goes on for ever; one that sends a byte of its request a second is ended 5 seconds
+    /// after the first.
+    ///
+    /// A service that answers nothing, such as [`discard`](crate::service::discard), has its whole time
+    /// count from the first byte on; one that takes messages says with
+    /// [`more_or_drain`](crate::Reader::more_or_drain) where each is complete. Silence is a matter for
+    /// [`idle`](Self::idle).
     ///
     /// # Examples
     ///

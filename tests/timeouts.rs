@@ -6,7 +6,7 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use halves::listener::memory::{self, Connector, MemoryConnection};
 use halves::service::echo;
 use halves::{Phase, Reason, Server, Timeouts};
@@ -35,13 +35,6 @@ fn talk(world: &World, mut client: MemoryConnection, bytes: usize) -> MemoryConn
             .await
             .expect("it is echoed");
         client
-    })
-}
-
-fn hear_so_many(world: &World, mut client: MemoryConnection, bytes: usize) -> MemoryConnection {
-    world.now(async move {
-        let heard = client.reader.read_exact(&mut vec![0; bytes]).await;
-        heard.map(|()| client).expect("so many are sent")
     })
 }
 
@@ -156,95 +149,6 @@ fn the_same_seed_gives_the_same_lifetimes() {
     };
     assert_eq!(ends(1), ends(1));
     assert_ne!(ends(1), ends(2));
-}
-
-#[test]
-fn a_drip_is_cut_and_a_peer_at_the_rate_is_not() {
-    let world = World::new();
-    let (served, connector) = serve(&world, Timeouts::default().min_rate(10));
-    let mut steady = world.connect(&connector);
-    let mut drips = Some(world.connect(&connector));
-    for second in 1..=20 {
-        steady = talk(&world, steady, 10);
-        drips = drips
-            .take()
-            .filter(|_| second <= 5)
-            .map(|drips| talk(&world, drips, 9));
-        world.pass(SECOND - MOMENT);
-        if second == 5 {
-            assert!(served.events().is_empty(), "the window is not over");
-        }
-        world.pass(MOMENT);
-    }
-    assert_eq!(served.events(), ["closed 2 min_rate"]);
-    drop(steady);
-}
-
-#[test]
-fn silence_is_not_slow() {
-    let world = World::new();
-    let (served, connector) = serve(&world, Timeouts::default().min_rate(1000));
-    let client = world.connect(&connector);
-    for _ in 0..100 {
-        world.pass(SECOND);
-    }
-    assert!(served.events().is_empty());
-    drop(talk(&world, client, 1));
-    world.settle();
-    assert_eq!(served.events(), ["closed 1 eof"]);
-}
-
-#[test]
-fn one_byte_in_a_window_is_slow_where_more_are_asked_for() {
-    let world = World::new();
-    let (served, connector) = serve(&world, Timeouts::default().min_rate(1));
-    // Five bytes in five seconds are enough, four are not.
-    let enough = talk(&world, world.connect(&connector), 5);
-    let short = talk(&world, world.connect(&connector), 4);
-    world.pass(SECOND * 5);
-    assert_eq!(served.open(), 1);
-    drop(short);
-    world.settle();
-    assert_eq!(served.events(), ["closed 2 min_rate"]);
-    drop(enough);
-}
-
-#[test]
-fn time_in_which_our_own_write_waits_does_not_make_a_peer_slow() {
-    let world = World::new();
-    let (listener, connector) = memory::listener(100);
-    let server = Server::default().timeouts(Timeouts::default().min_rate(20));
-    let served = world.serve(server, listener, echoes);
-    let mut clients = [world.connect(&connector), world.connect(&connector)];
-    let mut send = |client: usize, bytes| {
-        let sending = clients[client].writer.write_all(&[0; 100][..bytes]);
-        future::block_on(sending).expect("it fits");
-        world.settle();
-    };
-    // A window's bytes, whose echo fits; then some of the next window's, whose echo does not.
-    for client in 0..2 {
-        send(client, 100);
-    }
-    world.pass(SECOND * 5);
-    for client in 0..2 {
-        send(client, 10);
-    }
-    for _ in 0..60 {
-        world.pass(SECOND);
-    }
-    assert!(served.events().is_empty());
-    // Now the window goes on, and in it only one of them.
-    let mut clients = clients.map(|client| hear_so_many(&world, client, 110));
-    future::block_on(clients[0].writer.write_all(&[0; 90])).expect("it fits");
-    world.pass(SECOND * 5 - MOMENT);
-    assert_eq!(served.open(), 2);
-    world.pass(MOMENT);
-    assert_eq!(served.open(), 1);
-    let [first, second] = clients;
-    drop(second);
-    world.settle();
-    assert_eq!(served.events(), ["closed 2 min_rate"]);
-    drop(first);
 }
 
 #[test]

@@ -151,8 +151,8 @@ pub(super) struct Serve {
     #[argh(option, default = "Duration::ZERO", from_str_fn(duration::parse))]
     pub(super) lifetime: Duration,
 
-    /// BYTES that a client must send in a second, on average over 5 seconds in which it sends at
-    /// all; 0 is off (default 0)
+    /// BYTES that a client must send in a second while the service waits for the rest of a request,
+    /// on average over 5 seconds of such waiting; 0 is off (default 0)
     #[argh(option, default = "0", from_str_fn(number))]
     pub(super) min_rate: u64,
 

@@ -163,9 +163,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// Waits until there is something to read, and says whether: `false` at the end of input, and
     /// where [`read_or_drain`](Self::read_or_drain) would say so, because the server is draining and
     /// the peer has been quiet. Called between frames, it ends a handler in time, and never in the
-    /// middle of one.
+    /// middle of one. What was read before is complete then, for [`Timeouts::min_rate`].
     ///
     /// Cancel-safe.
+    ///
+    /// [`Timeouts::min_rate`]: crate::Timeouts::min_rate
     ///
     /// # Errors
     ///
@@ -187,13 +189,16 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// }
     /// ```
     pub async fn more_or_drain(&mut self) -> io::Result<bool> {
-        let mut poll = |cx: &mut Context<'_>| {
-            self.poll_or_drain(cx, |this, cx| {
-                let filled = ready!(Pin::new(this).poll_fill_buf(cx))?;
-                Poll::Ready(Ok(!filled.is_empty()))
-            })
-        };
-        poll_fn(&mut poll).await
+        self.record.complete();
+        poll_fn(|cx| self.poll_some_or_drain(cx)).await
+    }
+
+    /// Whether there is something to read, and no drain that ends the handler.
+    pub(super) fn poll_some_or_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        self.poll_or_drain(cx, |this, cx| {
+            let filled = ready!(Pin::new(this).poll_fill_buf(cx))?;
+            Poll::Ready(Ok(!filled.is_empty()))
+        })
     }
 
     async fn cut(&mut self, framing: Framing<'_>) -> Result<Option<Vec<u8>>, FrameError> {
@@ -236,6 +241,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// Adds to what has come of a frame of `most` bytes at most, and says how much; 0 at the end of
     /// input.
     fn poll_more(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
+        self.record.set_partial(!self.ahead.is_empty());
         let mut ahead = mem::take(&mut self.ahead);
         let polled = ahead.poll_append(most, |buf| {
             self.poll_io(cx, false, |io, cx| io.poll_read(cx, buf))

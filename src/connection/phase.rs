@@ -56,5 +56,6 @@ impl Handshake {
 impl Drop for Handshake {
     fn drop(&mut self) {
         self.0.seldom().end_handshake();
+        self.0.complete();
     }
 }

@@ -249,7 +249,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ) -> Poll<io::Result<usize>> {
         let result = read(Pin::new(&mut self.io), cx);
         match &result {
-            Poll::Pending => self.record.reading.reset(),
+            Poll::Pending => {
+                self.record.reading.reset();
+                self.record.wait_for_more();
+            }
             Poll::Ready(Ok(0)) if !empty => {
                 // A socket tells of an error once, and of an end after that.
                 if self.record.flags.has(Flag::Lost) {

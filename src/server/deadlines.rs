@@ -12,8 +12,8 @@ use crate::timeout::Timeouts;
 
 /// The time over which a minimum rate is an average.
 const WINDOW: Duration = Duration::from_secs(5);
-/// How soon a window is looked at again in which our own write waits.
-const BLOCKED_AGAIN: Duration = Duration::from_secs(1);
+/// How soon a window is looked at again that does not go on at present.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a connection's task holds while the connection has deadlines. Data that flows does not
 /// touch it: a connection that is found to have been active is looked at again later.
@@ -30,15 +30,18 @@ pub(super) struct Watch {
 
 /// What the peer's rate is measured from.
 struct Window {
-    start: Stamp,
     bytes_in: u64,
-    blocked: Duration,
+    /// How long the handler had waited for more.
+    waited: Duration,
 }
 
 impl Watch {
     /// `lifetime` counts from accept.
     pub(super) fn new(record: &Record, timeouts: Timeouts, lifetime: Option<Duration>) -> Self {
         let opened = record.opened();
+        if timeouts.min_rate.is_some() {
+            record.measure_pace();
+        }
         Self {
             timeouts,
             old: lifetime.map_or(Stamp::NEVER, |lifetime| opened + lifetime),
@@ -139,26 +142,24 @@ impl LookAfter for Watch {
 }
 
 impl Window {
-    fn new(record: &Record, start: Stamp) -> Self {
+    fn new(record: &Record, now: Stamp) -> Self {
         Self {
-            start,
             bytes_in: record.bytes_in(),
-            blocked: record.blocked_for(start),
+            waited: record.waited(now),
         }
     }
 
-    /// How long it is, without the time in which our own write waited for the peer.
+    /// How long it is: only time counts in which the handler waits for more of something.
     fn length(&self, record: &Record, now: Stamp) -> Duration {
-        let blocked = record.blocked_for(now).saturating_sub(self.blocked);
-        now.since(self.start).saturating_sub(blocked)
+        record.waited(now).saturating_sub(self.waited)
     }
 
     /// When it is to be looked at.
     fn end(&self, record: &Record, now: Stamp) -> Stamp {
         let left = WINDOW.saturating_sub(self.length(record, now));
-        if record.is_blocked() {
-            return now + left.max(BLOCKED_AGAIN);
+        if record.waits_for_more() {
+            return now + left;
         }
-        now + left
+        now + left.max(AGAIN)
     }
 }

@@ -47,11 +47,13 @@ pub(crate) struct Known {
     window: Window,
 }
 
-/// The rate of an echo whose peer has read all so far: nothing else is easily known.
+/// The rate of a peer. What it sends is answered at once, and no time counts, but by a handler that
+/// collects, where all does from the first byte on.
 enum Window {
+    None,
+    Silent,
     Since(Duration, u64),
     Slow,
-    Unknown,
 }
 
 impl Heard {
@@ -90,8 +92,8 @@ impl Known {
             closing: None,
             ended: None,
             window: match behaviour {
-                Behaviour::Echo => Window::Since(now, 0),
-                _ => Window::Unknown,
+                Behaviour::Collect => Window::Silent,
+                _ => Window::None,
             },
         }
     }
@@ -128,16 +130,18 @@ impl Known {
         let passed = |time, limit: Duration| !limit.is_zero() && time >= limit;
         let behaviour = self.behaviour;
         let holds = match closed.reason {
-            Reason::Eof => matches!(behaviour, Behaviour::Echo | Behaviour::Shake),
+            Reason::Eof | Reason::Drained => matches!(
+                behaviour,
+                Behaviour::Echo | Behaviour::Shake | Behaviour::Collect
+            ),
             Reason::Handler => behaviour == Behaviour::Return,
             Reason::Panic => behaviour == Behaviour::Panic,
-            Reason::Drained => matches!(behaviour, Behaviour::Echo | Behaviour::Shake),
             Reason::Idle => passed(now - self.moved, settings.idle),
             Reason::Lifetime => passed(closed.age, settings.lifetime.mul_f64(0.9)),
             Reason::Handshake => {
                 behaviour == Behaviour::Shake && passed(closed.age, settings.handshake)
             }
-            Reason::MinRate => settings.min_rate > 0 && !matches!(self.window, Window::Since(..)),
+            Reason::MinRate => matches!(self.window, Window::Slow),
             Reason::Error | Reason::Killed | Reason::Closed | Reason::Aborted => true,
             _ => false,
         };
@@ -159,12 +163,10 @@ impl Known {
         if bytes != self.bytes {
             (self.bytes, self.moved) = (bytes, now);
         }
-        if let Window::Since(start, before) = self.window {
-            let received = bytes.0 - before;
-            if bytes.0 != bytes.1 {
-                // Its peer does not read: that time does not count.
-                self.window = Window::Unknown;
-            } else if now - start >= WINDOW {
+        match self.window {
+            Window::Silent if bytes.0 > 0 => self.window = Window::Since(now, 0),
+            Window::Since(start, before) if now - start >= WINDOW => {
+                let received = bytes.0 - before;
                 let slow = received > 0 && received < settings.min_rate * WINDOW.as_secs();
                 self.window = if slow {
                     Window::Slow
@@ -172,6 +174,7 @@ impl Known {
                     Window::Since(now, bytes.0)
                 };
             }
+            _ => {}
         }
     }
 }

@@ -6,13 +6,15 @@ use std::panic::resume_unwind;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use halves::listener::memory::MemoryConnection;
-use halves::service::echo;
+use halves::service::{discard, echo};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     Echo,
     /// A handshake of [`SHAKE`] bytes, then an echo.
     Shake,
+    /// Reads, and says nothing.
+    Collect,
     /// Neither reads nor writes.
     Stall,
     /// Writes as long as it can.
@@ -29,12 +31,13 @@ pub(crate) const SHAKE: usize = 2;
 impl Behaviour {
     /// That of the connection with this number, in the schedule with this seed.
     pub(crate) fn of(seed: u64, id: u64) -> Self {
-        const ALL: [Behaviour; 10] = [
+        const ALL: [Behaviour; 11] = [
             Behaviour::Echo,
             Behaviour::Echo,
             Behaviour::Echo,
             Behaviour::Shake,
             Behaviour::Shake,
+            Behaviour::Collect,
             Behaviour::Stall,
             Behaviour::Flood,
             Behaviour::Return,
@@ -56,6 +59,7 @@ pub(crate) async fn handle(seed: u64, mut c: MemoryConnection) -> io::Result<()>
             drop(handshake);
             echo(c.reader, c.writer).await
         }
+        Behaviour::Collect => discard(c.reader, c.writer).await,
         Behaviour::Stall => pending().await,
         Behaviour::Flood => loop {
             c.writer.write_all(&[b'f'; 10]).await?;

@@ -3,6 +3,7 @@
 mod end;
 mod flags;
 mod look;
+mod pace;
 mod pump;
 mod seldom;
 mod traffic;

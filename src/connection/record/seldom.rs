@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::LookAfter;
+use super::pace::Pace;
 use crate::connection::outgoing::Pump;
 use crate::connection::{Discard, Endpoint, Link};
 use crate::framing::LIMIT;
@@ -30,6 +31,8 @@ pub(in crate::connection) struct Seldom {
     pub(super) blocked: AtomicStamp,
     /// How long writes waited before that, in nanoseconds.
     pub(super) blocked_before: AtomicU64,
+    /// How long the handler has waited for more.
+    pub(super) pace: Pace,
     /// Who looks after the deadlines.
     pub(super) watch: Lodging<dyn LookAfter>,
     /// How long `read_or_drain` still waits for the peer.
@@ -84,6 +87,7 @@ impl Default for Seldom {
             task: Waiting::default(),
             blocked: AtomicStamp::new(Stamp::NEVER),
             blocked_before: AtomicU64::new(0),
+            pace: Pace::default(),
             watch: Lodging::default(),
             quiet: Lodging::default(),
             pump: Lodging::default(),

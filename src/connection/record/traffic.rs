@@ -19,7 +19,9 @@ impl Record {
     pub(crate) fn received(&self, n: usize) {
         let sum = self.bytes_in() + n as u64;
         self.bytes_in.store(sum, Ordering::Relaxed);
-        self.moved(n);
+        if self.moved(n) {
+            self.came();
+        }
     }
 
     /// Called by the writer only.
@@ -27,7 +29,9 @@ impl Record {
     pub(crate) fn sent(&self, n: usize) {
         let sum = self.bytes_out() + n as u64;
         self.bytes_out.store(sum, Ordering::Relaxed);
-        self.moved(n);
+        if self.moved(n) {
+            self.complete();
+        }
         self.unblock();
     }
 
@@ -80,8 +84,9 @@ impl Record {
         seldom.map_or(Duration::ZERO, |seldom| seldom.blocked_for(now))
     }
 
+    /// Says whether some deadline depends on it.
     #[inline(always)]
-    fn moved(&self, n: usize) {
+    fn moved(&self, n: usize) -> bool {
         if n > 0
             && let Some(home) = self.home()
         {
@@ -91,6 +96,8 @@ impl Record {
                 home.clock.turn_stamp()
             };
             self.active.set(now);
+            return home.timed;
         }
+        false
     }
 }
