@@ -20,7 +20,8 @@ pub enum Reason {
     Eof,
     /// The handler returned `Ok` while the peer's side was still open.
     Handler,
-    /// The handler returned an error.
+    /// The handler returned an error, or reset the connection with
+    /// [`Peer::abort`](crate::Peer::abort).
     Error,
     /// The handler panicked, and the connection was reset.
     Panic,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{Credentials, Endpoint, Flag, Handshake, Link, Record};
 use crate::shutdown::Shutdown;
+use crate::stats::Reason;
 
 /// Who is at the other end of a connection, and what has passed so far.
 ///
@@ -281,6 +282,42 @@ impl Peer {
         self.0
             .home()
             .map_or_else(Shutdown::default, |home| home.shutdown.clone())
+    }
+
+    /// Resets the connection now, from any thread: what is under way is dropped with it, and the
+    /// handler, where it waits. It ends with the reason [`Error`](crate::Reason::Error), and with the
+    /// error that the handler returns, if it does so at once.
+    ///
+    /// For a handler that cannot finish its answer. One that returns an error has what it wrote sent,
+    /// and the end said after it: the peer cannot tell such an answer from a whole one, unless the
+    /// protocol says where an answer ends. After a reset, its next read fails. (A Unix socket has no
+    /// reset: the peer reads the end.) Once the connection has ended, this does nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::AsyncWriteExt;
+    /// use halves::Connection;
+    /// use std::io;
+    ///
+    /// /// Sends a file, whose end is the end of the stream.
+    /// async fn send(mut c: Connection) -> io::Result<()> {
+    ///     // Nothing is written yet: the client hears the end, and no more.
+    ///     let file = read("head").await?;
+    ///     c.writer.write_all(&file).await?;
+    ///     match read("tail").await {
+    ///         Ok(file) => c.writer.write_all(&file).await,
+    ///         Err(error) => {
+    ///             // The client is not to take the head for the whole file.
+    ///             c.peer.abort();
+    ///             Err(error)
+    ///         }
+    ///     }
+    /// }
+    /// # async fn read(_: &str) -> io::Result<Vec<u8>> { Ok(vec![]) }
+    /// ```
+    pub fn abort(&self) {
+        self.0.abort(Reason::Error);
     }
 
     /// The peer of a layer above this connection, and the link that the layer is to end after itself.

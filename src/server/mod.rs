@@ -295,7 +295,9 @@ impl Server {
     /// called, polled and dropped within the task. Its future owns the connection: when it
     /// returns, what was written is flushed, the peer is told the end of input, and what it still
     /// sends is read and discarded (1 MiB and 2 seconds at most) so that a reset does not
-    /// overtake our last bytes. A panic of the handler resets its connection, and nothing else.
+    /// overtake our last bytes. An error that it returns changes nothing of that: a handler that
+    /// cannot finish its answer resets the connection by [`Peer::abort`](crate::Peer::abort). A panic
+    /// of the handler resets its connection, and nothing else.
     ///
     /// **Limits**: a connection is accepted when there is room for it, not before; there is one
     /// accept loop, whatever the number of listeners.

@@ -206,8 +206,8 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
         None if record.flags.has(Flag::Eof) => Reason::Eof,
         None => Reason::Handler,
     };
-    // What the handler makes of being ended is not its error.
-    let error = error.filter(|_| verdict.is_none());
+    // What the handler makes of being ended is not its error, unless it has ended itself.
+    let error = error.filter(|_| reason == Reason::Error);
     // A cut answer is not to look like a whole one.
     let cut = verdict.is_some() && record.is_writing() || record.bytes_lost() > 0;
     if cut || verdict.is_some_and(|verdict| verdict.reset) {
