@@ -10,6 +10,7 @@ use futures_lite::AsyncWrite;
 
 use super::outgoing::{Outgoing, Until};
 use super::{AnyWrite, Flag, Peer, Record, Writer};
+use crate::framing::Length;
 
 /// A [`Writer`] that keeps what the stream does not take yet, as asyncio's `StreamWriter` does.
 ///
@@ -133,6 +134,32 @@ impl<W> Buffered<W> {
     pub fn write_several(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
         self.record.check()?;
         self.outgoing.put(pieces)
+    }
+
+    /// Keeps these bytes as a frame, with the length in front, to be sent; all or nothing. The mirror of
+    /// [`Reader::frame`](crate::Reader::frame), whose limit does not count here.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write), and as [`Writer::write_frame`] when there are more bytes than the
+    /// length can say.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::Length;
+    ///
+    /// let c = halves::Connection::new(futures_lite::io::empty(), vec![]);
+    /// let mut writer = c.writer.buffered();
+    /// writer.write_frame(Length::U8, b"hello")?;
+    /// assert_eq!(writer.waiting(), 6);
+    /// assert!(writer.write_frame(Length::U8, &[0; 256]).is_err());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn write_frame(&mut self, length: Length, bytes: &[u8]) -> io::Result<()> {
+        let mut room = [0; 4];
+        let prefix = length.prefix(bytes.len(), &mut room)?;
+        self.write_several(&[prefix, bytes])
     }
 
     /// How many bytes are kept.

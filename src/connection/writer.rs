@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use futures_lite::AsyncWrite;
+use futures_lite::{AsyncWrite, AsyncWriteExt};
 
 use super::{AnyWrite, Peer, Record};
+use crate::framing::Length;
 
 /// The writing half of a connection: an [`AsyncWrite`] around whatever is beneath.
 ///
@@ -67,6 +68,44 @@ impl<W> Writer<W> {
 }
 
 impl<W: AsyncWrite + Unpin> Writer<W> {
+    /// Writes these bytes as a frame, with the length in front: the mirror of
+    /// [`Reader::frame`](crate::Reader::frame), whose limit does not count here.
+    ///
+    /// Not cancel-safe: a part of the frame may have been written then, and what is written next is
+    /// taken for the rest of it. [`Buffered::write_frame`](crate::Buffered::write_frame) does not wait.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) when there are more bytes than the length can
+    /// say: 255, 65,535, or 4,294,967,295. Nothing is written then. Those of the stream, with an unknown
+    /// part of the frame written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Connection, Length, listener::memory};
+    ///
+    /// # smol::block_on(async {
+    /// let (mut near, mut far) = memory::pair(64);
+    /// near.writer.write_frame(Length::U16Be, b"hello").await?;
+    /// assert_eq!(far.reader.frame(Length::U16Be).await?.unwrap(), b"hello");
+    /// # Ok::<(), halves::FrameError>(()) }).unwrap();
+    /// ```
+    pub async fn write_frame(&mut self, length: Length, bytes: &[u8]) -> io::Result<()> {
+        let mut room = [0; 4];
+        let prefix = length.prefix(bytes.len(), &mut room)?;
+        let mut slices = [IoSlice::new(prefix), IoSlice::new(bytes)];
+        let mut left = &mut slices[..];
+        while !left.is_empty() {
+            let written = self.write_vectored(left).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            IoSlice::advance_slices(&mut left, written);
+        }
+        Ok(())
+    }
+
     #[inline(always)]
     fn poll_counted(
         &mut self,

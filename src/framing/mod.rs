@@ -3,6 +3,8 @@
 mod cut;
 mod error;
 
+use std::io;
+
 pub(crate) use cut::{Cut, Cutter};
 pub use error::FrameError;
 
@@ -47,7 +49,8 @@ impl From<Length> for Framing<'_> {
 ///
 /// # Examples
 ///
-/// See [`Reader::frame`](crate::Reader::frame).
+/// See [`Reader::frame`](crate::Reader::frame) and
+/// [`Writer::write_frame`](crate::Writer::write_frame).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Length {
@@ -71,6 +74,22 @@ impl Length {
             Self::U16Be | Self::U16Le => 2,
             Self::U32Be | Self::U32Le => 4,
         }
+    }
+
+    /// What is written in front of so many bytes.
+    pub(crate) fn prefix(self, size: usize, room: &mut [u8; 4]) -> io::Result<&[u8]> {
+        let width = self.width();
+        let unused = 8 * (4 - width);
+        let number = u32::try_from(size).ok();
+        let Some(number) = number.filter(|&number| number <= u32::MAX >> unused) else {
+            let long = format!("a frame of {size} bytes is too long for a length of {width} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, long));
+        };
+        *room = match self {
+            Self::U8 | Self::U16Le | Self::U32Le => number.to_le_bytes(),
+            Self::U16Be | Self::U32Be => (number << unused).to_be_bytes(),
+        };
+        Ok(&room[..width])
     }
 
     /// The number that the bytes begin with; none while it has not come.

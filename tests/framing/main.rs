@@ -1,6 +1,7 @@
-//! Reading in frames.
+//! Reading and writing in frames.
 
 mod cases;
 mod check;
 mod limits;
 mod served;
+mod written;
