@@ -6,6 +6,7 @@ mod both;
 mod budget;
 mod buffered;
 mod chunk;
+mod copy;
 mod credentials;
 mod discard;
 mod ending;
