@@ -25,29 +25,39 @@ impl Lock {
         name.push(".lock");
         let path = PathBuf::from(name);
         let lock = loop {
-            match file(&path).and_then(|file| Self::of(file, &path)) {
+            match Self::try_take(&path, lock_exclusively) {
                 Ok(None) => {}
                 Ok(Some(lock)) => break Ok(lock),
                 Err(error) => break Err(error),
             }
         };
-        // Who has it is about to listen at the path itself, and is not named.
-        lock.map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => error,
-            kind => io::Error::new(kind, format!("{}: {error}", path.display())),
-        })
+        lock.map_err(|error| explain(&path, error))
     }
 
-    /// None: who had it before has removed the file after it was opened.
-    fn of(file: OwnedFd, path: &Path) -> io::Result<Option<Self>> {
+    /// None: another process has removed the file since it was opened.
+    fn try_take(
+        path: &Path,
+        lock: impl Fn(&OwnedFd) -> rustix::io::Result<()>,
+    ) -> io::Result<Option<Self>> {
+        let Some((file, is_new)) = file(path)? else {
+            return Ok(None);
+        };
         let ours = fstat(&file)?;
-        if !is_lock(&ours) {
+        let locked = if is_lock(&ours) {
+            lock(&file).map_err(io::Error::from)
+        } else {
             let problem = "there is a file already that is no lock of ours: it is left as it is";
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
-        }
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Err(Errno::ADDRINUSE.into()),
-            locked => locked?,
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, problem))
+        };
+        if let Err(error) = locked {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                return Err(Errno::ADDRINUSE.into());
+            }
+            // A file system without locks, or one that gives the file to another user.
+            if is_new && ours.st_size == 0 {
+                let _ = unlink(path);
+            }
+            return Err(error);
         }
         match lstat(path) {
             Ok(there) if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino) => {
@@ -71,11 +81,43 @@ impl Drop for Lock {
     }
 }
 
-/// Opens it, or makes it; what else has the name is opened without a word to it.
-fn file(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+/// Makes the file, or else opens it, and whether it was made; what else has the name is opened without a
+/// word to it. None: another process has removed the file meanwhile.
+fn file(path: &Path) -> io::Result<Option<(OwnedFd, bool)>> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
-    Ok(open(path, flags, Mode::RUSR | Mode::WUSR)?)
+    let new = flags | OFlags::CREATE | OFlags::EXCL;
+    match open(path, new, Mode::RUSR | Mode::WUSR) {
+        Err(Errno::EXIST) => {}
+        made => return Ok(Some((made?, true))),
+    }
+    match open(path, flags, Mode::empty()) {
+        Err(Errno::NOENT) => Ok(None),
+        opened => Ok(Some((opened?, false))),
+    }
+}
+
+fn lock_exclusively(file: &OwnedFd) -> rustix::io::Result<()> {
+    flock(file, FlockOperation::NonBlockingLockExclusive)
+}
+
+/// Names the directory where that is the reason, else the file of the lock.
+fn explain(lock: &Path, error: io::Error) -> io::Error {
+    let dir = match lock.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir.display(),
+        _ => Path::new(".").display(),
+    };
+    let problem = match error.kind() {
+        // Another server is about to listen at the path itself.
+        io::ErrorKind::AddrInUse => return error,
+        io::ErrorKind::NotFound => format!("there is no directory {dir}"),
+        io::ErrorKind::NotADirectory => format!("{dir} is not a directory"),
+        io::ErrorKind::PermissionDenied if lstat(lock).is_err() => {
+            format!("no permission to make a file in {dir}: choose another directory or user")
+        }
+        _ => format!("{}: {error}", lock.display()),
+    };
+    io::Error::new(error.kind(), problem)
 }
 
 /// Whether it can be what one of us has made: empty, and of this user.
@@ -91,19 +133,73 @@ mod tests {
 
     use super::*;
 
+    fn try_take(path: &Path) -> io::Result<Option<Lock>> {
+        Lock::try_take(path, lock_exclusively)
+    }
+
     #[test]
     fn a_file_that_was_removed_after_it_was_opened_is_no_lock() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("socket.lock");
-        let removed = [file(&path)?, file(&path)?];
-        fs::remove_file(&path)?;
-        let [first, second] = removed;
-        assert!(Lock::of(first, &path)?.is_none());
-        let _another = file(&path)?;
-        assert!(Lock::of(second, &path)?.is_none());
+        let remove = |_: &OwnedFd| {
+            unlink(&path)?;
+            Ok(())
+        };
+        assert!(Lock::try_take(&path, remove)?.is_none());
+        let replace = |file: &OwnedFd| {
+            remove(file)?;
+            // The number of the removed one is not free yet.
+            fs::write(&path, "").map_err(|_| Errno::IO)
+        };
+        assert!(Lock::try_take(&path, replace)?.is_none());
         assert!(path.exists(), "what is not ours is not removed");
-        assert!(Lock::of(file(&path)?, &path)?.is_some());
+        assert!(try_take(&path)?.is_some());
         assert!(!path.exists());
+        Ok(())
+    }
+
+    /// As on some file systems of other machines.
+    #[test]
+    fn a_file_that_cannot_be_locked_does_not_stay() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("socket.lock");
+        for errno in [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP] {
+            let error = Lock::try_take(&path, |_| Err(errno)).err();
+            assert_eq!(
+                error.map(|error| error.kind()),
+                Some(io::Error::from(errno).kind())
+            );
+            assert!(!path.exists(), "{errno}");
+            // One that was there before may be the lock of another process.
+            fs::write(&path, "")?;
+            assert!(Lock::try_take(&path, |_| Err(errno)).is_err());
+            assert!(path.exists(), "{errno}");
+            fs::remove_file(&path)?;
+        }
+        // Another process was quicker to lock it.
+        assert!(Lock::try_take(&path, |_| Err(Errno::WOULDBLOCK)).is_err());
+        assert!(path.exists());
+        Ok(())
+    }
+
+    #[test]
+    fn the_directory_is_named_where_that_is_the_reason() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let at = dir.path().display();
+        let file = dir.path().join("file");
+        fs::write(&file, "")?;
+        let error = |path: &Path| Lock::take(path).err().map(|error| error.to_string());
+        let missing = dir.path().join("none/socket");
+        let problem = format!("there is no directory {at}/none");
+        assert_eq!(error(&missing), Some(problem));
+        let problem = format!("{at}/file is not a directory");
+        assert_eq!(error(&file.join("socket")), Some(problem));
+        let denied = explain(&missing, Errno::ACCESS.into());
+        let problem = "no permission to make a file in";
+        let problem = format!("{problem} {at}/none: choose another directory or user");
+        assert_eq!(denied.to_string(), problem);
+        let here = explain(Path::new("socket.lock"), Errno::NOENT.into());
+        assert_eq!(here.to_string(), "there is no directory .");
         Ok(())
     }
 
@@ -111,7 +207,7 @@ mod tests {
     fn a_lock_that_somebody_writes_to_is_not_removed() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("socket.lock");
-        let lock = Lock::of(file(&path)?, &path)?.expect("nobody has it");
+        let lock = try_take(&path)?.expect("nobody has it");
         fs::write(&path, "precious")?;
         drop(lock);
         assert_eq!(fs::read(&path)?, b"precious");
