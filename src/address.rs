@@ -1,7 +1,9 @@
 //! Where to listen or connect, as a person writes it: parsed, printed, nothing else.
 
 mod access;
+mod options;
 mod parse;
+mod settings;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,6 +15,7 @@ use std::str::FromStr;
 use crate::error::Error;
 
 pub use access::{Access, Owner};
+pub use options::ListenOptions;
 
 /// Where to listen or connect.
 ///
@@ -20,6 +23,7 @@ pub use access::{Access, Owner};
 /// |---|---|
 /// | `127.0.0.1:50007`, `localhost:50007` | TCP at that host |
 /// | `[::1]:50007` | TCP over IPv6; `[::]` takes IPv4 as well |
+/// | `127.0.0.1:50007,keepalive=30s,nagle` | the same, with [options](ListenOptions) |
 /// | `50007` | TCP on this machine only: `127.0.0.1:50007` |
 /// | `:50007` | TCP on every interface, IPv4 and IPv6 |
 /// | `/run/x.sock`, `./x.sock`, `unix:x.sock` | a Unix socket with a path |
@@ -29,7 +33,8 @@ pub use access::{Access, Owner};
 /// | `sd-listen`, `sd-listen:NAME` | the sockets that a service manager handed over, all or by name |
 /// | `-`, `stdio` | standard input and output, as one connection |
 ///
-/// Port 0 listens on a free port that the system picks. In a path or a name, `\,` is a comma and
+/// Port 0 listens on a free port that the system picks. An IPv4-mapped address, `[::ffff:127.0.0.1]`, is
+/// the IPv4 address. A link-local address needs the zone, its interface: `[fe80::1%eth0]:50007`. In a path or a name, `\,` is a comma and
 /// `\\` a backslash.
 ///
 /// # Examples
@@ -51,6 +56,8 @@ pub enum Address {
         host: String,
         /// 0 for a free one.
         port: u16,
+        /// For listening.
+        options: ListenOptions,
     },
     /// A Unix stream socket with a path.
     Unix {
@@ -69,11 +76,16 @@ pub enum Address {
     Fd {
         /// The descriptor.
         number: RawFd,
+        /// For the connections of a TCP socket that listens, or for a TCP connection:
+        /// [`keepalive`](ListenOptions::keepalive) and [`nagle`](ListenOptions::nagle).
+        options: ListenOptions,
     },
     /// What a service manager handed over at the start: systemd's socket activation.
     Activation {
         /// As `FileDescriptorName=` of a socket unit says; none for all there are.
         name: Option<String>,
+        /// As for [`Fd`](Self::Fd).
+        options: ListenOptions,
     },
     /// Standard input and output. Where both are one socket, as under inetd, that connection.
     Stdio,
@@ -93,15 +105,27 @@ impl FromStr for Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix { path, access } => {
-                write!(f, "unix:{}{access}", spell(path))
-            }
+            Self::Tcp {
+                host,
+                port,
+                options,
+            } if host.contains(':') => write!(f, "[{host}]:{port}{options}"),
+            Self::Tcp {
+                host,
+                port,
+                options,
+            } => write!(f, "{host}:{port}{options}"),
+            Self::Unix { path, access } => write!(f, "unix:{}{access}", spell(path)),
             Self::Abstract { name } => write!(f, "@{}", escape(&String::from_utf8_lossy(name))),
-            Self::Fd { number } => write!(f, "fd:{number}"),
-            Self::Activation { name: None } => f.write_str("sd-listen"),
-            Self::Activation { name: Some(name) } => write!(f, "sd-listen:{}", escape(name)),
+            Self::Fd { number, options } => write!(f, "fd:{number}{options}"),
+            Self::Activation {
+                name: None,
+                options,
+            } => write!(f, "sd-listen{options}"),
+            Self::Activation {
+                name: Some(name),
+                options,
+            } => write!(f, "sd-listen:{}{options}", escape(name)),
             Self::Stdio => f.write_str("-"),
         }
     }
@@ -134,6 +158,7 @@ impl From<SocketAddr> for Address {
                 _ => address.ip().to_string(),
             },
             port: address.port(),
+            options: ListenOptions::default(),
         }
     }
 }
@@ -152,6 +177,12 @@ impl From<&Path> for Address {
     }
 }
 
+impl From<&PathBuf> for Address {
+    fn from(path: &PathBuf) -> Self {
+        path.clone().into()
+    }
+}
+
 impl From<&Address> for Address {
     fn from(address: &Address) -> Self {
         address.clone()
@@ -162,6 +193,14 @@ impl TryFrom<&str> for Address {
     type Error = Error;
 
     fn try_from(text: &str) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for Address {
+    type Error = Error;
+
+    fn try_from(text: &String) -> Result<Self, Error> {
         text.parse()
     }
 }

@@ -1,8 +1,9 @@
 //! What Halves has to add to the system's own errors.
 
+use std::borrow::Cow;
 use std::{fmt, io};
 
-/// Why an address could not be read, listened on or connected to.
+/// Why a text could not be read, or an address listened on or connected to.
 ///
 /// Functions return [`io::Error`], so that `?` works everywhere; this is what is inside, with the
 /// same [`io::ErrorKind`]. The text is one line for a person.
@@ -25,15 +26,22 @@ pub enum Error {
     Address {
         /// What was given.
         text: String,
-        /// What is wrong with it.
-        problem: &'static str,
+        /// The reason, and what to write instead where that is known.
+        problem: Cow<'static, str>,
     },
     /// The text is not a network; [`Net`](crate::Net) takes CIDR notation.
     Net {
         /// What was given.
         text: String,
-        /// What is wrong with it.
-        problem: &'static str,
+        /// The reason, and what to write instead where that is known.
+        problem: Cow<'static, str>,
+    },
+    /// The text is not a duration; [`parse_duration`](crate::parse_duration) lists the forms that are.
+    Duration {
+        /// The text.
+        text: String,
+        /// The reason.
+        problem: Cow<'static, str>,
     },
     /// The address was understood, and the system would not listen there: in use, not ours,
     /// below 1024 without the right. Another port, or port 0, avoids it.
@@ -57,6 +65,7 @@ impl fmt::Display for Error {
         match self {
             Self::Address { text, problem } => write!(f, "bad address '{text}': {problem}"),
             Self::Net { text, problem } => write!(f, "bad network '{text}': {problem}"),
+            Self::Duration { text, problem } => write!(f, "bad duration '{text}': {problem}"),
             Self::Listen { address, source } => write!(f, "cannot listen on {address}: {source}"),
             Self::Connect { address, source } => write!(f, "cannot connect to {address}: {source}"),
         }
@@ -66,7 +75,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Address { .. } | Self::Net { .. } => None,
+            Self::Address { .. } | Self::Net { .. } | Self::Duration { .. } => None,
             Self::Listen { source, .. } | Self::Connect { source, .. } => Some(source),
         }
     }
@@ -75,7 +84,9 @@ impl std::error::Error for Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error {
-            Error::Address { .. } | Error::Net { .. } => io::ErrorKind::InvalidInput,
+            Error::Address { .. } | Error::Net { .. } | Error::Duration { .. } => {
+                io::ErrorKind::InvalidInput
+            }
             Error::Listen { source, .. } | Error::Connect { source, .. } => source.kind(),
         };
         Self::new(kind, error)

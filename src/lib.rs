@@ -158,6 +158,7 @@ mod address;
 mod catch;
 mod connection;
 mod descriptor;
+mod duration;
 mod error;
 pub mod escape;
 mod executor;
@@ -181,12 +182,13 @@ mod time;
 mod timeout;
 mod waiting;
 
-pub use address::{Access, Address, Owner};
+pub use address::{Access, Address, ListenOptions, Owner};
 pub use connection::{
     AnyRead, AnyWrite, Buffered, Chunk, Connection, Credentials, Endpoint, Frames, Handshake, Link,
     Peer, Phase, ReadAhead, ReadHalf, Reader, UnixName, WriteHalf, Writer, split,
 };
 pub use descriptor::{FdReader, FdWriter};
+pub use duration::parse_duration;
 pub use error::Error;
 pub use executor::{Executor, ExecutorBuilder};
 pub use framing::{FrameError, Framing, Length};

@@ -8,14 +8,26 @@ mod inherited;
 use std::env;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
+
+use rustix::fs::fstat;
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 /// Set in the process that something was handed over to.
 const INSIDE: &str = "HALVES_TEST_INSIDE";
+/// The number of a process's descriptor, which stays when the process becomes another program.
+const ID: &str = "LISTEN_PIDFDID";
 
 fn main() {
     if env::var_os(INSIDE).is_some() {
-        return inside();
+        if env::var_os(ID).is_some() {
+            return inside();
+        }
+        let this = pidfd_open(getpid(), PidfdFlags::empty()).and_then(fstat);
+        let id = this.map_or(1, |this| this.st_ino);
+        let mut again = Command::new(env::current_exe().expect("a path"));
+        panic!("{}", again.env(ID, id.to_string()).exec());
     }
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let script = "exec 3<&0 0</dev/null && export LISTEN_PID=$$ && exec \"$0\"";

@@ -5,7 +5,7 @@ mod place;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::sync::{LazyLock, Mutex};
@@ -146,6 +146,36 @@ fn what_is_no_stream_socket_is_refused() -> io::Result<()> {
             format!("cannot listen on fd:{number}: it is {problem}")
         );
     }
+    Ok(())
+}
+
+#[test]
+fn what_neither_listens_nor_is_connected_is_refused() -> io::Result<()> {
+    let stream = |family| rustix::net::socket(family, SocketType::STREAM, None);
+    let bound = stream(AddressFamily::INET)?;
+    rustix::net::bind(
+        &bound,
+        &"127.0.0.1:0".parse::<SocketAddr>().expect("an address"),
+    )?;
+    for socket in [
+        stream(AddressFamily::INET)?,
+        bound,
+        stream(AddressFamily::UNIX)?,
+    ] {
+        let problem = "it neither listens nor is connected";
+        let error = Listeners::try_from(socket.try_clone()?).expect_err(problem);
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let number = handed_down(socket);
+        let error = block_on(bind(format!("fd:{number}"))).expect_err(problem);
+        assert_eq!(
+            error.to_string(),
+            format!("cannot listen on fd:{number}: {problem}")
+        );
+    }
+    // A connection that its client has ended is one, also where the client is gone.
+    let (ours, peer) = pair()?;
+    drop(peer);
+    Listeners::try_from(OwnedFd::from(ours))?;
     Ok(())
 }
 

@@ -6,17 +6,18 @@ use std::os::fd::RawFd;
 use std::str::FromStr;
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use halves::Address;
 
-use super::duration;
 use super::format::Format;
 use super::log::Level;
 use super::rules::Given;
+use super::services::Service;
 use super::together;
 use super::values::{
-    PerSource, address, count, deadline, descriptor, given, number, spin, threads, word,
+    PerSource, address, count, deadline, descriptor, duration, given, number, spin, threads, word,
 };
+use super::words::Words;
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(super) enum Request {
 /// Where the seed of all this listened.
 const ADDRESS: &str = "127.0.0.1:50007";
 
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     help_triggers("-h", "--help", "help"),
     description = "Serve any byte stream.\n\n\
@@ -46,14 +47,14 @@ struct Halves {
     command: Option<Command>,
 }
 
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 enum Command {
     Serve(Serve),
 }
 
 /// Serve a service of our own on any number of addresses, until a signal ends it.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
     name = "serve",
@@ -71,17 +72,23 @@ enum Command {
     note = "An ADDRESS is one of these:\n\
         \x20 PORT                  TCP on this machine only; 0 is a free one\n\
         \x20 HOST:PORT, [V6]:PORT  TCP there\n\
-        \x20 :PORT, [::]:PORT      TCP on every interface\n\
+        \x20 :PORT, [::]:PORT      TCP on every interface; IPv6 alone where 0.0.0.0:PORT is\n\
+        \x20                       there, too\n\
+        \x20                       TCP may have [,keepalive=30s][,backlog=4096][,nagle]\n\
+        \x20                       [,reuse-port][,v6-only] after it: probes of silent clients,\n\
+        \x20                       how many wait to be accepted, small writes that wait for\n\
+        \x20                       earlier ones, a port for several servers, [::] without IPv4\n\
         \x20 /PATH, ./PATH, unix:PATH[,mode=0660][,user=NAME][,group=NAME]\n\
         \x20                       a Unix socket; a file that a server left behind is replaced,\n\
         \x20                       ours removed at the end; a comma in a path is written \\,\n\
         \x20 @NAME                 a Unix socket without a file, open to all on this machine\n\
         \x20 fd:N                  descriptor N, open already: a socket that listens, or a\n\
-        \x20                       connection\n\
-        \x20 sd-listen[:NAME]      the sockets that systemd handed over, all or by name\n\
+        \x20                       connection; keepalive and nagle may follow\n\
+        \x20 sd-listen[:NAME]      the sockets that systemd handed over, all or by name; the same\n\
+        \x20                       may follow; those that are not named are closed\n\
         \x20 -                     standard input and output; where both are one socket, as\n\
         \x20                       under inetd or tcpserver, that connection",
-    note = "A duration is 50us, 500ms, 10s, 5m, 1h, or a number of seconds.",
+    note = "A duration is 50us, 500ms, 10s, 5m, 1h, 1d, 1m30s, 1.5s, or a number of seconds.",
     note = "A file of rules has a network (192.0.2.0/24, 2001:db8::/32) or an address a line;\n\
         empty lines and what follows a # do not count. An allow file that leaves nothing\n\
         allowed is a mistake: it would let in everyone. So is, at HUP, a file that had networks\n\
@@ -136,19 +143,15 @@ pub(super) struct Serve {
 
     /// DURATION from accept to the end of the last handshake; plain TCP has none; 0 is off
     /// (default 10s)
-    #[argh(
-        option,
-        default = "Duration::from_secs(10)",
-        from_str_fn(duration::parse)
-    )]
+    #[argh(option, default = "Duration::from_secs(10)", from_str_fn(duration))]
     pub(super) handshake_timeout: Duration,
 
     /// DURATION without a byte in either direction that ends a connection; 0 is off (default 0)
-    #[argh(option, default = "Duration::ZERO", from_str_fn(duration::parse))]
+    #[argh(option, default = "Duration::ZERO", from_str_fn(duration))]
     pub(super) idle_timeout: Duration,
 
     /// DURATION that a connection may last, up to a tenth less by chance; 0 is off (default 0)
-    #[argh(option, default = "Duration::ZERO", from_str_fn(duration::parse))]
+    #[argh(option, default = "Duration::ZERO", from_str_fn(duration))]
     pub(super) lifetime: Duration,
 
     /// BYTES that a client must send in a second while the service waits for the rest of a request,
@@ -158,7 +161,7 @@ pub(super) struct Serve {
 
     /// DURATION after the signal to end in which it still accepts, but is not ready any more
     /// (default 0)
-    #[argh(option, default = "Duration::ZERO", from_str_fn(duration::parse))]
+    #[argh(option, default = "Duration::ZERO", from_str_fn(duration))]
     pub(super) drain_delay: Duration,
 
     /// DURATION that connections may take to finish at the end; 0 is as long as they like
@@ -202,30 +205,28 @@ pub(super) struct Serve {
     quiet: bool,
 }
 
-/// What is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
-    Upper,
-    Echo,
-    Discard,
-}
-
 /// Reads the arguments, without the command's own name. An error is one line, perhaps long.
 pub(super) fn parse(words: impl Iterator<Item = OsString>) -> Result<Request, String> {
     let mut words = words.map(text).collect::<Result<Vec<_>, _>>()?;
     if words.is_empty() {
         words = vec!["serve".into(), "upper".into()];
     }
-    let words = split_options(words);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    if let ["serve", "--version" | "-V", ..] = words[..] {
-        return Ok(Request::Print(version()));
+    if let [serve, version, ..] = &words[..]
+        && serve == "serve"
+        && ["--version", "-V"].contains(&&**version)
+    {
+        return Ok(Request::Print(self::version()));
     }
     if let Some(service) = words.first().filter(|word| Service::from_str(word).is_ok()) {
         return Err(format!(
             "'{service}' is a service, not a command; did you mean 'halves serve {service}'?"
         ));
     }
+    let words = Words::new(words, &Halves::get_args_info())?;
+    if words.lacks_argument {
+        return Err(Service::none_given());
+    }
+    let words: Vec<&str> = words.words.iter().map(String::as_str).collect();
     let halves = match Halves::from_args(&["halves"], &words) {
         Ok(halves) => halves,
         Err(exit) if exit.status.is_ok() => return Ok(Request::Print(exit.output)),
@@ -256,32 +257,11 @@ impl Serve {
         if self.verbose && self.quiet {
             return Err("-v and -q contradict each other".into());
         }
-        together::check(&self.listen, self.ready_fd)?;
+        together::check(&mut self.listen, self.ready_fd)?;
         if self.listen.is_empty() {
             self.listen.push(address(ADDRESS)?);
         }
         Ok(self)
-    }
-}
-
-impl Service {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Upper => "upper",
-            Self::Echo => "echo",
-            Self::Discard => "discard",
-        }
-    }
-}
-
-impl FromStr for Service {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Upper, Self::Echo, Self::Discard]
-            .into_iter()
-            .find(|service| service.as_str() == text)
-            .ok_or_else(|| "not a service; there are upper, echo and discard".into())
     }
 }
 
@@ -290,26 +270,6 @@ fn text(word: OsString) -> Result<String, String> {
         let word = word.to_string_lossy();
         format!("an argument is not UTF-8: {word}")
     })
-}
-
-/// Makes two words of each `--name=value`, which argh does not know. After `--` nothing is an
-/// option.
-fn split_options(words: Vec<String>) -> Vec<String> {
-    let mut split = Vec::with_capacity(words.len());
-    let mut words = words.into_iter();
-    for word in words.by_ref() {
-        match word.split_once('=') {
-            Some((name, value)) if name.len() > 2 && name.starts_with("--") => {
-                split.extend([name.to_owned(), value.to_owned()]);
-            }
-            _ => split.push(word),
-        }
-        if split.last().is_some_and(|word| word == "--") {
-            break;
-        }
-    }
-    split.extend(words);
-    split
 }
 
 fn version() -> String {
@@ -352,8 +312,50 @@ mod tests {
         let options = serve(&words);
         assert_eq!(options.close_word.as_deref(), Some("a=b"));
         assert_eq!(options.listen, [Address::Stdio]);
-        let after = ["--=1", "-x=1", "x=1", "--", "--x=1"].map(String::from);
-        assert_eq!(split_options(after.to_vec()), after);
+        let options = serve(&["serve", "upper", "--close-word", "--a=b"]);
+        assert_eq!(options.close_word.as_deref(), Some("--a=b"));
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_with_what_is_near() {
+        let service = "no service given; there are upper (answers in capital letters), echo (sends \
+                       back what it reads) and discard (reads and sends nothing): halves serve upper";
+        for (words, problem) in [
+            (
+                &["serv", "upper"][..],
+                "there is no command 'serv'; did you mean 'serve'?",
+            ),
+            (&["lurk"], "there is no command 'lurk'"),
+            (&["-", "x"], "there is no option '-'"),
+            (
+                &["serve", "upper", "--lisen", "4"],
+                "there is no option '--lisen'; did you mean '--listen'?",
+            ),
+            (
+                &["serve", "upper", "--max-conections=4"],
+                "there is no option '--max-conections'; did you mean '--max-connections'?",
+            ),
+            (
+                &["serve", "upper", "--bogus"],
+                "there is no option '--bogus'",
+            ),
+            (&["serve", "upper", "-x"], "there is no option '-x'"),
+            (&["serve", "upper", "-v=1"], "there is no option '-v=1'"),
+            (&["serve", "upper", "--pin=yes"], "--pin takes no value"),
+            (&["--listen=1"], "--listen comes after the command 'serve'"),
+            (&["serve"], service),
+            (&["serve", "--listen", "1"], service),
+            (&["serve", "--listen", "upper"], service),
+        ] {
+            assert_eq!(parsed(words).expect_err(problem), problem, "{words:?}");
+        }
+        let problem = parsed(&["serve", "eco"]).expect_err("no service");
+        assert!(problem.ends_with(
+            "value 'eco': not a service; there are upper, echo and discard; did you mean 'echo'?\n"
+        ));
+        for words in [&["serve", "-v", "upper"][..], &["serve", "--", "upper"]] {
+            assert_eq!(serve(words).service, Service::Upper);
+        }
     }
 
     #[test]

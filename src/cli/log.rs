@@ -9,7 +9,7 @@ use halves::{Closed, Event, Listeners, Peer, Reason, unix_time};
 
 use super::escape;
 use super::format::{Format, Line};
-use super::hint::hint;
+use super::hint::{Tried, hint};
 use super::queue::Queue;
 use super::stderr::Stderr;
 
@@ -98,13 +98,13 @@ impl Drop for Log {
 impl Lines {
     /// Says where the server listens, and how to try it; and which connections it serves that are
     /// there already.
-    pub(super) fn listening(&self, listeners: &Listeners, service: &str, answers: bool) {
+    pub(super) fn listening(&self, listeners: &Listeners, service: &str, tried: Tried) {
         if self.level < Level::Normal {
             return;
         }
         let (local, listens) = (listeners.local(), listeners.listens());
         let ends = || local.iter().zip(&listens).enumerate();
-        let hint = |end, &listens| if listens { hint(end, answers) } else { None };
+        let hint = |end, &listens| if listens { hint(end, tried) } else { None };
         let mut hint = ends().find_map(|(n, (end, listens))| Some((n, hint(end, listens)?)));
         for (n, (end, &listens)) in ends() {
             let mut line = Line::new(if listens { "listening" } else { "serving" })

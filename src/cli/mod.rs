@@ -1,16 +1,17 @@
 //! The command: reads its arguments, does what they ask, says how it went by its exit code.
 
 mod args;
-mod duration;
 mod escape;
 mod files;
 mod format;
 mod hint;
 mod inherited;
 mod log;
+mod nearest;
 mod queue;
 mod rules;
 mod serve;
+mod services;
 mod signals;
 mod stderr;
 mod supervisor;
@@ -18,6 +19,7 @@ mod terminal;
 mod together;
 mod values;
 mod watchdog;
+mod words;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -47,11 +49,10 @@ pub(crate) fn run() -> ExitCode {
     let code = match args::parse(std::env::args_os().skip(1)) {
         Ok(Request::Print(text)) => print(&text),
         Ok(Request::Serve(options)) => {
-            let at_output = [Address::Stdio, Address::Fd { number: 1 }];
-            if options
-                .listen
-                .iter()
-                .any(|address| at_output.contains(address))
+            let is_output = |address: &Address| {
+                matches!(address, Address::Stdio | Address::Fd { number: 1, .. })
+            };
+            if options.listen.iter().any(is_output)
                 && inherited::keep_log_from_client(io::stdout()).is_err()
             {
                 return ExitCode::from(FAILED);

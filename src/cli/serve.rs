@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_lite::future;
+use halves::listener::inherited::unclaimed;
 use halves::process::reap_all_orphans;
 use halves::service::{Upper, discard, echo};
 use halves::{
@@ -16,13 +17,15 @@ use halves::{
     Shutdown, Sources, Timeouts, bind,
 };
 
-use super::args::{Serve, Service};
+use super::args::Serve;
 use super::format::Line;
+use super::hint::Tried;
 use super::log::{Level, Lines, Log};
 use super::rules::RuleSources;
+use super::services::Service;
 use super::signals::{self, Orders};
 use super::supervisor::Supervisor;
-use super::{ABORTED, FAILED, files, inherited, terminal, watchdog};
+use super::{ABORTED, FAILED, files, inherited, terminal, together, watchdog};
 
 /// All that a server needs, before it listens.
 struct Plan {
@@ -111,8 +114,12 @@ impl Plan {
         let Some(listeners) = listen(&options.listen, &self.shutdown).await? else {
             return Ok(Report::default());
         };
-        let (service, answers) = (options.service, options.service != Service::Discard);
-        lines.listening(&listeners, service.as_str(), answers);
+        close_unused(&lines);
+        let tried = Tried {
+            answers: options.service != Service::Discard,
+            v6_only: together::any_is_v6_only(&options.listen),
+        };
+        lines.listening(&listeners, options.service.as_str(), tried);
         if let Some(ready_fd) = self.ready_fd {
             tell_ready(ready_fd, &lines);
         }
@@ -147,6 +154,23 @@ fn tell_ready(mut ready_fd: File, lines: &Lines) {
         let line = Line::new("ready_failed").text("error", &error);
         lines.say(Level::Quiet, &line);
     }
+}
+
+/// Closes the sockets that a service manager handed over and no `--listen` names: clients would wait for
+/// an answer in vain.
+fn close_unused(lines: &Lines) {
+    let unused = unclaimed();
+    if unused.is_empty() {
+        return;
+    }
+    let names = unused.iter().map(|handed| {
+        let (name, number, local) = (&handed.name, handed.number, handed.local());
+        format!("{name} fd:{number} {local}")
+    });
+    let line = Line::new("unused")
+        .text("sockets", &names.collect::<Vec<_>>().join(", "))
+        .remark("handed over, and closed, as no --listen names them");
+    lines.say(Level::Quiet, &line);
 }
 
 /// Listens at every address. None: it was told to end before that was done, as a host name may

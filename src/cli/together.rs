@@ -1,23 +1,33 @@
-//! Which addresses cannot be listened at together: what we were started with is there once, and
-//! standard error is for the log.
+//! Which addresses cannot be listened at together: a port, a path or a name is there once, as is what we
+//! were started with, and standard error is for the log.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::RawFd;
 
-use halves::Address;
+use halves::{Address, ListenOptions};
 
-/// A problem in one line, if there is one. What is not ours alone the system refuses itself.
-pub(super) fn check(listen: &[Address], ready_fd: Option<RawFd>) -> Result<(), String> {
+/// A problem in one line, if there is one. `[::]` beside `0.0.0.0` with the same port is made to take IPv6
+/// only.
+pub(super) fn check(listen: &mut [Address], ready_fd: Option<RawFd>) -> Result<(), String> {
+    leave_v4_to_others(listen);
     for (n, address) in listen.iter().enumerate() {
-        if let Address::Fd { number: 2 } = address {
+        if let Address::Fd { number: 2, .. } = address {
             return Err("--listen fd:2: standard error is for the log".to_owned());
         }
-        let mut earlier = listen[..n].iter();
-        if let Some(earlier) = earlier.find(|earlier| are_same(earlier, address)) {
-            return Err(format!(
-                "--listen {earlier} and --listen {address} name the same, which is there once"
-            ));
+        for earlier in &listen[..n] {
+            let problem = if are_same(earlier, address) {
+                "name the same, which is there once"
+            } else if overlap(earlier, address) {
+                "take the same address and port: give one of them"
+            } else {
+                continue;
+            };
+            return Err(match (earlier.to_string(), address.to_string()) {
+                (one, other) if one == other => format!("--listen {one} is given twice"),
+                (one, other) => format!("--listen {one} and --listen {other} {problem}"),
+            });
         }
-        if let (Address::Fd { number }, Some(ready_fd)) = (address, ready_fd)
+        if let (Address::Fd { number, .. }, Some(ready_fd)) = (address, ready_fd)
             && *number == ready_fd
         {
             return Err(format!(
@@ -28,58 +38,216 @@ pub(super) fn check(listen: &[Address], ready_fd: Option<RawFd>) -> Result<(), S
     Ok(())
 }
 
-/// Whether two addresses name the same that we were started with.
+/// Whether `[::]` takes IPv6 only at any of them.
+pub(super) fn any_is_v6_only(listen: &[Address]) -> bool {
+    let v6_only = |options| has(options, ListenOptions::v6_only);
+    listen
+        .iter()
+        .any(|address| matches!(address, Address::Tcp { options, .. } if v6_only(options)))
+}
+
+/// Whether two addresses name the same that we were started with, or the same path or name.
 fn are_same(one: &Address, other: &Address) -> bool {
     match (one, other) {
         (Address::Stdio, Address::Stdio) => true,
-        (Address::Stdio, Address::Fd { number }) | (Address::Fd { number }, Address::Stdio) => {
-            *number < 2
-        }
-        (Address::Fd { number: one }, Address::Fd { number: other }) => one == other,
-        (Address::Activation { name: one }, Address::Activation { name: other }) => {
+        (Address::Stdio, Address::Fd { number, .. })
+        | (Address::Fd { number, .. }, Address::Stdio) => *number < 2,
+        (Address::Fd { number: one, .. }, Address::Fd { number: other, .. }) => one == other,
+        (Address::Activation { name: one, .. }, Address::Activation { name: other, .. }) => {
             one == other || one.is_none() || other.is_none()
         }
+        (Address::Unix { path: one, .. }, Address::Unix { path: other, .. }) => one == other,
+        (Address::Abstract { name: one }, Address::Abstract { name: other }) => one == other,
         _ => false,
     }
+}
+
+/// Whether two TCP addresses take the same port of the same IP address, so that the system refuses the
+/// second one. The addresses of a name are not known here.
+fn overlap(one: &Address, other: &Address) -> bool {
+    let (
+        Address::Tcp {
+            host: one,
+            port: at,
+            options: first,
+        },
+        Address::Tcp {
+            host: other,
+            port,
+            options,
+        },
+    ) = (one, other)
+    else {
+        return false;
+    };
+    let share = has(first, ListenOptions::reuse_port) && has(options, ListenOptions::reuse_port);
+    let (ones, others) = (taken(one, first), taken(other, options));
+    let meet = ones
+        .iter()
+        .any(|&a| others.iter().any(|&b| includes(a, b) || includes(b, a)));
+    at == port && *port != 0 && !share && meet
+}
+
+/// The IP addresses that a host takes; none where it is a name.
+fn taken(host: &str, options: &ListenOptions) -> Vec<IpAddr> {
+    let all_v6 = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    if is_everywhere(host) && !has(options, ListenOptions::v6_only) {
+        return vec![all_v6, Ipv4Addr::UNSPECIFIED.into()];
+    }
+    let ip = if host.is_empty() {
+        Some(all_v6)
+    } else {
+        ip(host)
+    };
+    ip.into_iter().collect()
+}
+
+fn includes(all: IpAddr, one: IpAddr) -> bool {
+    all == one || (all.is_unspecified() && all.is_ipv4() == one.is_ipv4())
+}
+
+fn ip(host: &str) -> Option<IpAddr> {
+    host.parse().ok().map(|ip: IpAddr| ip.to_canonical())
+}
+
+/// Whether a host is every interface, over IPv6 and IPv4.
+fn is_everywhere(host: &str) -> bool {
+    host.is_empty() || ip(host) == Some(Ipv6Addr::UNSPECIFIED.into())
+}
+
+/// Where `0.0.0.0` has the same port, `[::]` takes IPv6 only.
+fn leave_v4_to_others(listen: &mut [Address]) {
+    let v4_ports: Vec<u16> = listen.iter().filter_map(v4_port).collect();
+    for address in listen {
+        if let Address::Tcp {
+            host,
+            port,
+            options,
+        } = address
+            && is_everywhere(host)
+            && v4_ports.contains(port)
+        {
+            *options = options.clone().v6_only(true);
+        }
+    }
+}
+
+/// The port of an address that is every interface over IPv4 only.
+fn v4_port(address: &Address) -> Option<u16> {
+    match address {
+        Address::Tcp { host, port, .. } if *port != 0 => {
+            (ip(host) == Some(Ipv4Addr::UNSPECIFIED.into())).then_some(*port)
+        }
+        _ => None,
+    }
+}
+
+fn has(options: &ListenOptions, set: fn(ListenOptions, bool) -> ListenOptions) -> bool {
+    set(options.clone(), true) == *options
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn problem(listen: &[&str], ready_fd: Option<RawFd>) -> Option<String> {
-        let listen: Vec<_> = listen
-            .iter()
-            .map(|text| text.parse().expect(text))
-            .collect();
-        check(&listen, ready_fd).err()
+    fn checked(listen: &[&str], ready_fd: Option<RawFd>) -> Result<Vec<String>, String> {
+        let addresses = listen.iter().map(|text| text.parse().expect(text));
+        let mut addresses: Vec<Address> = addresses.collect();
+        check(&mut addresses, ready_fd)?;
+        Ok(addresses.iter().map(Address::to_string).collect())
+    }
+
+    fn problem(listen: &[&str], ready_fd: Option<RawFd>) -> String {
+        checked(listen, ready_fd).expect_err("a problem")
     }
 
     #[test]
     fn what_is_there_once_is_named_once() {
         for (listen, ready_fd) in [
-            (&["-", "1", "stdio"][..], None),
-            (&["-", "fd:1"], None),
+            (&["-", "fd:1"][..], None),
             (&["fd:0", "-"], None),
-            (&["fd:3", "2", "fd:3"], None),
-            (&["sd-listen:a", "sd-listen:b", "sd-listen:a"], None),
+            (&["fd:3", "2", "fd:3,nagle"], None),
             (&["sd-listen", "sd-listen:b"], None),
             (&["sd-listen:b", "sd-listen"], None),
+            (&["/x", "/x,mode=0660"], None),
             (&["2", "fd:3"], Some(3)),
         ] {
-            let problem = problem(listen, ready_fd).expect("a problem");
+            let problem = problem(listen, ready_fd);
             assert!(problem.ends_with("name the same, which is there once"));
+        }
+    }
+
+    #[test]
+    fn what_is_given_twice_is_named() {
+        for (listen, twice) in [
+            (&["-", "1", "stdio"][..], "-"),
+            (&["fd:3", "2", "fd:3"], "fd:3"),
+            (
+                &["sd-listen:a", "sd-listen:b", "sd-listen:a"],
+                "sd-listen:a",
+            ),
+            (&["/x", "unix:/x"], "unix:/x"),
+            (&["@x", "@x"], "@x"),
+            (&["80", "127.0.0.1:80"], "127.0.0.1:80"),
+            (&[":80", "1", ":80"], ":80"),
+        ] {
+            let problem = problem(listen, None);
+            assert_eq!(problem, format!("--listen {twice} is given twice"));
+        }
+    }
+
+    #[test]
+    fn a_port_of_an_address_is_taken_once() {
+        for [one, other] in [
+            ["127.0.0.1:80", "[::ffff:127.0.0.1]:80"],
+            ["127.0.0.1:80", "0.0.0.0:80"],
+            ["127.0.0.1:80", "[::]:80"],
+            ["[::1]:80", ":80"],
+            [":80", "[::]:80"],
+            [":80", "[::]:80,v6-only"],
+            ["127.0.0.1:80", "127.0.0.1:80,reuse-port"],
+            ["[::1]:80", "[::]:80,v6-only"],
+        ] {
+            for listen in [[one, other], [other, one]] {
+                let [one, other] = listen.map(|text| text.parse::<Address>().expect(text));
+                let problem = problem(&listen, None);
+                assert_eq!(
+                    problem,
+                    format!(
+                        "--listen {one} and --listen {other} take the same address and port: give \
+                         one of them"
+                    )
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_interface_is_shared_by_family() {
+        for (listen, checked_so) in [
+            (["0.0.0.0:80", "[::]:80"], ["0.0.0.0:80", "[::]:80,v6-only"]),
+            ([":80", "0.0.0.0:80"], [":80,v6-only", "0.0.0.0:80"]),
+            (["0.0.0.0:80", "[::]:81"], ["0.0.0.0:80", "[::]:81"]),
+            (["0.0.0.0:0", "[::]:0"], ["0.0.0.0:0", "[::]:0"]),
+        ] {
+            let checked = checked(&listen, None).expect("no problem");
+            assert_eq!(checked, checked_so);
         }
     }
 
     #[test]
     fn the_rest_goes_together() {
         for (listen, ready_fd) in [
-            (&["1", "1", "/x", "/x", "@x", "@x"][..], None),
+            (&["1", "2", "/x", "/y", "@x", "@y"][..], None),
+            (&["0", "0", ":0", ":0"], None),
+            (&["80,reuse-port", "80,nagle,reuse-port"], None),
+            (&["127.0.0.1:80", "[::1]:80", "127.0.0.2:80"], None),
+            (&["127.0.0.1:80", "[::]:80,v6-only"], None),
+            (&["localhost:80", "localhost.:80"], None),
             (&["-", "fd:3", "sd-listen"], Some(4)),
             (&["sd-listen:a", "sd-listen:b"], None),
         ] {
-            assert_eq!(problem(listen, ready_fd), None);
+            checked(listen, ready_fd).expect("no problem");
         }
     }
 }

@@ -5,9 +5,8 @@ use std::os::fd::RawFd;
 use std::str::FromStr;
 use std::time::Duration;
 
-use halves::{Address, Error, ExecutorBuilder};
+use halves::{Address, Error, ExecutorBuilder, parse_duration};
 
-use super::duration;
 use super::rules::Given;
 
 /// More is a mistake, and the system would be long in noticing.
@@ -83,20 +82,26 @@ pub(super) fn given(text: &str) -> Result<Given, String> {
     match text.strip_prefix('@') {
         Some("") => Err("there is no file after the @".into()),
         Some(file) => Ok(Given::File(file.into())),
-        None => text.parse().map(Given::Net).map_err(|error| match error {
-            // The text is said already.
-            Error::Net { problem, .. } => problem.to_owned(),
-            error => error.to_string(),
-        }),
+        None => text.parse().map(Given::Net).map_err(problem),
     }
 }
 
 pub(super) fn address(text: &str) -> Result<Address, String> {
-    text.parse().map_err(|error| match error {
-        // The text is said already.
-        Error::Address { problem, .. } => problem.to_owned(),
+    text.parse().map_err(problem)
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(problem)
+}
+
+/// The reason alone: the message of an option has the text already.
+fn problem(error: Error) -> String {
+    match error {
+        Error::Address { problem, .. }
+        | Error::Net { problem, .. }
+        | Error::Duration { problem, .. } => problem.into_owned(),
         error => error.to_string(),
-    })
+    }
 }
 
 pub(super) fn count(text: &str) -> Result<NonZero<usize>, String> {
@@ -112,13 +117,13 @@ pub(super) fn threads(text: &str) -> Result<NonZero<usize>, String> {
 
 /// 0 is off, as for every time that can be set.
 pub(super) fn deadline(text: &str) -> Result<Duration, String> {
-    let time = duration::parse(text)?;
+    let time = duration(text)?;
     Ok(if time.is_zero() { Duration::MAX } else { time })
 }
 
 /// 0 is off.
 pub(super) fn spin(text: &str) -> Result<Duration, String> {
-    match duration::parse(text)? {
+    match duration(text)? {
         longest if longest > ExecutorBuilder::MAX_SPIN => Err("longer than 1s".into()),
         longest => Ok(longest),
     }

@@ -1,5 +1,6 @@
 //! Allowed and denied networks.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -68,8 +69,8 @@ impl FromStr for Net {
     fn from_str(text: &str) -> Result<Self, Error> {
         let single = text.parse::<IpAddr>().map(IpNet::from);
         let net = single.or_else(|_| text.parse::<IpNet>());
-        let net =
-            net.map_err(|_| "write an address or a network, as 192.0.2.0/24 or 2001:db8::/32");
+        let net = net
+            .map_err(|_| "write an address or a network, as 192.0.2.0/24 or 2001:db8::/32".into());
         net.and_then(canonical).map_err(|problem| Error::Net {
             text: text.to_owned(),
             problem,
@@ -78,9 +79,11 @@ impl FromStr for Net {
 }
 
 /// A network of mapped addresses would never match: they are IPv4 by the time they are compared.
-fn canonical(net: IpNet) -> Result<Net, &'static str> {
+fn canonical(net: IpNet) -> Result<Net, Cow<'static, str>> {
     if net.trunc() != net {
-        return Err("the address has bits beyond the prefix length");
+        let (network, address) = (net.trunc(), net.addr());
+        let problem = "the address has bits beyond the prefix length";
+        return Err(format!("{problem}; write {network} or {address}").into());
     }
     if let IpNet::V6(v6) = net
         && let Some(v4) = v6.addr().to_ipv4_mapped()
@@ -89,7 +92,7 @@ fn canonical(net: IpNet) -> Result<Net, &'static str> {
         let mapped = length.and_then(|length| IpNet::new(v4.into(), length).ok());
         return mapped
             .map(Net)
-            .ok_or("it is neither IPv4 nor IPv6: a mapped prefix has 96 bits at least");
+            .ok_or("it is neither IPv4 nor IPv6: a mapped prefix has 96 bits at least".into());
     }
     Ok(Net(net))
 }
@@ -152,6 +155,21 @@ mod tests {
             assert!(
                 error.starts_with(&format!("bad network '{text}': ")),
                 "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn bits_beyond_the_prefix_are_said_with_what_may_be_meant() {
+        for (text, write) in [
+            ("10.0.0.1/8", "10.0.0.0/8 or 10.0.0.1"),
+            ("fe80::1/10", "fe80::/10 or fe80::1"),
+        ] {
+            let line = text.parse::<Net>().expect_err(text).to_string();
+            let problem = "the address has bits beyond the prefix length";
+            assert_eq!(
+                line,
+                format!("bad network '{text}': {problem}; write {write}")
             );
         }
     }

@@ -10,6 +10,7 @@ use async_net::unix::UnixStream;
 use smol::Async;
 
 use super::Listener;
+use crate::address::ListenOptions;
 use crate::connection::{Connection, Credentials, Discard, Ending, Endpoint, Link, Peer};
 use crate::reactor::{reset, unsent};
 
@@ -23,7 +24,7 @@ impl Listener for async_net::TcpListener {
         // When the client is gone already, nothing else knows its address.
         let (stream, peer) = async_net::TcpListener::accept(self).await?;
         // Refused only when the client is gone, which the handler will notice.
-        let _ = stream.set_nodelay(true);
+        let _ = ListenOptions::default().apply(&stream);
         let peer = Peer::new(peer.into(), self.local_addr()?.into());
         Ok(Some(connection(stream, peer)))
     }

@@ -3,12 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::fstat;
-use rustix::io::{Errno, ioctl_fionbio};
+use rustix::io::{Errno, ioctl_fionbio, retry_on_intr};
 use rustix::net::{SocketType, getpeername, sockopt};
 
 use super::socket::{self, SocketListener};
 use super::{Listeners, Once};
+use crate::address::ListenOptions;
 use crate::connection::{Connection, Endpoint, Whose};
 
 /// What a stream socket that is there already is.
@@ -27,8 +29,8 @@ pub(super) enum Given {
 ///
 /// # Errors
 ///
-/// [`InvalidInput`](io::ErrorKind::InvalidInput) for what is no stream socket, and what the system
-/// says.
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) for what is no stream socket, and for one that neither
+/// listens nor is connected; and what the system says.
 ///
 /// # Examples
 ///
@@ -46,28 +48,51 @@ impl TryFrom<OwnedFd> for Listeners {
     type Error = io::Error;
 
     fn try_from(socket: OwnedFd) -> io::Result<Self> {
-        Ok(match given(socket)? {
-            Given::Listener(listener) => Self::of(listener),
-            Given::Connection(connection) => Once::new(connection).into(),
-        })
+        given(socket, &ListenOptions::default()).map(Self::from)
     }
 }
 
-pub(super) fn given(socket: OwnedFd) -> io::Result<Given> {
+impl From<Given> for Listeners {
+    fn from(given: Given) -> Self {
+        match given {
+            Given::Listener(listener) => Self::of(listener),
+            Given::Connection(connection) => Once::new(connection).into(),
+        }
+    }
+}
+
+/// The socket as it is, with options for its connections.
+pub(super) fn given(socket: OwnedFd, options: &ListenOptions) -> io::Result<Given> {
     if !is_stream_socket(&socket)? {
         return Err(unfit("it is not a socket"));
     }
+    let local = socket::local(&socket)?;
+    if *options != ListenOptions::default() && !matches!(*local, Endpoint::Inet(_)) {
+        return Err(unfit("keepalive and nagle are for TCP"));
+    }
     if sockopt::socket_acceptconn(&socket)? {
         ioctl_fionbio(&socket, true)?;
-        return Ok(Given::Listener(SocketListener::shared(socket)?));
+        let listener = SocketListener::shared(socket, local, options.clone());
+        return Ok(Given::Listener(listener));
     }
-    socket::send_without_delay(&socket);
-    // A client that has gone already is nothing unusual.
-    let peer = getpeername(&socket).ok().flatten();
-    let peer = peer.map_or(Endpoint::Unknown, Endpoint::of);
-    let local = socket::local(&socket)?;
+    let peer = match getpeername(&socket) {
+        Err(_) if !was_connected(&socket)? => {
+            return Err(unfit("it neither listens nor is connected"));
+        }
+        // A client that has gone already is nothing unusual.
+        peer => peer.ok().flatten().map_or(Endpoint::Unknown, Endpoint::of),
+    };
+    // Refused only by what is not TCP, and where the client has gone.
+    let _ = options.apply(&socket);
     let connection = Connection::of_socket(socket, peer, local, Whose::Shared);
     Ok(Given::Connection(connection))
+}
+
+/// Whether a socket without a peer once had one: its input has ended then.
+fn was_connected(socket: &OwnedFd) -> io::Result<bool> {
+    let mut polled = [PollFd::new(socket, PollFlags::IN)];
+    retry_on_intr(|| poll(&mut polled, Some(&Timespec::default())))?;
+    Ok(polled[0].revents().contains(PollFlags::IN))
 }
 
 /// Whether two descriptors are of one stream socket. A socket of any other type is an error, as it

@@ -40,6 +40,7 @@ mod given;
 pub mod inherited;
 pub mod memory;
 mod once;
+mod options;
 mod several;
 mod socket;
 mod stdio;

@@ -11,6 +11,7 @@ use rustix::fs::{FileType, Stat, fstat};
 use rustix::net::{Shutdown, shutdown};
 
 use super::given::{Given, are_one_stream, given};
+use crate::address::ListenOptions;
 use crate::connection::{Connection, Endpoint, Peer, keep};
 use crate::descriptor::{FdReader, FdWriter};
 
@@ -64,7 +65,10 @@ pub fn stdio() -> io::Result<Connection> {
 }
 
 fn socket() -> io::Result<Connection> {
-    match given(io::stdin().as_fd().try_clone_to_owned()?)? {
+    match given(
+        io::stdin().as_fd().try_clone_to_owned()?,
+        &ListenOptions::default(),
+    )? {
         Given::Connection(connection) => Ok(connection),
         Given::Listener(_) => {
             let problem = "standard input is a socket that listens; write fd:0 for that";

@@ -1,32 +1,28 @@
 //! Sockets that whoever starts the command hands down: by number, as systemd does, as inetd does.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 
-use crate::common::{Client, Halves, PATIENCE, halves, halves_after, run_to_end};
+use crate::common::{Client, Halves, PATIENCE, halves, halves_after, output_of, run_to_end};
 use crate::place;
 
-/// What hands one over as systemd does: with this name, for the process that the shell becomes.
-const HAND_OVER: &str = "exec 3<&0 0</dev/null && export LISTEN_PID=$$ LISTEN_FDS=1";
-
 /// With `socket` as its standard input, which `shell` makes something of.
-fn with(socket: impl Into<OwnedFd>, shell: &str, args: &[&str]) -> Command {
+pub(crate) fn with(socket: impl Into<OwnedFd>, shell: &str, args: &[&str]) -> Command {
     let args = [&["serve", "upper"], args].concat();
     let mut command = halves_after(shell, &args);
     command.stdin(Stdio::from(socket.into()));
     command
 }
 
-fn listener() -> TcpListener {
+pub(crate) fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").expect("a free port")
 }
 
 /// Both ends of a connection that was accepted.
-fn accepted() -> (Client, TcpStream) {
+pub(crate) fn accepted() -> (Client, TcpStream) {
     let listener = listener();
     let client = Client::new(listener.local_addr().expect("an address"));
     let (socket, _) = listener.accept().expect("one has connected");
@@ -34,10 +30,8 @@ fn accepted() -> (Client, TcpStream) {
 }
 
 /// Asserts that it fails with one line that has this in it.
-fn fails(command: &mut Command, problem: &str) {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let output = command.spawn().and_then(Child::wait_with_output);
-    let output = output.expect("it starts");
+pub(crate) fn fails(command: &mut Command, problem: &str) {
+    let output = output_of(command);
     let said = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
@@ -124,108 +118,6 @@ fn a_connection_by_its_number_is_served_once() {
     assert_eq!(server.count("serving local=127.0.0.1:"), 1);
     assert_eq!(server.count("listening"), 0);
     assert_eq!(server.count("  "), 0, "no hint");
-}
-
-#[test]
-fn sockets_are_handed_over_by_name() {
-    let [web, admin] = [listener(), listener()];
-    let at = [&web, &admin].map(|listener| listener.local_addr().expect("an address"));
-    let shell = "exec 3<&0 4<&1 0</dev/null 1>/dev/null &&
-        export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:admin";
-    let start = |args: &[&str]| {
-        let socket = web.try_clone().expect("a socket");
-        let mut command = with(socket, shell, args);
-        command.stdout(OwnedFd::from(admin.try_clone().expect("a socket")));
-        command
-    };
-    let mut server = Halves::start(&mut start(&[
-        "--listen=sd-listen:admin",
-        "--listen=sd-listen:web",
-    ]));
-    server.wait_until_listening(2);
-    assert_eq!(server.at, [at[1], at[0]]);
-    for at in at {
-        assert_eq!(Client::new(at).ask("hello"), "HELLO");
-    }
-    server.end();
-
-    let mut server = Halves::start(&mut start(&["--listen=sd-listen"]));
-    server.wait_until_listening(2);
-    assert_eq!(server.at, at);
-    server.end();
-
-    fails(
-        &mut start(&["--listen=sd-listen:mail"]),
-        "no socket called 'mail' was handed over, only: web, admin",
-    );
-    // What was handed over is not to be had by its number as well.
-    let both = ["--listen=sd-listen:web", "--listen=fd:3"];
-    fails(&mut start(&both), "in use already");
-    fails(
-        &mut start(&["--listen=sd-listen", "--ready-fd=4"]),
-        "--ready-fd 4: ",
-    );
-}
-
-/// Whoever started us may have named it as a service manager does, too.
-#[test]
-fn what_is_handed_over_is_served_by_its_number_as_well() {
-    let theirs = listener();
-    let at = theirs.local_addr().expect("an address");
-    let mut server = Halves::start(&mut with(theirs, HAND_OVER, &["--listen=fd:3"]));
-    server.wait_until_listening(1);
-    assert_eq!(Client::new(at).ask("hello"), "HELLO");
-    server.end();
-    let (mut client, socket) = accepted();
-    let mut server = Halves::start(&mut with(socket, HAND_OVER, &["--listen=fd:3"]));
-    assert_eq!(client.ask("hello"), "HELLO");
-    assert_eq!(client.finish(), b"");
-    assert_eq!(server.code(), Some(0));
-}
-
-#[test]
-fn a_connection_that_is_handed_over_is_served_once() {
-    let (mut client, socket) = accepted();
-    let mut server = Halves::start(&mut with(
-        socket,
-        HAND_OVER,
-        &["--listen=sd-listen:unknown"],
-    ));
-    assert_eq!(client.ask("hello"), "HELLO");
-    assert_eq!(client.finish(), b"");
-    assert_eq!(server.code(), Some(0));
-}
-
-#[test]
-fn what_is_for_another_process_is_not_for_us() {
-    for (shell, problem) in [
-        ("export LISTEN_PID=1 LISTEN_FDS=1", "LISTEN_PID is 1"),
-        ("export LISTEN_FDS=1", "not both set"),
-        ("export LISTEN_PID=$$ LISTEN_FDS=none", "LISTEN_FDS is none"),
-        ("export LISTEN_PID=$$ LISTEN_FDS=0", "LISTEN_FDS is 0"),
-        (
-            "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=a:b",
-            "2 names for 1",
-        ),
-    ] {
-        let shell = format!("exec 3<&0 0</dev/null && {shell}");
-        fails(
-            &mut with(listener(), &shell, &["--listen=sd-listen"]),
-            problem,
-        );
-    }
-    let mut command = with(listener(), HAND_OVER, &["--listen=sd-listen:web"]);
-    fails(&mut command, "only: unknown");
-    let missing = "exec 3<&- && export LISTEN_PID=$$ LISTEN_FDS=1";
-    fails(
-        &mut with(listener(), missing, &["--listen=sd-listen"]),
-        "descriptor 3",
-    );
-    let file = File::open("/dev/null").expect("a file");
-    fails(
-        &mut with(file, HAND_OVER, &["--listen=sd-listen"]),
-        "it is not a socket",
-    );
 }
 
 #[test]

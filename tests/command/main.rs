@@ -1,5 +1,6 @@
 //! The built command, from outside: what it says, what it serves, how it ends.
 
+mod activation;
 #[path = "../common/mod.rs"]
 mod common;
 mod delay;

@@ -35,7 +35,7 @@ fn bad_usage_is_exit_2_and_says_what_is_wrong() {
         (&["serve", "upper", "--threads", "0"], "from 1"),
         (&["serve", "upper", "--threads=1000000000"], "1024"),
         (&["serve", "upper", "--threads", "1025"], "1024"),
-        (&["serve", "upper", "--pin=yes"], "yes"),
+        (&["serve", "upper", "--pin=yes"], "takes no value"),
         (&["serve", "upper", "--spin", "1001ms"], "longer than 1s"),
         (&["serve", "upper", "--spin", "50µs"], "50us"),
         (&["serve", "upper", "--drain-timeout", "1 day"], "500ms"),
@@ -48,7 +48,7 @@ fn bad_usage_is_exit_2_and_says_what_is_wrong() {
         (&["serve", "upper", "--min-rate", "1k"], "from 0"),
         (&["serve", "upper", "--handshake-timeout", ""], "500ms"),
         (&["serve", "upper", "--idle-timeout", "soon"], "500ms"),
-        (&["serve", "upper", "--lifetime", "1d"], "500ms"),
+        (&["serve", "upper", "--lifetime", "30s1m"], "500ms"),
         (&["serve", "upper", "--drain-delay", "-1s"], "500ms"),
         (&["serve", "upper", "--allow", "10.0.0.1/8"], "beyond"),
         (
@@ -85,15 +85,84 @@ fn an_address_that_makes_no_sense_is_exit_2_and_says_why() {
         (&["--listen=unix:"], "no path"),
         (&["--listen=/x,mode=888"], "octal"),
         (&["--listen=/x,tls"], "mode=0660"),
+        (&["--listen=80,keepalive=500ms"], "whole seconds"),
+        (&["--listen=80", "--listen=80"], "is given twice"),
         (&["--listen=@x,mode=0660"], "with a path"),
         (&["--listen=fd:x"], "not a number"),
-        (&["--listen", "-", "--listen=-"], "once"),
+        (&["--listen", "-", "--listen=-"], "is given twice"),
         (&["--listen=-", "--listen=fd:0"], "once"),
         (&["--listen=fd:3", "--ready-fd=3"], "--ready-fd 3"),
         (&["--listen=fd:2"], "for the log"),
     ] {
         let said = complaint(&run(&[&["serve", "upper"], args].concat()), 2);
         assert!(said.contains(word), "{args:?}: {said}");
+    }
+}
+
+/// Asserts that these arguments are bad usage, for this reason.
+fn refused(args: &[&str], problem: &str) {
+    let said = complaint(&run(args), 2);
+    let help = "halves: 'halves serve --help' shows what there is";
+    assert_eq!(said, format!("halves: {problem}\n{help}\n"));
+}
+
+#[test]
+fn what_is_nearly_an_address_is_said_with_the_address() {
+    for (option, text, problem) in [
+        ("--listen", "[::1]", "it has no port; write [::1]:PORT"),
+        (
+            "--listen",
+            "http://localhost:80",
+            "http:// is not part of an address; write localhost:80",
+        ),
+        (
+            "--listen",
+            "tcp://127.0.0.1:80",
+            "tcp:// is not part of an address; write 127.0.0.1:80",
+        ),
+        (
+            "--listen",
+            "0.0.0.0:50007:",
+            "there is no port after the last colon; write 0.0.0.0:50007",
+        ),
+        ("--listen", "*:50010", "write :50010 for every interface"),
+        (
+            "--allow",
+            "10.0.0.1/8",
+            "the address has bits beyond the prefix length; write 10.0.0.0/8 or 10.0.0.1",
+        ),
+    ] {
+        let problem = format!("Error parsing option '{option}' with value '{text}': {problem}");
+        refused(&["serve", "upper", option, text], &problem);
+    }
+}
+
+#[test]
+fn what_is_nearly_right_is_said_with_what_is() {
+    for (args, problem) in [
+        (
+            &["serve", "upper", "--listen=7", "--listen=127.0.0.1:7"][..],
+            "--listen 127.0.0.1:7 is given twice",
+        ),
+        (
+            &["serve", "upper", "--listen=:7", "--listen=[::1]:7"],
+            "--listen :7 and --listen [::1]:7 take the same address and port: give one of them",
+        ),
+        (
+            &["serve"],
+            "no service given; there are upper (answers in capital letters), echo (sends back what it \
+             reads) and discard (reads and sends nothing): halves serve upper",
+        ),
+        (
+            &["serv", "upper"],
+            "there is no command 'serv'; did you mean 'serve'?",
+        ),
+        (
+            &["serve", "upper", "--lisen=7"],
+            "there is no option '--lisen'; did you mean '--listen'?",
+        ),
+    ] {
+        refused(args, problem);
     }
 }
 
@@ -113,7 +182,10 @@ fn what_cannot_be_listened_on_is_exit_1() {
         (&*taken, "in use"),
         ("192.0.2.1:50007", "192.0.2.1:50007"),
         ("nosuch.invalid:50007", "nosuch.invalid:50007"),
-        ("/no/such/directory/x.sock", "No such file"),
+        (
+            "/no/such/directory/x.sock",
+            "there is no directory /no/such/directory",
+        ),
         ("/tmp/x,user=no-such-user", "called 'no-such-user'"),
         ("fd:1000000", "it is not open"),
         ("fd:0", "it is not a socket"),
@@ -177,6 +249,8 @@ fn help_teaches_on_standard_output() {
                 "--lifetime",
                 "--min-rate",
                 "--drain-delay",
+                "keepalive=30s",
+                "reuse-port",
                 "--pin",
                 "--spin",
                 "50us",

@@ -63,6 +63,11 @@ pub(crate) fn run(args: &[&str]) -> Output {
 /// The same, for one that may be in a shell. What does not end is killed.
 pub(crate) fn run_to_end(command: &mut Command) -> Output {
     command.stdin(Stdio::null());
+    output_of(command)
+}
+
+/// The same, with the standard input that the command has.
+pub(crate) fn output_of(command: &mut Command) -> Output {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("halves starts");
     let deadline = Instant::now() + PATIENCE;

@@ -7,8 +7,8 @@ use crate::source::Source;
 /// stands for src/main.rs, and `lib` for what src/lib.rs exports.
 const LAYERS: &[&[&str]] = &[
     &[
-        "error", "address", "catch", "escape", "framing", "reactor", "shutdown", "signals",
-        "spawn", "stats", "sync", "time", "waiting",
+        "error", "address", "catch", "duration", "escape", "framing", "reactor", "shutdown",
+        "signals", "spawn", "stats", "sync", "time", "waiting",
     ],
     &["connection", "descriptor"],
     &[
@@ -26,8 +26,10 @@ const LAYERS: &[&[&str]] = &[
 
 /// Arrows within a layer, from and to. Anything else there is a reason to think again.
 const BESIDE: &[(&str, &str)] = &[
+    ("address", "duration"),
     ("address", "error"),
     ("cli", "lib"),
+    ("duration", "error"),
     ("lib", "cli"),
     ("main", "cli"),
     ("main", "lib"),

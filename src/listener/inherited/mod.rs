@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
-pub use activation::receive;
+pub use activation::{HandedOver, receive, unclaimed};
 pub(super) use activation::{socket, sockets};
 
 /// The descriptors that were handed down, and are not taken yet. None: nobody has looked.

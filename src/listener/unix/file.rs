@@ -10,7 +10,7 @@ use rustix::process::geteuid;
 
 use super::admit::Admission;
 use super::lock::Lock;
-use crate::address::Access;
+use crate::address::{Access, ListenOptions};
 use crate::listener::socket::{self, SocketListener};
 
 /// The file of a socket that listens, removed when this is dropped, unless another one has taken
@@ -48,7 +48,7 @@ pub(super) fn listen(path: &Path, access: &Access) -> io::Result<SocketListener>
     if let Some(admission) = admission {
         admission.open(&file.path, file.id)?;
     }
-    SocketListener::open(socket, Some(file))
+    SocketListener::open(socket, ListenOptions::default().backlog, Some(file))
 }
 
 /// Removes a socket's file that nobody listens at.

@@ -13,7 +13,7 @@ use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::socket::{self, SocketListener};
-use crate::address::Access;
+use crate::address::{Access, ListenOptions};
 use crate::connection::{Connection, Endpoint, Whose};
 
 pub(super) use file::SocketFile;
@@ -25,14 +25,25 @@ const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 pub(super) async fn listen(path: &Path, access: &Access) -> io::Result<SocketListener> {
     let (path, access) = (path.to_owned(), access.clone());
     // File systems and the names of users may be on another machine.
-    smol::unblock(move || file::listen(&path, &access)).await
+    let listening = smol::unblock(move || file::listen(&path, &access)).await;
+    listening.map_err(|error| in_use(error, "path"))
 }
 
 /// Listens at an abstract name.
 pub(super) fn listen_abstract(name: &[u8]) -> io::Result<SocketListener> {
     let socket = socket::stream(AddressFamily::UNIX)?;
-    rustix::net::bind(&socket, &abstract_name(name)?)?;
-    SocketListener::open(socket, None)
+    rustix::net::bind(&socket, &abstract_name(name)?)
+        .map_err(|error| in_use(error.into(), "name"))?;
+    SocketListener::open(socket, ListenOptions::default().backlog, None)
+}
+
+/// The error with what to do about it; any other as it is.
+fn in_use(error: io::Error, what: &str) -> io::Error {
+    if error.kind() != io::ErrorKind::AddrInUse {
+        return error;
+    }
+    let problem = format!("it is in use: choose another {what}, or end the server that has it");
+    io::Error::new(error.kind(), problem)
 }
 
 /// Connects to the one who listens there; waits while that one has 4,096 others to accept.

@@ -1,0 +1,219 @@
+//! Addresses as they are read, and as they are printed.
+
+use super::super::Access;
+use super::*;
+
+fn tcp(host: &str, port: u16) -> Address {
+    Address::Tcp {
+        host: host.into(),
+        port,
+        options: ListenOptions::default(),
+    }
+}
+
+fn unix(path: &str, access: Access) -> Address {
+    Address::Unix {
+        path: path.into(),
+        access,
+    }
+}
+
+fn named(name: &str) -> Address {
+    Address::Abstract { name: name.into() }
+}
+
+fn fd(number: RawFd) -> Address {
+    let options = ListenOptions::default();
+    Address::Fd { number, options }
+}
+
+fn check(text: &str, address: &Address, printed: &str) {
+    let parsed: Address = text.parse().expect(text);
+    assert_eq!(&parsed, address, "{text}");
+    assert_eq!(parsed.to_string(), printed);
+    assert_eq!(&printed.parse::<Address>().expect(printed), address);
+}
+
+#[test]
+fn every_form_is_read_and_printed_back() {
+    for (text, address, printed) in [
+        ("50007", tcp("127.0.0.1", 50007), "127.0.0.1:50007"),
+        ("0", tcp("127.0.0.1", 0), "127.0.0.1:0"),
+        (":65535", tcp("", 65535), ":65535"),
+        ("localhost:1", tcp("localhost", 1), "localhost:1"),
+        ("unix.test:1", tcp("unix.test", 1), "unix.test:1"),
+        ("fd3:1", tcp("fd3", 1), "fd3:1"),
+        ("[::]:5", tcp("::", 5), "[::]:5"),
+        ("[fe80::1%lo]:5", tcp("fe80::1%lo", 5), "[fe80::1%lo]:5"),
+        ("@name", named("name"), "@name"),
+        ("@a:80", named("a:80"), "@a:80"),
+        (r"@a\,b", named("a,b"), r"@a\,b"),
+        ("fd:0", fd(0), "fd:0"),
+        ("fd:2147483647", fd(RawFd::MAX), "fd:2147483647"),
+        ("sd-listen", activation(None), "sd-listen"),
+        ("sd-listen:web", activation(Some("web")), "sd-listen:web"),
+        (
+            r"sd-listen:a\,b",
+            activation(Some("a,b")),
+            r"sd-listen:a\,b",
+        ),
+        ("-", Address::Stdio, "-"),
+        ("stdio", Address::Stdio, "-"),
+    ] {
+        check(text, &address, printed);
+    }
+}
+
+#[test]
+fn a_unix_socket_has_a_path_and_says_who_may_connect() {
+    let open = Access::default;
+    for (text, address, printed) in [
+        ("/run/x", unix("/run/x", open()), "unix:/run/x"),
+        ("./x", unix("./x", open()), "unix:./x"),
+        ("../x:80", unix("../x:80", open()), "unix:../x:80"),
+        ("unix:x", unix("x", open()), "unix:x"),
+        ("unix:50007", unix("50007", open()), "unix:50007"),
+        ("/a b", unix("/a b", open()), "unix:/a b"),
+        (r"/a\,b", unix("/a,b", open()), r"unix:/a\,b"),
+        (
+            r"/a\\,mode=0",
+            unix(r"/a\", open().mode(0)),
+            r"unix:/a\\,mode=0000",
+        ),
+        (r"/a\b", unix(r"/a\b", open()), r"unix:/a\\b"),
+        (
+            "/x,mode=660",
+            unix("/x", open().mode(0o660)),
+            "unix:/x,mode=0660",
+        ),
+        (
+            "/x,user=web",
+            unix("/x", open().user("web")),
+            "unix:/x,user=web",
+        ),
+        ("/x,user=0", unix("/x", open().user(0)), "unix:/x,user=0"),
+        (
+            "unix:x,group=4294967294,mode=0777",
+            unix("x", open().mode(0o777).group(u32::MAX - 1)),
+            "unix:x,mode=0777,group=4294967294",
+        ),
+    ] {
+        check(text, &address, printed);
+    }
+}
+
+/// As a program may give it, that has it from elsewhere.
+#[test]
+fn a_path_that_looks_like_a_name_is_printed_as_a_path() {
+    for (path, printed) in [("@x", "unix:./@x"), ("@a,b", r"unix:./@a\,b")] {
+        let address = Address::from(PathBuf::from(path));
+        assert_eq!(address.to_string(), printed);
+        let read: Address = printed.parse().expect(printed);
+        assert_eq!(read, unix(&format!("./{path}"), Access::default()));
+    }
+}
+
+#[test]
+fn what_is_not_an_address_says_why() {
+    for (text, problem) in [
+        ("", EMPTY),
+        (",", EMPTY),
+        ("host", NO_PORT),
+        ("x.sock", NO_PORT),
+        ("host:+1", BAD_PORT),
+        ("host:65536", BAD_PORT),
+        ("host:1x", BAD_PORT),
+        ("host:-1", BAD_PORT),
+        ("65536", BAD_PORT),
+        ("1:2:3", COLONS),
+        ("[::1:80", BRACKETS),
+        ("[::1]80", BRACKETS),
+        ("[::1]]:80", "only an IPv6 address stands in brackets"),
+        ("[]:80", "only an IPv6 address stands in brackets"),
+        ("[fe80::1%]:80", "only an IPv6 address stands in brackets"),
+        ("a b:80", BAD_HOST),
+        (r"a\,b:80", BAD_HOST),
+        ("dir/x.sock:80", BAD_HOST),
+        ("unix:", "there is no path after unix:"),
+        (
+            "unix:@x",
+            "write @NAME for an abstract name, or unix:./@NAME for a path",
+        ),
+        ("@", "there is no name after the @"),
+        ("fd:", "what comes after fd: is not a number from 0 up"),
+        ("fd:-1", "what comes after fd: is not a number from 0 up"),
+        ("fd:+3", "what comes after fd: is not a number from 0 up"),
+        (
+            "fd:2147483648",
+            "what comes after fd: is not a number from 0 up",
+        ),
+        ("sd-listen:", "there is no name after sd-listen:"),
+    ] {
+        refused(text, problem);
+    }
+}
+
+#[test]
+fn what_is_nearly_an_address_is_said_with_the_address() {
+    for (text, problem) in [
+        ("[::1]", "it has no port; write [::1]:PORT"),
+        ("[fe80::1%lo]", "it has no port; write [fe80::1%lo]:PORT"),
+        (
+            "::1",
+            "an IPv6 address stands in brackets; write [::1]:PORT",
+        ),
+        (
+            "::1:80",
+            "an IPv6 address stands in brackets; write [::1]:80",
+        ),
+        (
+            "[1.2.3.4]:80",
+            "only an IPv6 address stands in brackets; write 1.2.3.4:80",
+        ),
+        (
+            "tcp://127.0.0.1:80",
+            "tcp:// is not part of an address; write 127.0.0.1:80",
+        ),
+        (
+            "http://localhost:80",
+            "http:// is not part of an address; write localhost:80",
+        ),
+        (
+            "http://x:80/index?a#b",
+            "http:// is not part of an address; write x:80",
+        ),
+        (
+            "http://x",
+            "http:// is not part of an address; write x:PORT",
+        ),
+        (
+            "http://[::1]:80/",
+            "http:// is not part of an address; write [::1]:80",
+        ),
+        (
+            "http://a://b",
+            "http:// is not part of an address; write HOST:PORT",
+        ),
+        (
+            "0.0.0.0:50007:",
+            "there is no port after the last colon; write 0.0.0.0:50007",
+        ),
+        (
+            "host:",
+            "there is no port after the last colon; write host:PORT",
+        ),
+        ("::", "an IPv6 address stands in brackets; write [::]:PORT"),
+        (
+            ":",
+            "there is no port after the last colon; write HOST:PORT",
+        ),
+        ("*:50010", "write :50010 for every interface"),
+    ] {
+        refused(text, problem);
+    }
+}
+
+fn refused(text: &str, problem: &str) {
+    let error = text.parse::<Address>().expect_err(text).to_string();
+    assert_eq!(error, format!("bad address '{text}': {problem}"));
+}

@@ -1,0 +1,244 @@
+//! The settings that come after commas in an address.
+
+use std::time::Duration;
+
+use super::parse::{Problem, digits};
+use super::{Access, Address, ListenOptions, Owner};
+use crate::duration::parse_duration;
+
+/// Settings of a Unix socket with a path.
+const OF_PATHS: &[&str] = &["mode", "user", "group"];
+/// Settings of TCP.
+const OF_TCP: &[&str] = &["keepalive", "backlog", "nagle", "reuse-port", "v6-only"];
+/// Settings of a socket that the process was started with.
+const OF_GIVEN: &[&str] = &["keepalive", "nagle"];
+
+const AFTER_PATHS: &str =
+    "after a comma come mode=0660, user=NAME and group=NAME; a comma in a path is written \\,";
+const AFTER_TCP: &str =
+    "after a comma come keepalive=30s, backlog=4096, nagle, reuse-port and v6-only";
+const AFTER_GIVEN: &str = "after a comma come keepalive=30s and nagle";
+const AFTER_OTHERS: &str = "this address has no settings; a comma in a name is written \\,";
+
+/// The address with its settings, which come in any order, each at most once.
+pub(super) fn apply(mut address: Address, settings: &[String]) -> Result<Address, Problem> {
+    let (allowed, usage) = match &address {
+        Address::Unix { .. } => (OF_PATHS, AFTER_PATHS),
+        Address::Tcp { .. } => (OF_TCP, AFTER_TCP),
+        Address::Fd { .. } | Address::Activation { .. } => (OF_GIVEN, AFTER_GIVEN),
+        _ => (&[][..], AFTER_OTHERS),
+    };
+    let mut seen = Vec::with_capacity(settings.len());
+    for setting in settings {
+        let (name, value) = match setting.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (&**setting, None),
+        };
+        if !allowed.contains(&name) {
+            return Err(misplaced(name, usage));
+        }
+        if seen.contains(&name) {
+            return Err(format!("the setting {name} is there twice").into());
+        }
+        seen.push(name);
+        set(&mut address, name, value, usage)?;
+    }
+    Ok(address)
+}
+
+/// Why a setting is not for an address of this kind.
+fn misplaced(name: &str, usage: &'static str) -> Problem {
+    if OF_PATHS.contains(&name) {
+        return format!("{name}= is for a Unix socket with a path").into();
+    }
+    if usage == AFTER_GIVEN && OF_TCP.contains(&name) {
+        return format!("{name} is set before a socket listens, and this one is open already")
+            .into();
+    }
+    if OF_TCP.contains(&name) {
+        return format!("{name} is for TCP").into();
+    }
+    usage.into()
+}
+
+fn set(
+    address: &mut Address,
+    name: &str,
+    value: Option<&str>,
+    usage: &'static str,
+) -> Result<(), Problem> {
+    match address {
+        Address::Unix { access, .. } => set_access(access, name, value.ok_or(usage)?),
+        Address::Tcp { options, .. }
+        | Address::Fd { options, .. }
+        | Address::Activation { options, .. } => set_option(options, name, value),
+        _ => Err(usage.into()),
+    }
+}
+
+fn set_access(access: &mut Access, name: &str, value: &str) -> Result<(), Problem> {
+    match name {
+        "mode" => access.mode = Some(mode(value)?),
+        "user" => access.user = Some(owner(value)?),
+        _ => access.group = Some(owner(value)?),
+    }
+    Ok(())
+}
+
+fn set_option(options: &mut ListenOptions, name: &str, value: Option<&str>) -> Result<(), Problem> {
+    match (name, value) {
+        ("keepalive", value) => options.keepalive = keepalive(value.unwrap_or_default())?,
+        ("backlog", value) => options.backlog = backlog(value.unwrap_or_default())?,
+        (_, Some(_)) => return Err(format!("{name} has no value").into()),
+        ("nagle", None) => options.nagle = true,
+        ("reuse-port", None) => options.reuse_port = true,
+        (_, None) => options.v6_only = true,
+    }
+    Ok(())
+}
+
+fn keepalive(text: &str) -> Result<u16, Problem> {
+    let most = ListenOptions::MAX_KEEPALIVE;
+    parse_duration(text)
+        .ok()
+        .and_then(|idle| u16::try_from(idle.as_secs()).ok().map(|secs| (idle, secs)))
+        .filter(|&(idle, secs)| secs <= most && idle == Duration::from_secs(secs.into()))
+        .map(|(_, secs)| secs)
+        .ok_or_else(|| {
+            format!("keepalive is whole seconds from 1s to {most}s, or 0 for off").into()
+        })
+}
+
+fn backlog(text: &str) -> Result<u32, Problem> {
+    let most = ListenOptions::MAX_BACKLOG;
+    digits(text)
+        .filter(|backlog| (1..=most).contains(backlog))
+        .ok_or_else(|| format!("backlog is a number from 1 to {most}").into())
+}
+
+fn mode(text: &str) -> Result<u32, Problem> {
+    let octal = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    let mode = u32::from_str_radix(text, 8).ok();
+    mode.filter(|&mode| octal && mode <= 0o777)
+        .ok_or("the mode is not an octal number from 0 to 0777".into())
+}
+
+/// All digits are a number, also where somebody is called so.
+fn owner(text: &str) -> Result<Owner, Problem> {
+    match text {
+        "" => Err("there is no name after user= or group=".into()),
+        text if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            // The last one means nobody in particular to the system.
+            let number = digits(text).filter(|&number| number != u32::MAX);
+            let number = number.ok_or("there is no user or group of so large a number")?;
+            Ok(Owner::Number(number))
+        }
+        text => Ok(Owner::Name(text.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_and_printed_back() {
+        for (text, printed) in [
+            ("80,keepalive=30s", "127.0.0.1:80,keepalive=30s"),
+            ("80,keepalive=1m30s", "127.0.0.1:80,keepalive=90s"),
+            ("80,keepalive=32767", "127.0.0.1:80,keepalive=32767s"),
+            ("80,keepalive=0", "127.0.0.1:80"),
+            (":80,v6-only", ":80,v6-only"),
+            ("[::]:80,backlog=1", "[::]:80,backlog=1"),
+            ("h:80,backlog=4096", "h:80"),
+            (
+                "h:80,v6-only,reuse-port,nagle,backlog=2147483647,keepalive=5",
+                "h:80,keepalive=5s,backlog=2147483647,nagle,reuse-port,v6-only",
+            ),
+            ("fd:3,nagle,keepalive=30s", "fd:3,keepalive=30s,nagle"),
+            ("sd-listen,nagle", "sd-listen,nagle"),
+            (r"sd-listen:a\,b,nagle", r"sd-listen:a\,b,nagle"),
+            (
+                "/x,group=1,user=web,mode=7",
+                "unix:/x,mode=0007,user=web,group=1",
+            ),
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!(address.to_string(), printed, "{text}");
+            assert_eq!(printed.parse::<Address>().expect(printed), address);
+        }
+    }
+
+    #[test]
+    fn a_bad_setting_says_why() {
+        let keepalive = "keepalive is whole seconds from 1s to 32767s, or 0 for off";
+        let backlog = "backlog is a number from 1 to 2147483647";
+        for (text, problem) in [
+            ("80,", AFTER_TCP),
+            ("80,tls", AFTER_TCP),
+            ("80,keepalive", keepalive),
+            ("80,keepalive=", keepalive),
+            ("80,keepalive=500ms", keepalive),
+            ("80,keepalive=1.5s", keepalive),
+            ("80,keepalive=32768s", keepalive),
+            ("80,keepalive=1d", keepalive),
+            ("80,backlog", backlog),
+            ("80,backlog=0", backlog),
+            ("80,backlog=+1", backlog),
+            ("80,backlog=2147483648", backlog),
+            ("80,nagle=on", "nagle has no value"),
+            ("80,reuse-port=", "reuse-port has no value"),
+            ("80,v6-only=1", "v6-only has no value"),
+            ("80,nagle,nagle", "the setting nagle is there twice"),
+            ("80,mode=0660", "mode= is for a Unix socket with a path"),
+            ("fd:3,user=web", "user= is for a Unix socket with a path"),
+            ("fd:3,x", AFTER_GIVEN),
+            (
+                "fd:3,backlog=1",
+                "backlog is set before a socket listens, and this one is open already",
+            ),
+            (
+                "sd-listen,v6-only",
+                "v6-only is set before a socket listens, and this one is open already",
+            ),
+            ("@x,mode=0660", "mode= is for a Unix socket with a path"),
+            ("@x,nagle", "nagle is for TCP"),
+            ("-,group=web", "group= is for a Unix socket with a path"),
+            ("-,x", AFTER_OTHERS),
+        ] {
+            refused(text, problem);
+        }
+    }
+
+    #[test]
+    fn a_bad_setting_of_a_path_says_why() {
+        let mode = "the mode is not an octal number from 0 to 0777";
+        for (text, problem) in [
+            ("/x,", AFTER_PATHS),
+            ("/x,mode", AFTER_PATHS),
+            ("/x,mod=0660", AFTER_PATHS),
+            ("/x,nagle", "nagle is for TCP"),
+            ("/x,mode=", mode),
+            ("/x,mode=0999", mode),
+            ("/x,mode=1000", mode),
+            ("/x,mode=+7", mode),
+            ("/x,mode=0660,mode=0660", "the setting mode is there twice"),
+            ("/x,user=", "there is no name after user= or group="),
+            (
+                "/x,user=4294967295",
+                "there is no user or group of so large a number",
+            ),
+            (
+                "/x,group=4294967296",
+                "there is no user or group of so large a number",
+            ),
+        ] {
+            refused(text, problem);
+        }
+    }
+
+    fn refused(text: &str, problem: &str) {
+        let error = text.parse::<Address>().expect_err(text).to_string();
+        assert_eq!(error, format!("bad address '{text}': {problem}"));
+    }
+}
