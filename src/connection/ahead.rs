@@ -77,7 +77,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for ReadAhead<R> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if self.ahead.is_empty() {
+        if self.ahead.is_empty() && !buf.is_empty() {
             return count(Pin::new(&mut self.io).poll_read(cx, buf));
         }
         count(Poll::Ready(Ok(self.ahead.move_to(buf))))
@@ -88,7 +88,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for ReadAhead<R> {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.ahead.is_empty() {
+        if self.ahead.is_empty() && bufs.iter().any(|buf| !buf.is_empty()) {
             return count(Pin::new(&mut self.io).poll_read_vectored(cx, bufs));
         }
         count(Poll::Ready(Ok(self.ahead.move_to_all(bufs))))

@@ -243,9 +243,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     fn poll_more(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
         self.record.set_partial(!self.ahead.is_empty());
         let mut ahead = mem::take(&mut self.ahead);
-        let polled = ahead.poll_append(most, |buf| {
-            self.poll_io(cx, false, |io, cx| io.poll_read(cx, buf))
-        });
+        let polled =
+            ahead.poll_append(most, |buf| self.poll_io(cx, |io, cx| io.poll_read(cx, buf)));
         self.ahead = ahead;
         let came = ready!(polled)?;
         self.record.reading.charge(came);

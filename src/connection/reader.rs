@@ -23,7 +23,8 @@ const LARGE: usize = 16 * 1024;
 /// It counts the bytes that it yields. After 64 KiB or 32 reads without ever having to wait it
 /// returns `Pending` once and wakes its task, so that a client that floods shares the thread with
 /// the others. Once the server has ended the connection, reads fail with
-/// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+/// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted). A read into an empty buffer is `Ok(0)` and
+/// does not wait.
 ///
 /// It is an [`AsyncBufRead`] as well, which lends up to 128 KiB and holds a buffer only while
 /// something is in it. On a socket, a read that fills its buffer is followed by one that takes more
@@ -240,11 +241,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         self.record.received(n.saturating_sub(counted));
     }
 
-    /// Reads from what is beneath.
+    /// Reads from what is beneath, where there is room for something.
     pub(super) fn poll_io(
         &mut self,
         cx: &mut Context<'_>,
-        empty: bool,
         read: impl FnOnce(Pin<&mut R>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let result = read(Pin::new(&mut self.io), cx);
@@ -253,7 +253,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 self.record.reading.reset();
                 self.record.wait_for_more();
             }
-            Poll::Ready(Ok(0)) if !empty => {
+            Poll::Ready(Ok(0)) => {
                 // A socket tells of an error once, and of an end after that.
                 if self.record.flags.has(Flag::Lost) {
                     return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
@@ -281,22 +281,22 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// Reads into a buffer that the handler has. On a socket, one that is filled is followed by a
     /// read of more than is asked for, so that small buffers do not mean many system calls.
     fn poll_into(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let (room, empty) = (buf.len(), buf.is_empty());
+        let room = buf.len();
         if !self.record.is_socket() {
-            return self.poll_io(cx, empty, |io, cx| io.poll_read(cx, buf));
+            return self.poll_io(cx, |io, cx| io.poll_read(cx, buf));
         }
         let bulk = self.record.flags.has(Flag::Bulk);
-        let n = if bulk && room < LARGE && !empty {
+        let n = if bulk && room < LARGE {
             let mut ahead = mem::take(&mut self.ahead);
             let polled = ahead.poll_fill_after(buf, |bufs| {
-                self.poll_io(cx, false, |io, cx| io.poll_read_vectored(cx, bufs))
+                self.poll_io(cx, |io, cx| io.poll_read_vectored(cx, bufs))
             });
             self.ahead = ahead;
             ready!(polled)?
         } else {
-            ready!(self.poll_io(cx, empty, |io, cx| io.poll_read(cx, buf)))?
+            ready!(self.poll_io(cx, |io, cx| io.poll_read(cx, buf)))?
         };
-        if !empty && bulk != (n == room) {
+        if bulk != (n == room) {
             self.record.flags.put(Flag::Bulk, !bulk);
         }
         Poll::Ready(Ok(n))
@@ -311,6 +311,10 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_turn(cx))?;
+        if buf.is_empty() {
+            this.yielded(0, 0);
+            return Poll::Ready(Ok(0));
+        }
         let counted = this.ahead.counted();
         let n = if this.ahead.is_empty() {
             ready!(this.poll_into(cx, buf))?
@@ -328,10 +332,13 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_turn(cx))?;
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            this.yielded(0, 0);
+            return Poll::Ready(Ok(0));
+        }
         let counted = this.ahead.counted();
         let n = if this.ahead.is_empty() {
-            let empty = bufs.iter().all(|buf| buf.is_empty());
-            ready!(this.poll_io(cx, empty, |io, cx| io.poll_read_vectored(cx, bufs)))?
+            ready!(this.poll_io(cx, |io, cx| io.poll_read_vectored(cx, bufs)))?
         } else {
             this.ahead.move_to_all(bufs)
         };
@@ -348,8 +355,7 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
         ready!(this.poll_turn(cx))?;
         if this.ahead.is_empty() {
             let mut ahead = mem::take(&mut this.ahead);
-            let filled =
-                ahead.poll_fill(|buf| this.poll_io(cx, false, |io, cx| io.poll_read(cx, buf)));
+            let filled = ahead.poll_fill(|buf| this.poll_io(cx, |io, cx| io.poll_read(cx, buf)));
             if !ahead.is_empty() {
                 this.ahead = ahead;
             }

@@ -99,16 +99,14 @@ impl<S: Unpin> Shared<S> {
         result
     }
 
-    /// `empty` says that the buffer has no room, so that 0 bytes are no end.
     fn poll_read(
         &self,
         cx: &mut Context<'_>,
-        empty: bool,
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let Both { first, second } = &*self.waiting;
         let result = self.poll(cx, (first, second), poll);
-        if !empty && matches!(result, Poll::Ready(Ok(0))) {
+        if matches!(result, Poll::Ready(Ok(0))) {
             self.ended.store(true, Ordering::Release);
         }
         result
@@ -167,7 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Link for Whole<S> {
             // A reader around the half may have ended by itself.
             if !shared.ended.load(Ordering::Acquire) {
                 ready!(self.discard.poll(cx, |cx, buf| {
-                    shared.poll_read(cx, false, |stream, cx| stream.poll_read(cx, buf))
+                    shared.poll_read(cx, |stream, cx| stream.poll_read(cx, buf))
                 }));
             }
             // What is beneath is then its link's alone.
@@ -254,9 +252,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadHalf<S> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let empty = buf.is_empty();
-        self.0
-            .poll_read(cx, empty, |stream, cx| stream.poll_read(cx, buf))
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        self.0.poll_read(cx, |stream, cx| stream.poll_read(cx, buf))
     }
 
     fn poll_read_vectored(
@@ -264,9 +263,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadHalf<S> {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let empty = bufs.iter().all(|buf| buf.is_empty());
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return Poll::Ready(Ok(0));
+        }
         self.0
-            .poll_read(cx, empty, |stream, cx| stream.poll_read_vectored(cx, bufs))
+            .poll_read(cx, |stream, cx| stream.poll_read_vectored(cx, bufs))
     }
 }
 

@@ -3,7 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, Stat, fcntl_getfl, fstat};
+use rustix::io::retry_on_intr;
 
 /// What a descriptor is, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +92,18 @@ pub(super) fn open_again(fd: BorrowedFd<'_>, access: OFlags) -> Option<OwnedFd> 
 #[cfg(not(target_os = "linux"))]
 pub(super) fn open_again(_: BorrowedFd<'_>, _: OFlags) -> Option<OwnedFd> {
     None
+}
+
+/// Whether the other end is gone: of a FIFO, every writer that it had since it was opened, see pipe(7).
+pub(super) fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // A signal ends also a call that does not wait.
+    let polled = retry_on_intr(|| poll(&mut asked, Some(&at_once)));
+    polled.is_err() || asked[0].revents().contains(PollFlags::HUP)
 }
 
 /// For a descriptor whose flags nobody shares.

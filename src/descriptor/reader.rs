@@ -8,14 +8,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_lite::AsyncRead;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use smol::Unblock;
 
-use super::nature::{Nature, open_again, set_nonblocking};
+use super::nature::{Nature, is_hung_up, open_again, set_nonblocking};
 use super::pool::Patient;
-use crate::reactor::Watched;
+use crate::reactor::{Watched, slices};
 
 /// What the thread reads at once, in bytes.
 const CHUNK: usize = 64 * 1024;
@@ -121,8 +120,9 @@ impl AsyncRead for FdReader {
         match &mut self.0 {
             Source::Watched { fd, nature, waits } => fd.poll_read(cx, room, |fd| {
                 let result = rustix::io::read(fd, &mut *buf);
-                checked(fd, result, room, *nature, waits)
+                checked(fd, result, *nature, waits)
             }),
+            Source::Pool(_) if room == 0 => Poll::Ready(Ok(0)),
             Source::Pool(file) => Pin::new(file).poll_read(cx, buf),
         }
     }
@@ -132,12 +132,13 @@ impl AsyncRead for FdReader {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let room = bufs.iter().map(|buf| buf.len()).sum();
+        let (bufs, room) = slices::to_read(bufs);
         match &mut self.0 {
             Source::Watched { fd, nature, waits } => fd.poll_read(cx, room, |fd| {
                 let result = rustix::io::readv(fd, &mut *bufs);
-                checked(fd, result, room, *nature, waits)
+                checked(fd, result, *nature, waits)
             }),
+            Source::Pool(_) if room == 0 => Poll::Ready(Ok(0)),
             Source::Pool(file) => Pin::new(file).poll_read_vectored(cx, bufs),
         }
     }
@@ -147,12 +148,11 @@ impl AsyncRead for FdReader {
 fn checked(
     fd: BorrowedFd<'_>,
     result: rustix::io::Result<usize>,
-    room: usize,
     nature: Nature,
     waits: &mut bool,
 ) -> rustix::io::Result<usize> {
     match result {
-        Ok(0) if *waits && room > 0 && !was_written(fd) => Err(Errno::AGAIN),
+        Ok(0) if *waits && !is_hung_up(fd) => Err(Errno::AGAIN),
         // Whoever had the terminal has closed it.
         Err(Errno::IO) if nature == Nature::Master => Ok(0),
         Ok(n) => {
@@ -161,16 +161,6 @@ fn checked(
         }
         Err(error) => Err(error),
     }
-}
-
-/// Whether a FIFO had a writer since it was opened, who is gone: see pipe(7), `POLLHUP`.
-fn was_written(fd: BorrowedFd<'_>) -> bool {
-    let mut asked = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-    let at_once = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    poll(&mut asked, Some(&at_once)).is_err() || asked[0].revents().contains(PollFlags::HUP)
 }
 
 impl fmt::Debug for FdReader {

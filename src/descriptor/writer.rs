@@ -14,7 +14,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
 
 use super::nature::{Nature, open_again, set_nonblocking};
 use super::pool::PoolWriter;
-use crate::reactor::Watched;
+use crate::reactor::{Watched, slices};
 
 /// Writes to any descriptor: a pipe, a terminal, a device, a socket, a file, or whatever the
 /// system may add.
@@ -116,7 +116,7 @@ impl AsyncWrite for FdWriter {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let length = bufs.iter().map(|buf| buf.len()).sum();
+        let (bufs, length) = slices::to_write(bufs);
         match &self.0 {
             Sink::Watched(fd) => fd.poll_write(cx, length, |fd| rustix::io::writev(fd, bufs)),
             Sink::Socket(fd) => fd.poll_write(cx, length, |fd| {
@@ -124,8 +124,7 @@ impl AsyncWrite for FdWriter {
                 rustix::net::sendmsg(fd, bufs, &mut nothing, SendFlags::NOSIGNAL)
             }),
             Sink::Pool(_) | Sink::Closed => {
-                let first = bufs.iter().find(|buf| !buf.is_empty());
-                self.poll_write(cx, first.map_or(&[], |buf| buf))
+                self.poll_write(cx, bufs.first().map_or(&[], |buf| buf))
             }
         }
     }

@@ -19,6 +19,7 @@ mod home;
 mod outbox;
 mod registered;
 mod registration;
+pub(crate) mod slices;
 mod socket;
 mod source;
 mod state;

@@ -1,6 +1,7 @@
 //! Tells when a socket or the like is ready where there is no reactor of ours: async-io does.
 
 mod descriptor;
+pub(crate) mod slices;
 mod socket;
 mod unsent;
 mod watched;

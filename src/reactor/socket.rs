@@ -13,7 +13,7 @@ use rustix::net::{
     acceptfrom_with,
 };
 
-use super::{Direction, Host, Source, outbox};
+use super::{Direction, Host, Source, outbox, slices};
 
 /// How everything is sent: a peer that is gone is an error, not a signal.
 pub(super) const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
@@ -111,7 +111,7 @@ impl<T: Host> Socket<T> {
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         self.flush_before_reading();
-        let room = bufs.iter().map(|buf| buf.len()).sum();
+        let (bufs, room) = slices::to_read(bufs);
         let recvmsg = |fd: BorrowedFd<'_>| {
             let mut nothing = RecvAncillaryBuffer::default();
             let received = rustix::net::recvmsg(fd, bufs, &mut nothing, RecvFlags::DONTWAIT)?;
@@ -202,7 +202,7 @@ impl<T: Host> Socket<T> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_before_writing(cx))?;
-        let room = bufs.iter().map(|buf| buf.len()).sum();
+        let (bufs, room) = slices::to_write(bufs);
         // Not writev: that would raise SIGPIPE where a program has not ignored it.
         let sendmsg = |fd: BorrowedFd<'_>| {
             let mut nothing = SendAncillaryBuffer::default();
@@ -244,7 +244,8 @@ impl<T: Host> Socket<T> {
         Source::poll_io(&self.0, cx, direction, io, short)
     }
 
-    /// Moves bytes, and knows what is [short](Source::poll_io) by how much room there is.
+    /// Moves bytes, and knows what is [short](Source::poll_io) by how much room there is. Without
+    /// room it does not wait.
     pub(super) fn poll_transfer(
         &self,
         cx: &mut Context<'_>,
@@ -252,6 +253,9 @@ impl<T: Host> Socket<T> {
         room: usize,
         transfer: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
+        if room == 0 {
+            return Poll::Ready(Ok(0));
+        }
         let short = |&moved: &usize| moved > 0 && moved < room;
         Source::poll_io(&self.0, cx, direction, transfer, short)
     }

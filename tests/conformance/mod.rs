@@ -1,6 +1,8 @@
 //! What every pair of connected connections must do, whatever is beneath.
 
-use std::io::{self, IoSlice, IoSliceMut};
+mod vectored;
+
+use std::io::{self, IoSliceMut};
 use std::iter;
 
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
@@ -73,7 +75,13 @@ pub(crate) async fn check_without_end<R1, W1, R2, W2>(
     let (near, far) = connect().await;
     a_cancelled_read_loses_nothing(near, far).await;
     let (near, far) = connect().await;
-    vectored_calls_move_the_same_bytes(near, far).await;
+    a_read_into_no_room_does_not_wait(near, far).await;
+    let (near, far) = connect().await;
+    vectored::calls_move_the_same_bytes(near, far).await;
+    let (near, far) = connect().await;
+    // More than twice of what a pipe holds.
+    let long = long.min(150_000);
+    vectored::more_slices_than_one_call_takes_pass(near, far, &pattern(long)).await;
 }
 
 /// What follows the bytes.
@@ -260,37 +268,43 @@ async fn a_cancelled_read_loses_nothing<R1, W1, R2, W2>(
     assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
 }
 
-async fn vectored_calls_move_the_same_bytes<R1, W1, R2, W2>(
+async fn a_read_into_no_room_does_not_wait<R1, W1, R2, W2>(
     mut near: Connection<R1, W1>,
     mut far: Connection<R2, W2>,
 ) where
     W1: AsyncWrite + Unpin,
     R2: AsyncRead + Unpin,
 {
-    let sent = pattern(5000);
+    read_into_no_room(&mut far.reader).await;
+    assert!(!far.reader.at_eof(), "it is not the end of input");
+    let mut heard = [0];
     let write = async {
-        let mut rest = &sent[..];
-        while !rest.is_empty() {
-            let (head, tail) = rest.split_at(rest.len() / 3);
-            let slices = [IoSlice::new(head), IoSlice::new(&[]), IoSlice::new(tail)];
-            let written = near.writer.write_vectored(&slices).await;
-            rest = &rest[written.expect("the peer reads")..];
-        }
+        near.writer.write_all(b"a").await.expect("the peer reads");
         near.writer.flush().await.expect("the peer reads");
     };
     let read = async {
-        let mut got = Vec::<u8>::new();
-        let (mut head, mut tail) = ([0; 3], [0; 100]);
-        while got.len() < sent.len() {
-            let mut slices = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut tail)];
-            let n = far.reader.read_vectored(&mut slices).await;
-            match n.expect("the peer writes") {
-                0 => break,
-                n => got.extend(head.iter().chain(&tail).take(n)),
-            }
-        }
-        got
+        read_into_no_room(&mut far.reader).await;
+        let read = far.reader.read_exact(&mut heard).await;
+        read.expect("the peer has written");
+        read_into_no_room(&mut far.reader).await;
     };
-    let ((), got) = future::zip(write, read).await;
-    assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
+    future::zip(write, read).await;
+    assert_eq!(&heard, b"a");
+    // As for a layer.
+    let (mut beneath, _, _) = far.into_parts();
+    read_into_no_room(&mut beneath).await;
+}
+
+async fn read_into_no_room(reader: &mut (impl AsyncRead + Unpin)) {
+    let mut empty: [&mut [u8]; 3] = [&mut [], &mut [], &mut []];
+    let mut empty = empty.each_mut().map(|buf| IoSliceMut::new(buf));
+    let reads = [
+        future::poll_once(reader.read(&mut [])).await,
+        future::poll_once(reader.read_vectored(&mut [])).await,
+        future::poll_once(reader.read_vectored(&mut empty)).await,
+    ];
+    for read in reads {
+        let read = read.expect("it does not wait");
+        assert_eq!(read.expect("the peer is there"), 0);
+    }
 }
