@@ -23,6 +23,7 @@ use halves::{
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::io::Errno;
 use rustix::net::sockopt;
+use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use smol::LocalExecutor;
 use terminal::terminal;
 
@@ -343,4 +344,28 @@ fn who_uses_two_fifos_comes_and_goes() {
     let report = ex.block_on(serving).expect("it serves");
     assert_eq!((report.finished, report.aborted), (1, 0));
     assert_eq!(report.stats.ended[Reason::Drained], 1);
+}
+
+#[test]
+fn a_terminal_whose_reads_do_not_wait_ends_when_it_is_hung_up() {
+    on_both(async || {
+        for tenths in [0, 1] {
+            let (person, program) = terminal().expect("a pseudo-terminal");
+            let mut mode = tcgetattr(&program).expect("a mode");
+            mode.special_codes[SpecialCodeIndex::VMIN] = 0;
+            mode.special_codes[SpecialCodeIndex::VTIME] = tenths;
+            tcsetattr(&program, OptionalActions::Now, &mode).expect("set");
+            let mut reader = FdReader::new(program).expect("watched");
+            let mut heard = [0; 8];
+            for word in [&b"one"[..], b"three"] {
+                let early = future::poll_once(reader.read(&mut heard)).await;
+                assert!(early.is_none(), "{early:?}");
+                rustix::io::write(&person, word).expect("the line is up");
+                let n = reader.read(&mut heard).await.expect("the line is up");
+                assert_eq!(&heard[..n], word);
+            }
+            drop(person);
+            assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
+        }
+    });
 }

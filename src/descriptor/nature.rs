@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, Stat, fcntl_getfl, fstat};
 use rustix::io::retry_on_intr;
+use rustix::termios::{LocalModes, SpecialCodeIndex, tcgetattr};
 
 /// What a descriptor is, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +93,16 @@ pub(super) fn open_again(fd: BorrowedFd<'_>, access: OFlags) -> Option<OwnedFd> 
 #[cfg(not(target_os = "linux"))]
 pub(super) fn open_again(_: BorrowedFd<'_>, _: OFlags) -> Option<OwnedFd> {
     None
+}
+
+/// Whether a read of 0 bytes says that there is nothing yet, and not that the input has ended: so it is
+/// of a terminal in raw mode whose `VMIN` is 0, see termios(3), until that is hung up.
+pub(super) fn has_nothing_yet(fd: BorrowedFd<'_>) -> bool {
+    let mode = match tcgetattr(fd) {
+        Ok(mode) if !mode.local_modes.contains(LocalModes::ICANON) => mode,
+        _ => return false,
+    };
+    mode.special_codes[SpecialCodeIndex::VMIN] == 0 && !is_hung_up(fd)
 }
 
 /// Whether the other end is gone: of a FIFO, every writer that it had since it was opened, see pipe(7).

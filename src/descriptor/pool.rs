@@ -3,10 +3,14 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
+
+use super::nature::has_nothing_yet;
 
 /// Bytes that wait for the thread at most.
 const ROOM: usize = 256 * 1024;
@@ -26,6 +30,8 @@ impl Patient {
         Self { file, ended }
     }
 
+    /// Calls `io` until there is something. A signal that this thread handles ends a wait early, and
+    /// is no error.
     fn wait(
         &self,
         flags: PollFlags,
@@ -34,8 +40,10 @@ impl Patient {
         loop {
             match io(&self.file) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    poll(&mut [PollFd::new(&self.file, flags)], None)?;
+                    let mut ready = [PollFd::new(&self.file, flags)];
+                    retry_on_intr(|| poll(&mut ready, None))?;
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
         }
@@ -46,7 +54,6 @@ impl Patient {
             match self.wait(PollFlags::OUT, |mut file| file.write(bytes)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => bytes = &bytes[n..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
@@ -56,11 +63,14 @@ impl Patient {
 
 impl Read for Patient {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.ended {
+        if self.ended || buf.is_empty() {
             return Ok(0);
         }
-        let n = self.wait(PollFlags::IN, |mut file| file.read(buf))?;
-        self.ended = n == 0 && !buf.is_empty();
+        let n = self.wait(PollFlags::IN, |mut file| match file.read(buf) {
+            Ok(0) if has_nothing_yet(file.as_fd()) => Err(io::ErrorKind::WouldBlock.into()),
+            read => read,
+        })?;
+        self.ended = n == 0;
         Ok(n)
     }
 }
@@ -207,6 +217,7 @@ mod tests {
     use futures_lite::future;
 
     use super::*;
+    use crate::descriptor::nature::set_nonblocking;
 
     fn pipe() -> (io::PipeReader, PoolWriter) {
         let (from, to) = io::pipe().expect("a pipe");
@@ -260,9 +271,8 @@ mod tests {
         done.recv().expect("it was flushed");
     }
 
-    /// A person who types a line, ends the input, and types on.
-    #[test]
-    fn the_end_that_a_terminal_says_once_is_the_end() -> io::Result<()> {
+    /// The person's end of a terminal, and the program's.
+    fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
         use rustix::fs::{Mode, OFlags, open};
         use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
@@ -271,6 +281,13 @@ mod tests {
         unlockpt(&person)?;
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let program = open(ptsname(&person, vec![])?, flags, Mode::empty())?;
+        Ok((person, program))
+    }
+
+    /// A person who types a line, ends the input, and types on.
+    #[test]
+    fn the_end_that_a_terminal_says_once_is_the_end() -> io::Result<()> {
+        let (person, program) = terminal()?;
         rustix::io::write(&person, b"hello\n\x04more\n")?;
         let mut program = Patient::new(File::from(program));
         let mut heard = [0; 16];
@@ -279,6 +296,79 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(program.read(&mut heard)?, 0);
         }
+        Ok(())
+    }
+
+    /// Reads on a thread, and returns when that waits, or has not waited.
+    #[cfg(target_os = "linux")]
+    fn read_on_a_thread(file: OwnedFd) -> (u32, thread::JoinHandle<io::Result<Vec<u8>>>) {
+        let (say, hear) = mpsc::channel();
+        let reading = thread::spawn(move || {
+            let id = rustix::thread::gettid().as_raw_nonzero().get();
+            say.send(id.cast_unsigned()).expect("the test waits");
+            let mut heard = vec![0; 8];
+            let n = Patient::new(File::from(file)).read(&mut heard)?;
+            heard.truncate(n);
+            Ok(heard)
+        });
+        let id = hear.recv().expect("it begins");
+        wait_until_asleep(id, &reading);
+        (id, reading)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn wait_until_asleep<T>(id: u32, thread: &thread::JoinHandle<T>) {
+        let stat = format!("/proc/self/task/{id}/stat");
+        let is_asleep = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") S "));
+        while !thread.is_finished() && !is_asleep() {
+            thread::yield_now();
+        }
+    }
+
+    /// It ends poll(2) whatever its handler says.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_signal_that_is_handled_is_no_error() -> io::Result<()> {
+        use std::os::unix::thread::JoinHandleExt;
+
+        use async_signal::{Signal, Signals};
+        use futures_lite::StreamExt;
+
+        let mut signals = Signals::new([Signal::Winch])?;
+        let (from, mut to) = io::pipe()?;
+        set_nonblocking(&from)?;
+        let (id, reading) = read_on_a_thread(from.into());
+        for _ in 0..3 {
+            if !reading.is_finished() {
+                nix::sys::pthread::pthread_kill(
+                    reading.as_pthread_t(),
+                    nix::sys::signal::SIGWINCH,
+                )?;
+                smol::block_on(signals.next());
+                wait_until_asleep(id, &reading);
+            }
+        }
+        to.write_all(b"hello")?;
+        assert_eq!(reading.join().expect("no panic")?, b"hello");
+        Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_terminal_whose_reads_do_not_wait_is_waited_for() -> io::Result<()> {
+        use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
+
+        let (person, program) = terminal()?;
+        let mut mode = tcgetattr(&program)?;
+        mode.make_raw();
+        mode.special_codes[SpecialCodeIndex::VMIN] = 0;
+        tcsetattr(&program, OptionalActions::Now, &mode)?;
+        let (_, reading) = read_on_a_thread(program.try_clone()?);
+        rustix::io::write(&person, b"hello")?;
+        assert_eq!(reading.join().expect("no panic")?, b"hello");
+        let (_, reading) = read_on_a_thread(program);
+        drop(person);
+        assert_eq!(reading.join().expect("no panic")?, b"", "it is hung up");
         Ok(())
     }
 

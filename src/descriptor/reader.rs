@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use smol::Unblock;
 
-use super::nature::{Nature, is_hung_up, open_again, set_nonblocking};
+use super::nature::{Nature, has_nothing_yet, is_hung_up, open_again, set_nonblocking};
 use super::pool::Patient;
 use crate::reactor::{Watched, slices};
 
@@ -24,7 +24,8 @@ const CHUNK: usize = 64 * 1024;
 ///
 /// Where the system tells of readiness, nothing waits but the task. Files, `/dev/null` and their
 /// like are read by a thread of the blocking pool, which has 500 at most; their end is one for good,
-/// also where a file grows.
+/// also where a file grows. A terminal in raw mode has no end of input before it is hung up, also where
+/// its reads do not wait (`VMIN` is 0).
 ///
 /// # Examples
 ///
@@ -153,6 +154,7 @@ fn checked(
 ) -> rustix::io::Result<usize> {
     match result {
         Ok(0) if *waits && !is_hung_up(fd) => Err(Errno::AGAIN),
+        Ok(0) if nature == Nature::Terminal && has_nothing_yet(fd) => Err(Errno::AGAIN),
         // Whoever had the terminal has closed it.
         Err(Errno::IO) if nature == Nature::Master => Ok(0),
         Ok(n) => {
