@@ -24,8 +24,11 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
-use smol::LocalExecutor;
+use smol::{LocalExecutor, Timer};
 use terminal::terminal;
+
+/// Far longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 type Halves = Connection<FdReader, FdWriter>;
 
@@ -344,6 +347,28 @@ fn who_uses_two_fifos_comes_and_goes() {
     let report = ex.block_on(serving).expect("it serves");
     assert_eq!((report.finished, report.aborted), (1, 0));
     assert_eq!(report.stats.ended[Reason::Drained], 1);
+}
+
+/// More wait than the pool has threads.
+#[test]
+fn fifos_that_nobody_reads_take_no_thread_of_the_blocking_pool() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = fifo(dir.path(), "fifo");
+    let ex = LocalExecutor::new();
+    smol::block_on(ex.run(async {
+        let opening: Vec<_> = (0..600)
+            .map(|_| ex.spawn(files("/dev/null", &path)))
+            .collect();
+        // Each takes several steps there.
+        for _ in 0..20 {
+            let late = async {
+                Timer::after(PATIENCE).await;
+                panic!("no thread is free");
+            };
+            future::or(smol::unblock(|| ()), late).await;
+        }
+        drop(opening);
+    }));
 }
 
 #[test]

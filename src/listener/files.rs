@@ -3,11 +3,11 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, open, stat};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
+use super::retry;
 use crate::connection::{Connection, Endpoint, Peer, keep};
 use crate::descriptor::{FdReader, FdWriter};
 
@@ -15,8 +15,8 @@ use crate::descriptor::{FdReader, FdWriter};
 /// device, such as `/dev/null`, or a FIFO.
 ///
 /// A FIFO to read waits for its first writer, and ends when the last one has closed it, as it does
-/// for any program. One to write is opened when somebody reads it, which is what the future waits
-/// for. For FIFOs that outlast who uses them, see [`fifos`].
+/// for any program. One to write is opened when another process reads it: the future waits for that,
+/// and tries every 50 ms. For FIFOs that outlast who uses them, see [`fifos`].
 ///
 /// What was written is flushed when the server ends the connection. Cancel-safe, but that the file
 /// may have been created or emptied.
@@ -54,7 +54,8 @@ pub async fn files(input: impl AsRef<Path>, output: impl AsRef<Path>) -> io::Res
             if !is_fifo(output.to_owned()).await {
                 return Err(error);
             }
-            open_when_read(output.to_owned()).await?
+            let attempt = || open_at_once(output, OFlags::WRONLY);
+            retry::until_not(Errno::NXIO, attempt).await?
         }
         output => output?,
     };
@@ -152,7 +153,8 @@ fn whole(mut connection: Connection) -> Connection {
 async fn open_at_once(path: &Path, access: OFlags) -> io::Result<OwnedFd> {
     let path = path.to_owned();
     let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    smol::unblock(move || Ok(open(path, flags, Mode::from_raw_mode(0o666))?)).await
+    let mode = Mode::from_raw_mode(0o666);
+    smol::unblock(move || Ok(retry_on_intr(|| open(&path, flags, mode))?)).await
 }
 
 fn expect(fd: &OwnedFd, kind: FileType, otherwise: &str) -> io::Result<()> {
@@ -163,38 +165,6 @@ fn expect(fd: &OwnedFd, kind: FileType, otherwise: &str) -> io::Result<()> {
 }
 
 async fn is_fifo(path: PathBuf) -> bool {
-    let stat = smol::unblock(move || stat(path)).await;
+    let stat = smol::unblock(move || retry_on_intr(|| stat(&path))).await;
     stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
-}
-
-/// Opens a FIFO for writing, which takes until somebody opens it for reading.
-async fn open_when_read(path: PathBuf) -> io::Result<OwnedFd> {
-    let waiting = Waiting {
-        path: path.clone(),
-        reader: Arc::default(),
-    };
-    let reader = waiting.reader.clone();
-    let opened = smol::unblock(move || {
-        let opened = open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
-        drop(reader);
-        Ok(opened?)
-    });
-    opened.await
-}
-
-/// A thread waits for somebody to read a FIFO.
-struct Waiting {
-    path: PathBuf,
-    /// We ourselves, when it is not to wait any longer; there until it does not.
-    reader: Arc<Mutex<Option<OwnedFd>>>,
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if Arc::strong_count(&self.reader) > 1 {
-            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let reader = open(&self.path, flags, Mode::empty()).ok();
-            *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = reader;
-        }
-    }
 }

@@ -41,6 +41,7 @@ pub mod inherited;
 pub mod memory;
 mod once;
 mod options;
+mod retry;
 mod several;
 mod socket;
 mod stdio;

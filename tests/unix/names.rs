@@ -3,14 +3,18 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::{Endpoint, Listener, UnixName, bind, connect};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
-use smol::block_on;
+use smol::{Timer, block_on};
 
 use crate::skip::skip;
 use crate::{backlog_of_one, dir, kind_of, listen, pair};
+
+/// Far longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_path_or_a_name_has_at_most_107_bytes() -> io::Result<()> {
@@ -113,6 +117,27 @@ fn who_connects_waits_for_room() -> io::Result<()> {
         server.read_exact(&mut [0; 4])?;
         server.write_all(b"HERE")?;
         client.reader.read_exact(&mut [0; 4]).await?;
+        Ok(())
+    })
+}
+
+/// More wait than the pool has threads.
+#[test]
+fn connects_that_wait_take_no_thread_of_the_blocking_pool() -> io::Result<()> {
+    let dir = dir();
+    let path = dir.path().join("socket");
+    let _busy = backlog_of_one(&path)?;
+    let _waiting = [UnixStream::connect(&path)?, UnixStream::connect(&path)?];
+    block_on(async {
+        let mut connecting: Vec<_> = (0..600).map(|_| Box::pin(connect(&*path))).collect();
+        for connecting in &mut connecting {
+            assert!(future::poll_once(connecting).await.is_none());
+        }
+        let late = async {
+            Timer::after(PATIENCE).await;
+            panic!("no thread is free");
+        };
+        future::or(smol::unblock(|| ()), late).await;
         Ok(())
     })
 }

@@ -4,14 +4,15 @@ mod admit;
 mod file;
 mod lock;
 
+use std::future;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::io::{Errno, ioctl_fionbio};
-use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
+use super::retry;
 use super::socket::{self, SocketListener};
 use crate::address::{Access, ListenOptions};
 use crate::connection::{Connection, Endpoint, Whose};
@@ -48,27 +49,13 @@ fn in_use(error: io::Error, what: &str) -> io::Error {
 
 /// Connects to the one who listens there; waits while that one has 4,096 others to accept.
 pub(super) async fn connect(to: SocketAddrUnix) -> io::Result<Connection> {
-    let remote = Endpoint::of(SocketAddrAny::from(to.clone()));
-    let mut socket = socket::stream(AddressFamily::UNIX)?;
-    match rustix::net::connect(&socket, &to) {
-        // Nothing tells when there is room but a call that waits for it.
-        Err(Errno::AGAIN) => socket = smol::unblock(move || wait_and_connect(&to)).await?,
-        connected => connected?,
-    }
+    let socket = socket::stream(AddressFamily::UNIX)?;
+    // The kernel does not report when there is room: a blocking connect would wait for that, on a thread.
+    let attempt = || future::ready(rustix::net::connect(&socket, &to).map_err(Into::into));
+    retry::until_not(Errno::AGAIN, attempt).await?;
     let local = socket::local(&socket)?;
+    let remote = Endpoint::of(SocketAddrAny::from(to));
     Ok(Connection::of_socket(socket, remote, local, Whose::Ours))
-}
-
-fn wait_and_connect(to: &SocketAddrUnix) -> io::Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    while let Err(error) = rustix::net::connect(&socket, to) {
-        if error != Errno::INTR {
-            return Err(error.into());
-        }
-    }
-    ioctl_fionbio(&socket, true)?;
-    Ok(socket)
 }
 
 /// The name of a path for the system.
