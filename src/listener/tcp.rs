@@ -55,6 +55,10 @@ pub(super) async fn connect(host: &str, port: u16) -> io::Result<Connection> {
 async fn connect_to(address: SocketAddr) -> io::Result<Connection> {
     let socket = open(address)?;
     ListenOptions::default().apply(&socket)?;
+    connect_socket(socket, address).await
+}
+
+async fn connect_socket(socket: OwnedFd, address: SocketAddr) -> io::Result<Connection> {
     match rustix::net::connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS) => {}
         Err(error) => return Err(error.into()),
@@ -62,7 +66,22 @@ async fn connect_to(address: SocketAddr) -> io::Result<Connection> {
     // It is chosen when the connecting begins.
     let local = socket::local(&socket)?;
     let connection = Connection::of_socket(socket, address.into(), local, Whose::Ours);
-    connection.established().await
+    let connection = connection.established().await?;
+    if is_to_itself(&connection) {
+        return Err(Errno::CONNREFUSED.into());
+    }
+    Ok(connection)
+}
+
+/// Whether a socket has connected to itself: the kernel may choose the very port for it that it
+/// connects to, if no other socket has that. Nothing listens there then.
+fn is_to_itself(connection: &Connection) -> bool {
+    let asked = connection.peer.record().ask(|fd| {
+        // Neither is known where the peer is gone already.
+        let far = rustix::net::getpeername(fd).ok().flatten();
+        far.is_some() && far == rustix::net::getsockname(fd).ok()
+    });
+    asked.unwrap_or(false)
 }
 
 /// IPv6 and, by it, IPv4; IPv4 alone where the system has no IPv6.
@@ -118,4 +137,26 @@ fn open(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
 fn has_v6() -> bool {
     let loopback = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
     bound(loopback, false, &ListenOptions::default()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_of_a_socket_to_itself_is_refused() -> io::Result<()> {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let any = any.parse().expect("an address");
+            let socket = open(any)?;
+            if rustix::net::bind(&socket, &any).is_err() {
+                // There is no IPv6.
+                continue;
+            }
+            let own = rustix::net::getsockname(&socket)?;
+            let own = own.try_into().expect("an address of TCP");
+            let refused = smol::block_on(connect_socket(socket, own)).expect_err("nothing listens");
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        }
+        Ok(())
+    }
 }
