@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::common::{Halves, PATIENCE, halves, has, run};
+use crate::common::{Halves, PATIENCE, halves, has, run, run_to_end};
 use crate::place;
 use crate::skip::skip;
 
@@ -260,4 +260,56 @@ fn socat_and_ncat_are_answered() {
         assert_eq!(output.stdout, b"HELLO", "{program}");
     }
     server.end();
+}
+
+/// The command where nothing is mounted at `/proc`, if that can be had.
+fn without_proc(umask: &str, args: &[&str]) -> Option<Command> {
+    let hide = format!("mount -t tmpfs none /proc && umask {umask}");
+    [&[][..], &["--user", "--map-root-user"]]
+        .iter()
+        .find_map(|more| {
+            let unshare = |then: &str| {
+                let mut unshare = Command::new("unshare");
+                unshare.args(*more).args(["--mount", "sh", "-c"]);
+                unshare.arg(format!("{hide} && {then}"));
+                unshare
+            };
+            let tried = unshare("true").stderr(Stdio::null()).status();
+            tried.is_ok_and(|status| status.success()).then(|| {
+                let mut command = unshare("exec \"$0\" \"$@\"");
+                command.arg(env!("CARGO_BIN_EXE_halves")).args(args);
+                command
+            })
+        })
+}
+
+#[test]
+fn the_mode_is_set_where_there_is_no_proc() {
+    let (dir, path) = place();
+    let at = path.to_str().expect("text");
+    let group = format!("group={}", rustix::process::getegid().as_raw());
+    for (settings, mode) in [("mode=0660", 0o660), (&group, 0o751)] {
+        let listen = format!("{at},{settings}");
+        let args = ["serve", "upper", "--listen", &listen];
+        let Some(mut command) = without_proc("026", &args) else {
+            return skip(
+                "the_mode_is_set_where_there_is_no_proc",
+                "no file system can be mounted",
+            );
+        };
+        let mut server = Halves::start(&mut command);
+        server.wait_for_local();
+        let file = fs::symlink_metadata(&path).expect("it is there");
+        assert_eq!(file.mode() & 0o7777, mode, "{settings}");
+        server.end();
+    }
+    // Where others could put a link to another file in its place.
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("ours");
+    let listen = format!("{at},mode=0660");
+    let args = ["serve", "upper", "--listen", &listen];
+    let refused = run_to_end(&mut without_proc("022", &args).expect("as before"));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("there is no /proc"), "{said}");
+    assert!(!path.exists(), "it is removed again");
 }

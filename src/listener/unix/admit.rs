@@ -2,12 +2,18 @@
 
 use std::fs::{Permissions, set_permissions};
 use std::io;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::unistd::{Group, User};
 use rustix::fs::{AtFlags, Gid, Uid, chownat};
+#[cfg(target_os = "linux")]
+use rustix::fs::{Mode, OFlags, chmodat, fstat, open, statat};
+#[cfg(target_os = "linux")]
+use rustix::{io::Errno, process::geteuid};
 
 use super::file::Id;
 use crate::address::{Access, Owner};
@@ -50,7 +56,7 @@ impl Admission {
     /// first, and whether anyone listens a moment later.
     #[cfg(target_os = "linux")]
     pub(super) fn shut(socket: &OwnedFd) -> io::Result<()> {
-        Ok(rustix::fs::fchmod(socket, rustix::fs::Mode::empty())?)
+        Ok(rustix::fs::fchmod(socket, Mode::empty())?)
     }
 
     /// The mode of a socket is of no consequence on other systems: that moment stays.
@@ -74,42 +80,79 @@ impl Admission {
 
 /// A hold on the file itself: what has its name may be another one by now, or a link to anything.
 #[cfg(target_os = "linux")]
-struct Held(OwnedFd);
+struct Held<'a> {
+    file: OwnedFd,
+    path: &'a Path,
+    id: Id,
+}
 
 #[cfg(target_os = "linux")]
-impl Held {
-    fn new(path: &Path, id: Id) -> io::Result<Self> {
-        use rustix::fs::{Mode, OFlags, fstat, open};
+impl<'a> Held<'a> {
+    fn new(path: &'a Path, id: Id) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let held = open(path, flags, Mode::empty())?;
-        if Id::of(&fstat(&held)?) == id {
-            Ok(Self(held))
+        let file = open(path, flags, Mode::empty())?;
+        if Id::of(&fstat(&file)?) == id {
+            Ok(Self { file, path, id })
         } else {
-            Err(rustix::io::Errno::ADDRINUSE.into())
+            Err(Errno::ADDRINUSE.into())
         }
     }
 
     fn chown(&self, user: Option<Uid>, group: Option<Gid>) -> io::Result<()> {
-        Ok(chownat(&self.0, "", user, group, AtFlags::EMPTY_PATH)?)
+        Ok(chownat(&self.file, "", user, group, AtFlags::EMPTY_PATH)?)
     }
 
     fn chmod(&self, mode: Option<u32>) -> io::Result<()> {
-        use std::os::fd::AsRawFd;
-        let mode = mode.map_or_else(usual_mode, Ok)?;
+        let mode = mode.map_or_else(|| usual_mode(folder(self.path)), Ok)?;
         // There is no such call on a descriptor that was opened so.
-        let path = format!("/proc/self/fd/{}", self.0.as_raw_fd());
-        set_permissions(path, Permissions::from_mode(mode))
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        match set_permissions(path, Permissions::from_mode(mode)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.chmod_by_name(mode),
+            set => set,
+        }
+    }
+
+    /// Where there is no `/proc`: in a directory in which only this user and root can put another file
+    /// in the place of ours.
+    fn chmod_by_name(&self, mode: u32) -> io::Result<()> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = open(folder(self.path), flags, Mode::empty())?;
+        let rights = fstat(&folder)?;
+        let is_ours = rights.st_uid == 0 || rights.st_uid == geteuid().as_raw();
+        if !is_ours || rights.st_mode & 0o022 != 0 {
+            let problem = "others can write to its directory, and there is no /proc";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+        }
+        let name = self.path.file_name().unwrap_or_default();
+        if Id::of(&statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?) != self.id {
+            return Err(Errno::ADDRINUSE.into());
+        }
+        let mode = Mode::from_raw_mode(mode);
+        Ok(chmodat(&folder, name, mode, AtFlags::empty())?)
     }
 }
 
-/// That of a new file. The system tells the umask only here to those who do not change it.
+/// The directory of a file; of a bare name, the current one.
 #[cfg(target_os = "linux")]
-fn usual_mode() -> io::Result<u32> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// That of a new file in this directory. The kernel reports the umask only in `/proc` without a change
+/// of it; where there is none, a file without a name shows it.
+#[cfg(target_os = "linux")]
+fn usual_mode(folder: &Path) -> io::Result<u32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-    let umask = umask.and_then(|umask| u32::from_str_radix(umask.trim(), 8).ok());
-    let umask = umask.ok_or_else(|| io::Error::other("the umask is not known"))?;
-    Ok(0o777 & !umask)
+    if let Some(umask) = umask.and_then(|umask| u32::from_str_radix(umask.trim(), 8).ok()) {
+        return Ok(0o777 & !umask);
+    }
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let nameless = open(folder, flags, Mode::from_raw_mode(0o777))?;
+    Ok(fstat(&nameless)?.st_mode & 0o777)
 }
 
 /// Other systems have only the name.
