@@ -193,6 +193,24 @@ fn what_goes_in_comes_out_in_order_for_every_bound() {
 }
 
 #[test]
+fn ask_writes_and_reads_at_the_same_time() -> io::Result<()> {
+    let text = vec![b'a'; 10_000];
+    let echo = async |c: Connection| service::echo(c.reader, c.writer).await;
+    assert!(block_on(memory::ask(echo, &text))? == text);
+    // What the handler does not read is discarded, and its half ends with it.
+    let first = async |mut c: Connection| {
+        let mut byte = [0];
+        c.reader.read_exact(&mut byte).await?;
+        c.writer.write_all(&byte).await
+    };
+    assert_eq!(block_on(memory::ask(first, &text))?, b"a");
+    let failing = async |_: Connection| Err(ErrorKind::InvalidData.into());
+    let failed = block_on(memory::ask(failing, &text)).map(drop);
+    assert_eq!(kind(failed), Err(ErrorKind::InvalidData));
+    Ok(())
+}
+
+#[test]
 fn a_connection_in_memory_is_served_as_any_other() {
     let report = serve(Server::default(), async |connector| {
         let mut client = connector.connect().await?;

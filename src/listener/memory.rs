@@ -3,6 +3,10 @@
 //! A handler served on these needs no network, and its tests no luck. With a bound of 1 the two
 //! ends go in lockstep: no write returns before the other end has read all but its last byte.
 //!
+//! As on a socket, a client that writes all of its input before it reads waits for ever if the handler
+//! answers meanwhile: once both directions are full, each end waits for the other. On sockets this
+//! takes some hundred KiB, here it takes `bound` bytes. [`ask`] writes and reads at the same time.
+//!
 //! # Examples
 //!
 //! ```
@@ -30,6 +34,7 @@
 //! # std::io::Result::Ok(())
 //! ```
 
+mod ask;
 mod pipe;
 
 use std::future::poll_fn;
@@ -43,6 +48,7 @@ use smol::channel::{self, Receiver, Sender};
 use super::Listener;
 use crate::connection::{Connection, Endpoint};
 
+pub use ask::ask;
 pub use pipe::{PipeReader, PipeWriter, pair};
 
 /// As many connections wait to be accepted as a TCP listener of ours lets wait.

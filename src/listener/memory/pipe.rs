@@ -20,7 +20,8 @@ pub struct PipeReader(Arc<End>);
 #[derive(Debug)]
 pub struct PipeWriter(Arc<End>);
 
-/// The two ends of one connection. Each direction holds at most `bound` bytes.
+/// The two ends of one connection. Each direction holds at most `bound` bytes: of two ends that both
+/// write more than that before they read, neither goes on. [`ask`](super::ask) does not wait so.
 ///
 /// # Panics
 ///
