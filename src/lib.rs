@@ -150,7 +150,7 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `cli` | yes | the command `halves`, and with it argh and sd-notify; nothing to the library |
+//! | `cli` | yes | the command `halves`, and with it argh, humantime and sd-notify; nothing to the library |
 //!
 //! A library user writes `default-features = false`.
 

@@ -55,6 +55,7 @@ enum Command {
 
 /// Serve a service of our own on any number of addresses, until a signal ends it.
 #[derive(FromArgs, ArgsInfo, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 #[argh(
     subcommand,
     name = "serve",
@@ -190,6 +191,10 @@ pub(super) struct Serve {
     /// FORMAT of the log: text, logfmt or json (default text)
     #[argh(option, default = "Format::Text")]
     pub(super) log: Format,
+
+    /// begin each line of a text log with the time (RFC 3339, UTC), as is done on a terminal
+    #[argh(switch)]
+    pub(super) log_time: bool,
 
     /// descriptor N, open already and not below 3, gets an empty line when every listener is
     /// open, and is closed

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
+
+use humantime::format_rfc3339_millis;
 
 use super::escape;
 
@@ -12,6 +14,8 @@ pub(super) enum Format {
     /// `closed conn=1 reason=eof`
     #[default]
     Text,
+    /// `2023-11-14T22:13:20.123Z closed conn=1 reason=eof`
+    TimedText,
     /// `ts=1700000000.123 event=closed conn=1 reason=eof`
     Logfmt,
     /// `{"ts":1700000000.123,"event":"closed","conn":1,"reason":"eof"}`
@@ -88,6 +92,19 @@ impl Line {
 }
 
 impl Format {
+    /// The same, and text has the time in each line, if it is to be `timed`. All else has it anyway.
+    pub(super) fn with_time(self, timed: bool) -> Self {
+        match self {
+            Self::Text if timed => Self::TimedText,
+            other => other,
+        }
+    }
+
+    /// Whether people read it, not programs.
+    pub(super) fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::TimedText)
+    }
+
     /// The line with its end; `now` is the time since 1970.
     pub(super) fn render(self, line: &Line, now: Duration) -> String {
         let mut out = String::with_capacity(160);
@@ -95,6 +112,11 @@ impl Format {
         let event = line.event;
         let _ = match self {
             Self::Text => out.write_str(event),
+            Self::TimedText => {
+                // RFC 3339, UTC.
+                let time = format_rfc3339_millis(UNIX_EPOCH + now);
+                write!(out, "{time} {event}")
+            }
             Self::Logfmt => write!(out, "ts={secs}.{millis:03} event={event}"),
             Self::Json => write!(out, r#"{{"ts":{secs}.{millis:03},"event":"{event}""#),
         };
@@ -109,10 +131,10 @@ impl Format {
             }
         }
         match self {
-            Self::Text if !line.remark.is_empty() => {
+            Self::Json => out.push('}'),
+            _ if self.is_text() && !line.remark.is_empty() => {
                 let _ = write!(out, " ({})", line.remark);
             }
-            Self::Json => out.push('}'),
             _ => {}
         }
         out.push('\n');
@@ -165,6 +187,10 @@ mod tests {
                 r#"closed conn=1 peer=127.0.0.1:4321 reason="two words" error="a \"b\"\nc""#,
             ),
             (
+                Format::TimedText,
+                r#"2023-11-14T22:13:20.007Z closed conn=1 peer=127.0.0.1:4321 reason="two words" error="a \"b\"\nc""#,
+            ),
+            (
                 Format::Logfmt,
                 r#"ts=1700000000.007 event=closed conn=1 peer=127.0.0.1:4321 reason="two words" error="a \"b\"\nc""#,
             ),
@@ -193,10 +219,34 @@ mod tests {
     }
 
     #[test]
+    fn only_text_is_without_the_time_unless_it_is_wanted() {
+        let formats = [Format::Text, Format::Logfmt, Format::Json];
+        assert_eq!(formats.map(|format| format.with_time(false)), formats);
+        let timed = [Format::TimedText, Format::Logfmt, Format::Json];
+        assert_eq!(formats.map(|format| format.with_time(true)), timed);
+    }
+
+    #[test]
+    fn the_time_is_a_date_in_every_year() {
+        for (secs, date) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (1_795_737_599, "2026-11-26T23:59:59.000Z"),
+            (4_107_542_399, "2100-02-28T23:59:59.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+        ] {
+            let line = Format::TimedText.render(&Line::new("e"), Duration::from_secs(secs));
+            assert_eq!(line, format!("{date} e\n"));
+        }
+    }
+
+    #[test]
     fn a_remark_is_for_people_only() {
         let line = Line::new("draining").remark("again to force");
         let text = Format::Text.render(&line, NOW);
         assert_eq!(text, "draining (again to force)\n");
+        let timed = Format::TimedText.render(&line, NOW);
+        assert_eq!(timed, format!("2023-11-14T22:13:20.007Z {text}"));
         for format in [Format::Logfmt, Format::Json] {
             assert!(!format.render(&line, NOW).contains("force"));
         }

@@ -70,7 +70,7 @@ impl Log {
 
     /// Says why the command fails.
     pub(super) fn complain(&self, problem: &str) {
-        if self.lines.format == Format::Text {
+        if self.lines.format.is_text() {
             let problem = escape::one_line(problem);
             self.lines.queue.push(&format!("halves: {problem}\n"));
         } else {
@@ -110,7 +110,7 @@ impl Lines {
             let mut line = Line::new(if listens { "listening" } else { "serving" })
                 .word("local", end)
                 .word("service", service);
-            if self.format != Format::Text
+            if !self.format.is_text()
                 && let Some((_, hint)) = hint.take_if(|(at, _)| *at == n)
             {
                 line = line.text("try", &hint);

@@ -21,7 +21,7 @@ mod values;
 mod watchdog;
 mod words;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use args::Request;
@@ -57,9 +57,9 @@ pub(crate) fn run() -> ExitCode {
             {
                 return ExitCode::from(FAILED);
             }
-            with_log(options.log, options.level(), |log| {
-                serve::run(*options, log)
-            })
+            let timed = options.log_time || io::stderr().is_terminal();
+            let format = options.log.with_time(timed);
+            with_log(format, options.level(), |log| serve::run(*options, log))
         }
         Err(problem) => with_log(Format::Text, Level::Normal, |log| {
             log.complain(&problem);

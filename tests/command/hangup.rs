@@ -61,6 +61,10 @@ fn a_closed_terminal_that_is_the_log_begins_the_drain() {
     person
         .read_line(&mut line)
         .expect("it says where it listens");
+    // On a terminal each line has the time.
+    let (time, rest) = line.split_once(' ').expect("two words");
+    assert!(time.starts_with("20") && time.ends_with('Z'), "{line}");
+    assert!(rest.starts_with("listening local="), "{line}");
     server.at = vec![([127, 0, 0, 1], port_in(&line)).into()];
     server.client().ask("here");
     drop(person);

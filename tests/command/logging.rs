@@ -130,6 +130,26 @@ fn logfmt_lines_begin_with_the_time() {
 }
 
 #[test]
+fn text_lines_begin_with_the_time_if_that_is_wanted() {
+    let mut server = Halves::start(&mut halves(&with_port(&["upper", "--log-time"])));
+    server.wait_for("20");
+    server.signal(Signal::TERM);
+    assert_eq!(server.code(), Some(0));
+    let events: Vec<_> = server
+        .said
+        .iter()
+        .filter(|line| !line.starts_with(' '))
+        .collect();
+    assert_eq!(events.len(), 3, "{:#?}", server.said);
+    for (line, event) in events.iter().zip(["listening", "draining", "ended"]) {
+        let (time, rest) = line.split_once(' ').expect("two words");
+        let shape = time.replace(|c: char| c.is_ascii_digit(), "0");
+        assert_eq!(shape, "0000-00-00T00:00:00.000Z", "{line}");
+        assert!(rest.starts_with(event), "{line}");
+    }
+}
+
+#[test]
 fn a_closed_or_full_standard_error_changes_nothing() {
     for redirection in ["exec 2>&-", "exec 2>/dev/full", "exec 2</dev/null"] {
         let port = free_port();
