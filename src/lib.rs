@@ -155,6 +155,7 @@
 //! A library user writes `default-features = false`.
 
 mod address;
+mod blocking;
 mod catch;
 mod connection;
 mod descriptor;

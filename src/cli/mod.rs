@@ -9,6 +9,7 @@ mod inherited;
 mod log;
 mod nearest;
 mod queue;
+mod room;
 mod rules;
 mod serve;
 mod services;

@@ -25,7 +25,7 @@ use super::rules::RuleSources;
 use super::services::Service;
 use super::signals::{self, Orders};
 use super::supervisor::Supervisor;
-use super::{ABORTED, FAILED, files, inherited, terminal, together, watchdog};
+use super::{ABORTED, FAILED, files, inherited, room, terminal, together, watchdog};
 
 /// All that a server needs, before it listens.
 struct Plan {
@@ -77,6 +77,7 @@ impl Plan {
     fn new(mut options: Serve, log: &Log) -> io::Result<Self> {
         // First of all: its number is none of ours yet.
         let ready_fd = options.ready_fd.map(inherit).transpose()?;
+        room::check(options.threads.get())?;
         let shutdown = Shutdown::on_signals()?;
         let signals = signals::catch()?;
         let longest = options.drain_delay.saturating_add(options.drain_timeout);

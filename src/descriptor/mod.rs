@@ -3,6 +3,7 @@
 
 mod nature;
 mod pool;
+mod pool_reader;
 mod reader;
 mod writer;
 

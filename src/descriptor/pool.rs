@@ -12,6 +12,8 @@ use rustix::io::retry_on_intr;
 
 use super::nature::has_nothing_yet;
 
+use crate::blocking::unblock;
+
 /// Bytes that wait for the thread at most.
 const ROOM: usize = 256 * 1024;
 
@@ -131,7 +133,13 @@ impl PoolWriter {
         if begin {
             let shared = self.0.clone();
             // Detached, so that it goes on without us.
-            smol::unblock(move || shared.write_out()).detach();
+            let written = unblock(move || {
+                shared.write_out();
+                Ok(())
+            });
+            if let Err(error) = written.detach() {
+                self.0.fail(error);
+            }
         }
         Poll::Ready(Ok(n))
     }
@@ -159,6 +167,14 @@ impl Drop for PoolWriter {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No thread will write what is there.
+    fn fail(&self, error: io::Error) {
+        let mut queue = self.lock();
+        queue.failed = Some(error.into());
+        queue.bytes = Vec::new();
+        queue.attended = false;
     }
 
     fn write_out(&self) {

@@ -10,14 +10,11 @@ use std::task::{Context, Poll};
 use futures_lite::AsyncRead;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use smol::Unblock;
 
 use super::nature::{Nature, has_nothing_yet, is_hung_up, open_again, set_nonblocking};
 use super::pool::Patient;
+use super::pool_reader::PoolReader;
 use crate::reactor::{Watched, slices};
-
-/// What the thread reads at once, in bytes.
-const CHUNK: usize = 64 * 1024;
 
 /// Reads from any descriptor: a pipe, a terminal, a device, a socket, a file, or whatever the
 /// system may add.
@@ -51,7 +48,7 @@ enum Source {
         /// It is a FIFO that nobody may have opened for writing yet.
         waits: bool,
     },
-    Pool(Unblock<Patient>),
+    Pool(PoolReader),
 }
 
 impl FdReader {
@@ -99,7 +96,7 @@ impl FdReader {
 
     fn pool(fd: OwnedFd) -> Self {
         let file = Patient::new(File::from(fd));
-        Self(Source::Pool(Unblock::with_capacity(CHUNK, file)))
+        Self(Source::Pool(PoolReader::new(file)))
     }
 
     /// Another handle to it, where it is watched.
@@ -123,8 +120,7 @@ impl AsyncRead for FdReader {
                 let result = rustix::io::read(fd, &mut *buf);
                 checked(fd, result, *nature, waits)
             }),
-            Source::Pool(_) if room == 0 => Poll::Ready(Ok(0)),
-            Source::Pool(file) => Pin::new(file).poll_read(cx, buf),
+            Source::Pool(file) => file.poll_read(cx, buf),
         }
     }
 
@@ -139,8 +135,10 @@ impl AsyncRead for FdReader {
                 let result = rustix::io::readv(fd, &mut *bufs);
                 checked(fd, result, *nature, waits)
             }),
-            Source::Pool(_) if room == 0 => Poll::Ready(Ok(0)),
-            Source::Pool(file) => Pin::new(file).poll_read_vectored(cx, bufs),
+            Source::Pool(file) => {
+                let first = bufs.iter_mut().find(|buf| !buf.is_empty());
+                file.poll_read(cx, first.map_or(&mut [], |buf| buf))
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, open, stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::retry;
+use crate::blocking::unblock;
 use crate::connection::{Connection, Endpoint, Peer, keep};
 use crate::descriptor::{FdReader, FdWriter};
 
@@ -154,7 +155,7 @@ async fn open_at_once(path: &Path, access: OFlags) -> io::Result<OwnedFd> {
     let path = path.to_owned();
     let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o666);
-    smol::unblock(move || Ok(retry_on_intr(|| open(&path, flags, mode))?)).await
+    unblock(move || Ok(retry_on_intr(|| open(&path, flags, mode))?)).await
 }
 
 fn expect(fd: &OwnedFd, kind: FileType, otherwise: &str) -> io::Result<()> {
@@ -165,6 +166,6 @@ fn expect(fd: &OwnedFd, kind: FileType, otherwise: &str) -> io::Result<()> {
 }
 
 async fn is_fifo(path: PathBuf) -> bool {
-    let stat = smol::unblock(move || retry_on_intr(|| stat(&path))).await;
+    let stat = unblock(move || Ok(retry_on_intr(|| stat(&path))?)).await;
     stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
 }

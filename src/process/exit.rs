@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustix::io::Errno;
-use smol::Task;
 
 use super::child::{Process, wait_blocking};
+use crate::blocking::{Call, unblock};
 use crate::reactor::Watched;
 
 /// One who waits for the exit of a child.
@@ -25,7 +25,7 @@ enum Way {
     Watched(Watched),
     /// By a thread that does nothing else. It does not hold the process, which is ended when
     /// nobody else does.
-    Thread(Task<io::Result<ExitStatus>>),
+    Thread(Call<ExitStatus>),
 }
 
 impl Exit {
@@ -69,7 +69,7 @@ fn watch(_: &Process) -> Option<Watched> {
 
 fn on_thread(process: &Process) -> Way {
     let pid = process.pid();
-    Way::Thread(smol::unblock(move || wait_blocking(pid)))
+    Way::Thread(unblock(move || wait_blocking(pid)))
 }
 
 #[cfg(test)]

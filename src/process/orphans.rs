@@ -10,6 +10,7 @@ use async_signal::Signal;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::child::wait_blocking;
+use crate::blocking::unblock;
 use crate::signals::Signals;
 
 /// Held while a child is started, until it is in the list; alone, while orphans are looked for.
@@ -81,7 +82,7 @@ async fn reap(others: Others) -> io::Error {
         Err(error) => return error,
     };
     loop {
-        if let Err(error) = smol::unblock(move || sweep(others)).await {
+        if let Err(error) = unblock(move || sweep(others)).await {
             return error;
         }
         if let Err(error) = signals.next().await {
@@ -105,8 +106,10 @@ pub(super) fn forget(pid: Pid) {
         let forget = move || {
             let _ = wait_blocking(pid);
             forget_now(pid);
+            Ok(())
         };
-        smol::unblock(forget).detach();
+        // Without a thread it remains one of ours, which is a zombie from its exit on.
+        let _ = unblock(forget).detach();
     }
 }
 

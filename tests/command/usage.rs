@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use crate::common::{halves, run, serve};
 use rustix::process::Signal;
@@ -292,4 +292,16 @@ fn an_option_may_carry_its_value() {
     client.ask("here");
     server.signal(Signal::TERM);
     server.wait_for("draining connections=1 deadline=1500ms (again to force)");
+}
+
+#[test]
+fn too_few_descriptors_to_start_are_exit_1_in_one_line() {
+    let halves = env!("CARGO_BIN_EXE_halves");
+    for files in 5..=18 {
+        let script = format!("ulimit -n {files} && exec {halves} serve upper --listen=127.0.0.1:0");
+        let output = Command::new("sh").args(["-c", &script]).output();
+        let said = complaint(&output.expect("it runs"), 1);
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains("open files (ulimit -n)"), "{said}");
+    }
 }

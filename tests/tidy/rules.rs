@@ -7,8 +7,8 @@ use crate::source::Source;
 /// stands for src/main.rs, and `lib` for what src/lib.rs exports.
 const LAYERS: &[&[&str]] = &[
     &[
-        "error", "address", "catch", "duration", "escape", "framing", "reactor", "shutdown",
-        "signals", "spawn", "stats", "sync", "time", "waiting",
+        "error", "address", "blocking", "catch", "duration", "escape", "framing", "reactor",
+        "shutdown", "signals", "spawn", "stats", "sync", "time", "waiting",
     ],
     &["connection", "descriptor"],
     &[

@@ -1,12 +1,19 @@
 //! From a host to its addresses.
 
 use std::io::{Error, ErrorKind, Result};
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+use crate::blocking::{Call, unblock};
 
 /// The addresses of a host, each once: an IPv4-mapped one as the IPv4 address that it means.
 pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
-    let resolved = async_net::resolve((host, port)).await;
-    let resolved = resolved.map_err(|error| unresolved(host, error))?;
+    let resolved = match host.parse::<IpAddr>() {
+        // No name, so there is nothing to wait for.
+        Ok(address) => vec![SocketAddr::new(address, port)],
+        Err(_) => look_up(host.to_owned(), port)
+            .await
+            .map_err(|error| unresolved(host, error))?,
+    };
     let mut addresses = Vec::with_capacity(resolved.len());
     for address in resolved {
         let address = canonical(address);
@@ -27,6 +34,10 @@ fn canonical(address: SocketAddr) -> SocketAddr {
         ip if ip == address.ip() => address,
         ip => SocketAddr::new(ip, address.port()),
     }
+}
+
+fn look_up(name: String, port: u16) -> Call<Vec<SocketAddr>> {
+    unblock(move || Ok((&*name, port).to_socket_addrs()?.collect()))
 }
 
 /// A zone that is none is the reason why an address is not understood.

@@ -15,6 +15,7 @@ use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 use super::retry;
 use super::socket::{self, SocketListener};
 use crate::address::{Access, ListenOptions};
+use crate::blocking::unblock;
 use crate::connection::{Connection, Endpoint, Whose};
 
 pub(super) use file::SocketFile;
@@ -26,7 +27,7 @@ const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 pub(super) async fn listen(path: &Path, access: &Access) -> io::Result<SocketListener> {
     let (path, access) = (path.to_owned(), access.clone());
     // File systems and the names of users may be on another machine.
-    let listening = smol::unblock(move || file::listen(&path, &access)).await;
+    let listening = unblock(move || file::listen(&path, &access)).await;
     listening.map_err(|error| in_use(error, "path"))
 }
 
