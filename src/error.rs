@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::{fmt, io};
 
-/// Why a text could not be read, or an address listened on or connected to.
+/// Why a text could not be read, or an address listened on, accepted at or connected to.
 ///
 /// Functions return [`io::Error`], so that `?` works everywhere; this is what is inside, with the
 /// same [`io::ErrorKind`]. The text is one line for a person.
@@ -51,6 +51,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A listener yields no connection: the system refuses, or something is used up. A server goes on
+    /// where a retry may help.
+    Accept {
+        /// Where it listens.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The address was understood, and no connection to it came about.
     Connect {
         /// Where.
@@ -67,6 +75,7 @@ impl fmt::Display for Error {
             Self::Net { text, problem } => write!(f, "bad network '{text}': {problem}"),
             Self::Duration { text, problem } => write!(f, "bad duration '{text}': {problem}"),
             Self::Listen { address, source } => write!(f, "cannot listen on {address}: {source}"),
+            Self::Accept { address, source } => write!(f, "cannot accept at {address}: {source}"),
             Self::Connect { address, source } => write!(f, "cannot connect to {address}: {source}"),
         }
     }
@@ -76,7 +85,9 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Address { .. } | Self::Net { .. } | Self::Duration { .. } => None,
-            Self::Listen { source, .. } | Self::Connect { source, .. } => Some(source),
+            Self::Listen { source, .. }
+            | Self::Accept { source, .. }
+            | Self::Connect { source, .. } => Some(source),
         }
     }
 }
@@ -87,7 +98,9 @@ impl From<Error> for io::Error {
             Error::Address { .. } | Error::Net { .. } | Error::Duration { .. } => {
                 io::ErrorKind::InvalidInput
             }
-            Error::Listen { source, .. } | Error::Connect { source, .. } => source.kind(),
+            Error::Listen { source, .. }
+            | Error::Accept { source, .. }
+            | Error::Connect { source, .. } => source.kind(),
         };
         Self::new(kind, error)
     }

@@ -104,6 +104,19 @@ impl Reason {
             Self::Aborted => "aborted",
         }
     }
+
+    /// Whether the connection was refused, for where it came from.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(halves::Reason::Denied.is_refusal());
+    /// assert!(!halves::Reason::Eof.is_refusal());
+    /// ```
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::Denied | Self::PerSource | Self::AcceptRate)
+    }
 }
 
 impl fmt::Display for Reason {
@@ -139,6 +152,19 @@ impl Ended {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
+    }
+
+    /// How many were refused, for where they came from.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(halves::Stats::default().ended.refused(), 0);
+    /// ```
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        let reasons = Reason::ALL.iter().filter(|reason| reason.is_refusal());
+        reasons.map(|&reason| self[reason]).sum()
     }
 }
 

@@ -112,9 +112,15 @@ fn everything_else_is_a_line_too() {
             Event::Refused {
                 peer: peer(),
                 reason: Reason::Denied,
-                unsaid: 3,
             },
-            "unknown refused: denied (after 3 others)",
+            "unknown refused: denied",
+        ),
+        (
+            Event::Suppressed {
+                refused: 3,
+                accept_failed: 1,
+            },
+            "3 more refused, 1 more not accepted",
         ),
         (
             Event::AcceptFailed(error),

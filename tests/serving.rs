@@ -49,6 +49,90 @@ fn any_other_error_ends_the_server_after_a_drain() {
 }
 
 #[test]
+fn a_client_behind_an_error_that_ends_the_server_is_served() {
+    let world = World::new();
+    let script = Script::default();
+    let served = world.serve(Server::default(), script.clone(), uppercase);
+    script.fail(Errno::BADF);
+    let client = script.connect();
+    assert_eq!(world.now(ask(client, "me too")), "ME TOO");
+    let error = world.now(served.serving).expect_err("it is returned");
+    assert_eq!(error.raw_os_error(), Some(Errno::BADF.raw_os_error()));
+}
+
+#[test]
+fn an_error_that_persists_is_retried_after_pauses() {
+    let world = World::new();
+    let script = Script::default();
+    let served = world.serve(Server::default(), script.clone(), uppercase);
+    for _ in 0..44 {
+        script.fail(Errno::ACCESS);
+    }
+    world.settle();
+    assert_eq!(script.polls(), 33, "so many are passed over at once");
+    let mut pauses = Vec::new();
+    for _ in 0..12 {
+        let (polls, at) = (script.polls(), world.clock.now());
+        while script.polls() == polls {
+            assert!(world.manual.advance_to_next(), "the server sleeps");
+            world.settle();
+        }
+        pauses.push((world.clock.now() - at).as_millis());
+    }
+    assert_eq!(pauses[..8], [5, 10, 20, 40, 80, 160, 320, 640]);
+    assert_eq!(pauses[8..], [1000; 4]);
+    let events = served.events();
+    let failed = |event: &&String| event.starts_with("accept failed");
+    assert!(events.iter().filter(failed).count() < 20, "{events:#?}");
+    // A success, and as many are passed over as before.
+    let client = script.connect();
+    for _ in 0..31 {
+        script.fail(Errno::ACCESS);
+    }
+    let other = script.connect();
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.now(ask(client, "back")), "BACK");
+    assert_eq!(world.now(ask(other, "me too")), "ME TOO");
+    assert_eq!(served.handle.stats().accept_errors, 75);
+}
+
+#[test]
+fn errors_of_accept_are_reported_ten_times_a_second_and_then_counted() {
+    let world = World::new();
+    let script = Script::default();
+    let served = world.serve(Server::default(), script.clone(), uppercase);
+    for _ in 0..31 {
+        script.fail(Errno::CONNABORTED);
+    }
+    world.settle();
+    assert_eq!(served.events().len(), 10);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(served.events(), ["suppressed 0 21"]);
+}
+
+#[test]
+fn a_peer_of_two_connections_is_an_error_of_the_listener() {
+    for ended in [false, true] {
+        let world = World::new();
+        let script = Script::default();
+        let served = world.serve(Server::default(), script.clone(), uppercase);
+        let (near, far) = memory::pair(64);
+        let twin = memory::pair(64).1.with_peer(far.peer.clone());
+        script.tell(Ok(Some(far)));
+        let near = (!ended).then_some(near);
+        world.settle();
+        script.tell(Ok(Some(twin)));
+        world.settle();
+        if let Some(near) = near {
+            assert_eq!(world.now(ask(near, "first")), "FIRST");
+        }
+        let error = world.now(served.serving).expect_err("it is returned");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("Peer"), "{error}");
+    }
+}
+
+#[test]
 fn the_loop_is_polled_only_when_its_own_waker_was_called() {
     let world = World::new();
     let script = Script::default();
@@ -209,7 +293,7 @@ fn a_listener_that_only_fails_does_not_hold_up_a_drain() {
     let server = Server::default();
     server.handle().shutdown().drain();
     let served = world.serve(server, script.clone(), uppercase);
-    assert_eq!(script.polls(), 4096, "as many as may have connected");
-    assert_eq!(served.handle.stats().accept_errors, 4096);
+    assert_eq!(script.polls(), 32, "it is not asked on and on");
+    assert_eq!(served.handle.stats().accept_errors, 32);
     assert_eq!(world.report(served).finished, 0);
 }

@@ -133,19 +133,23 @@ impl Lines {
 fn line(event: &Event, level: Level) -> Option<Line> {
     let line = match event {
         Event::Opened(peer) if level >= Level::Verbose => connection("opened", peer, level),
+        // Only some refusals have lines.
+        Event::Closed(closed) if level < Level::Verbose && closed.reason.is_refusal() => {
+            return None;
+        }
         Event::Closed(closed) if level >= Level::Normal || is_trouble(closed) => {
             ended(closed, level)
         }
-        Event::Refused {
-            peer,
-            reason,
-            unsaid,
-        } if level >= Level::Normal => {
-            let line = connection("refused", peer, level).word("reason", reason);
-            match unsaid {
-                0 => line,
-                &unsaid => line.number("unsaid", unsaid),
-            }
+        Event::Refused { peer, reason } if level >= Level::Normal => {
+            connection("refused", peer, level).word("reason", reason)
+        }
+        &Event::Suppressed {
+            refused,
+            accept_failed,
+        } if level >= Level::Normal || accept_failed > 0 => {
+            let line = Line::new("suppressed");
+            let line = count(line, "refused", refused);
+            count(line, "accept_failed", accept_failed)
         }
         Event::Unsent { peer, bytes } => connection("unsent", peer, level).number("bytes", *bytes),
         Event::AcceptFailed(error) => Line::new("accept_failed").text("error", error),
@@ -166,9 +170,13 @@ fn line(event: &Event, level: Level) -> Option<Line> {
                 .number("connections", *connections)
                 .time("left", in_seconds(*left))
         }
-        Event::Ended(report) if level >= Level::Normal || report.aborted > 0 => Line::new("ended")
-            .number("finished", report.finished)
-            .number("aborted", report.aborted),
+        Event::Ended(report) if level >= Level::Normal || report.aborted > 0 => {
+            let line = Line::new("ended")
+                .number("finished", report.finished)
+                .number("aborted", report.aborted);
+            let line = count(line, "refused", report.stats.ended.refused());
+            count(line, "accept_failed", report.stats.accept_errors)
+        }
         _ => return None,
     };
     Some(line)
@@ -200,6 +208,14 @@ fn ended(closed: &Closed, level: Level) -> Line {
     match &closed.error {
         Some(error) => line.text("error", error),
         None => line,
+    }
+}
+
+/// A count that is there only when it is not 0.
+fn count(line: Line, key: &'static str, count: u64) -> Line {
+    match count {
+        0 => line,
+        count => line.number(key, count),
     }
 }
 
@@ -302,16 +318,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_how_many_others_went_unsaid() {
-        for (unsaid, level, text) in [
-            (0, Level::Normal, "peer=unknown reason=accept_rate\n"),
+    fn a_refusal_is_said_once() {
+        for (level, text) in [
+            (Level::Normal, "peer=unknown reason=accept_rate\n"),
             (
-                7,
-                Level::Normal,
-                "peer=unknown reason=accept_rate unsaid=7\n",
-            ),
-            (
-                0,
                 Level::Verbose,
                 "peer=unknown local=unknown reason=accept_rate\n",
             ),
@@ -319,10 +329,27 @@ mod tests {
             let event = Event::Refused {
                 peer: Peer::default(),
                 reason: Reason::AcceptRate,
-                unsaid,
             };
             assert_eq!(said(&event, level), Some(format!("refused conn=0 {text}")));
             assert_eq!(said(&event, Level::Quiet), None);
+        }
+    }
+
+    #[test]
+    fn what_was_suppressed_is_counted() {
+        for (refused, accept_failed, least, text) in [
+            (7, 0, Level::Normal, "suppressed refused=7\n"),
+            (0, 5, Level::Quiet, "suppressed accept_failed=5\n"),
+            (7, 5, Level::Quiet, "suppressed refused=7 accept_failed=5\n"),
+        ] {
+            let event = Event::Suppressed {
+                refused,
+                accept_failed,
+            };
+            for level in [Level::Quiet, Level::Normal, Level::Verbose] {
+                let expected = (level >= least).then(|| text.to_owned());
+                assert_eq!(said(&event, level), expected, "{event:?} {level:?}");
+            }
         }
     }
 

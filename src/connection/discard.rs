@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 /// The most that one connection's end discards, in bytes.
-const MOST: usize = 1024 * 1024;
+pub(super) const MOST: usize = 1024 * 1024;
 /// What one poll discards before it lets others run, in bytes.
 const PER_POLL: usize = 64 * 1024;
 

@@ -191,7 +191,7 @@ impl<R, W> Connection<R, W> {
     /// # Errors
     ///
     /// [`PermissionDenied`](std::io::ErrorKind::PermissionDenied) when the client is refused; the
-    /// connection ends with that reason, whatever the handler then does.
+    /// connection ends with that reason, and in order, whatever the handler then does.
     /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) when no name was expected: a stranger's
     /// word is never believed.
     ///

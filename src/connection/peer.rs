@@ -23,7 +23,8 @@ use crate::stats::Reason;
 pub struct Peer(Arc<Record>);
 
 impl Peer {
-    /// The peer of a new connection, for a listener that makes one.
+    /// The peer of a new connection, for a listener that makes one. Each connection has its own: a
+    /// server takes a second one with the same peer, or a clone, as an error of the listener.
     ///
     /// # Examples
     ///
@@ -99,7 +100,8 @@ impl Peer {
         let admitted = host.map_or(Ok(()), |host| host.identify(record));
         record.seldom().end_handshake();
         admitted.map_err(|reason| {
-            record.abort(reason);
+            record.flags.set(Flag::Hurry);
+            record.close(reason);
             let refused = format!("the client is refused: {reason}");
             io::Error::new(io::ErrorKind::PermissionDenied, refused)
         })

@@ -5,14 +5,16 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
-use rustix::net::{Shutdown, shutdown};
+use rustix::net::{RecvFlags, Shutdown, shutdown};
 
 use super::Record;
+use super::discard;
 use super::ending::Ending;
 use super::remote::Remote;
 use super::{AnyRead, AnyWrite, Connection, Credentials, Discard, Endpoint, Flag, Link, Peer};
+use crate::catch::guard;
 use crate::reactor::{Host, Socket, Source, reset};
 
 /// A use of a connection's stream: by a half, or by the server that ends it. The last one closes
@@ -73,6 +75,31 @@ impl Hold {
         // At the end of the turn it may be closed, which says nothing where others have it.
         ready!(self.poll_flush(cx))?;
         Poll::Ready(Ok(shutdown(self, Shutdown::Write)?))
+    }
+}
+
+impl Hold {
+    /// Ends the stream at once, and in order, after both halves are dropped: the peer reads the
+    /// end, also if it has sent something.
+    pub(crate) fn turn_away(&self) {
+        if self.host().ask(end_now).is_none() {
+            let mut cx = Context::from_waker(Waker::noop());
+            let _ = guard(|| self.poll_linger(&mut cx, false));
+        }
+        self.close();
+    }
+}
+
+/// Ends a socket, and discards what has come, so that the close is no reset. The end is sent before
+/// a reset that later input brings about; a Unix socket gets no later input.
+fn end_now(socket: BorrowedFd<'_>) {
+    let _ = shutdown(socket, Shutdown::Both);
+    let mut buf = [0; 4096];
+    for _ in 0..discard::MOST / buf.len() {
+        match rustix::net::recv(socket, &mut buf[..], RecvFlags::DONTWAIT) {
+            Ok((n, _)) if n > 0 => {}
+            _ => break,
+        }
     }
 }
 
@@ -181,15 +208,6 @@ impl Record {
             return false;
         };
         self.seldom().unsent.swap(left, Ordering::Relaxed) > left
-    }
-
-    /// Ends a socket that others have open as well, without a word: that we close it is none.
-    pub(crate) fn turn_away(&self) {
-        if self.flags.has(Flag::Shared) {
-            self.source().visit(|socket| {
-                let _ = shutdown(socket, Shutdown::Both);
-            });
-        }
     }
 
     /// Resets the socket, if that is what the stream is, and it is still open.

@@ -143,4 +143,8 @@ impl Listener for MemoryListener {
     fn local(&self) -> Vec<Endpoint> {
         vec![Endpoint::Memory]
     }
+
+    fn stop(&mut self) {
+        self.0.close();
+    }
 }

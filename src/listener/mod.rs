@@ -101,12 +101,22 @@ pub trait Listener {
     ///
     /// # Errors
     ///
-    /// A server goes on after errors that concern one connection (such as `ECONNABORTED`), waits
-    /// and retries after those that say that a resource is used up (such as `EMFILE`), and ends
-    /// after any other.
+    /// A server goes on after errors that concern one connection (such as `ECONNABORTED`, also
+    /// inside [`Error::Accept`](crate::Error::Accept)), at once up to 32 in a row, and then with
+    /// pauses. It waits and retries after those that say that a resource is used up (such as
+    /// `EMFILE`), and ends after any other. Two connections with one [`Peer`](crate::Peer) are such
+    /// an error, too.
     fn accept(
         &mut self,
     ) -> impl Future<Output = io::Result<Option<Connection<Self::Reader, Self::Writer>>>>;
+
+    /// Refuses new clients, and keeps those that have connected: [`accept`](Self::accept) still
+    /// yields them. A server that ends calls this once, then accepts until an accept waits, and
+    /// drops the listener.
+    ///
+    /// The default does nothing. Clients that connect between that last accept and the drop are then
+    /// lost. A listener that wraps another passes the call on.
+    fn stop(&mut self) {}
 
     /// Where it listens, for [`Handle::local`](crate::Handle::local); nothing, where it does not
     /// say.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -31,12 +32,19 @@ pub struct Listeners {
     members: Vec<Box<dyn Accept + Send>>,
     /// Whose turn it is.
     next: usize,
+    /// The next accept asks the kernel: the last one was dropped while it waited, or the listeners
+    /// were stopped.
+    look: bool,
 }
 
 /// What a member can do; as [`Listener`], in the form that one loop can ask several of.
 pub(super) trait Accept {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>>;
     fn local(&self) -> Endpoint;
+    /// Has the next poll ask the kernel, where readiness is cached.
+    fn look_again(&self) {}
+    /// As [`Listener::stop`].
+    fn stop(&mut self);
     /// Whether anyone can connect to it.
     fn listens(&self) -> bool {
         true
@@ -133,7 +141,20 @@ impl Listener for Listeners {
     type Writer = AnyWrite;
 
     async fn accept(&mut self) -> io::Result<Option<Connection>> {
-        poll_fn(|cx| self.poll_accept(cx)).await
+        if mem::take(&mut self.look) {
+            self.members.iter().for_each(|member| member.look_again());
+        }
+        poll_fn(|cx| {
+            let polled = self.poll_accept(cx);
+            self.look = polled.is_pending();
+            polled
+        })
+        .await
+    }
+
+    fn stop(&mut self) {
+        self.members.iter_mut().for_each(|member| member.stop());
+        self.look = true;
     }
 
     fn local(&self) -> Vec<Endpoint> {
@@ -166,6 +187,10 @@ impl Accept for MemoryListener {
     fn local(&self) -> Endpoint {
         Endpoint::Memory
     }
+
+    fn stop(&mut self) {
+        Listener::stop(self);
+    }
 }
 
 impl<R, W> Accept for Once<R, W>
@@ -181,6 +206,9 @@ where
         self.peek()
             .map_or(Endpoint::Unknown, |connection| connection.peer.local())
     }
+
+    /// There is one client at most.
+    fn stop(&mut self) {}
 
     fn listens(&self) -> bool {
         false

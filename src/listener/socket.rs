@@ -5,12 +5,21 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+#[cfg(target_os = "linux")]
+use nix::{
+    libc,
+    sys::socket::{SetSockOpt, sockopt::SetStruct},
+};
+use rustix::io::Errno;
+#[cfg(target_os = "linux")]
+use rustix::net::Shutdown;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, getsockname};
 
 use super::several::Accept;
 use super::unix::SocketFile;
 use crate::address::ListenOptions;
 use crate::connection::{Connection, Endpoint, Whose};
+use crate::error::Error;
 use crate::reactor::Socket;
 
 /// A socket that listens.
@@ -22,6 +31,7 @@ pub(super) struct SocketListener {
     options: Option<ListenOptions>,
     /// Goes with it.
     file: Option<SocketFile>,
+    stopped: bool,
 }
 
 impl SocketListener {
@@ -37,6 +47,7 @@ impl SocketListener {
             socket: Socket::new(socket),
             options: None,
             file,
+            stopped: false,
         })
     }
 
@@ -47,7 +58,13 @@ impl SocketListener {
             socket: Socket::new(socket),
             options: Some(options),
             file: None,
+            stopped: false,
         }
+    }
+
+    /// Whether other processes may have the socket, too.
+    fn is_shared(&self) -> bool {
+        self.options.is_some()
     }
 
     /// The port of TCP; 0 for any other socket.
@@ -65,7 +82,16 @@ impl Drop for SocketListener {
 
 impl Accept for SocketListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
-        let (socket, peer) = ready!(self.socket.poll_accept(cx))?;
+        let (socket, peer) = match ready!(self.socket.poll_accept(cx)) {
+            // A Unix socket that was shut down, and has no more connections.
+            Err(error) if self.stopped && Errno::from_io_error(&error) == Some(Errno::INVAL) => {
+                return Poll::Ready(Ok(None));
+            }
+            accepted => accepted.map_err(|source| Error::Accept {
+                address: self.local.to_string(),
+                source,
+            })?,
+        };
         if let Some(options) = &self.options {
             // Refused only by what is not TCP, and where the client has gone.
             let _ = options.apply(&socket);
@@ -80,7 +106,54 @@ impl Accept for SocketListener {
     fn local(&self) -> Endpoint {
         Endpoint::clone(&self.local)
     }
+
+    fn look_again(&self) {
+        self.socket.look_again();
+    }
+
+    fn stop(&mut self) {
+        drop(self.file.take());
+        if !self.is_shared() {
+            refuse(&self.socket, &self.local);
+        }
+        self.stopped = true;
+    }
 }
+
+/// Has the system refuse new clients of a socket that listens. Those that have connected, or are
+/// about to, are still accepted: closing the socket would reset them. Only for a socket that no
+/// other process accepts on. Where the system cannot do so, nothing changes.
+#[cfg(target_os = "linux")]
+fn refuse(socket: impl AsFd, local: &Endpoint) {
+    match local {
+        Endpoint::Unix(_) => drop(rustix::net::shutdown(socket, Shutdown::Read)),
+        // A listener that is bound to one interface gets no packets from others. Handshakes that
+        // have begun are found without it. (Not where the address is of one interface already,
+        // unless with CAP_NET_RAW.)
+        _ => drop(BoundInterface.set(&socket, &NO_INTERFACE)),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn refuse(_: impl AsFd, _: &Endpoint) {}
+
+/// The number of the interface to whose packets a socket is limited.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy)]
+struct BoundInterface;
+
+/// One that no interface has: they are numbered from 1.
+#[cfg(target_os = "linux")]
+const NO_INTERFACE: i32 = i32::MAX;
+
+#[cfg(target_os = "linux")]
+nix::setsockopt_impl!(
+    BoundInterface,
+    libc::SOL_SOCKET,
+    libc::SO_BINDTOIFINDEX,
+    i32,
+    SetStruct<'_, i32>
+);
 
 /// A non-blocking stream socket.
 pub(super) fn stream(family: AddressFamily) -> rustix::io::Result<OwnedFd> {

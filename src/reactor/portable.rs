@@ -123,6 +123,10 @@ impl Source {
         self.descriptor.visit(visit, || self.depart())
     }
 
+    /// Each read and accept makes its system call in any case.
+    #[allow(clippy::unused_self, reason = "elsewhere readiness is cached")]
+    fn look_again(&self) {}
+
     /// Where whoever reads waits.
     pub(crate) fn reader(&self) -> &Waiting {
         &self.reader

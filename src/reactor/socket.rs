@@ -67,6 +67,12 @@ impl<T: Host> Socket<T> {
         self.0.source().is_shared()
     }
 
+    /// Has the next accept ask the kernel. Cached readiness lacks connections that were completed
+    /// since the reactor last polled.
+    pub(crate) fn look_again(&self) {
+        self.0.source().look_again();
+    }
+
     /// Accepts a connection; the new socket is non-blocking, and closed on exec.
     pub(crate) fn poll_accept(
         &self,

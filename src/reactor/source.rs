@@ -109,6 +109,11 @@ impl Source {
         self.descriptor.visit(visit, || self.depart())
     }
 
+    /// Has the next read or accept make its system call, whatever is known of readiness.
+    pub(super) fn look_again(&self) {
+        self.state.tell(READ);
+    }
+
     /// Where whoever reads waits.
     pub(crate) fn reader(&self) -> &Waiting {
         &self.reader

@@ -8,8 +8,9 @@ use std::task::Poll;
 
 use futures_lite::future;
 
-use super::event::Event;
+use super::event::{Event, Limit};
 use super::obstacle::{Episode, Obstacle};
+use super::quiet::Kind;
 use super::serving::Serving;
 use super::state::State;
 use crate::catch::guard;
@@ -20,15 +21,17 @@ use crate::stats::{Reason, count};
 
 /// Accepts in a row before others get a turn.
 const BATCH: usize = 32;
-/// Accepts, good or bad, after the server was told to end: as many as the kernel can have completed
-/// connections by then. A listener that only fails does not hold up the end.
-const LATE: usize = 4096;
+/// Accepts, good or bad, after a listener was stopped, for each address that it listens at: more
+/// than the kernel queues. A listener that does not stop does not hold up the end.
+const LATE: usize = 1 << 16;
 
 /// What an accept came to.
 enum Next<C> {
     Connection(C),
-    /// The listener has ended, or the server was told to end and nobody waits.
+    /// The listener has ended.
     End,
+    /// No connection is there, and the server was told to end.
+    Told,
     Failed(io::Error),
 }
 
@@ -47,96 +50,174 @@ where
     F: Future<Output = io::Result<()>>,
 {
     let home = state.home();
-    let mut asked = pin!(state.shutdown.requested());
-    let mut episode = Episode::new(state);
-    let (mut batch, mut late) = (0, 0);
-    let ended = loop {
-        if !state.registry.is_below(most) {
-            episode.begin(Obstacle::full(most));
-            if !unless_told(state.registry.below(most), asked.as_mut()).await {
-                break Ok(());
-            }
-        }
-        match next(listener, asked.as_mut(), &mut episode).await {
-            Next::Connection(connection) => {
-                episode.progress();
-                start((state, &home), executor, handler, connection);
-            }
-            Next::End => break Ok(()),
-            Next::Failed(error) => {
-                count(&state.registry.counters.accept_errors, 1);
-                match Obstacle::of(&error) {
-                    None => break Err(error),
-                    Some(Obstacle::Connection) => state.emit(|| Event::AcceptFailed(error)),
-                    Some(obstacle) => {
-                        episode.begin(obstacle);
-                        if !unless_told(episode.pause(), asked.as_mut()).await {
-                            break Ok(());
-                        }
+    let mut accepting = Accepting {
+        state,
+        asked: pin!(state.shutdown.requested()),
+        episode: Episode::new(state),
+        failed: None,
+        late: None,
+    };
+    for batch in 1_usize.. {
+        accepting.stop_if_told(listener);
+        let over = if accepting.has_room(most).await {
+            match accepting.next(listener).await {
+                Next::Connection(connection) => {
+                    accepting.episode.progress();
+                    match start((state, &home), executor, handler, connection) {
+                        Ok(()) => false,
+                        Err(error) => accepting.fail(error).await,
                     }
                 }
+                Next::End => true,
+                // Once more, of a listener that is stopped.
+                Next::Told => accepting.is_stopped(),
+                Next::Failed(error) => accepting.fail(error).await,
             }
+        } else {
+            accepting.is_stopped()
+        };
+        if over || accepting.is_spent() {
+            break;
         }
-        late += usize::from(state.shutdown.is_draining());
-        if late == LATE {
-            break Ok(());
-        }
-        batch += 1;
         if batch % BATCH == 0 {
             future::yield_now().await;
         }
-    };
-    episode.end();
-    ended
+    }
+    accepting.episode.end();
+    accepting.failed.map_or(Ok(()), Err)
 }
 
-/// Waits; false, when the server is told to end before that is over.
-async fn unless_told(
-    wait: impl Future<Output = ()>,
-    asked: Pin<&mut impl Future<Output = ()>>,
-) -> bool {
-    let waited = async {
-        wait.await;
-        true
-    };
-    let told = async {
-        asked.await;
-        false
-    };
-    future::or(waited, told).await
+/// The accept loop's course.
+struct Accepting<'a, A> {
+    state: &'a State,
+    /// Ready when the server is told to end; not polled after that.
+    asked: Pin<&'a mut A>,
+    episode: Episode<'a>,
+    /// An error that no retry mends: it ends the server.
+    failed: Option<io::Error>,
+    /// How many accepts are left, once the listener is stopped.
+    late: Option<usize>,
 }
 
-/// Asks the listener first: who has connected before the end is served.
-async fn next<L: Listener>(
-    listener: &mut L,
-    mut asked: Pin<&mut impl Future<Output = ()>>,
-    episode: &mut Episode<'_>,
-) -> Next<Connection<L::Reader, L::Writer>> {
-    let mut accept = pin!(listener.accept());
-    poll_fn(|cx| match accept.as_mut().poll(cx) {
-        Poll::Ready(Ok(Some(connection))) => Poll::Ready(Next::Connection(connection)),
-        Poll::Ready(Ok(None)) => Poll::Ready(Next::End),
-        Poll::Ready(Err(error)) => Poll::Ready(Next::Failed(error)),
-        Poll::Pending => {
-            episode.poll_calm(cx);
-            asked.as_mut().poll(cx).map(|()| Next::End)
+impl<A: Future<Output = ()>> Accepting<'_, A> {
+    fn is_stopped(&self) -> bool {
+        self.late.is_some()
+    }
+
+    fn stop_if_told<L: Listener>(&mut self, listener: &mut L) {
+        let told = self.failed.is_some() || self.state.shutdown.is_draining();
+        if told && !self.is_stopped() {
+            listener.stop();
+            self.late = Some(LATE * listener.local().len().max(1));
         }
-    })
-    .await
+    }
+
+    /// Counts an accept of a listener that is stopped, and says whether it was the last.
+    fn is_spent(&mut self) -> bool {
+        self.late = self.late.map(|left| left - 1);
+        self.late == Some(0)
+    }
+
+    /// Waits until fewer connections are open. False: the server is told to end before that.
+    async fn has_room(&mut self, most: usize) -> bool {
+        let registry = &self.state.registry;
+        if registry.is_below(most) {
+            return true;
+        }
+        self.episode.begin(Limit::MaxConnections(most));
+        self.unless_told(registry.below(most)).await
+    }
+
+    /// Asks the listener first: a connection that was there before the end is served.
+    async fn next<L: Listener>(
+        &mut self,
+        listener: &mut L,
+    ) -> Next<Connection<L::Reader, L::Writer>> {
+        let mut accept = pin!(listener.accept());
+        poll_fn(|cx| match accept.as_mut().poll(cx) {
+            Poll::Ready(Ok(Some(connection))) => Poll::Ready(Next::Connection(connection)),
+            Poll::Ready(Ok(None)) => Poll::Ready(Next::End),
+            Poll::Ready(Err(error)) => Poll::Ready(Next::Failed(error)),
+            Poll::Pending if self.is_stopped() => Poll::Ready(Next::Told),
+            Poll::Pending => {
+                self.episode.poll_calm(cx);
+                self.asked.as_mut().poll(cx).map(|()| Next::Told)
+            }
+        })
+        .await
+    }
+
+    /// Reports an error of accept, and waits where that may help. Says whether no further accept
+    /// does.
+    async fn fail(&mut self, error: io::Error) -> bool {
+        count(&self.state.registry.counters.accept_errors, 1);
+        let waits = match Obstacle::of(&error) {
+            Some(Obstacle::Limit(limit)) => {
+                self.episode.begin(limit);
+                true
+            }
+            Some(Obstacle::Connection) => {
+                let now = self.state.clock.stamp();
+                self.state
+                    .report(Kind::AcceptFailed, now, || Event::AcceptFailed(error));
+                self.episode.persists()
+            }
+            None => {
+                self.failed.get_or_insert(error);
+                // Of several listeners, another one may have connections.
+                self.is_stopped() && self.episode.persists()
+            }
+        };
+        let pause = waits.then(|| self.episode.pause());
+        match pause {
+            Some(pause) => !self.unless_told(pause).await && self.is_stopped(),
+            None => false,
+        }
+    }
+
+    /// Waits; false, when the server is told to end before that is over, or has been told already.
+    async fn unless_told(&mut self, wait: impl Future<Output = ()>) -> bool {
+        let stopped = self.is_stopped();
+        let waited = async {
+            wait.await;
+            true
+        };
+        let told = async {
+            if !stopped {
+                self.asked.as_mut().await;
+            }
+            false
+        };
+        future::or(waited, told).await
+    }
 }
 
+/// Starts a connection's task, unless the connection is refused. The error is the listener's.
 fn start<E, R, W, H, F>(
     (state, home): (&State, &Arc<Home>),
     executor: &E,
     handler: &H,
     connection: Connection<R, W>,
-) where
+) -> io::Result<()>
+where
     E: Spawn<Serving<H, Connection<R, W>, F>>,
     H: FnOnce(Connection<R, W>) -> F + Clone,
     F: Future<Output = io::Result<()>>,
 {
-    let Some(mut ticket) = state.admit(home, &connection.peer) else {
-        return;
+    if !connection
+        .peer
+        .record()
+        .serve(state.registry.next_id(), home)
+    {
+        let twice = "the listener yielded two connections with one Peer: each has its own";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, twice));
+    }
+    let mut ticket = match state.admit(&connection.peer) {
+        Ok(ticket) => ticket,
+        Err(reason) => {
+            state.refuse(connection, reason);
+            return Ok(());
+        }
     };
     match guard(|| handler.clone()) {
         Ok(handler) => executor.spawn_detached(Serving::new(ticket, handler, connection)),
@@ -145,4 +226,5 @@ fn start<E, R, W, H, F>(
             ticket.close(Reason::Panic, Some(panic));
         }
     }
+    Ok(())
 }

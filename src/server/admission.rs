@@ -1,30 +1,17 @@
-//! Who may come in: the rules and the limits per source, and what is said of those who may not.
+//! Who may come in: the rules and the limits per source.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
 
 use crate::connection::{Flag, Record};
 use crate::limit::{Accounts, Rules, Sources};
 use crate::stats::Reason;
 use crate::time::Stamp;
 
-/// Refusals are told one by one up to this many in a second, then only counted.
-const TOLD_PER_SECOND: u32 = 10;
-
 /// The checks on where a connection comes from.
 #[derive(Default)]
 pub(super) struct Admission {
     rules: RwLock<Rules>,
     accounts: Mutex<Accounts>,
-    told: Mutex<Told>,
-}
-
-#[derive(Default)]
-struct Told {
-    /// The second that is counted, by its beginning.
-    second: Option<Stamp>,
-    said: u32,
-    unsaid: u64,
 }
 
 impl Admission {
@@ -64,23 +51,6 @@ impl Admission {
         {
             accounts.close(source, now);
         }
-    }
-
-    /// How many refusals went unsaid since the last one that was told, if this one is to be told.
-    pub(super) fn tell(&self, now: Stamp) -> Option<u64> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let this = told
-            .second
-            .filter(|&second| now.since(second) < Duration::from_secs(1));
-        if this.is_none() {
-            (told.second, told.said) = (Some(now), 0);
-        }
-        if told.said == TOLD_PER_SECOND {
-            told.unsaid += 1;
-            return None;
-        }
-        told.said += 1;
-        Some(std::mem::take(&mut told.unsaid))
     }
 
     fn accounts(&self) -> MutexGuard<'_, Accounts> {

@@ -35,7 +35,7 @@ use crate::stats::Reason;
 pub enum Event {
     /// A connection was accepted.
     Opened(Peer),
-    /// A connection ended.
+    /// A connection ended. There is one for each [`Opened`](Self::Opened).
     Closed(Closed),
     /// A handler dropped a [`Buffered`](crate::Buffered) writer with bytes that it did not wait for, and
     /// that were never sent.
@@ -45,18 +45,25 @@ pub enum Event {
         /// How many they were.
         bytes: usize,
     },
-    /// A connection was closed at once, for where it came from. Said for ten in a second at most.
+    /// A connection was refused, for where it came from: at accept, or when its client was
+    /// [identified](crate::Connection::identify), and then [`Closed`](Self::Closed) follows. Ten in
+    /// a second at most; the rest are [`Suppressed`](Self::Suppressed).
     Refused {
         /// Who it was.
         peer: Peer,
         /// [`Denied`](Reason::Denied), [`PerSource`](Reason::PerSource) or
         /// [`AcceptRate`](Reason::AcceptRate).
         reason: Reason,
-        /// How many others were refused since the last time, without a word.
-        unsaid: u64,
     },
-    /// One connection could not be accepted; the server goes on.
+    /// One connection could not be accepted; the server goes on. Ten in a second at most.
     AcceptFailed(io::Error),
+    /// How many more there were of these two in a second that has passed, or at the end.
+    Suppressed {
+        /// Refused connections.
+        refused: u64,
+        /// Errors of accept.
+        accept_failed: u64,
+    },
     /// New connections wait, for this limit. Said once an episode.
     LimitReached(Limit),
     /// The episode is over: for a second nobody had to wait, or another limit takes over, or no
@@ -104,12 +111,15 @@ impl Event {
                 error.map_or(Ok(()), |error| write!(f, " ({error})"))
             }
             Self::Unsent { peer, bytes } => write!(f, "{peer} did not get the last {bytes} bytes"),
-            Self::Refused {
-                peer,
-                reason,
-                unsaid,
-            } => write!(f, "{peer} refused: {reason} (after {unsaid} others)"),
+            Self::Refused { peer, reason } => write!(f, "{peer} refused: {reason}"),
             Self::AcceptFailed(error) => write!(f, "a connection was not accepted: {error}"),
+            Self::Suppressed {
+                refused,
+                accept_failed,
+            } => write!(
+                f,
+                "{refused} more refused, {accept_failed} more not accepted"
+            ),
             Self::LimitReached(limit) => write!(f, "{limit} is reached: new clients wait"),
             Self::LimitOver(limit) => write!(f, "{limit} is over"),
             Self::Delaying { delay } => write!(f, "not ready, draining in {delay:?}"),

@@ -10,6 +10,7 @@ mod handle;
 mod handler;
 mod limit;
 mod obstacle;
+mod quiet;
 mod registry;
 mod run;
 mod scope;
@@ -302,12 +303,15 @@ impl Server {
     /// **Limits**: a connection is accepted when there is room for it, not before; there is one
     /// accept loop, whatever the number of listeners.
     ///
-    /// **Errors of accept** that concern one connection are passed over. When descriptors or
-    /// memory are used up, the server waits 5 ms, then twice as long each time up to a second.
+    /// **Errors of accept** that concern one connection are passed over. After 32 of them in a row,
+    /// and when descriptors or memory are used up, the server waits 5 ms, then twice as long each
+    /// time up to a second.
     ///
-    /// **The end**: when told to drain, it accepts those who have connected already (as far as
-    /// there is room, and in 4,096 tries at most), drops the listener, and waits for connections
-    /// to finish. At the drain timeout, or when told to abort, it resets those that are left.
+    /// **The end**: when told to drain, or when an error of the listener ends it, it
+    /// [stops](Listener::stop) the listener, accepts the connections that wait already (as far as
+    /// there is room, and in 65,536 tries for each address at most), drops the listener, and waits
+    /// for connections to finish. With the listeners of [`bind`](crate::bind) on Linux, no client
+    /// that has connected is reset. At the drain timeout, or when told to abort, it resets those that are left.
     ///
     /// The future may be polled by anything; it is only busy when its own waker was called.
     /// Dropping it drops the listener and resets every connection at once; their tasks end when
@@ -315,7 +319,10 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// An error of the listener that no retry mends. It is returned after a drain.
+    /// An error of the listener that no retry mends; with the listeners of
+    /// [`bind`](crate::bind), an [`Error::Accept`](crate::Error::Accept).
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput), when it yields two connections with one
+    /// [`Peer`](crate::Peer). It is returned after a drain.
     ///
     /// # Examples
     ///

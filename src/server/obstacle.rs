@@ -10,10 +10,13 @@ use rustix::io::Errno;
 
 use super::event::{Event, Limit};
 use super::state::State;
+use crate::error::Error;
 use crate::stats::count;
 use crate::time::Sleep;
 
-/// The first pause after an error of the system's limits; each further one is twice as long.
+/// Errors of single connections that are passed over at once, in a row.
+const PASSED_OVER: u32 = 32;
+/// The first pause after an error that a pause may help with; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -34,19 +37,21 @@ pub(super) enum Obstacle {
 pub(super) struct Episode<'a> {
     state: &'a State,
     limit: Option<Limit>,
-    /// How long to wait at the next error of the system's limits.
+    /// How long to wait at the next error that a pause may help with.
     pause: Duration,
+    /// Errors since the last connection that were not a limit's.
+    failures: u32,
     /// Runs from when nobody waits any more; met again, the limit stops it.
     calm: Option<Sleep>,
 }
 
 impl Obstacle {
-    pub(super) fn full(most: usize) -> Self {
-        Self::Limit(Limit::MaxConnections(most))
-    }
-
     /// None: no retry mends it.
     pub(super) fn of(error: &io::Error) -> Option<Self> {
+        let error = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(Error::Accept { source, .. }) => source,
+            _ => error,
+        };
         match Errno::from_io_error(error) {
             Some(Errno::MFILE) => Some(Self::Limit(Limit::ProcessFiles)),
             Some(Errno::NFILE) => Some(Self::Limit(Limit::SystemFiles)),
@@ -59,6 +64,8 @@ impl Obstacle {
                 | Errno::INTR
                 | Errno::PROTO
                 | Errno::PERM
+                // A security module's rules, which may change while the server runs.
+                | Errno::ACCESS
                 | Errno::NETDOWN
                 | Errno::NOPROTOOPT
                 | Errno::HOSTDOWN
@@ -86,14 +93,12 @@ impl<'a> Episode<'a> {
             state,
             limit: None,
             pause: FIRST_PAUSE,
+            failures: 0,
             calm: None,
         }
     }
 
-    pub(super) fn begin(&mut self, obstacle: Obstacle) {
-        let Obstacle::Limit(limit) = obstacle else {
-            return;
-        };
+    pub(super) fn begin(&mut self, limit: Limit) {
         self.calm = None;
         if self.limit != Some(limit) {
             self.end();
@@ -106,6 +111,14 @@ impl<'a> Episode<'a> {
     /// A connection got through; others may still be held back.
     pub(super) fn progress(&mut self) {
         self.pause = FIRST_PAUSE;
+        self.failures = 0;
+    }
+
+    /// Counts an error that is not a limit's, and says whether so many have come in a row that
+    /// the next accept waits.
+    pub(super) fn persists(&mut self) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.failures >= PASSED_OVER
     }
 
     /// Nobody waits to be accepted: when that has lasted, the episode is over.
@@ -128,9 +141,9 @@ impl<'a> Episode<'a> {
         }
     }
 
-    pub(super) async fn pause(&mut self) {
+    pub(super) fn pause(&mut self) -> Sleep {
         let pause = self.pause;
         self.pause = (pause * 2).min(LONGEST_PAUSE);
-        self.state.clock.sleep(pause).await;
+        self.state.clock.sleep(pause)
     }
 }

@@ -51,11 +51,24 @@ where
         state.registry.listens(Vec::new());
         drop(listener);
         let report = finish(&state, server.drain_timeout, accepted.is_err()).await;
+        state
+            .quiet
+            .take()
+            .into_iter()
+            .for_each(|rest| state.emit(|| rest));
         state.emit(|| Event::Ended(report));
         accepted.map(|()| report)
     };
     let orders = follow(server.shutdown, &state, server.drain_delay);
-    Gate::new(future::or(run, orders)).await
+    Gate::new(future::or(run, future::or(orders, report_rest(&state)))).await
+}
+
+/// Reports how many events were suppressed, by the second; never ready.
+async fn report_rest<T>(state: &State) -> T {
+    loop {
+        let rest = state.quiet.rest(&state.clock).await;
+        state.emit(|| rest);
+    }
 }
 
 /// After the last accept: waits for what is open, with a deadline once the server is told to end.

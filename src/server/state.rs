@@ -8,8 +8,10 @@ use fastrand::Rng;
 
 use super::deadlines::Watch;
 use super::event::{Closed, Event};
+use super::quiet::{Kind, Quiet};
 use super::registry::Registry;
-use crate::connection::{Flag, Hold, Home, Host, Link, LookAfter, Peer, Phase, Record};
+use crate::catch::guard;
+use crate::connection::{Connection, Flag, Hold, Home, Host, Link, LookAfter, Peer, Phase, Record};
 use crate::shutdown::Shutdown;
 use crate::stats::{Reason, count};
 use crate::time::{Clock, Stamp};
@@ -24,6 +26,7 @@ pub(super) struct State {
     /// Gives each connection its part of the lifetime.
     random: Mutex<Rng>,
     observer: Option<Observer>,
+    pub(super) quiet: Quiet,
 }
 
 pub(super) type Observer = Box<dyn Fn(&Event) + Send + Sync>;
@@ -52,6 +55,7 @@ impl State {
             timeouts,
             random: Mutex::new(random),
             observer,
+            quiet: Quiet::default(),
         })
     }
 
@@ -71,16 +75,23 @@ impl State {
         }
     }
 
-    /// Takes a connection in, or says nothing to it: none, when its source is refused.
-    pub(super) fn admit(&self, home: &Arc<Home>, peer: &Peer) -> Option<Ticket> {
+    /// Reports what may come in great numbers: some in a second one by one, the rest as a count.
+    pub(super) fn report(&self, kind: Kind, now: Stamp, event: impl FnOnce() -> Event) {
+        let (report, rest) = self.quiet.report(kind, now);
+        if let Some(rest) = rest {
+            self.emit(|| rest);
+        }
+        if report {
+            self.emit(event);
+        }
+    }
+
+    /// Takes a connection in. The error is why it is refused.
+    pub(super) fn admit(&self, peer: &Peer) -> Result<Ticket, Reason> {
         let record = peer.record();
-        record.serve(self.registry.next_id(), home);
         count(&self.registry.counters.accepted, 1);
-        if !record.flags.has(Flag::Anonymous)
-            && let Err(reason) = self.check(record)
-        {
-            self.refuse(peer, reason);
-            return None;
+        if !record.flags.has(Flag::Anonymous) {
+            self.check(record)?;
         }
         self.registry.enter(record);
         if self.timeouts.always() {
@@ -92,7 +103,7 @@ impl State {
             record.remind();
         }
         self.emit(|| Event::Opened(peer.clone()));
-        Some(Ticket(Some(Hold::of(record))))
+        Ok(Ticket(Some(Hold::of(record))))
     }
 
     fn check(&self, record: &Record) -> Result<(), Reason> {
@@ -105,22 +116,28 @@ impl State {
         1.0 - JITTER * random.f64()
     }
 
-    fn refuse(&self, peer: &Peer, reason: Reason) {
+    /// Ends a connection that is not taken in.
+    pub(super) fn refuse<R, W>(&self, connection: Connection<R, W>, reason: Reason) {
+        let Connection {
+            reader,
+            writer,
+            peer,
+        } = connection;
         let record = peer.record();
         record.close(reason);
-        record.turn_away();
+        // Before the client reads the end.
         self.registry.counters.end(reason, 0, 0);
-        self.tell_refusal(peer, reason, record.opened());
+        let hold = Hold::of(record);
+        let _ = guard(|| drop((reader, writer)));
+        hold.turn_away();
+        self.tell_refusal(&peer, reason, record.opened());
     }
 
     fn tell_refusal(&self, peer: &Peer, reason: Reason, now: Stamp) {
-        if let Some(unsaid) = self.registry.admission.tell(now) {
-            self.emit(|| Event::Refused {
-                peer: peer.clone(),
-                reason,
-                unsaid,
-            });
-        }
+        self.report(Kind::Refused, now, || Event::Refused {
+            peer: peer.clone(),
+            reason,
+        });
     }
 }
 
@@ -154,18 +171,17 @@ impl Host for State {
         self.registry.counters.end(reason, bytes_in, bytes_out);
         self.registry.end();
         let peer = || Peer::of(record);
-        if is_refusal(reason) {
+        if reason.is_refusal() {
             self.tell_refusal(&peer(), reason, now);
-        } else {
-            self.emit(|| {
-                Event::Closed(Closed {
-                    peer: peer(),
-                    reason,
-                    error,
-                    age: now.since(record.opened()),
-                })
-            });
         }
+        self.emit(|| {
+            Event::Closed(Closed {
+                peer: peer(),
+                reason,
+                error,
+                age: now.since(record.opened()),
+            })
+        });
         self.registry.leave(record);
     }
 }
@@ -210,14 +226,6 @@ impl Ticket {
             home.host.closed(&record, reason, error);
         }
     }
-}
-
-/// Whether the connection ended for where it came from: at accept, or when its client was named.
-fn is_refusal(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::Denied | Reason::PerSource | Reason::AcceptRate
-    )
 }
 
 impl Drop for Ticket {

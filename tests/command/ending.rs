@@ -2,12 +2,13 @@
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::common::{serve, stuck};
+use crate::common::{Client, serve, stuck};
 
 #[test]
 fn with_nothing_open_a_signal_ends_it_at_once() {
@@ -77,6 +78,30 @@ fn nobody_new_is_accepted_in_a_drain() {
     server.wait_for("draining");
     // The listener is closed before that is said.
     assert!(TcpStream::connect(server.at[0]).is_err());
+}
+
+#[test]
+fn clients_that_connect_around_the_signal_are_answered_or_refused() {
+    let mut server = serve(&["echo"]);
+    let (at, connected) = (server.at[0], AtomicUsize::new(0));
+    let clients = || {
+        while let Ok(stream) = TcpStream::connect(at) {
+            connected.fetch_add(1, Ordering::Relaxed);
+            let mut client = Client::within(stream);
+            client.0.write_all(b"x").expect("no reset");
+            assert_eq!(client.finish(), b"x");
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(clients);
+        }
+        while connected.load(Ordering::Relaxed) < 2000 {
+            thread::yield_now();
+        }
+        server.signal(Signal::TERM);
+    });
+    assert_eq!(server.code(), Some(0));
 }
 
 #[test]

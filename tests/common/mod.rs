@@ -271,7 +271,8 @@ impl Client {
         }
     }
 
-    fn within(stream: TcpStream) -> Self {
+    /// A connection that there is already.
+    pub(crate) fn within(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
         Self(stream)

@@ -162,11 +162,11 @@ pub(crate) fn line(event: &Event) -> String {
             None => format!("closed {} {}", closed.peer.id(), closed.reason),
         },
         Event::AcceptFailed(error) => format!("accept failed: {error}"),
-        Event::Refused {
-            peer,
-            reason,
-            unsaid,
-        } => format!("refused {} {reason} after {unsaid}", peer.id()),
+        Event::Refused { peer, reason } => format!("refused {} {reason}", peer.id()),
+        Event::Suppressed {
+            refused,
+            accept_failed,
+        } => format!("suppressed {refused} {accept_failed}"),
         Event::Delaying { delay } => format!("delaying {}s", delay.as_secs()),
         Event::LimitReached(limit) => format!("reached {limit}"),
         Event::LimitOver(limit) => format!("over {limit}"),

@@ -3,7 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
+use futures_lite::AsyncReadExt;
 use halves::listener::memory::{self, MemoryConnection};
+use halves::service::echo;
 use halves::{Connection, Endpoint, Listener, Peer};
 use smol::channel::{self, Receiver, Sender};
 
@@ -78,4 +80,25 @@ impl Drop for Network {
 
 pub(crate) fn endpoint(address: &str) -> Endpoint {
     Endpoint::from(address.parse::<SocketAddr>().expect(address))
+}
+
+pub(crate) async fn echoes(connection: MemoryConnection) -> io::Result<()> {
+    echo(connection.reader, connection.writer).await
+}
+
+/// The first line is who the client says that it speaks for: a stand-in for a PROXY header.
+pub(crate) async fn identified(mut connection: MemoryConnection) -> io::Result<()> {
+    let mut line = Vec::new();
+    loop {
+        let mut byte = [0];
+        connection.reader.read_exact(&mut byte).await?;
+        match byte {
+            [b'\n'] => break,
+            [byte] => line.push(byte),
+        }
+    }
+    let line = String::from_utf8(line).map_err(io::Error::other)?;
+    let real: SocketAddr = line.parse().map_err(io::Error::other)?;
+    connection.identify(real)?;
+    echoes(connection).await
 }

@@ -20,7 +20,7 @@ pub(crate) struct Heard {
     pub(crate) opened: Vec<u64>,
     pub(crate) closed: Vec<Closed>,
     refused: BTreeSet<u64>,
-    unsaid: u64,
+    suppressed: u64,
     /// How many were open when the drain began.
     pub(crate) draining: usize,
 }
@@ -66,19 +66,19 @@ impl Heard {
                 age: closed.age,
                 bytes: (closed.peer.bytes_in(), closed.peer.bytes_out()),
             }),
-            Event::Refused { peer, unsaid, .. } => {
+            Event::Refused { peer, .. } => {
                 assert!(self.refused.insert(peer.id()), "refused twice");
-                self.unsaid += unsaid;
             }
+            Event::Suppressed { refused, .. } => self.suppressed += refused,
             Event::Draining { connections, .. } => self.draining = *connections,
             _ => {}
         }
     }
 
-    /// Refusals that were told, by themselves or with a later one, and nobody who has come in.
+    /// Refusals that were reported, one by one or as a count; none is of a connection in `known`.
     pub(crate) fn refusals(&self, known: &BTreeMap<u64, Known>) -> u64 {
         assert!(self.refused.iter().all(|id| !known.contains_key(id)));
-        self.refused.len() as u64 + self.unsaid
+        self.refused.len() as u64 + self.suppressed
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use futures_lite::future;
-use halves::{Clock, Reason, Stats};
+use halves::{Clock, Stats};
 use sd_notify::NotifyState;
 use smol::channel::Receiver;
 
@@ -181,11 +181,7 @@ impl Course {
             Phase::Serving => "serving",
             Phase::Draining(_) => "draining",
         };
-        let refused: u64 = [Reason::Denied, Reason::PerSource, Reason::AcceptRate]
-            .iter()
-            .map(|&reason| stats.ended[reason])
-            .sum();
-        let (open, accepted) = (stats.open, stats.accepted);
+        let (open, accepted, refused) = (stats.open, stats.accepted, stats.ended.refused());
         format!("{doing} open={open} accepted={accepted} refused={refused}")
     }
 }

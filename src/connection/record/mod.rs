@@ -177,15 +177,19 @@ impl Record {
         let _ = self.seldom().real.set(real);
     }
 
-    /// Called once, by the server that accepted the connection.
-    pub(crate) fn serve(&self, id: u64, home: &Arc<Home>) {
+    /// Called by the server that accepted the connection. False: a server has it already.
+    pub(crate) fn serve(&self, id: u64, home: &Arc<Home>) -> bool {
         let opened = home.clock.stamp();
-        self.active.set(opened);
-        let _ = self.served.set(Served {
+        let served = Served {
             id,
             opened,
             home: home.clone(),
-        });
+        };
+        let first = self.served.set(served).is_ok();
+        if first {
+            self.active.set(opened);
+        }
+        first
     }
 
     pub(crate) fn id(&self) -> u64 {

@@ -1,0 +1,170 @@
+//! A client that has connected when the server is told to end is served: it is not reset.
+
+#![cfg(target_os = "linux")]
+
+use std::io::{self, ErrorKind, Read};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
+use std::thread;
+
+use futures_lite::future::{block_on, poll_once, yield_now};
+use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use halves::{Connection, Endpoint, Executor, Handle, Listener, Listeners, Server, bind};
+
+async fn hello<R, W>(mut connection: Connection<R, W>) -> io::Result<()>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    connection.writer.write_all(b"hello").await
+}
+
+/// Connects to where a listener is.
+fn connect(at: &Endpoint, path: &str) -> io::Result<Box<dyn Read>> {
+    if let Some(at) = at.socket_addr() {
+        return Ok(Box::new(TcpStream::connect(at)?));
+    }
+    Ok(Box::new(match path.strip_prefix('@') {
+        Some(name) => UnixStream::connect_addr(&UnixAddr::from_abstract_name(name)?)?,
+        None => UnixStream::connect(path)?,
+    }))
+}
+
+/// An address of each kind.
+fn addresses() -> (tempfile::TempDir, [String; 4]) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("socket").display().to_string();
+    let name = format!("@halves-late-{path}");
+    let any = "127.0.0.1:0".to_owned();
+    (dir, [any.clone(), "localhost:0".to_owned(), path, name])
+}
+
+/// Serves on `listener` until `end`, which connects and tells the server to end, with nothing in
+/// between that polls the reactor; what each of its clients then reads.
+fn served<L>(listener: L, end: impl FnOnce(&Handle) -> Vec<Box<dyn Read>>) -> Vec<Vec<u8>>
+where
+    L: Listener,
+    L::Reader: Send + 'static,
+    L::Writer: Send + 'static,
+{
+    let ex = Executor::new();
+    let body = async |handle: Handle| {
+        // The accept loop waits by then.
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        end(&handle)
+    };
+    let server = Server::default().serve_while(&ex, listener, hello, body);
+    let (clients, _) = ex.block_on(server).expect("no error of accept");
+    let heard = clients.into_iter().map(|mut client| {
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).expect("no reset");
+        heard
+    });
+    heard.collect()
+}
+
+#[test]
+fn a_client_that_connected_before_the_end_is_served() {
+    let (_dir, addresses) = addresses();
+    for address in &addresses {
+        let listeners = block_on(bind(address.as_str())).expect("it listens");
+        let at = listeners.local();
+        let connect = |_: &Handle| {
+            let clients = at
+                .iter()
+                .map(|at| connect(at, address).expect("it listens"));
+            clients.collect()
+        };
+        let heard = served(listeners, connect);
+        assert!(heard.iter().all(|heard| heard == b"hello"), "{address}");
+    }
+}
+
+#[test]
+fn each_member_of_several_listeners_is_asked_at_the_end() {
+    let any = || block_on(bind("127.0.0.1:0")).expect("it listens");
+    let listeners = any().and(any()).and(any());
+    let at = listeners.local();
+    // The first is busy, so that its readiness is known; the others have been found empty.
+    let order = [&at[0], &at[2], &at[1], &at[2]];
+    let heard = served(listeners, |_| {
+        let clients = order.map(|at| connect(at, "").expect("it listens"));
+        clients.into()
+    });
+    assert_eq!(heard, [b"hello"; 4]);
+}
+
+#[test]
+fn a_server_that_another_thread_ends_serves_the_client() {
+    let listeners = block_on(bind("127.0.0.1:0")).expect("it listens");
+    let at = listeners.local().remove(0);
+    let heard = served(listeners, |handle| {
+        let client = connect(&at, "").expect("it listens");
+        let shutdown = handle.shutdown().clone();
+        let ends = thread::spawn(move || shutdown.drain());
+        ends.join().expect("no panic");
+        vec![client]
+    });
+    assert_eq!(heard, [b"hello"]);
+}
+
+#[test]
+fn a_listener_of_async_net_is_asked_at_the_end() {
+    let listener = block_on(async_net::TcpListener::bind("127.0.0.1:0")).expect("it listens");
+    let at = Endpoint::from(listener.local_addr().expect("an address"));
+    let heard = served(listener, |_| vec![connect(&at, "").expect("it listens")]);
+    assert_eq!(heard, [b"hello"]);
+}
+
+#[test]
+fn a_stopped_listener_refuses_new_clients_and_yields_those_that_came() -> io::Result<()> {
+    let (_dir, addresses) = addresses();
+    for address in &addresses {
+        let mut listeners = block_on(bind(address.as_str()))?;
+        let at = listeners.local();
+        let come = at.iter().map(|at| connect(at, address));
+        let come: Vec<_> = come.collect::<Result<_, _>>()?;
+        Listener::stop(&mut listeners);
+        for at in &at {
+            let refused = connect(at, address).err().expect("a refusal").kind();
+            let kinds = [ErrorKind::ConnectionRefused, ErrorKind::NotFound];
+            assert!(kinds.contains(&refused), "{address}: {refused}");
+        }
+        let accepted = || block_on(poll_once(listeners.accept()));
+        let accepted: Vec<_> = std::iter::repeat_with(accepted)
+            .map_while(|accepted| accepted.and_then(|accepted| accepted.expect("no error")))
+            .collect();
+        assert_eq!(accepted.len(), come.len(), "{address}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_listener_that_others_share_goes_on_for_them() -> io::Result<()> {
+    let ours = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let mut listeners = Listeners::try_from(OwnedFd::from(ours.try_clone()?))?;
+    Listener::stop(&mut listeners);
+    drop(listeners);
+    let _client = TcpStream::connect(ours.local_addr()?)?;
+    ours.set_nonblocking(false)?;
+    ours.accept().map(drop)
+}
+
+#[test]
+fn an_accept_after_a_cancelled_one_finds_new_clients() -> io::Result<()> {
+    let ex = Executor::new();
+    ex.block_on(async {
+        let mut listeners = bind("127.0.0.1:0").await?.and(bind("127.0.0.1:0").await?);
+        for at in listeners.local() {
+            assert!(poll_once(listeners.accept()).await.is_none());
+            let _client = connect(&at, "")?;
+            let accepted = poll_once(listeners.accept()).await;
+            assert!(accepted.is_some(), "its first poll asks the kernel");
+        }
+        Ok(())
+    })
+}
