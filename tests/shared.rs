@@ -1,11 +1,15 @@
 //! A listener that other processes have open, too, may be changed by them.
 
-use std::io::ErrorKind;
-use std::net::TcpListener;
-use std::os::fd::OwnedFd;
+mod harness;
 
-use futures_lite::future;
-use halves::{Listener, Listeners};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use futures_lite::future::{self, yield_now};
+use halves::{Connection, Executor, Handle, Listener, Listeners, Server, service::echo};
+use harness::sockets::{PATIENCE, eventually};
 use rustix::net::{Shutdown, shutdown};
 
 fn shared() -> (TcpListener, Listeners) {
@@ -13,6 +17,41 @@ fn shared() -> (TcpListener, Listeners) {
     let ours = OwnedFd::from(theirs.try_clone().expect("a descriptor"));
     let ours = Listeners::try_from(ours).expect("it listens");
     (theirs, ours)
+}
+
+/// A blocking accept would hold the thread: the server has to serve, and to hear of its end.
+#[test]
+fn a_listener_that_another_owner_makes_blocking_holds_up_nothing() {
+    let (theirs, ours) = shared();
+    let at = theirs.local_addr().expect("an address");
+    let ex = Executor::new();
+    let handler = async |c: Connection| echo(c.reader, c.writer).await;
+    let body = async |_: Handle| {
+        yield_now().await;
+        theirs.set_nonblocking(false).expect("a socket");
+        let mut client = TcpStream::connect(at).expect("it listens");
+        client.write_all(b"x").expect("it fits");
+        client.set_nonblocking(true).expect("a socket");
+        let answer = || match client.read(&mut [0; 16]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            read => Some(read),
+        };
+        assert_eq!(eventually(answer).await.expect("an answer"), 1);
+        theirs.set_nonblocking(false).expect("a socket");
+    };
+    // Ends the blocked accept where there is one, so that the test fails and does not hang.
+    let (done, ended) = std::sync::mpsc::channel::<()>();
+    let watchdog = std::thread::spawn(move || {
+        let hung = ended.recv_timeout(PATIENCE).is_err();
+        while hung && TcpStream::connect(at).is_ok() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        hung
+    });
+    let served = Server::default().serve_while(&ex, ours, handler, body);
+    ex.block_on(served).expect("no error of accept");
+    done.send(()).expect("it waits");
+    assert!(!watchdog.join().expect("no panic"), "accept blocked");
 }
 
 #[test]

@@ -82,7 +82,8 @@ impl Drop for SocketListener {
 
 impl Accept for SocketListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
-        let (socket, peer) = match ready!(self.socket.poll_accept(cx)) {
+        let shared = self.is_shared();
+        let (socket, peer) = match ready!(self.socket.poll_accept(cx, shared)) {
             // A Unix socket that was shut down, and has no more connections.
             Err(error) if self.stopped && Errno::from_io_error(&error) == Some(Errno::INVAL) => {
                 return Poll::Ready(Ok(None));

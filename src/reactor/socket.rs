@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustix::io::Errno;
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{
     RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags,
     acceptfrom_with,
@@ -22,7 +23,7 @@ pub(super) const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL
 /// writes, through clones or not; of two that do the same, the later one is woken.
 ///
 /// No call waits, whether the socket is non-blocking or not, but to accept, which needs one that
-/// is. `O_NONBLOCK` belongs to all who share a socket, and may not be ours to set.
+/// is. `O_NONBLOCK` belongs to all who share a socket; only a shared listener's is set.
 ///
 /// It is an `Arc` of what the socket's source lives in.
 pub(crate) struct Socket<T: Host = Source>(Arc<T>);
@@ -73,13 +74,20 @@ impl<T: Host> Socket<T> {
         self.0.source().look_again();
     }
 
-    /// Accepts a connection; the new socket is non-blocking, and closed on exec.
+    /// Accepts a connection; the new socket is non-blocking, and closed on exec. Another owner of a
+    /// `shared` socket may have cleared `O_NONBLOCK`, and the call would wait: it is set again.
     pub(crate) fn poll_accept(
         &self,
         cx: &mut Context<'_>,
+        shared: bool,
     ) -> Poll<io::Result<(OwnedFd, Option<SocketAddrAny>)>> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let accept = |fd: BorrowedFd<'_>| acceptfrom_with(fd, flags);
+        let accept = |fd: BorrowedFd<'_>| {
+            if shared && !fcntl_getfl(fd)?.contains(OFlags::NONBLOCK) {
+                ioctl_fionbio(fd, true)?;
+            }
+            acceptfrom_with(fd, flags)
+        };
         Source::poll_io(&self.0, cx, Direction::Read, accept, |_| false)
     }
 
