@@ -238,6 +238,7 @@ impl Source {
     }
 
     /// What the kernel tells, with the data of the registration.
+    #[inline(always)]
     pub(super) fn tell(data: EventData, flags: EventFlags) {
         let source = data.ptr().cast::<Self>();
         if source.is_null() {

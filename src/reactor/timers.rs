@@ -120,6 +120,9 @@ pub(super) fn unset() {
 /// so many at most. `now` is asked only when there may be some, or when the clock is to be set,
 /// which the caller does.
 pub(super) fn look(now: impl FnOnce() -> Instant) -> Look {
+    if with(Timers::is_quiet).unwrap_or(true) {
+        return Look::Asleep;
+    }
     let forgotten = with(Timers::take_forgotten).unwrap_or_default();
     let forgot = !forgotten.is_empty();
     if forgot {
@@ -242,6 +245,11 @@ impl Timers {
             ticket,
             home: self.home.clone(),
         }
+    }
+
+    /// Whether nothing is to be done before the clock rings, which is so in most turns.
+    fn is_quiet(&mut self) -> bool {
+        !self.home.told.load(Ordering::Relaxed) && self.first_unset().is_none()
     }
 
     /// The first deadline, unless the clock rings by then.
