@@ -5,18 +5,24 @@ mod harness;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_lite::future::{self, block_on};
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use halves::{Connection, Endpoint, Event, Executor, Listener, Peer, Reason, Rules, Server, bind};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, io};
+use halves::{
+    Connection, Endpoint, Event, Executor, Link, Listener, Once, Peer, Reason, Rules, Server, bind,
+};
 use harness::World;
-use harness::network::{echoes, identified, network};
+use harness::network::{echoes, endpoint, identified, network};
 use harness::sockets::eventually;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
+/// More bytes than one poll of a lingering close discards.
+const LONG: usize = 100 * 1024;
 
 /// What a client reads that has sent something before it is refused, while its `Peer` is held.
 fn refused<L>(listener: L)
@@ -47,9 +53,9 @@ where
     assert_eq!(held.lock().expect("no panic").len(), 1);
 }
 
-fn read(client: &mut TcpStream) -> Option<std::io::Result<usize>> {
+fn read(client: &mut TcpStream) -> Option<io::Result<usize>> {
     match client.read(&mut [0; 16]) {
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => None,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         read => Some(read),
     }
 }
@@ -70,39 +76,101 @@ fn a_client_refused_by_a_listener_of_async_net_reads_the_end() {
 }
 
 /// A Unix socket whose clients have addresses: what is not read there makes the close a reset.
-struct Named(halves::Listeners);
+struct Named {
+    listeners: halves::Listeners,
+    /// The client is identified by its handler.
+    anonymous: bool,
+}
 
 impl Listener for Named {
     type Reader = halves::AnyRead;
     type Writer = halves::AnyWrite;
 
-    async fn accept(&mut self) -> std::io::Result<Option<Connection>> {
-        let accepted = self.0.accept().await?;
-        let from: std::net::SocketAddr = "192.0.2.1:5".parse().expect("an address");
-        Ok(accepted.map(|connection| {
-            let peer = Peer::new(from.into(), Endpoint::Unknown);
-            connection.with_peer(peer)
-        }))
+    async fn accept(&mut self) -> io::Result<Option<Connection>> {
+        let accepted = self.listeners.accept().await?;
+        let peer = Peer::new(endpoint("192.0.2.1:5"), Endpoint::Unknown);
+        let peer = if self.anonymous {
+            peer.anonymous()
+        } else {
+            peer
+        };
+        Ok(accepted.map(|connection| connection.with_peer(peer)))
     }
 }
 
 #[test]
 fn a_client_refused_on_a_unix_socket_reads_the_end() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("socket");
-    let listener = Named(block_on(bind(&*path)).expect("it listens"));
-    let mut client = std::os::unix::net::UnixStream::connect(&path).expect("it listens");
-    client.write_all(b"let me in").expect("it fits");
-    let server = Server::default().rules(Rules::default().deny("0.0.0.0/0".parse().expect("all")));
-    let ex = Executor::new();
-    let body = async |handle: halves::Handle| {
-        eventually(|| (handle.stats().ended.refused() == 1).then_some(())).await;
-    };
-    let handler = async |_: Connection| Ok(());
-    let served = ex.block_on(server.serve_while(&ex, listener, handler, body));
-    served.expect("no error of accept");
-    let read = client.read(&mut [0; 16]);
-    assert_eq!(read.ok(), Some(0), "the end, and no reset");
+    for (anonymous, sent) in [(false, 9), (true, 9), (false, LONG), (true, LONG)] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("socket");
+        let listeners = block_on(bind(&*path)).expect("it listens");
+        let listener = Named {
+            listeners,
+            anonymous,
+        };
+        let mut client = std::os::unix::net::UnixStream::connect(&path).expect("it listens");
+        client.set_nonblocking(true).expect("a socket");
+        client.write_all(&vec![b'x'; sent]).expect("it fits");
+        client.set_nonblocking(false).expect("a socket");
+        let nobody = Rules::default().deny("0.0.0.0/0".parse().expect("all"));
+        let server = Server::default().rules(nobody);
+        let ex = Executor::new();
+        let body = async |handle: halves::Handle| {
+            let stats = || handle.stats();
+            eventually(|| (stats().ended.refused() == 1 && stats().open == 0).then_some(())).await;
+        };
+        let handler = async |connection: Connection| connection.identify(endpoint("192.0.2.1:6"));
+        let served = ex.block_on(server.serve_while(&ex, listener, handler, body));
+        served.expect("no error of accept");
+        let read = client.read(&mut [0; 16]);
+        assert_eq!(read.ok(), Some(0), "identified: {anonymous}, {sent} bytes");
+    }
+}
+
+/// A stream that keeps what was written until the peer takes it.
+#[derive(Default)]
+struct Slow {
+    flushed: AtomicBool,
+    aborted: AtomicBool,
+    waiting: Mutex<Option<Waker>>,
+}
+
+impl Link for Slow {
+    fn poll_linger(&self, cx: &mut Context<'_>, _: bool) -> Poll<io::Result<()>> {
+        *self.waiting.lock().expect("no panic") = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.flushed.load(Ordering::Relaxed)
+    }
+
+    fn abort(&self) {
+        self.aborted.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_refused_client_is_waited_for_until_it_has_what_was_written() {
+    let world = World::new();
+    let link = Arc::new(Slow::default());
+    let peer = Peer::default().with_link(link.clone()).anonymous();
+    let connection = Connection::from_parts(io::empty(), Vec::new(), peer);
+    let nobody = Rules::default().deny("0.0.0.0/0".parse().expect("a network"));
+    let handler = async |connection: Connection<_, _>| connection.identify(endpoint("192.0.2.1:1"));
+    let served = world.serve(
+        Server::default().rules(nobody),
+        Once::new(connection),
+        handler,
+    );
+    world.pass(SECOND);
+    assert_eq!(served.handle.stats().open, 1);
+    link.flushed.store(true, Ordering::Relaxed);
+    let waiting = link.waiting.lock().expect("no panic").take();
+    waiting.expect("it is waited for").wake();
+    world.settle();
+    assert_eq!(served.handle.stats().ended[Reason::Denied], 1);
+    assert!(!link.aborted.load(Ordering::Relaxed), "no reset");
 }
 
 #[test]

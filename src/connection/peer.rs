@@ -100,7 +100,6 @@ impl Peer {
         let admitted = host.map_or(Ok(()), |host| host.identify(record));
         record.seldom().end_handshake();
         admitted.map_err(|reason| {
-            record.flags.set(Flag::Hurry);
             record.close(reason);
             let refused = format!("the client is refused: {reason}");
             io::Error::new(io::ErrorKind::PermissionDenied, refused)

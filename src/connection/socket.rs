@@ -76,17 +76,20 @@ impl Hold {
         ready!(self.poll_flush(cx))?;
         Poll::Ready(Ok(shutdown(self, Shutdown::Write)?))
     }
-}
 
-impl Hold {
     /// Ends the stream at once, and in order, after both halves are dropped: the peer reads the
     /// end, also if it has sent something.
     pub(crate) fn turn_away(&self) {
-        if self.host().ask(end_now).is_none() {
+        if !self.end_socket() {
             let mut cx = Context::from_waker(Waker::noop());
             let _ = guard(|| self.poll_linger(&mut cx, false));
         }
         self.close();
+    }
+
+    /// Ends a socket at once, so that its close is no reset. False: the stream has none.
+    pub(crate) fn end_socket(&self) -> bool {
+        self.host().ask(end_now).is_some()
     }
 }
 

@@ -252,6 +252,11 @@ fn poll_close(
         // It has had no time to end yet.
         *patience = None;
     }
+    let verdict = record.verdict();
+    if flushed && verdict.is_some_and(|verdict| verdict.reason.is_refusal()) {
+        // The peer of one that is refused is not waited for.
+        return Poll::Ready(Ok(()));
+    }
     loop {
         let patient = patience.get_or_insert_with(|| Box::new(Patience::new(record, flushed)));
         patient.look(record);

@@ -219,6 +219,10 @@ impl Ticket {
             return;
         };
         let record = hold.host().clone();
+        if reason.is_refusal() && !record.flags.has(Flag::Reset) {
+            // As at accept.
+            hold.end_socket();
+        }
         let reason = record.settle(reason);
         hold.close();
         drop(hold);

@@ -15,7 +15,7 @@ pub(crate) enum Flag {
     Drained = 1 << 3,
     /// The handler and its halves are gone; the stream is being ended.
     Closing = 1 << 4,
-    /// The server is about to end, or refuses the client: the close does not wait for the peer.
+    /// The server is about to end: what is closing need not wait for the peer any more.
     Hurry = 1 << 5,
     /// `read_or_drain` waits for the peer to be quiet.
     Quiet = 1 << 6,
