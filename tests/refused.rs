@@ -254,3 +254,23 @@ fn clients_that_a_proxy_names_and_the_rules_refuse_are_said_ten_times_a_second()
     assert_eq!(served.handle.stats().ended[Reason::Denied], 30);
     assert_eq!(served.handle.stats().open, 0, "and closed at once");
 }
+
+#[test]
+fn refusals_without_another_accept_are_counted_after_a_second() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let nobody = Rules::default().deny("0.0.0.0/0".parse().expect("a network"));
+    let served = world.serve(Server::default().rules(nobody), listener, identified);
+    let mut clients: Vec<_> = (0..12)
+        .map(|_| clients.connect_by_proxy(&world, "192.0.2.1:1"))
+        .collect();
+    for client in &mut clients {
+        let sent = client.writer.write_all(b"203.0.113.1:5\n");
+        future::block_on(sent).expect("it fits");
+    }
+    world.settle();
+    assert_eq!(served.handle.stats().ended[Reason::Denied], 12);
+    drop(served.events());
+    world.pass(SECOND);
+    assert_eq!(served.events(), ["suppressed 2 0"]);
+}
