@@ -4,7 +4,7 @@ mod harness;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use futures_lite::future::{self, yield_now};
@@ -54,18 +54,24 @@ fn a_listener_that_another_owner_makes_blocking_holds_up_nothing() {
     assert!(!watchdog.join().expect("no panic"), "accept blocked");
 }
 
+/// What an accept comes to at a listener that another owner has shut down.
+fn shut_down<L: Listener>(theirs: &impl AsFd, mut ours: L) {
+    let at = ours.local()[0].to_string();
+    shutdown(theirs, Shutdown::Both).expect("it listens");
+    let Err(error) = future::block_on(ours.accept()) else {
+        panic!("nothing listens any more");
+    };
+    let named = format!("cannot accept at {at}: ");
+    assert!(error.to_string().starts_with(&named), "{error}");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
 #[test]
 fn an_error_of_accept_names_the_call_and_the_address() {
-    let (theirs, mut ours) = shared();
-    let at = theirs.local_addr().expect("an address");
-    shutdown(&theirs, Shutdown::Both).expect("it listens");
-    let accepted = future::block_on(ours.accept());
-    let error = accepted.expect_err("nothing listens any more");
-    assert!(
-        error
-            .to_string()
-            .starts_with(&format!("cannot accept at {at}: ")),
-        "{error}"
-    );
-    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let (theirs, ours) = shared();
+    shut_down(&theirs, ours);
+    let theirs = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let ours = theirs.try_clone().expect("a descriptor");
+    let ours = async_net::TcpListener::try_from(ours).expect("it listens");
+    shut_down(&theirs, ours);
 }

@@ -12,6 +12,7 @@ use smol::Async;
 use super::Listener;
 use crate::address::ListenOptions;
 use crate::connection::{Connection, Credentials, Discard, Ending, Endpoint, Link, Peer};
+use crate::error::Error;
 use crate::reactor::{reset, unsent};
 
 /// Any listener of async-net can be served as it is. Its backlog is the 128 of `std`;
@@ -22,7 +23,9 @@ impl Listener for async_net::TcpListener {
 
     async fn accept(&mut self) -> io::Result<Option<Connection<TcpStream, TcpStream>>> {
         // When the client is gone already, nothing else knows its address.
-        let (stream, peer) = async_net::TcpListener::accept(self).await?;
+        let (stream, peer) = async_net::TcpListener::accept(self)
+            .await
+            .map_err(|source| failed(self.local_addr(), source))?;
         // Refused only when the client is gone, which the handler will notice.
         let _ = ListenOptions::default().apply(&stream);
         let peer = Peer::new(peer.into(), self.local_addr()?.into());
@@ -41,7 +44,9 @@ impl Listener for async_net::unix::UnixListener {
     type Writer = UnixStream;
 
     async fn accept(&mut self) -> io::Result<Option<Connection<UnixStream, UnixStream>>> {
-        let (stream, peer) = async_net::unix::UnixListener::accept(self).await?;
+        let (stream, peer) = async_net::unix::UnixListener::accept(self)
+            .await
+            .map_err(|source| failed(self.local_addr(), source))?;
         let mut peer = Peer::new(peer.into(), self.local_addr()?.into());
         if let Some(credentials) = Credentials::of(stream.as_fd()) {
             peer = peer.with_credentials(credentials);
@@ -52,6 +57,12 @@ impl Listener for async_net::unix::UnixListener {
     fn local(&self) -> Vec<Endpoint> {
         self.local_addr().map(Endpoint::from).into_iter().collect()
     }
+}
+
+/// An error of accept at this address, if it is known.
+fn failed(local: io::Result<impl Into<Endpoint>>, source: io::Error) -> Error {
+    let address = local.map_or(Endpoint::Unknown, Into::into).to_string();
+    Error::Accept { address, source }
 }
 
 fn connection<T, S>(stream: T, peer: Peer) -> Connection<T, T>

@@ -320,7 +320,7 @@ impl Server {
     /// # Errors
     ///
     /// An error of the listener that no retry mends; with the listeners of
-    /// [`bind`](crate::bind), an [`Error::Accept`](crate::Error::Accept).
+    /// [`bind`](crate::bind) and of async-net, an [`Error::Accept`](crate::Error::Accept).
     /// [`InvalidInput`](io::ErrorKind::InvalidInput), when it yields two connections with one
     /// [`Peer`](crate::Peer). It is returned after a drain.
     ///
