@@ -191,7 +191,7 @@ pub use connection::{
 pub use descriptor::{FdReader, FdWriter};
 pub use duration::parse_duration;
 pub use error::Error;
-pub use executor::{Executor, ExecutorBuilder};
+pub use executor::Executor;
 pub use framing::{FrameError, Framing, Length};
 pub use limit::{Net, Rules, Sources};
 pub use listener::{Listener, Listeners, Once, bind, connect, device, fifos, files, stdio};

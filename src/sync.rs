@@ -2,3 +2,5 @@
 //! their own.
 
 pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError, atomic};
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+pub(crate) use std::thread;

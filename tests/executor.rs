@@ -2,20 +2,18 @@
 
 #[path = "executor/blocking.rs"]
 mod blocking;
-#[path = "executor/crew.rs"]
-mod crew;
 #[path = "executor/dropping.rs"]
 mod dropping;
+#[path = "executor/group.rs"]
+mod group;
 #[path = "executor/leaving.rs"]
 mod leaving;
 #[path = "executor/panicking.rs"]
 mod panicking;
-#[path = "executor/settings.rs"]
-mod settings;
-#[cfg(all(target_os = "linux", not(halves_portable)))]
-mod skip;
 #[path = "executor/sleeping.rs"]
 mod sleeping;
+#[path = "executor/tokens.rs"]
+mod tokens;
 
 use std::future::{pending, poll_fn};
 use std::num::NonZero;
@@ -41,15 +39,7 @@ fn threads(n: usize) -> Executor {
 
 /// One of each kind, to which the same should happen.
 fn executors() -> Vec<Executor> {
-    let mut all = vec![Executor::new(), threads(2)];
-    if cfg!(all(target_os = "linux", not(halves_portable))) {
-        for n in [1, 2] {
-            let settings = Executor::builder().threads(NonZero::new(n).expect("not 0"));
-            let settings = settings.spin(Duration::from_micros(50));
-            all.push(settings.build().expect("built"));
-        }
-    }
-    all
+    vec![Executor::new(), threads(2), threads(5)]
 }
 
 /// Two connected streams.

@@ -15,7 +15,7 @@ use super::rules::Given;
 use super::services::Service;
 use super::together;
 use super::values::{
-    PerSource, address, count, deadline, descriptor, duration, given, number, spin, threads, word,
+    PerSource, address, count, deadline, descriptor, duration, given, number, threads, word,
 };
 use super::words::Words;
 
@@ -55,7 +55,6 @@ enum Command {
 
 /// Serve a service of our own on any number of addresses, until a signal ends it.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 #[argh(
     subcommand,
     name = "serve",
@@ -69,7 +68,7 @@ enum Command {
         {command_name} discard --listen :9 --max-connections 100 --log json\n\
         {command_name} echo --listen :7 --max-per-source 40/24/56 --idle-timeout 5m\n\
         {command_name} echo --listen :7 --allow 10.0.0.0/8 --deny @/etc/halves.deny\n\
-        taskset -c 2,3 {command_name} upper --threads 2 --pin --spin 50us",
+        taskset -c 2,3 {command_name} upper --threads 2",
     note = "An ADDRESS is one of these:\n\
         \x20 PORT                  TCP on this machine only; 0 is a free one\n\
         \x20 HOST:PORT, [V6]:PORT  TCP there\n\
@@ -173,16 +172,6 @@ pub(super) struct Serve {
     /// serve on N threads (default 1)
     #[argh(option, default = "NonZero::<usize>::MIN", from_str_fn(threads))]
     pub(super) threads: NonZero<usize>,
-
-    /// keep each thread on a CPU of its own, of those that halves may use (Linux)
-    #[argh(switch)]
-    pub(super) pin: bool,
-
-    /// DURATION, 1s at most, to stay awake before each sleep (Linux): 50us answers sooner where
-    /// clients are on other CPUs. It is left off where it gains nothing, as without traffic; 0 is
-    /// off (default 0)
-    #[argh(option, default = "Duration::ZERO", from_str_fn(spin))]
-    pub(super) spin: Duration,
 
     /// WORD that closes a connection when one read is exactly that (upper only)
     #[argh(option, from_str_fn(word))]
@@ -346,7 +335,7 @@ mod tests {
             ),
             (&["serve", "upper", "-x"], "there is no option '-x'"),
             (&["serve", "upper", "-v=1"], "there is no option '-v=1'"),
-            (&["serve", "upper", "--pin=yes"], "--pin takes no value"),
+            (&["serve", "upper", "--quiet=yes"], "--quiet takes no value"),
             (&["--listen=1"], "--listen comes after the command 'serve'"),
             (&["serve"], service),
             (&["serve", "--listen", "1"], service),

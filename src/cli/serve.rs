@@ -51,7 +51,7 @@ pub(super) fn run(options: Serve, log: &Log) -> u8 {
 fn serve(options: Serve, log: &Log) -> io::Result<u8> {
     let plan = Plan::new(options, log)?;
     // Not dropped: that would wait for its threads, and a handler may hang on one of them.
-    let ex = ManuallyDrop::new(executor(&plan.options)?);
+    let ex = ManuallyDrop::new(Executor::try_threads(plan.options.threads)?);
     let (shutdown, stdio_failed) = (plan.shutdown.clone(), plan.stdio_failed.clone());
     // A task like those of the connections: most begin on the thread that accepts them.
     let report = ex.block_on(ex.spawn(plan.run(Executor::clone(&ex), log.lines().clone())));
@@ -63,14 +63,6 @@ fn serve(options: Serve, log: &Log) -> io::Result<u8> {
         _ if stdio_failed.load(Ordering::Acquire) => FAILED,
         _ => 0,
     })
-}
-
-fn executor(options: &Serve) -> io::Result<Executor> {
-    Executor::builder()
-        .threads(options.threads)
-        .pin(options.pin)
-        .spin(options.spin)
-        .build()
 }
 
 impl Plan {

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::str::FromStr;
 use std::time::Duration;
 
-use halves::{Address, Error, ExecutorBuilder, parse_duration};
+use halves::{Address, Error, parse_duration};
 
 use super::rules::Given;
 
@@ -121,14 +121,6 @@ pub(super) fn deadline(text: &str) -> Result<Duration, String> {
     Ok(if time.is_zero() { Duration::MAX } else { time })
 }
 
-/// 0 is off.
-pub(super) fn spin(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        longest if longest > ExecutorBuilder::MAX_SPIN => Err("longer than 1s".into()),
-        longest => Ok(longest),
-    }
-}
-
 pub(super) fn word(text: &str) -> Result<String, String> {
     match text {
         "" => Err("no read is empty".into()),
@@ -172,18 +164,6 @@ mod tests {
             ("4294967296", "from 0 up"),
         ] {
             let problem = text.parse::<PerSource>().expect_err(text);
-            assert!(problem.contains(word), "{text}: {problem}");
-        }
-    }
-
-    #[test]
-    fn a_spin_is_no_longer_than_a_second() {
-        for (text, longest) in [("0", 0), ("1us", 1), ("999999us", 999_999)] {
-            assert_eq!(spin(text), Ok(Duration::from_micros(longest)), "{text}");
-        }
-        assert_eq!(spin("1s"), Ok(ExecutorBuilder::MAX_SPIN));
-        for (text, word) in [("1000001us", "1s"), ("2", "1s"), ("-1us", "50us")] {
-            let problem = spin(text).expect_err(text);
             assert!(problem.contains(word), "{text}: {problem}");
         }
     }

@@ -1,6 +1,5 @@
 //! Our own small executor: tasks on one thread, or on several.
 
-mod builder;
 mod entered;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 mod native;
@@ -15,7 +14,6 @@ use std::sync::Arc;
 use async_task::Task;
 
 use crate::spawn::Spawn;
-pub use builder::ExecutorBuilder;
 use entered::Entered;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 use native::Pool;
@@ -58,17 +56,15 @@ impl Executor {
 
     /// An executor that runs tasks on `threads` threads: on the one that calls
     /// [`block_on`](Self::block_on) if it is 1, else on as many that are started here, which run
-    /// them all the time.
+    /// tasks all the time.
     ///
-    /// A task is given to the thread with the fewest, or to that of the task that spawns it, if
-    /// others have no fewer but for that one. So a server whose future is spawned itself, and not
-    /// given to `block_on`, begins connections on the thread that accepts them, as long as the
-    /// threads remain even.
+    /// The threads share their tasks: a task runs where it was woken, and an idle thread takes
+    /// tasks of one that has many. A task that blocks its thread delays no other by more than 6 ms
+    /// while another thread is free, and the time that the system takes to run that thread. That
+    /// covers tasks, sockets, sleeps, and small writes that earlier tasks have left for the end of
+    /// the turn. A task that is in the `block_on` of another executor blocks its thread in this sense.
     ///
-    /// A task stays on its thread, as a rule. Where that is kept from its CPU, or held by a long
-    /// task, another one that is awake takes over what it would hear from sockets, and runs those
-    /// tasks once. Not so while a task is in the `block_on` of another executor: the other tasks of
-    /// its thread wait until that is done, with their sockets and sleeps.
+    /// While no task runs, no thread wakes up.
     ///
     /// # Panics
     ///
@@ -104,16 +100,7 @@ impl Executor {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_threads(threads: NonZeroUsize) -> io::Result<Self> {
-        Self::builder().threads(threads).build()
-    }
-
-    /// An executor with other settings than the usual ones.
-    ///
-    /// # Examples
-    ///
-    /// See [`ExecutorBuilder`].
-    pub fn builder() -> ExecutorBuilder {
-        ExecutorBuilder::default()
+        Pool::new(threads).map(|pool| Self(Arc::new(pool)))
     }
 
     /// Starts a task. Dropping the [`Task`] cancels it; [`detach`](Task::detach) lets it go on

@@ -2,13 +2,13 @@
 
 use std::future::Future;
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use async_task::Task;
 use smol::channel::{self, Receiver, Sender};
 
-use super::ExecutorBuilder;
 use super::entered::{Entered, Id};
 
 type Tasks = async_executor::Executor<'static>;
@@ -24,14 +24,8 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(settings: &ExecutorBuilder) -> io::Result<Self> {
-        let threads = settings.threads.get();
-        if settings.pin {
-            return Err(unsupported("threads are pinned to CPUs on Linux only"));
-        }
-        if !settings.spin.is_zero() {
-            return Err(unsupported("threads spin before they sleep on Linux only"));
-        }
+    pub(super) fn new(threads: NonZeroUsize) -> io::Result<Self> {
+        let threads = threads.get();
         let (running, stopped) = channel::bounded::<()>(1);
         let mut pool = Self {
             id: Id::new(),
@@ -66,10 +60,6 @@ impl Pool {
             smol::block_on(future)
         }
     }
-}
-
-fn unsupported(problem: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, problem)
 }
 
 fn worker(

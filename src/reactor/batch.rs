@@ -28,6 +28,6 @@ impl Drop for Batch {
 }
 
 /// This thread hands out events just now.
-pub(crate) fn is_in_batch() -> bool {
+pub(super) fn is_in_batch() -> bool {
     IN_BATCH.get()
 }

@@ -8,7 +8,7 @@ use smol::Async;
 use super::registered::Locked;
 use super::source::{Host, Source};
 use super::state::{FOREIGN, READ, REGISTERED, WRITE};
-use super::{Reactor, lock};
+use super::{Reactor, here, lock};
 
 impl Source {
     /// Registers with this thread's reactor, after a call that found nothing.
@@ -25,22 +25,31 @@ impl Source {
     }
 
     /// For a waker that is no task's of the executor that drives this thread's reactor, or of a
-    /// source that is registered with another one. Whether it may wait: a reactor that no thread
-    /// drives is left, for this thread's.
+    /// source that is registered with another one. Whether it may wait. A source moves to the reactor
+    /// of the thread that polls it, as the thread of the other one may be held; a thread without a
+    /// reactor moves it only if no thread drives that one.
     pub(super) fn waits_outside(host: &Arc<impl Host + ?Sized>) -> io::Result<bool> {
         let this = host.source();
         let mut home = this.home.lock();
         match home.get() {
             // It has just lost its reactor, or found none: the state word says so.
             None => return Ok(false),
-            Some(reactor) if reactor.admit_outsider() => return Ok(true),
-            Some(_) => {}
+            Some(reactor) => {
+                let stays = reactor.is_current() || here::reactor().is_null();
+                if stays && reactor.admit_outsider() {
+                    return Ok(true);
+                }
+            }
         }
         let left = home.take();
         if let Some(left) = &left {
-            // Its reference to us is buried there until a thread drives it again, or it is dropped:
+            // Its reference to us is buried there until a thread polls it again, or it is dropped:
             // our memory may outlive the last handle so long, but not the descriptor.
             left.deregister(this.fd(), this);
+        }
+        if let Some(reactor) = Reactor::current() {
+            // The other half may wait, in a task of another executor.
+            reactor.admit_outsider();
         }
         let settled = Self::settle(host, home);
         // Not while `home` was locked: with it goes what is buried there.

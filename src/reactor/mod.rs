@@ -12,8 +12,9 @@ mod alarm_clock;
 mod batch;
 mod bell;
 mod descriptor;
+mod driver;
 mod forks;
-mod help;
+mod group;
 mod here;
 mod home;
 mod outbox;
@@ -31,46 +32,44 @@ mod watched;
 
 use std::cell::RefCell;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::task::Waker;
 
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::io::Errno;
 
 use crate::catch::{guard_each, quietly_drop};
-use alarm_clock::AlarmClock;
-use batch::Batch;
-pub(crate) use batch::is_in_batch;
+use batch::is_in_batch;
 use bell::Bell;
 use descriptor::Descriptor;
+pub(crate) use driver::Driver;
 use forks::Process;
-use help::{FEW, Shared};
+use group::Group;
 pub(crate) use here::poll_task;
+pub(crate) use outbox::Written;
 use registration::Registration;
 pub(crate) use socket::{Socket, reset};
 use source::Direction;
 pub(crate) use source::{Host, Source};
 pub(crate) use timers::Alarm;
-use timers::{Look, Timers};
+use timers::Timers;
 pub(crate) use unsent::unsent;
 pub(crate) use watched::Watched;
 
-/// Events that are taken from the kernel at once.
-const BATCH: usize = 256;
 /// Buried sources that a sleeping reactor is woken for.
 const MANY_BURIED: usize = 64;
 
-/// What the bell and the alarm clock are registered with: no addresses, as sources have.
+/// The data that the bell is registered with: no address, as that of a source is.
 const BELL: u64 = 0;
-const ALARM_CLOCK: u64 = 1;
+/// The data that the clock of a reactor's first worker is registered with; the others follow. No
+/// address is as low.
+const CLOCKS: u64 = 1;
 
 /// No thread drives the reactor.
 const IDLE: u8 = 0;
-/// A thread does.
+/// A thread does, or several that share it.
 const DRIVEN: u8 = 1;
 /// A thread does, and is held up: it drives another one within this.
 const HELD: u8 = 2;
@@ -78,62 +77,75 @@ const HELD: u8 = 2;
 /// One epoll instance, and what is registered with it.
 #[derive(Debug)]
 pub(crate) struct Reactor {
-    /// Where it may be driven.
+    /// Tells reactors apart.
+    id: usize,
+    /// The process in which it may be driven.
     process: Process,
     epoll: OwnedFd,
     bell: Bell,
-    alarm_clock: AlarmClock,
-    /// Whether a thread drives it: otherwise nobody would hear of readiness.
+    /// The sleeps of each worker: one, unless threads share the reactor.
+    timers: Box<[Arc<Timers>]>,
+    /// Whether a thread drives it: otherwise no thread polls it for readiness.
     driven: AtomicU8,
     /// Everything that is registered.
     sources: Mutex<Vec<Registration>>,
-    /// A waker may wait for a source that is no task's of the executor that drives the reactor.
+    /// A waker may wait for a source or a sleep that is no task's of the executor that drives the
+    /// reactor.
     outsiders: AtomicBool,
-    /// The sleepers of the thread that drove it last, for the next one.
-    sleepers: Mutex<Option<Timers>>,
     /// Registrations that have ended while a batch may still have named them.
     graveyard: Mutex<Vec<Registration>>,
     buried: AtomicBool,
-    /// None: nobody helps.
-    shared: Option<Shared>,
+    /// None: one thread at a time drives it.
+    group: Option<Group>,
 }
 
-/// A thread's hold on the reactor that it drives.
-pub(crate) struct Driver {
+/// The reactor of a thread, and the number of its worker there.
+#[derive(Clone)]
+struct Current {
     reactor: Arc<Reactor>,
-    /// The one that the thread drives already, and that is held up meanwhile.
-    outer: Option<Arc<Reactor>>,
+    worker: usize,
 }
 
 thread_local! {
     /// The reactor that this thread drives.
-    static CURRENT: RefCell<Option<Arc<Reactor>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
 impl Reactor {
+    /// A reactor that one thread at a time drives.
     pub(crate) fn new() -> io::Result<Arc<Self>> {
-        Self::with(None)
+        Self::with(1, None)
     }
 
-    fn with(shared: Option<Shared>) -> io::Result<Arc<Self>> {
+    /// A reactor that several threads [join](Self::join).
+    pub(crate) fn for_group(workers: usize) -> io::Result<Arc<Self>> {
+        Self::with(workers, Some(Group::default()))
+    }
+
+    fn with(workers: usize, group: Option<Group>) -> io::Result<Arc<Self>> {
+        static IDS: AtomicUsize = AtomicUsize::new(0);
+        let id = IDS.fetch_add(1, Ordering::Relaxed);
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let bell = Bell::new()?;
-        let alarm_clock = AlarmClock::new()?;
+        let timers = (0..workers).map(|_| Timers::new(id));
+        let timers = timers.collect::<io::Result<Box<[_]>>>()?;
         let flags = EventFlags::IN | EventFlags::ET;
         epoll::add(&epoll, &bell, EventData::new_u64(BELL), flags)?;
-        epoll::add(&epoll, &alarm_clock, EventData::new_u64(ALARM_CLOCK), flags)?;
+        for (timers, data) in timers.iter().zip(CLOCKS..) {
+            epoll::add(&epoll, timers, EventData::new_u64(data), flags)?;
+        }
         Ok(Arc::new(Self {
+            id,
             process: Process::this(),
             epoll,
             bell,
-            alarm_clock,
+            timers,
             driven: AtomicU8::new(IDLE),
             sources: Mutex::default(),
             outsiders: AtomicBool::new(false),
-            sleepers: Mutex::default(),
             graveyard: Mutex::default(),
             buried: AtomicBool::new(false),
-            shared,
+            group,
         }))
     }
 
@@ -148,21 +160,34 @@ impl Reactor {
         self.driven
             .compare_exchange(IDLE, DRIVEN, order.0, order.1)
             .ok()?;
-        let outer = CURRENT.replace(Some(self.clone()));
-        here::set_reactor(&raw const **self);
-        if let Some(outer) = &outer {
+        let driver = self.enter(0);
+        if let Some(outer) = driver.outer() {
             if outer.process.is_parent() {
                 outbox::forget_turn();
             }
-            timers::drive_within();
-            outer.leave(HELD);
-        } else {
-            timers::begin(self);
+            if outer.group.is_none() {
+                outer.leave(HELD);
+            }
         }
-        Some(Driver {
+        Some(driver)
+    }
+
+    /// Makes this the reactor of this thread, as one of several workers that share it.
+    pub(crate) fn join(self: &Arc<Self>, worker: usize) -> Driver {
+        if let Some(group) = &self.group {
+            group.join();
+        }
+        self.driven.store(DRIVEN, Ordering::SeqCst);
+        self.enter(worker)
+    }
+
+    fn enter(self: &Arc<Self>, worker: usize) -> Driver {
+        here::set_reactor(&raw const **self);
+        let current = Current {
             reactor: self.clone(),
-            outer,
-        })
+            worker,
+        };
+        Driver::new(self.clone(), CURRENT.replace(Some(current)))
     }
 
     /// Its own tasks wait until it is driven again. Others would wait for ever: they are woken, try
@@ -170,29 +195,34 @@ impl Reactor {
     fn leave(&self, driven: u8) {
         // Before it is asked: see `admit_outsider`.
         self.driven.store(driven, Ordering::SeqCst);
-        if self.outsiders.swap(false, Ordering::SeqCst) {
-            guard_each(self.registrations(), |registration| {
-                registration.source().orphan();
-            });
+        if !self.outsiders.load(Ordering::SeqCst) {
+            return;
+        }
+        guard_each(self.registrations(), |registration| {
+            registration.source().orphan();
+        });
+        // A thread that only drives another one meanwhile comes back.
+        if driven == IDLE {
+            self.outsiders.store(false, Ordering::SeqCst);
+            self.timers.iter().for_each(|timers| timers.abandon());
         }
     }
 
-    /// Whether somebody may wait here that is no task of the executor that drives it. Where no
+    /// Whether a waker may wait here that is no task's of the executor that drives it. Where no
     /// thread does, that would be for ever.
     fn admit_outsider(&self) -> bool {
         self.outsiders.store(true, Ordering::SeqCst);
         self.driven.load(Ordering::SeqCst) == DRIVEN && !self.process.is_parent()
     }
 
-    /// No thread will drive it again: what is registered finds another reactor, or none, and
-    /// whoever sleeps another clock.
+    /// No thread will drive it again: what is registered finds another reactor, or none, and each
+    /// sleep another clock.
     pub(crate) fn abandon(&self) {
         guard_each(self.registrations(), |registration| {
             registration.source().evict(self);
         });
         quietly_drop(std::mem::take(&mut *lock(&self.graveyard)));
-        let sleepers = lock(&self.sleepers).take();
-        sleepers.into_iter().for_each(Timers::wake_all);
+        self.timers.iter().for_each(|timers| timers.abandon());
     }
 
     fn registrations(&self) -> Vec<Registration> {
@@ -202,15 +232,32 @@ impl Reactor {
 
     /// Has the thread that drives this reactor look for work before it sleeps, or wakes it.
     pub(crate) fn notify(&self) {
-        self.bell.ring(|| self.is_current());
+        // A thread of a group may notify another one that waits.
+        self.bell.ring(|| self.group.is_none() && self.is_current());
+    }
+
+    /// Polls so far of a reactor that threads share.
+    pub(crate) fn turns(&self) -> usize {
+        self.group.as_ref().map_or(0, Group::turns)
     }
 
     fn current() -> Option<Arc<Self>> {
-        // Not there any more while the thread ends.
-        CURRENT
-            .try_with(|current| current.borrow().clone())
-            .ok()
-            .flatten()
+        Current::with(|current| current.reactor.clone())
+    }
+
+    /// The queue of this thread, for a sleep that wakes this waker. None: it drives no reactor.
+    fn current_timers(waker: &Waker) -> Option<Arc<Timers>> {
+        Current::with(|current| {
+            if !here::is_task(waker) {
+                current.reactor.admit_outsider();
+            }
+            current.reactor.timers[current.worker].clone()
+        })
+    }
+
+    /// Whether this thread drives the reactor with this id.
+    fn is_id_current(id: usize) -> bool {
+        Current::with(|current| current.reactor.id == id).unwrap_or(false)
     }
 
     /// Whether this thread drives one.
@@ -219,7 +266,7 @@ impl Reactor {
     }
 
     fn is_current(&self) -> bool {
-        std::ptr::eq(here::reactor(), self)
+        ptr::eq(here::reactor(), self)
     }
 
     /// Takes a registration in. The kernel has the source's address from now on.
@@ -255,8 +302,8 @@ impl Reactor {
             }
             registration
         };
-        if self.is_current() && !is_in_batch() && self.unless_helped(|| ()).is_some() {
-            // No other thread takes events now, and this one is done with those that it has.
+        if self.is_current() && !is_in_batch() && self.unless_driven(|| ()).is_some() {
+            // No other thread has events in hand, and this one is done with those that it had.
             drop(registration);
         } else {
             self.bury(registration);
@@ -275,119 +322,46 @@ impl Reactor {
     }
 }
 
-impl Driver {
-    /// From now on a [`notify`](Reactor::notify) is news. Says whether there was one before.
-    pub(crate) fn listen(&self) -> bool {
-        self.reactor.bell.listen()
+impl Reactor {
+    /// The sleeps of which this event tells.
+    fn clock(&self, data: EventData) -> Option<&Timers> {
+        let worker = data.u64().checked_sub(CLOCKS)?;
+        let worker = usize::try_from(worker).ok()?;
+        self.timers.get(worker).map(|timers| &**timers)
     }
 
-    /// Whether somebody called [`notify`](Reactor::notify) since then.
-    pub(crate) fn is_notified(&self) -> bool {
-        self.reactor.bell.is_rung()
-    }
-
-    /// Sends what the tasks of this turn have written in small pieces.
-    ///
-    /// # Panics
-    ///
-    /// Where one of them has forked, in the child: the parent sends that.
-    pub(crate) fn end_turn(&self) {
-        self.reactor.process.assert();
-        outbox::end_turn();
-    }
-
-    /// Takes what the kernel has to tell, and wakes tasks, also those whose time has come; waits
-    /// as long as `wait` says, which is asked right before. Returns whether wakers were called or
-    /// dropped, which may leave something to do: then there is no wait. A waker that panics ends
-    /// nothing. `now` is asked only while somebody sleeps.
-    pub(crate) fn turn(
-        &self,
-        wait: impl FnOnce() -> Option<Duration>,
-        now: impl Fn() -> Instant,
-    ) -> io::Result<bool> {
-        let reactor = &*self.reactor;
-        let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
-        // Who is woken is not kept waiting.
-        let woken = self.wake_sleepers(&now)?;
-        let wait = if woken { Some(Duration::ZERO) } else { wait() };
-        // One that is too long for the kernel ends when something happens.
-        let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
-        let most = reactor.shared.as_ref().map_or(BATCH, |_| FEW);
-        let events = match epoll::wait(&reactor.epoll, &mut buffer[..most], wait.as_ref()) {
-            Ok((events, _)) => events,
-            Err(Errno::INTR) => return Ok(woken),
-            Err(error) => return Err(error.into()),
-        };
-        if let Some(shared) = &reactor.shared {
-            shared.count_turn();
-        }
-        let told = events.iter().map(|event| (event.data, event.flags));
-        let rung = told.clone().any(|(data, _)| data.u64() == ALARM_CLOCK);
-        if rung {
-            // First: one of those who are told may wait for the clock, in a loop within this one.
-            timers::unset();
-        }
-        let batch = Batch::begin();
-        let sources = told.filter(|(data, _)| data.u64() != ALARM_CLOCK);
-        guard_each(sources, |(data, flags)| Source::tell(data, flags));
-        drop(batch);
-        if rung {
-            self.wake_sleepers(&now)?;
-        }
-        let freed = self.free_buried();
-        Ok(woken || freed || !events.is_empty())
-    }
-
-    /// Wakes whose time has come, and says whether wakers were called or dropped.
-    fn wake_sleepers(&self, now: impl FnOnce() -> Instant) -> io::Result<bool> {
-        match timers::look(now) {
-            Look::Asleep => return Ok(false),
-            Look::Woken => return Ok(true),
-            Look::Set(time) => self.reactor.alarm_clock.set(time)?,
-        }
-        Ok(false)
-    }
-
-    /// Says whether there was anything, with which wakers may have been dropped. Not while a waker
-    /// that is called from a batch drives within that, or while a helper has one: the batch may
-    /// still name what is buried.
+    /// Frees what is buried, and returns whether there was anything. The caller drives the reactor, and holds its lock in a group: so no
+    /// batch names what is buried, unless a waker of this thread's batch has called.
     fn free_buried(&self) -> bool {
-        let reactor = &*self.reactor;
-        if is_in_batch() || !reactor.buried.load(Ordering::Acquire) {
+        if is_in_batch() || !self.buried.load(Ordering::Acquire) {
             return false;
         }
-        let buried = reactor.unless_helped(|| {
-            reactor.buried.store(false, Ordering::Relaxed);
-            std::mem::take(&mut *lock(&reactor.graveyard))
-        });
-        // With them goes what others have put there.
-        let freed = buried.is_some();
+        self.buried.store(false, Ordering::Relaxed);
+        let buried = std::mem::take(&mut *lock(&self.graveyard));
+        // With the registrations goes all that they hold, with drops of others.
         quietly_drop(buried);
-        freed
+        true
+    }
+
+    /// Calls `f` unless another thread of the group takes events, and keeps the others from it
+    /// meanwhile. None: one does.
+    fn unless_driven<T>(&self, f: impl FnOnce() -> T) -> Option<T> {
+        let _driving = match &self.group {
+            Some(group) => Some(group.try_drive()?),
+            None => None,
+        };
+        Some(f())
     }
 }
 
-impl Drop for Driver {
-    fn drop(&mut self) {
-        if self.reactor.process.is_parent() {
-            outbox::forget_turn();
-        } else {
-            self.end_turn();
-        }
-        let outer = self.outer.take();
-        if let Some(outer) = &outer {
-            outer.driven.store(DRIVEN, Ordering::SeqCst);
-        }
-        let outermost = outer.is_none();
-        here::set_reactor(outer.as_ref().map_or(std::ptr::null(), Arc::as_ptr));
-        CURRENT.set(outer);
-        if outermost {
-            timers::end(&self.reactor);
-        } else {
-            timers::unset();
-        }
-        self.free_buried();
-        self.reactor.leave(IDLE);
+impl Current {
+    /// None: this thread drives no reactor.
+    fn with<T>(call: impl FnOnce(&Self) -> T) -> Option<T> {
+        // The value is gone while the thread ends.
+        CURRENT
+            .try_with(|current| current.borrow().as_ref().map(call))
+            .ok()
+            .flatten()
     }
 }
 

@@ -7,6 +7,7 @@
 //! next write or flush, or by a read that would otherwise say that the peer has ended in order.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::iter;
 use std::mem;
@@ -109,22 +110,53 @@ pub(super) fn end(host: &Arc<impl Host>) -> bool {
     has_turns
 }
 
+/// The sockets that a worker's tasks have written to in this turn, where any thread can send for them:
+/// the worker may be held by a task.
+#[derive(Default)]
+pub(crate) struct Written(Mutex<Vec<Arc<dyn Host>>>);
+
+impl Written {
+    /// Takes over what the last task of this thread has written.
+    pub(crate) fn collect(&self) {
+        LISTED.with_borrow_mut(|listed| {
+            if !listed.is_empty() {
+                lock(&self.0).append(listed);
+            }
+        });
+    }
+
+    pub(crate) fn send(&self) {
+        let listed = mem::take(&mut *lock(&self.0));
+        guard_each(listed, |host| send_listed(&host));
+    }
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Written")
+            .field(&lock(&self.0).len())
+            .finish()
+    }
+}
+
 /// The end of this thread's turn: what was put in leaves.
 pub(super) fn end_turn() {
     let listed = iter::from_fn(|| LISTED.with_borrow_mut(Vec::pop));
-    guard_each(listed, |host| {
-        let source = host.source();
-        // Where there is still something to send, or to say, it is open.
-        source.visit(|fd| {
-            if source.is_corked() {
-                flush(&host);
-            }
-            if source.is_ending() {
-                source.state.mark(ENDING, false);
-                // Who reset the connection meanwhile has said more.
-                let _ = rustix::net::shutdown(fd, Shutdown::Write);
-            }
-        });
+    guard_each(listed, |host| send_listed(&host));
+}
+
+fn send_listed(host: &Arc<dyn Host>) {
+    let source = host.source();
+    // Where there is still something to send, or to say, it is open.
+    source.visit(|fd| {
+        if source.is_corked() {
+            flush(host);
+        }
+        if source.is_ending() {
+            source.state.mark(ENDING, false);
+            // Who reset the connection meanwhile has said more.
+            let _ = rustix::net::shutdown(fd, Shutdown::Write);
+        }
     });
 }
 

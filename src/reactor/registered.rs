@@ -27,8 +27,8 @@ impl Registered {
         }
     }
 
-    /// Whether it is this one. For a thread that drives that, the answer stays true: others move a
-    /// source only while its reactor is not driven.
+    /// Whether it is this one. Another thread may move the source meanwhile: then the new reactor
+    /// wakes what waits.
     #[inline(always)]
     pub(super) fn is(&self, reactor: *const Reactor) -> bool {
         ptr::eq(self.reactor.load(Ordering::Relaxed), reactor)

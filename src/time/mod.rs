@@ -257,6 +257,12 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// Parks this thread until it is unparked, no longer than this.
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+pub(crate) fn park(longest: Duration) {
+    std::thread::park_timeout(longest);
+}
+
 /// Time since 1970-01-01 UTC, for stamping log lines.
 ///
 /// # Examples

@@ -114,34 +114,21 @@ fn several_addresses_and_threads_serve_alike() {
 }
 
 #[test]
-fn threads_that_spin_or_are_pinned_serve_alike() {
-    for args in [
-        &["serve", "upper", "--listen=127.0.0.1:0", "--spin", "50us"][..],
-        &[
-            "serve",
-            "upper",
-            "--listen=127.0.0.1:0",
-            "--spin=1s",
-            "--threads=2",
-        ],
-        &["serve", "upper", "--listen=127.0.0.1:0", "--pin"],
-    ] {
-        let mut server = Halves::start(&mut halves(args));
-        if cfg!(not(all(target_os = "linux", not(halves_portable)))) {
-            assert!(server.wait_for("halves: ").contains("on Linux only"));
-            assert_eq!(server.code(), Some(1));
-            continue;
-        }
-        server.wait_until_listening(1);
-        let mut clients = [server.client(), server.client(), server.client()];
-        for n in 0..300 {
-            assert_eq!(clients[n % 3].ask("hello"), "HELLO");
-        }
-        drop(clients);
-        server.signal(Signal::TERM);
-        assert_eq!(server.code(), Some(0), "{args:?}");
-        assert_eq!(server.count("closed"), 3);
+fn several_threads_serve_as_one_does() {
+    let mut server = Halves::start(&mut halves(&[
+        "serve",
+        "upper",
+        "--listen=127.0.0.1:0",
+        "--threads=3",
+    ]));
+    server.wait_until_listening(1);
+    let mut clients = [server.client(), server.client(), server.client()];
+    for n in 0..300 {
+        assert_eq!(clients[n % 3].ask("hello"), "HELLO");
     }
+    drop(clients);
+    server.signal(Signal::INT);
+    assert_eq!(server.code(), Some(0));
 }
 
 #[test]

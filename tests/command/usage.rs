@@ -35,9 +35,8 @@ fn bad_usage_is_exit_2_and_says_what_is_wrong() {
         (&["serve", "upper", "--threads", "0"], "from 1"),
         (&["serve", "upper", "--threads=1000000000"], "1024"),
         (&["serve", "upper", "--threads", "1025"], "1024"),
-        (&["serve", "upper", "--pin=yes"], "takes no value"),
-        (&["serve", "upper", "--spin", "1001ms"], "longer than 1s"),
-        (&["serve", "upper", "--spin", "50µs"], "50us"),
+        (&["serve", "upper", "--quiet=yes"], "takes no value"),
+        (&["serve", "upper", "--drain-delay", "50µs"], "50us"),
         (&["serve", "upper", "--drain-timeout", "1 day"], "500ms"),
         (&["serve", "upper", "--max-per-source", "x"], "from 0"),
         (&["serve", "upper", "--max-per-source", "40/33"], "IPv4"),
@@ -202,13 +201,6 @@ fn what_cannot_be_listened_on_is_exit_1() {
 }
 
 #[test]
-fn threads_that_cannot_be_pinned_are_exit_1() {
-    let said = complaint(&run(&["serve", "upper", "--threads=1024", "--pin"]), 1);
-    assert!(said.contains("pin"), "{said}");
-    assert_eq!(said.lines().count(), 1);
-}
-
-#[test]
 fn a_failure_is_an_object_in_a_json_log() {
     let args = ["serve", "upper", "--log=json", "--listen=192.0.2.1:50007"];
     let output = run(&args);
@@ -251,9 +243,7 @@ fn help_teaches_on_standard_output() {
                 "--drain-delay",
                 "keepalive=30s",
                 "reuse-port",
-                "--pin",
-                "--spin",
-                "50us",
+                "--threads",
                 "--ready-fd",
                 "HUP",
                 "USR1",

@@ -1,13 +1,14 @@
-//! The executor on Linux: each thread drives a reactor of its own, and runs its own tasks.
+//! The executor on Linux: one thread that drives a reactor, or several that share one.
 
-mod cpu;
 mod drive;
-mod rounds;
-mod spin;
+mod group;
+mod here;
+mod tasks;
 mod worker;
 
 use std::future::Future;
 use std::io;
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -15,61 +16,46 @@ use std::thread::{self, JoinHandle};
 use async_task::Task;
 use event_listener::Event;
 use futures_lite::future;
-use smol::channel::{self, Receiver, Sender};
 
-use super::ExecutorBuilder;
 use super::entered::{Entered, Id};
 use drive::drive;
-use worker::{Manner, Worker};
+use group::{Group, Life};
+use worker::Worker;
 
-/// The workers, and the threads that drive them.
+/// The tasks, and the threads that run them.
 #[derive(Debug)]
 pub(super) struct Pool {
     id: Id,
-    /// Driven by whoever is in `block_on`. Its tasks are all, where there are no threads.
+    /// Driven by the thread that is in `block_on`. Runs all tasks, if there are no threads.
     front: Arc<Worker>,
     /// Its driver has left, and another may follow.
     left: Event,
-    crew: Arc<Crew>,
-    /// Dropped first, which the threads wait for.
-    running: Option<Sender<()>>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Option<Threads>,
+}
+
+/// The threads of a group.
+#[derive(Debug)]
+struct Threads {
+    group: Arc<Group>,
+    /// Dropped before the threads are awaited: the last of these ends the tasks.
+    life: Option<Arc<Life>>,
+    handles: Vec<JoinHandle<()>>,
 }
 
 impl Pool {
-    pub(super) fn new(settings: &ExecutorBuilder) -> io::Result<Self> {
-        let threads = settings.threads.get();
-        let cpus = if settings.pin {
-            cpu::spare(threads)?
-        } else {
-            Vec::new()
+    pub(super) fn new(threads: NonZeroUsize) -> io::Result<Self> {
+        let id = Id::new();
+        let front = Worker::new()?;
+        let threads = match threads.get() {
+            1 => None,
+            threads => Some(Threads::start(threads, id)?),
         };
-        let manner = |n: usize| Manner {
-            spin: settings.spin,
-            cpu: cpus.get(n).copied(),
-        };
-        let front = match threads {
-            1 => manner(0),
-            _ => Manner::default(),
-        };
-        let workers = match threads {
-            1 => Vec::new(),
-            _ => Worker::crew((0..threads).map(manner))?,
-        };
-        let (running, stopped) = channel::bounded::<()>(1);
-        let mut pool = Self {
-            id: Id::new(),
-            front: Worker::new(front)?,
+        Ok(Self {
+            id,
+            front,
             left: Event::new(),
-            crew: Arc::new(Crew(workers)),
-            running: Some(running),
-            threads: Vec::new(),
-        };
-        for n in 0..pool.crew.0.len() {
-            let thread = start(n, pool.id, pool.crew.clone(), stopped.clone())?;
-            pool.threads.push(thread);
-        }
-        Ok(pool)
+            threads,
+        })
     }
 
     pub(super) fn id(&self) -> Id {
@@ -80,14 +66,10 @@ impl Pool {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        // This thread, where others are no better off: it need not be woken. The task that spawns
-        // is not counted, as it may do nothing else.
-        let load = |worker: &&Arc<Worker>| {
-            let here = worker.is_current();
-            (worker.load().saturating_sub(here.into()), !here)
-        };
-        let least = self.crew.0.iter().min_by_key(load);
-        least.unwrap_or(&self.front).spawn(future)
+        match &self.threads {
+            Some(threads) => threads.group.spawn(future),
+            None => self.front.spawn(future),
+        }
     }
 
     pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
@@ -95,35 +77,24 @@ impl Pool {
         loop {
             let left = self.left.listen();
             let leaving = Leaving(&self.left);
-            if let Some(result) = drive(&self.front, &[], future.as_mut()) {
+            if let Some(result) = drive(&self.front, future.as_mut()) {
                 return result;
             }
             // We have not been there.
             std::mem::forget(leaving);
             // Another thread drives the front, with its tasks; here there is only the future,
             // unless that thread leaves and the tasks need a new driver.
-            let alone = Worker::new(Manner::default());
+            let alone = Worker::new();
             let alone = Closing(alone.expect("the system gives us an epoll instance"));
             let done = async { Some(future.as_mut().await) };
             let turn = async {
                 left.await;
                 None
             };
-            if let Some(Some(result)) = drive(&alone.0, &[], pin!(future::or(done, turn))) {
+            if let Some(Some(result)) = drive(&alone.0, pin!(future::or(done, turn))) {
                 return result;
             }
         }
-    }
-}
-
-/// Workers whose threads help each other. The last of these to end drops the tasks of all: until
-/// then it may run some of another's.
-#[derive(Debug, Default)]
-struct Crew(Vec<Arc<Worker>>);
-
-impl Drop for Crew {
-    fn drop(&mut self) {
-        self.0.iter().for_each(|worker| worker.close());
     }
 }
 
@@ -145,25 +116,41 @@ impl Drop for Leaving<'_> {
     }
 }
 
-fn start(n: usize, id: Id, crew: Arc<Crew>, stopped: Receiver<()>) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new()
-        .name(format!("halves-{}", n + 1))
-        .spawn(move || {
-            let _entered = Entered::enter(id);
-            let _ = drive(&crew.0[n], &crew.0, pin!(stopped.recv()));
-        })
+impl Threads {
+    fn start(threads: usize, id: Id) -> io::Result<Self> {
+        let group = Group::new(threads)?;
+        let life = Life::new(group.clone());
+        let mut this = Self {
+            group,
+            life: None,
+            handles: Vec::with_capacity(threads),
+        };
+        for worker in 0..threads {
+            // Where the system refuses one, the drop ends those that were started.
+            let thread = life.start(worker, move || Entered::enter(id))?;
+            this.handles.push(thread);
+        }
+        this.life = Some(life);
+        Ok(this)
+    }
 }
 
-impl Drop for Pool {
+impl Drop for Threads {
     fn drop(&mut self) {
-        self.running = None;
-        self.crew = Arc::default();
-        for thread in self.threads.drain(..) {
+        self.group.stop();
+        self.life = None;
+        for thread in self.handles.drain(..) {
             // The last handle may have been dropped by a task of ours, on such a thread.
             if thread.thread().id() != thread::current().id() {
                 let _ = thread.join();
             }
         }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.threads = None;
         self.front.close();
     }
 }

@@ -94,6 +94,36 @@ fn a_socket_goes_on_where_there_is_no_reactor_of_ours() {
 }
 
 #[test]
+fn a_socket_moves_to_the_reactor_of_the_thread_that_polls_it() {
+    let first = driven();
+    let (socket, mut peer) = pair();
+    let woken = Arc::new(Woken::default());
+    let writes = blocked(socket.host(), Direction::Write, &woken.clone().into());
+    assert!(writes.is_pending());
+    first.turn_once();
+    let before = woken.times();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let second = driven();
+            for _ in 0..2 {
+                let read = read_with(socket.host(), 8, &woken.clone().into(), drop);
+                assert!(read.is_pending());
+            }
+            assert_eq!(super::super::lock(&second.reactor.sources).len(), 1);
+            second.turn_once();
+            send(&mut peer, b"abc");
+            second.turn_once();
+            assert!(woken.times() > before, "by the second one");
+            assert_moved(read(socket.host(), 8, &mut 0), 3);
+        });
+    });
+    first.turn_once();
+    assert!(super::super::lock(&first.reactor.sources).is_empty());
+    assert!(super::super::lock(&first.reactor.graveyard).is_empty());
+    check_that_it_works(&socket, &mut peer, || first.turn_once());
+}
+
+#[test]
 fn a_word_that_comes_late_does_no_harm() {
     let (socket, mut peer, ..) = abandoned();
     empty(&mut peer);

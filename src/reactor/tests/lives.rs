@@ -172,6 +172,7 @@ fn a_socket_that_is_dropped_in_a_batch_is_closed_at_once_and_freed_after_it() {
     }
     driver.turn_once();
     assert!(VICTIMS.with_borrow(Vec::is_empty));
+    driver.turn_once();
     assert!(sources.iter().all(|source| source.upgrade().is_none()));
 }
 

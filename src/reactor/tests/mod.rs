@@ -1,7 +1,6 @@
 //! What a reactor promises, one socket at a time, on a loop that the tests turn by hand.
 
 mod forks;
-mod help;
 mod homes;
 mod lives;
 mod outbox;
@@ -66,6 +65,11 @@ fn nobody_sleeps() -> Instant {
 }
 
 impl Driver {
+    /// Waits so long, and says whether there was anything.
+    fn wait(&self, wait: Option<Duration>, now: impl Fn() -> Instant) -> bool {
+        self.turn(|| wait, now).expect("turned")
+    }
+
     /// Takes what there is.
     fn turn_once(&self) {
         self.turn(|| Some(Duration::ZERO), nobody_sleeps)

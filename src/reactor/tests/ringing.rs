@@ -1,71 +1,71 @@
 //! When a reactor's clock is set, and that it ends the wait.
 
-use std::cell::Cell;
 use std::sync::mpsc;
 use std::thread;
 
-use super::super::timers::{Look, look, unset};
 use super::panics::panics;
-use super::timers::{MOMENT, SECOND, armed, counted};
+use super::timers::{MOMENT, SECOND, armed, armed_at, counted};
 use super::*;
 
 #[test]
-fn the_clock_is_set_for_the_earliest_and_only_then_is_it_asked_what_time_it_is() {
+fn the_clock_is_set_for_the_earliest() {
     let driver = driven();
     let start = Instant::now();
+    assert_eq!(driver.set_to(), None);
     let third = armed(start + 3 * SECOND, Waker::noop());
-    assert_eq!(look(|| start), Look::Set(3 * SECOND));
+    assert_eq!(driver.set_to(), Some(start + 3 * SECOND));
     let fourth = armed(start + 4 * SECOND, Waker::noop());
-    assert_eq!(look(nobody_sleeps), Look::Asleep);
+    assert_eq!(driver.set_to(), Some(start + 3 * SECOND));
     let second = armed(start + 2 * SECOND, Waker::noop());
-    assert_eq!(look(|| start + MOMENT), Look::Set(2 * SECOND - MOMENT));
-    // For nobody, now; and for those who come in its place.
+    assert_eq!(driver.set_to(), Some(start + 2 * SECOND));
+    // It rings for none, and for one that comes in the place of that.
     drop(second);
+    assert_eq!(driver.set_to(), Some(start + 2 * SECOND));
     let second = armed(start + 2 * SECOND, Waker::noop());
-    assert_eq!(look(nobody_sleeps), Look::Asleep);
-    unset();
-    assert_eq!(look(|| start + 2 * SECOND), Look::Woken);
-    assert_eq!(look(|| start + 2 * SECOND), Look::Set(SECOND));
+    driver.ring_at(start + 2 * SECOND - MOMENT);
+    assert_eq!(driver.set_to(), Some(start + 2 * SECOND));
+    driver.ring_at(start + 2 * SECOND);
+    assert_eq!(driver.set_to(), Some(start + 3 * SECOND));
     // Another reactor has a clock of its own.
     let within = driven();
-    assert_eq!(look(|| start), Look::Set(3 * SECOND));
-    assert_eq!(look(nobody_sleeps), Look::Asleep);
+    assert_eq!(within.set_to(), None);
     drop(within);
-    assert_eq!(look(|| start), Look::Set(3 * SECOND));
+    assert_eq!(driver.set_to(), Some(start + 3 * SECOND));
     drop((second, third, fourth));
-    unset();
-    assert_eq!(look(nobody_sleeps), Look::Asleep);
-    drop(driver);
-    assert_eq!(look(nobody_sleeps), Look::Asleep);
+    driver.ring_at(start + 3 * SECOND);
+    assert_eq!(driver.set_to(), None);
 }
 
 #[test]
 fn a_wait_ends_when_the_earliest_is_due() {
     let driver = driven();
-    let soon = || counted(Instant::now() + Duration::from_millis(5));
+    let soon = || {
+        let (now, woken) = (Instant::now(), Arc::new(Woken::default()));
+        let soon = now + Duration::from_millis(5);
+        (armed_at(now, soon, &woken.clone().into()), woken)
+    };
     let within = || {
         let inner = driven();
         let (alarm, woken) = soon();
         while woken.times() == 0 {
-            inner.turn(|| None, Instant::now).expect("turned");
+            inner.wait(None, Instant::now);
         }
         drop(alarm);
     };
     for wait in [None, Some(PATIENCE), None] {
-        let ages = armed(Instant::now() + SECOND * u32::MAX, Waker::noop());
+        let now = Instant::now();
+        let ages = armed_at(now, now + SECOND * u32::MAX, Waker::noop());
         let (alarm, woken) = soon();
-        driver.turn(|| wait, Instant::now).expect("turned");
+        driver.wait(wait, Instant::now);
         assert_eq!(woken.times(), 1, "in the turn that has waited");
         let now = Instant::now();
         assert!(alarm.deadline() <= now && now < alarm.deadline() + PATIENCE);
         // A loop within this one sets its own clock, and this one is set again after it.
         let (_late, woken) = soon();
-        driver
-            .turn(|| Some(Duration::ZERO), Instant::now)
-            .expect("turned");
+        driver.wait(Some(Duration::ZERO), Instant::now);
         within();
         while woken.times() == 0 {
-            driver.turn(|| wait, Instant::now).expect("turned");
+            driver.wait(wait, Instant::now);
         }
         drop(ages);
     }
@@ -78,11 +78,9 @@ fn a_panic_in_the_batch_in_which_the_clock_has_rung_keeps_nobody_asleep() {
     let (socket, mut peer) = pair();
     assert!(read_with(socket.host(), 8, &panics(), drop).is_pending());
     let (_alarm, woken) = counted(start + MOMENT);
-    // The clock rings in the kernel before anybody is told.
-    assert_eq!(driver.wake_sleepers(|| start).ok(), Some(false));
     send(&mut peer, b"abc");
     while Instant::now() < start + Duration::from_millis(1) {}
-    driver.turn(|| None, Instant::now).expect("turned");
+    driver.wait(None, Instant::now);
     assert_eq!(woken.times(), 1);
 }
 
@@ -91,8 +89,8 @@ fn ten_thousand_that_wait_do_not_end_the_threads_own_wait() {
     let driver = driven();
     let start = Instant::now();
     let late = |n| start + 3600 * SECOND + n * MOMENT;
-    let alarms: Vec<_> = (0..10_000).map(|n| armed(late(n), Waker::noop())).collect();
-    let asked = Cell::new(0);
+    let alarms = (0..10_000).map(|n| armed_at(start, late(n), Waker::noop()));
+    let alarms: Vec<_> = alarms.collect();
     thread::scope(|scope| {
         let (said, heard) = mpsc::channel();
         let reactor = &driver.reactor;
@@ -101,19 +99,17 @@ fn ten_thousand_that_wait_do_not_end_the_threads_own_wait() {
             reactor.notify();
         });
         driver.listen();
-        let now = || {
-            // About to wait: what ends that is to be the bell.
-            let _ = said.send(());
-            asked.set(asked.get() + 1);
-            start
+        let wait = || {
+            said.send(()).expect("heard");
+            None
         };
-        driver.turn(|| None, now).expect("turned");
+        driver.turn(wait, nobody_sleeps).expect("turned");
         assert!(driver.is_notified(), "nothing else has ended the wait");
     });
-    assert_eq!(asked.get(), 1, "to set the clock");
     for _ in 0..100 {
         driver.turn_once();
     }
     drop(alarms);
-    assert_eq!(look(nobody_sleeps), Look::Asleep);
+    driver.ring_at(start + 3601 * SECOND);
+    assert_eq!(driver.set_to(), None);
 }

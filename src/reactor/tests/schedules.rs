@@ -60,8 +60,8 @@ struct Slept {
     /// None while a thread has it.
     alarm: Option<Alarm>,
     deadline: Instant,
-    /// Whose queue it is in.
-    waits: Option<usize>,
+    /// The thread, and the reactor there, by which it is to be woken.
+    waits: Option<(usize, usize)>,
     woken: Arc<Woken>,
     times: usize,
 }
@@ -121,9 +121,10 @@ impl Model {
             (alarm, polled)
         });
         slept.alarm = Some(alarm);
-        let stays = slept.waits == Some(here) && !anew;
+        let place = (here, self.depths[here]);
+        let stays = slept.waits == Some(place) && !anew;
         let expected = if stays {
-            // However late it is: the thread has not had its turn.
+            // However late it is: the clock has not rung.
             Some(Poll::Pending)
         } else if slept.deadline <= now {
             Some(Poll::Ready(()))
@@ -131,7 +132,7 @@ impl Model {
             (self.depths[here] > 0).then_some(Poll::Pending)
         };
         assert_eq!(polled, expected);
-        slept.waits = (expected == Some(Poll::Pending)).then_some(here);
+        slept.waits = (expected == Some(Poll::Pending)).then_some(place);
     }
 
     fn drop(&mut self, here: usize, at: usize) {
@@ -144,25 +145,23 @@ impl Model {
         let now = self.now;
         self.hands[here].run(move |drivers| {
             if let Some(innermost) = drivers.last() {
-                innermost.turn_at(now);
+                innermost.ring_at(now);
             }
         });
-        if self.depths[here] > 0 {
-            self.wake(here, |slept| slept.deadline <= now);
-        }
+        self.wake(here, |slept| slept.deadline <= now);
     }
 
     fn leave(&mut self, here: usize) {
         self.hands[here].run(|drivers| drop(drivers.pop()));
+        self.wake(here, |_| true);
         self.depths[here] = self.depths[here].saturating_sub(1);
-        if self.depths[here] == 0 {
-            self.wake(here, |_| true);
-        }
     }
 
-    fn wake(&mut self, here: usize, who: impl Fn(&Slept) -> bool) {
+    /// Of those that wait for the innermost reactor of a thread.
+    fn wake(&mut self, here: usize, which: impl Fn(&Slept) -> bool) {
+        let place = (here, self.depths[here]);
         for slept in &mut self.slept {
-            if slept.waits == Some(here) && who(slept) {
+            if slept.waits == Some(place) && which(slept) {
                 (slept.waits, slept.times) = (None, slept.times + 1);
             }
         }

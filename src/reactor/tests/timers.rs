@@ -1,10 +1,10 @@
 //! Sleepers of a thread, whose time is what the test says it is.
 
 use std::iter::repeat_with;
-use std::sync::{Mutex, Weak};
+use std::sync::Mutex;
 use std::thread;
 
-use super::super::timers::{BATCH, Look, MANY_FORGOTTEN, look, unset};
+use super::super::timers::BATCH;
 use super::super::{Alarm, lock};
 use super::lives::Does;
 use super::panics::panics;
@@ -17,11 +17,15 @@ pub(super) fn poll(alarm: &mut Alarm, waker: &Waker, now: Instant) -> Option<Pol
     alarm.poll(&mut Context::from_waker(waker), || now)
 }
 
-/// An alarm that waits on this thread.
+/// An alarm that waits on this thread, for which the clock is about to ring.
 pub(super) fn armed(deadline: Instant, waker: &Waker) -> Alarm {
+    armed_at(deadline - MOMENT, deadline, waker)
+}
+
+/// The same, from this moment on.
+pub(super) fn armed_at(now: Instant, deadline: Instant, waker: &Waker) -> Alarm {
     let mut alarm = Alarm::new(deadline);
-    let polled = poll(&mut alarm, waker, deadline - MOMENT);
-    assert_eq!(polled, Some(Poll::Pending));
+    assert_eq!(poll(&mut alarm, waker, now), Some(Poll::Pending));
     alarm
 }
 
@@ -30,15 +34,15 @@ pub(super) fn counted(deadline: Instant) -> (Alarm, Arc<Woken>) {
     (armed(deadline, &woken.clone().into()), woken)
 }
 
-fn freed(woken: &Weak<Woken>) -> bool {
-    woken.upgrade().is_none()
-}
-
 impl Driver {
-    /// A turn after the clock has rung, whatever time it is.
-    pub(super) fn turn_at(&self, now: Instant) {
-        unset();
-        self.turn(|| Some(Duration::ZERO), || now).expect("turned");
+    /// The clock rings, at whatever time it is.
+    pub(super) fn ring_at(&self, now: Instant) {
+        self.reactor.timers[0].ring(now);
+    }
+
+    /// The instant for which the clock is set.
+    pub(super) fn set_to(&self) -> Option<Instant> {
+        self.reactor.timers[0].set_to()
     }
 }
 
@@ -60,11 +64,11 @@ fn sleepers_are_woken_in_order_at_their_time_and_not_before() {
         (3 * SECOND, vec![2, 0, 4]),
         (4 * SECOND, vec![]),
     ] {
-        driver.turn_at(start + after);
+        driver.ring_at(start + after);
         assert_eq!(std::mem::take(&mut *lock(&order)), expected, "{after:?}");
     }
     for alarm in &mut alarms {
-        let polled = poll(alarm, Waker::noop(), start);
+        let polled = poll(alarm, Waker::noop(), start + 4 * SECOND);
         assert_eq!(polled, Some(Poll::Ready(())), "its time has come");
     }
 }
@@ -76,9 +80,9 @@ fn a_time_that_has_come_already_is_not_waited_for() {
     let polled = poll(&mut alarm, Waker::noop(), now - MOMENT);
     assert_eq!(polled, None, "nobody here would wake us");
     assert_eq!(poll(&mut alarm, Waker::noop(), now), Some(Poll::Ready(())));
-    let _driver = driven();
+    let driver = driven();
     assert_eq!(poll(&mut alarm, Waker::noop(), now), Some(Poll::Ready(())));
-    assert_eq!(look(nobody_sleeps), Look::Asleep);
+    assert_eq!(driver.set_to(), None);
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn one_that_is_dropped_is_forgotten() {
     let (first, (second, woken)) = (counted(start + SECOND), counted(start + SECOND));
     drop(first.0);
     assert_eq!(Arc::strong_count(&first.1), 1);
-    driver.turn_at(start + SECOND);
+    driver.ring_at(start + SECOND);
     assert_eq!((first.1.times(), woken.times()), (0, 1));
     drop(second);
 }
@@ -104,7 +108,7 @@ fn only_the_last_who_polled_is_woken() {
         assert_eq!(polled, Some(Poll::Pending));
     }
     assert_eq!(Arc::strong_count(&first), 1);
-    driver.turn_at(start + SECOND);
+    driver.ring_at(start + SECOND);
     assert_eq!((first.times(), second.times()), (0, 1));
 }
 
@@ -114,7 +118,7 @@ fn so_many_are_woken_in_a_turn_and_the_rest_in_the_next() {
     let now = Instant::now();
     let all: Vec<_> = repeat_with(|| counted(now)).take(3 * BATCH + 1).collect();
     for turn in 1..=4 {
-        driver.turn(|| Some(PATIENCE), || now).expect("turned");
+        assert!(driver.wait(Some(PATIENCE), || now), "the clock rings again");
         let woken = all.iter().filter(|(_, woken)| woken.times() == 1).count();
         assert_eq!(woken, (turn * BATCH).min(all.len()));
     }
@@ -131,11 +135,11 @@ fn one_that_moves_is_woken_where_it_is() {
             let there = Arc::new(Woken::default());
             let polled = poll(&mut alarm, &there.clone().into(), start);
             assert_eq!(polled, Some(Poll::Pending));
-            driver.turn_at(start + SECOND);
+            driver.ring_at(start + SECOND);
             assert_eq!(there.times(), 1);
         });
     });
-    driver.turn_at(start + SECOND);
+    driver.ring_at(start + SECOND);
     assert_eq!((here.times(), Arc::strong_count(&here)), (0, 1));
     assert_eq!(poll(&mut alarm, Waker::noop(), start), Some(Poll::Pending));
 }
@@ -149,29 +153,57 @@ fn one_that_moves_to_where_nobody_would_wake_it_says_so() {
         let polled = scope.spawn(|| poll(&mut alarm, Waker::noop(), start));
         assert_eq!(polled.join().expect("polled"), None);
     });
-    driver.turn_at(start + SECOND);
+    driver.ring_at(start + SECOND);
     assert_eq!((here.times(), Arc::strong_count(&here)), (0, 1));
 }
 
 #[test]
-fn those_that_are_dropped_elsewhere_are_freed_in_the_next_turn() {
+fn one_that_is_dropped_elsewhere_is_freed_at_once() {
     let driver = driven();
     let start = Instant::now();
-    for many in [false, true] {
-        let number = MANY_FORGOTTEN - usize::from(!many);
-        let (alarms, woken): (Vec<_>, Vec<_>) = repeat_with(|| counted(start + SECOND))
-            .map(|(alarm, woken)| (alarm, Arc::downgrade(&woken)))
-            .take(number)
-            .unzip();
-        thread::scope(|scope| {
-            scope.spawn(|| drop(alarms));
+    let (alarm, woken) = counted(start + SECOND);
+    thread::scope(|scope| {
+        scope.spawn(|| drop(alarm));
+    });
+    assert_eq!(Arc::strong_count(&woken), 1);
+    driver.ring_at(start + SECOND);
+    assert_eq!(woken.times(), 0);
+}
+
+#[test]
+fn a_worker_of_a_group_rings_for_the_others() {
+    let reactor = Reactor::for_group(2).expect("a reactor");
+    let driver = reactor.join(0);
+    let now = Instant::now();
+    let (mut alarm, woken) = thread::scope(|scope| {
+        let sleeps = scope.spawn(|| {
+            let _driver = reactor.join(1);
+            counted(now)
         });
-        assert_eq!(driver.is_notified(), many, "few are not worth a wake");
-        // Their wakers may wake others, so that is no time to sleep.
-        let wait = || -> Option<Duration> { panic!("it would wait") };
-        assert!(driver.turn(wait, || start).expect("turned"));
-        assert!(woken.iter().all(freed));
-    }
+        sleeps.join().expect("it sleeps")
+    });
+    // The other one has left, and is not the last.
+    assert!(driver.wait(Some(PATIENCE), || now));
+    assert_eq!(woken.times(), 1);
+    assert_eq!(poll(&mut alarm, Waker::noop(), now), Some(Poll::Ready(())));
+}
+
+#[test]
+fn one_that_another_worker_of_its_group_polls_stays_where_it_is() {
+    let reactor = Reactor::for_group(2).expect("a reactor");
+    let _driver = reactor.join(0);
+    let start = Instant::now();
+    let (mut alarm, woken) = counted(start + SECOND);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let _driver = reactor.join(1);
+            let polled = poll(&mut alarm, &woken.clone().into(), start);
+            assert_eq!(polled, Some(Poll::Pending));
+            assert_eq!(reactor.timers[1].set_to(), None);
+        });
+    });
+    reactor.timers[0].ring(start + SECOND);
+    assert_eq!(woken.times(), 1);
 }
 
 #[test]
@@ -192,31 +224,33 @@ fn who_waits_is_woken_when_the_thread_leaves_its_loop() {
     assert_eq!(poll(&mut alarm, Waker::noop(), start), None);
     // The thread has another loop, and another queue.
     let driver = driven();
-    assert_eq!(look(nobody_sleeps), Look::Asleep);
+    assert_eq!(driver.set_to(), None);
     let polled = poll(&mut alarm, &woken.clone().into(), start);
     assert_eq!(polled, Some(Poll::Pending));
-    driver.turn_at(start + SECOND);
+    driver.ring_at(start + SECOND);
     assert_eq!(woken.times(), 2);
 }
 
 #[test]
-fn a_loop_within_a_loop_has_the_same_sleepers() {
+fn a_loop_within_a_loop_has_sleepers_of_its_own() {
     let outer = driven();
     let start = Instant::now();
     let (_first, before) = counted(start + SECOND);
-    let (_third, last) = counted(start + 3 * SECOND);
+    let (mut moves, moved) = counted(start + 3 * SECOND);
     let inner = driven();
     let (_second, within) = counted(start + 2 * SECOND);
-    inner.turn_at(start + SECOND);
-    assert_eq!((before.times(), within.times()), (1, 0));
-    let same = inner.reactor.drive();
-    assert!(same.is_none(), "this thread drives it already");
+    inner.ring_at(start + SECOND);
+    assert_eq!((before.times(), within.times()), (0, 0));
+    let polled = poll(&mut moves, &moved.clone().into(), start);
+    assert_eq!(polled, Some(Poll::Pending));
+    outer.ring_at(start + 3 * SECOND);
+    assert_eq!((before.times(), moved.times()), (1, 0));
     drop(inner);
-    assert_eq!(within.times(), 0, "the outer loop has it");
-    outer.turn_at(start + 2 * SECOND);
-    assert_eq!((within.times(), last.times()), (1, 0));
-    drop(outer);
-    assert_eq!(last.times(), 1);
+    assert_eq!(
+        (within.times(), moved.times()),
+        (1, 1),
+        "to be polled again"
+    );
 }
 
 #[test]
@@ -226,7 +260,7 @@ fn a_waker_that_panics_keeps_nobody_asleep() {
     let _first = armed(now, &panics());
     let _second = armed(now, &panics());
     let (_next, woken) = counted(now);
-    driver.turn_at(now);
+    driver.ring_at(now);
     assert_eq!(woken.times(), 1);
 }
 
@@ -243,13 +277,13 @@ fn a_waker_may_drive_a_reactor_and_sleep_and_forget() {
         &Does::waker(move || {
             drop(third);
             let within = driven();
-            within.turn_at(now);
+            within.ring_at(now);
             *lock(&keeps) = Some(counted(now + SECOND));
         }),
     );
-    driver.turn_at(now);
+    driver.ring_at(now);
     assert_eq!((woken.times(), forgotten.times()), (1, 0));
-    driver.turn_at(now + SECOND);
+    driver.ring_at(now + SECOND);
     let kept = lock(&kept).take().expect("kept");
     assert_eq!((kept.1.times(), forgotten.times()), (1, 0));
     drop(second);
@@ -278,7 +312,7 @@ fn what_goes_with_a_waker_may_sleep_too() {
     thread::scope(|scope| {
         scope.spawn(|| drop(elsewhere));
     });
-    driver.turn_at(now);
+    driver.ring_at(now);
     assert_eq!(Arc::strong_count(&woken), 1);
     let (alarm, woken) = counted(now + SECOND);
     let holds = Arc::new(Holds(Mutex::new(Some(alarm))));

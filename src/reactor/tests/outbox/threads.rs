@@ -159,15 +159,17 @@ fn what_is_gathered_on_one_thread_and_flushed_on_others_arrives_once_and_in_orde
     }
 }
 
-/// The peer makes room all the time, the socket's own thread hears of it, and we begin to wait.
+/// The peer makes room all the time, another thread of the group hears of it, and we begin to wait.
 #[test]
 fn room_that_comes_while_somebody_begins_to_wait_is_not_missed() {
     let (socket, peer) = pair();
     sockopt::set_socket_send_buffer_size(&socket, 4096).expect("set");
     let (over, home) = (Arc::new(AtomicBool::new(false)), socket.clone());
     let (until, (says, told)) = (over.clone(), mpsc::channel());
+    let ours = Reactor::for_group(2).expect("a reactor");
+    let theirs = ours.clone();
     let turning = thread::spawn(move || {
-        let driver = driven();
+        let driver = theirs.join(0);
         assert!(read(home.host(), 8, &mut 0).is_pending());
         says.send(driver.reactor.clone()).expect("heard");
         while !until.load(Ordering::SeqCst) {
@@ -176,7 +178,7 @@ fn room_that_comes_while_somebody_begins_to_wait_is_not_missed() {
     });
     let taking = thread::spawn(move || take(peer, Rng::with_seed(1)));
     let reactor = told.recv_timeout(PATIENCE).expect("it is registered");
-    let _driver = driven();
+    let _driver = ours.join(1);
     let woken = Arc::new(Woken::default());
     let waker = woken.clone().into();
     let (start, mut at, mut waits) = (Instant::now(), 0, 0);
