@@ -1,7 +1,8 @@
-//! What a batch of events may still name is not freed: the graveyard, and the lock of the helpers.
+//! What a batch of events may still name is not freed: the graveyard of a reactor that threads share,
+//! and the lock of the one that drives it.
 //!
-//! The order of operations is that of `Reactor::deregister`, `bury`, `unless_helped`, `take_few`,
-//! `Driver::turn` and `free_buried`.
+//! The order of operations is that of `Reactor::deregister`, `bury`, `unless_driven`, `free_buried`
+//! and `Driver::turn`.
 
 use std::mem;
 use std::sync::{Arc, TryLockError};
@@ -54,19 +55,22 @@ struct Reactor {
     sources: Mutex<Vec<Registration>>,
     graveyard: Mutex<Vec<Registration>>,
     buried: AtomicBool,
-    batch: Mutex<()>,
+    driving: Mutex<()>,
+    /// Whether a thread that closes a socket looks if another one has events in hand.
+    looks: bool,
 }
 
 impl Reactor {
     /// With one source, and its memory.
-    fn new() -> (Arc<Self>, Arc<Memory>) {
+    fn new(looks: bool) -> (Arc<Self>, Arc<Memory>) {
         let memory = Memory::new();
         let reactor = Self {
             kernel: Mutex::new(Some(memory.clone())),
             sources: Mutex::new(vec![Registration(memory.clone())]),
             graveyard: Mutex::default(),
             buried: AtomicBool::new(false),
-            batch: Mutex::default(),
+            driving: Mutex::default(),
+            looks,
         };
         (Arc::new(reactor), memory)
     }
@@ -75,16 +79,10 @@ impl Reactor {
         lock(&self.kernel).clone()
     }
 
+    /// Of any worker: nothing, while another one takes events.
     fn turn(&self) {
-        let event = self.wait();
-        if let Some(source) = event {
-            source.tell();
-        }
-        self.free_buried();
-    }
-
-    fn help(&self) {
-        self.unless_helped(|| {
+        self.unless_driven(|| {
+            self.free_buried();
             let event = self.wait();
             if let Some(source) = event {
                 source.tell();
@@ -92,12 +90,12 @@ impl Reactor {
         });
     }
 
-    /// For the thread that drives it, `own`, between its batches, or another.
-    fn deregister(&self, own: bool) {
+    /// On any worker's thread, between its batches.
+    fn deregister(&self) {
         lock(&self.kernel).take();
         let registration = lock(&self.sources).pop();
         let registration = registration.expect("it is registered");
-        if own && self.unless_helped(|| ()).is_some() {
+        if !self.looks || self.unless_driven(|| ()).is_some() {
             drop(registration);
         } else {
             let mut graveyard = lock(&self.graveyard);
@@ -110,15 +108,13 @@ impl Reactor {
         if !self.buried.load(Ordering::Acquire) {
             return;
         }
-        let buried = self.unless_helped(|| {
-            self.buried.store(false, Ordering::Relaxed);
-            mem::take(&mut *lock(&self.graveyard))
-        });
+        self.buried.store(false, Ordering::Relaxed);
+        let buried = mem::take(&mut *lock(&self.graveyard));
         drop(buried);
     }
 
-    fn unless_helped<T>(&self, does: impl FnOnce() -> T) -> Option<T> {
-        match self.batch.try_lock() {
+    fn unless_driven<T>(&self, does: impl FnOnce() -> T) -> Option<T> {
+        match self.driving.try_lock() {
             Ok(_alone) => Some(does()),
             Err(TryLockError::Poisoned(_)) => unreachable!("nobody panics"),
             Err(TryLockError::WouldBlock) => None,
@@ -126,46 +122,46 @@ impl Reactor {
     }
 }
 
-/// A helper has events in hand, the driver turns, and the source is closed on a third thread.
-pub fn what_is_closed_elsewhere_is_freed_after_its_events() {
-    explore(4, || {
-        let (reactor, memory) = Reactor::new();
-        let helper = spawn(&reactor, Reactor::help);
-        let closer = spawn(&reactor, |reactor| reactor.deregister(false));
+/// Two workers take events, and the source is closed on a third thread.
+pub fn what_is_closed_is_freed_after_its_events(looks: bool) {
+    explore(4, move || {
+        let (reactor, memory) = Reactor::new(looks);
+        let worker = spawn(&reactor, Reactor::turn);
+        let closer = spawn(&reactor, Reactor::deregister);
         reactor.turn();
-        helper.join().expect("helped");
+        worker.join().expect("turned");
         closer.join().expect("closed");
         reactor.turn();
         assert!(memory.freed.load(Ordering::Relaxed), "left buried");
     });
 }
 
-/// The same, closed on the driver's own thread between its turns.
-pub fn what_is_closed_at_home_is_freed_after_its_events() {
-    explore(4, || {
-        let (reactor, memory) = Reactor::new();
-        let helpers = [
-            spawn(&reactor, Reactor::help),
-            spawn(&reactor, Reactor::help),
+/// A worker closes the source between its own turns, while others take events.
+pub fn what_a_worker_closes_is_freed_after_its_events(looks: bool) {
+    explore(4, move || {
+        let (reactor, memory) = Reactor::new(looks);
+        let workers = [
+            spawn(&reactor, Reactor::turn),
+            spawn(&reactor, Reactor::turn),
         ];
         reactor.turn();
-        reactor.deregister(true);
+        reactor.deregister();
         reactor.turn();
-        for helper in helpers {
-            helper.join().expect("helped");
+        for worker in workers {
+            worker.join().expect("turned");
         }
         reactor.turn();
         assert!(memory.freed.load(Ordering::Relaxed), "left buried");
     });
 }
 
-/// Two are closed on two threads, while the driver looks for what is buried.
+/// Two are closed on two threads, while a worker looks for what is buried.
 pub fn nothing_stays_buried() {
     explore(4, || {
-        let (reactor, memory) = Reactor::new();
+        let (reactor, memory) = Reactor::new(true);
         let other = Memory::new();
         lock(&reactor.sources).push(Registration(other.clone()));
-        let close = || spawn(&reactor, |reactor| reactor.deregister(false));
+        let close = || spawn(&reactor, Reactor::deregister);
         let closers = [close(), close()];
         reactor.turn();
         for closer in closers {

@@ -1,18 +1,27 @@
 //! Models of what threads of Halves share without a lock, or with a subtle one, explored by loom.
 //!
-//! The state word, the bell and who waits are the library's own files. The order in which they are
-//! used is written down again in the models, as what surrounds it there is full of system calls.
-//! Where that order has fences, a model is also run without them, and has to fail.
+//! The state word, the bell, who waits, the run queues and the list of idle workers are the library's
+//! own files. The order in which they are used is written down again in the models, as what surrounds
+//! it there is full of system calls. Where that order has fences, or looks again, a model is also run
+//! without them, and has to fail.
 
 pub mod graveyard;
+pub mod group;
 pub mod inbox;
 pub mod late;
 pub mod record;
+pub mod rehoming;
 pub mod words;
 
 #[allow(dead_code)]
 #[path = "../../src/reactor/bell.rs"]
 mod bell;
+#[allow(dead_code)]
+#[path = "../../src/executor/native/group/idle.rs"]
+mod idle;
+#[allow(dead_code)]
+#[path = "../../src/executor/native/group/queue.rs"]
+mod queue;
 #[allow(dead_code)]
 #[path = "../../src/reactor/state.rs"]
 mod state;

@@ -4,3 +4,4 @@
 pub(crate) use std::sync::PoisonError;
 
 pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
+pub(crate) use loom::thread;

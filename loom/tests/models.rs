@@ -1,6 +1,7 @@
 //! Explores the models, each by itself.
 
-use halves_loom::{graveyard, inbox, late, record, words};
+use halves_loom::group::Without;
+use halves_loom::{graveyard, group, inbox, late, record, rehoming, words};
 
 #[test]
 fn what_is_told_is_read() {
@@ -45,13 +46,47 @@ fn a_ring_is_heard() {
 }
 
 #[test]
-fn what_is_closed_elsewhere_is_freed_after_its_events() {
-    graveyard::what_is_closed_elsewhere_is_freed_after_its_events();
+fn what_is_closed_is_freed_after_its_events() {
+    graveyard::what_is_closed_is_freed_after_its_events(true);
 }
 
 #[test]
-fn what_is_closed_at_home_is_freed_after_its_events() {
-    graveyard::what_is_closed_at_home_is_freed_after_its_events();
+#[should_panic(expected = "Concurrent read and write")]
+fn without_a_look_for_the_driver_what_is_closed_may_be_used_after_it_is_freed() {
+    graveyard::what_is_closed_is_freed_after_its_events(false);
+}
+
+#[test]
+fn what_a_worker_closes_is_freed_after_its_events() {
+    graveyard::what_a_worker_closes_is_freed_after_its_events(true);
+}
+
+#[test]
+fn no_task_is_left_while_all_sleep() {
+    group::no_task_is_left_while_all_sleep(2, 2, Without::Nothing);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn without_a_searcher_and_a_look_before_the_wait_a_task_may_be_left() {
+    group::no_task_is_left_while_all_sleep(1, 2, Without::SearcherAndLook);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn without_a_look_for_a_notification_a_task_may_be_left() {
+    group::no_task_is_left_while_all_sleep(3, 3, Without::LookForNotification);
+}
+
+#[test]
+fn a_task_reads_though_the_first_reactor_is_held() {
+    rehoming::a_task_reads_though_the_first_reactor_is_held(true);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_task_whose_socket_does_not_move_may_never_read() {
+    rehoming::a_task_reads_though_the_first_reactor_is_held(false);
 }
 
 #[test]
