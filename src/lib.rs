@@ -125,8 +125,21 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! Under runtimes other than smol's, sockets are watched by async-io's own thread, which starts by
-//! itself.
+//! The reactor of the thread that polls a socket watches it: that of an [`Executor`] on Linux; with the
+//! feature `tokio`, the driver of the tokio runtime; everywhere else async-io, which a thread of its own
+//! drives where the runtime does not. Sleeps of a [`Clock`] are there as well. With the feature `tokio`,
+//!
+//! * `tokio::net::TcpListener` and `tokio::net::UnixListener` are listeners,
+//! * a runtime without `enable_io` is an [`Unsupported`](std::io::ErrorKind::Unsupported) error of each
+//!   call that has to wait, beside the message of tokio's panic on standard error,
+//! * a [`Sleep`] panics in a runtime without `enable_time`, and in one that has ended,
+//! * a socket goes on when its runtime ends, or when it is polled outside: with the reactor of an
+//!   [`Executor`], or with async-io for good. A sleep goes on wherever it is polled.
+//! * Sockets and sleeps wait while nothing drives the runtime of the thread, as tokio's own do: within
+//!   `smol::block_on` in a task of a runtime with one thread, for example, and elsewhere than on Linux
+//!   within [`Executor::block_on`].
+//!
+//! docs/runtimes.md has what each runtime costs.
 //!
 //! # Cancel safety
 //!
@@ -151,6 +164,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `cli` | yes | the command `halves`, and with it argh, humantime and sd-notify; nothing to the library |
+//! | `tokio` | no | tokio watches the sockets and sleeps of its tasks, and its listeners are served |
 //!
 //! A library user writes `default-features = false`.
 

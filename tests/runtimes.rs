@@ -17,7 +17,8 @@ use std::time::Duration;
 use futures_lite::future::{self, BoxedLocal};
 use futures_lite::{AsyncWriteExt, FutureExt};
 use halves::{
-    Connection, Event, Executor, Handle, Manual, Reason, Report, Server, Serving, Spawn, spawn_fn,
+    AnyRead, AnyWrite, Connection, Event, Executor, Handle, Listener, Manual, Reason, Report,
+    Server, Serving, Spawn, spawn_fn,
 };
 
 /// How long a client waits before it says that the server does not answer.
@@ -85,6 +86,7 @@ fn async_std_serves() {
 #[test]
 fn tokio_serves_on_one_thread() {
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .expect("a runtime");
     runtime.block_on(check_serving(
@@ -97,6 +99,7 @@ fn tokio_serves_on_one_thread() {
 fn tokio_serves_on_several_threads() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .enable_all()
         .build()
         .expect("a runtime");
     runtime.block_on(check_serving(
@@ -108,6 +111,7 @@ fn tokio_serves_on_several_threads() {
 #[test]
 fn a_local_set_of_tokio_serves_a_handler_that_is_not_send() {
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .expect("a runtime");
     let (calls, seen) = counting_service();
@@ -118,6 +122,21 @@ fn a_local_set_of_tokio_serves_a_handler_that_is_not_send() {
     assert_eq!(seen.get(), report.stats.accepted);
 }
 
+#[test]
+#[cfg(feature = "tokio")]
+fn tokio_serves_on_a_listener_of_its_own() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(own_address()).await;
+        let listener = listener.expect("a free port");
+        let executor = spawn_fn(|task| drop(tokio::spawn(task)));
+        check_serving_on(listener, executor, service).await
+    });
+}
+
 /// Serves on a free port, while a client on another thread goes through all the checks.
 async fn check_serving<E, H, F>(executor: E, handler: H) -> Report
 where
@@ -125,12 +144,25 @@ where
     H: FnOnce(Connection) -> F + Clone,
     F: Future<Output = io::Result<()>>,
 {
+    let listener = halves::bind(own_address()).await.expect("a free port");
+    check_serving_on(listener, executor, handler).await
+}
+
+fn own_address() -> SocketAddr {
     // An address of its own: a port that one test gives up is not soon another's, which would
     // then accept whom this one refuses.
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let own = Ipv4Addr::new(127, 0, 1, NEXT.fetch_add(1, Ordering::Relaxed));
-    let own = SocketAddr::from((own, 0));
-    let listener = halves::bind(own).await.expect("a free port");
+    SocketAddr::from((own, 0))
+}
+
+async fn check_serving_on<L, E, H, F>(listener: L, executor: E, handler: H) -> Report
+where
+    L: Listener<Reader = AnyRead, Writer = AnyWrite>,
+    E: Spawn<Serving<H, Connection, F>>,
+    H: FnOnce(Connection) -> F + Clone,
+    F: Future<Output = io::Result<()>>,
+{
     let (clock, time) = halves::Clock::manual();
     let (said, heard) = mpsc::channel();
     let server = Server::default()

@@ -215,16 +215,26 @@ fn beneath_the_library_there_is_no_other_runtime() {
         );
         return;
     };
+    // With everything but the feature that is named after the one that it adds.
+    for features in [&["--no-default-features"][..], &["--features", "cli"]] {
+        let tree = tree(&cargo, features);
+        assert!(
+            tree.contains("\nasync-executor v"),
+            "this is a tree of the library:\n{tree}"
+        );
+        assert_eq!(foreign_runtimes(&tree), [""; 0]);
+    }
+    assert_eq!(
+        foreign_runtimes(&tree(&cargo, &["--all-features"])),
+        ["tokio"]
+    );
+}
+
+/// The packages beneath the library, by `cargo tree`.
+fn tree(cargo: &str, features: &[&str]) -> String {
     let output = Command::new(cargo)
-        .args([
-            "tree",
-            "--offline",
-            "--all-features",
-            "-e",
-            "normal",
-            "--prefix",
-            "none",
-        ])
+        .args(["tree", "--offline", "-e", "normal", "--prefix", "none"])
+        .args(features)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs");
@@ -233,12 +243,7 @@ fn beneath_the_library_there_is_no_other_runtime() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let tree = String::from_utf8(output.stdout).expect("text");
-    assert!(
-        tree.contains("\nasync-executor v"),
-        "this is a tree of the library:\n{tree}"
-    );
-    assert_eq!(foreign_runtimes(&tree), [""; 0]);
+    String::from_utf8(output.stdout).expect("text")
 }
 
 #[test]

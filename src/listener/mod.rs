@@ -46,6 +46,8 @@ mod several;
 mod socket;
 mod stdio;
 mod tcp;
+#[cfg(feature = "tokio")]
+mod tokio_net;
 mod unix;
 
 use std::future::Future;

@@ -40,6 +40,12 @@ pub(super) fn reactor() -> *const Reactor {
     REACTOR.get()
 }
 
+/// Whether this thread drives a reactor of ours, for which any other runtime waits.
+#[cfg(feature = "tokio")]
+pub(super) fn drives_ours() -> bool {
+    !reactor().is_null()
+}
+
 /// Whether the waker is that of the task that this thread polls.
 #[inline(always)]
 pub(super) fn is_task(waker: &Waker) -> bool {

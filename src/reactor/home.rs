@@ -1,12 +1,13 @@
 //! Who tells a source of its readiness: where it registers, and what it does when that is gone.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use smol::Async;
-
+use super::foreign::{Foreign, Look};
 use super::registered::Locked;
-use super::source::{Host, Source};
+use super::source::{Direction, Host, Source};
 use super::state::{FOREIGN, READ, REGISTERED, WRITE};
 use super::{Reactor, here, lock};
 
@@ -21,7 +22,7 @@ impl Source {
         if !this.state.change(seen, flag, REGISTERED) {
             return Ok(());
         }
-        Self::settle(host, home)
+        Self::settle(host, home, Foreign::here)
     }
 
     /// For a waker that is no task's of the executor that drives this thread's reactor, or of a
@@ -51,7 +52,7 @@ impl Source {
             // The other half may wait, in a task of another executor.
             reactor.admit_outsider();
         }
-        let settled = Self::settle(host, home);
+        let settled = Self::settle(host, home, Foreign::here);
         // Not while `home` was locked: with it goes what is buried there.
         drop(left);
         settled.map(|()| false)
@@ -77,7 +78,11 @@ impl Source {
     }
 
     /// Finds a home. Wakers may do anything, so they are called when it is unlocked.
-    fn settle(host: &Arc<impl Host + ?Sized>, mut home: Locked<'_>) -> io::Result<()> {
+    fn settle<T: Host + ?Sized>(
+        host: &Arc<T>,
+        mut home: Locked<'_>,
+        foreign: impl FnOnce(&Arc<T>, BorrowedFd<'static>) -> io::Result<Foreign>,
+    ) -> io::Result<()> {
         let this = host.source();
         if let Some(reactor) = Reactor::current()
             && let Err(error) = reactor
@@ -91,15 +96,66 @@ impl Source {
             return Ok(());
         }
         // `depart` drops it.
-        match Async::new_nonblocking(this.descriptor.lasting()) {
-            Ok(foreign) => *lock(&this.seldom().foreign) = Some(Arc::new(foreign)),
+        let foreign = match foreign(host, this.descriptor.lasting()) {
+            Ok(foreign) => foreign,
             Err(error) => return this.fail(home, error),
-        }
-        // For both halves: whoever waits already, waits for async-io from now on.
-        this.state.tell(READ | WRITE | FOREIGN);
+        };
+        let flags = foreign.flags();
+        *lock(&this.seldom().foreign) = Some(Arc::new(foreign));
+        // For both halves: a task that waits already is woken to wait there.
+        this.state.tell(flags);
         drop(home);
         this.wake_both();
         Ok(())
+    }
+
+    /// As `poll_ready`, where the home is another runtime's.
+    pub(super) fn poll_foreign(
+        host: &Arc<impl Host + ?Sized>,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<io::Result<u32>> {
+        let (this, flag) = (host.source(), direction.flag());
+        let wait = |cx: &Context<'_>| {
+            this.wait(cx, direction);
+            this.state.load() & (flag | FOREIGN) == FOREIGN
+        };
+        loop {
+            let seen = this.state.load();
+            if seen & (flag | FOREIGN) != FOREIGN {
+                return Poll::Ready(Ok(seen));
+            }
+            let Some(foreign) = lock(&this.seldom().foreign).clone() else {
+                continue;
+            };
+            match foreign.look(cx, direction, wait)? {
+                Look::Asleep => return Poll::Pending,
+                Look::Ready(flags) => {
+                    this.state.tell(flags);
+                }
+                Look::Elsewhere => Self::leave_foreign(host, &foreign)?,
+            }
+        }
+    }
+
+    /// Leaves a runtime that may never wake a task of this thread. Without a reactor of ours
+    /// async-io takes its place, so that halves in two runtimes do not take turns at moving.
+    fn leave_foreign(host: &Arc<impl Host + ?Sized>, left: &Arc<Foreign>) -> io::Result<()> {
+        let this = host.source();
+        let home = this.home.lock();
+        {
+            let mut foreign = lock(&this.seldom().foreign);
+            if !foreign.as_ref().is_some_and(|now| Arc::ptr_eq(now, left)) {
+                // The other half has left it.
+                return Ok(());
+            }
+            // Before it is gone: a half that finds none looks at the flags again. The caller
+            // drops it.
+            this.state.mark(FOREIGN, false);
+            *foreign = None;
+        }
+        this.state.tell(READ | WRITE);
+        Self::settle(host, home, Foreign::everywhere)
     }
 
     fn fail(&self, home: Locked<'_>, error: io::Error) -> io::Result<()> {

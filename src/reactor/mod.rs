@@ -1,10 +1,9 @@
 //! Tells when a socket is ready, and when it is time: edge-triggered epoll, one reactor for each
 //! thread that drives one.
 //!
-//! A socket is tried first, and registered when it has nothing, once, for reading and writing
-//! both, with the reactor of the thread that polls it. From then on that reactor keeps the
-//! socket's [state word](state) up to date, and a read that was short is not followed by one that
-//! only learns that there is no more. See epoll(7), "Edge-triggered and level-triggered".
+//! A socket is tried first, and registered when it has nothing, once, for reading and writing both,
+//! with the reactor of the thread that polls it. From then on that reactor keeps the socket's
+//! [state word](state) up to date, and no read follows a short one. See epoll(7).
 
 #![allow(unsafe_code)]
 
@@ -13,6 +12,7 @@ mod batch;
 mod bell;
 mod descriptor;
 mod driver;
+mod foreign;
 mod forks;
 mod group;
 mod here;
@@ -27,6 +27,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod timers;
+#[cfg(feature = "tokio")]
+mod tokio;
 mod unsent;
 mod watched;
 
@@ -55,6 +57,8 @@ use source::Direction;
 pub(crate) use source::{Host, Source};
 pub(crate) use timers::Alarm;
 use timers::Timers;
+#[cfg(feature = "tokio")]
+pub(crate) use tokio::tokio_here;
 pub(crate) use unsent::unsent;
 pub(crate) use watched::Watched;
 

@@ -1,10 +1,23 @@
-//! Tells when a socket or the like is ready where there is no reactor of ours: async-io does.
+//! Tells when a socket or the like is ready where there is no reactor of ours: another runtime's does.
 
 mod descriptor;
+mod foreign;
 pub(crate) mod slices;
 mod socket;
+#[allow(dead_code, reason = "some flags are for a reactor of ours")]
+mod state;
+#[cfg(feature = "tokio")]
+mod tokio;
 mod unsent;
 mod watched;
+
+#[cfg(feature = "tokio")]
+mod here {
+    /// Whether this thread drives a reactor of ours, of which there is none.
+    pub(super) fn drives_ours() -> bool {
+        false
+    }
+}
 
 /// Turns have no end here: what is written is sent as it is.
 mod outbox {
@@ -45,11 +58,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
-use smol::Async;
 
 use crate::waiting::Waiting;
 use descriptor::Descriptor;
+use foreign::{Foreign, Look};
 pub(crate) use socket::{Socket, reset};
+use state::{PARTIAL, READ, State, WRITE};
+#[cfg(feature = "tokio")]
+pub(crate) use tokio::tokio_here;
 pub(crate) use unsent::unsent;
 pub(crate) use watched::Watched;
 
@@ -70,15 +86,14 @@ pub(crate) trait Host: Send + Sync + 'static {
 #[derive(Debug)]
 pub(crate) struct Source {
     descriptor: Descriptor,
+    state: State,
     reader: Waiting,
     writer: Waiting,
     /// A read has found the peer's end.
     ended: AtomicBool,
-    /// None until there was nothing to do.
-    watched: Mutex<Option<Registered>>,
+    /// None until a call found nothing.
+    home: Mutex<Option<Arc<Foreign>>>,
 }
-
-type Registered = Arc<Async<BorrowedFd<'static>>>;
 
 impl Host for Source {
     fn source(&self) -> &Source {
@@ -87,14 +102,16 @@ impl Host for Source {
 }
 
 impl Source {
-    /// Takes over a descriptor, for one user.
+    /// Takes over a descriptor, for one user. A short read may leave something.
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self::of(Descriptor::new(fd))
+        let this = Self::trusted(fd);
+        this.state.mark(PARTIAL, true);
+        this
     }
 
-    /// The same: nothing is made of short reads here.
+    /// The same, of a kind of which a short read leaves nothing, nor does a short write any room.
     pub(crate) fn trusted(fd: OwnedFd) -> Self {
-        Self::new(fd)
+        Self::of(Descriptor::new(fd))
     }
 
     /// One without a descriptor, at which somebody may wait all the same.
@@ -105,10 +122,11 @@ impl Source {
     fn of(descriptor: Descriptor) -> Self {
         Self {
             descriptor,
+            state: State::new(),
             reader: Waiting::default(),
             writer: Waiting::default(),
             ended: AtomicBool::new(false),
-            watched: Mutex::new(None),
+            home: Mutex::new(None),
         }
     }
 
@@ -187,59 +205,130 @@ impl Source {
         self.descriptor.leave(|| self.depart());
     }
 
-    /// Before the descriptor is closed: async-io forgets it.
+    /// Before the descriptor is closed: ends the registration.
     fn depart(&self) {
-        let watched = self.watching().take();
-        drop(watched);
+        let home = self.home().take();
+        drop(home);
     }
 
-    /// Calls `io` until it gives something else than "would block", waiting in between. How much
-    /// there was makes no difference: the next call is tried.
+    /// Another runtime's reactor says that a direction is ready.
+    fn report(&self, flag: u32) {
+        self.state.tell(flag);
+        let waiting = if flag == READ {
+            &self.reader
+        } else {
+            &self.writer
+        };
+        waiting.wake();
+    }
+
+    /// Calls `io` until it gives something else than "would block", waiting in between. `short`
+    /// says of a result that it was less than there was room for: unless that may leave something,
+    /// the next call need not be tried.
     fn poll_io<T>(
         host: &Arc<impl Host>,
         cx: &mut Context<'_>,
         direction: Direction,
         mut io: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
-        _short: impl FnOnce(&T) -> bool,
+        short: impl FnOnce(&T) -> bool,
     ) -> Poll<io::Result<T>> {
-        let this = host.source();
+        let (this, flag) = (host.source(), direction.flag());
         loop {
+            let mut seen = this.state.load();
+            if seen & flag == 0 {
+                seen = ready!(Self::poll_ready(host, cx, direction))?;
+            }
             match io(this.fd()) {
-                Ok(value) => return Poll::Ready(Ok(value)),
-                Err(Errno::AGAIN) => ready!(this.poll_ready(cx, direction))?,
+                Ok(value) => {
+                    if seen & PARTIAL == 0 && short(&value) {
+                        this.state.change(seen, flag, 0);
+                    }
+                    return Poll::Ready(Ok(value));
+                }
+                Err(Errno::AGAIN) => {
+                    this.state.change(seen, flag, 0);
+                }
                 Err(Errno::INTR) => {}
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
         }
     }
 
-    fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<()>> {
-        let watched = self.watched()?;
-        // Here for those who wake whoever waits, and are not async-io.
-        match direction {
-            Direction::Read => {
-                self.reader.register(cx.waker());
-                watched.poll_readable(cx)
+    /// The state word, once it says that `io` may succeed, which it did not.
+    fn poll_ready(
+        host: &Arc<impl Host>,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<io::Result<u32>> {
+        let (this, flag) = (host.source(), direction.flag());
+        let wait = |cx: &Context<'_>| {
+            match direction {
+                Direction::Read => this.reader.register(cx.waker()),
+                Direction::Write => this.writer.register(cx.waker()),
             }
-            Direction::Write => {
-                self.writer.register(cx.waker());
-                watched.poll_writable(cx)
+            this.state.load() & flag == 0
+        };
+        loop {
+            let seen = this.state.load();
+            if seen & flag != 0 {
+                return Poll::Ready(Ok(seen));
+            }
+            let foreign = Self::registered(host)?;
+            match foreign.look(cx, direction, wait)? {
+                Look::Asleep => return Poll::Pending,
+                Look::Ready(flags) => {
+                    this.state.tell(flags);
+                }
+                Look::Elsewhere => Self::leave_foreign(host, &foreign)?,
             }
         }
     }
 
-    fn watched(&self) -> io::Result<Registered> {
-        let mut watched = self.watching();
-        if let Some(watched) = &*watched {
-            return Ok(watched.clone());
+    /// The home, which is that of this thread if there is none yet.
+    fn registered(host: &Arc<impl Host>) -> io::Result<Arc<Foreign>> {
+        let this = host.source();
+        let mut home = this.home();
+        if let Some(home) = &*home {
+            return Ok(home.clone());
         }
         // `depart` drops it.
-        let new = Arc::new(Async::new_nonblocking(self.descriptor.lasting())?);
-        *watched = Some(new.clone());
-        Ok(new)
+        let foreign = Arc::new(Foreign::here(host, this.descriptor.lasting())?);
+        this.state.mark(foreign.flags(), true);
+        *home = Some(foreign.clone());
+        Ok(foreign)
     }
 
-    fn watching(&self) -> MutexGuard<'_, Option<Registered>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Leaves a runtime that may never wake a task of this thread, for async-io, so that halves in
+    /// two runtimes do not take turns at moving.
+    fn leave_foreign(host: &Arc<impl Host>, left: &Arc<Foreign>) -> io::Result<()> {
+        let this = host.source();
+        {
+            let mut home = this.home();
+            if !home.as_ref().is_some_and(|now| Arc::ptr_eq(now, left)) {
+                // The other half has left it.
+                return Ok(());
+            }
+            // The caller drops the one that is left.
+            *home = None;
+            let foreign = Foreign::everywhere(host, this.descriptor.lasting())?;
+            this.state.mark(foreign.flags(), true);
+            *home = Some(Arc::new(foreign));
+        }
+        this.report(READ);
+        this.report(WRITE);
+        Ok(())
+    }
+
+    fn home(&self) -> MutexGuard<'_, Option<Arc<Foreign>>> {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Direction {
+    fn flag(self) -> u32 {
+        match self {
+            Self::Read => READ,
+            Self::Write => WRITE,
+        }
     }
 }

@@ -200,7 +200,10 @@ impl<T: Host> Socket<T> {
         if let Some(size) = outbox::put(&self.0, bufs) {
             return Poll::Ready(Ok(size));
         }
-        self.poll_write_vectored(cx, bufs)
+        match bufs {
+            [buf] => self.poll_write(cx, buf),
+            _ => self.poll_write_vectored(cx, bufs),
+        }
     }
 
     #[inline(always)]

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use once_cell::race::OnceBox;
 use rustix::event::epoll::{EventData, EventFlags};
 use rustix::io::Errno;
-use smol::Async;
 
+use super::foreign::Foreign;
 use super::outbox::Outbox;
 use super::registered::Registered;
 use super::state::{CORKED, ENDED, ENDING, FOREIGN, PARTIAL, READ, REGISTERED, SHUT, State, WRITE};
@@ -54,7 +54,7 @@ pub(super) struct Seldom {
     writer: Waiting,
     outbox: Outbox,
     /// The home on threads that drive no reactor of ours.
-    pub(super) foreign: Mutex<Option<Arc<Async<BorrowedFd<'static>>>>>,
+    pub(super) foreign: Mutex<Option<Arc<Foreign>>>,
 }
 
 impl Host for Source {
@@ -279,6 +279,16 @@ impl Source {
         self.wake_both();
     }
 
+    /// Another runtime's reactor says that a direction is ready.
+    pub(super) fn report(&self, flag: u32) {
+        self.state.tell(flag);
+        if flag == READ {
+            self.wake_reader();
+        } else {
+            self.wake_writer();
+        }
+    }
+
     pub(super) fn wake_both(&self) {
         guard_each([Self::wake_reader, Self::wake_writer], |wake| wake(self));
     }
@@ -311,21 +321,16 @@ impl Source {
         loop {
             let mut seen = this.state.load();
             if seen & flag == 0 {
-                seen = ready!(Self::poll_ready(host, cx, direction))?;
+                seen = ready!(Self::poll_ready(host, cx, direction, seen))?;
             }
             match io(this.fd()) {
                 Ok(value) => {
-                    if seen & (PARTIAL | FOREIGN | REGISTERED) == REGISTERED && short(&value) {
+                    if seen & (PARTIAL | REGISTERED) == REGISTERED && short(&value) {
                         this.state.change(seen, flag, 0);
                     }
                     return Poll::Ready(Ok(value));
                 }
                 Err(Errno::AGAIN) if seen & REGISTERED == 0 => Self::register(host, seen, flag)?,
-                // Which means no more than that it is worth a try, and may wake us without: so
-                // each poll makes the call.
-                Err(Errno::AGAIN) if seen & FOREIGN != 0 => {
-                    ready!(this.poll_foreign(cx, direction))?;
-                }
                 Err(Errno::AGAIN) => {
                     this.state.change(seen, flag, 0);
                 }
@@ -341,13 +346,20 @@ impl Source {
         host: &Arc<impl Host + ?Sized>,
         cx: &mut Context<'_>,
         direction: Direction,
+        seen: u32,
     ) -> Poll<io::Result<u32>> {
+        if seen & FOREIGN != 0 {
+            return Self::poll_foreign(host, cx, direction);
+        }
         let (this, flag) = (host.source(), direction.flag());
         this.wait(cx, direction);
         loop {
             let seen = this.state.load();
             if seen & flag != 0 {
                 return Poll::Ready(Ok(seen));
+            }
+            if seen & FOREIGN != 0 {
+                return Self::poll_foreign(host, cx, direction);
             }
             let at_home = this.home.is(here::reactor()) && here::is_task(cx.waker());
             if at_home || Self::waits_outside(host)? {
@@ -357,7 +369,7 @@ impl Source {
     }
 
     /// What is told from now on wakes; what was told before is seen in the state word.
-    fn wait(&self, cx: &Context<'_>, direction: Direction) {
+    pub(super) fn wait(&self, cx: &Context<'_>, direction: Direction) {
         match direction {
             Direction::Read => self.reader.register(cx.waker()),
             Direction::Write => {
@@ -366,22 +378,10 @@ impl Source {
             }
         }
     }
-
-    fn poll_foreign(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<()>> {
-        let Some(foreign) = lock(&self.seldom().foreign).clone() else {
-            return Poll::Ready(Ok(()));
-        };
-        // For those who wake whoever waits here, and are not async-io.
-        self.wait(cx, direction);
-        match direction {
-            Direction::Read => foreign.poll_readable(cx),
-            Direction::Write => foreign.poll_writable(cx),
-        }
-    }
 }
 
 impl Direction {
-    fn flag(self) -> u32 {
+    pub(super) fn flag(self) -> u32 {
         match self {
             Self::Read => READ,
             Self::Write => WRITE,

@@ -11,7 +11,7 @@ pub(super) const WRITE: u32 = 1 << 1;
 pub(super) const PARTIAL: u32 = 1 << 2;
 /// Some reactor tells of readiness, or is about to.
 pub(super) const REGISTERED: u32 = 1 << 3;
-/// It is async-io's. From then on `READ` and `WRITE` stay set.
+/// It is that of another runtime: async-io's, or tokio's.
 pub(super) const FOREIGN: u32 = 1 << 4;
 /// Something is in its outbox, and goes before what is written next.
 pub(super) const CORKED: u32 = 1 << 5;

@@ -1,9 +1,14 @@
 //! Time as a value: the only module that reads a clock or sleeps.
 
+mod foreign;
 mod manual;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 mod native;
+#[cfg(not(all(target_os = "linux", not(halves_portable))))]
+mod portable;
 mod stamp;
+#[cfg(feature = "tokio")]
+mod tokio;
 mod turns;
 
 use std::fmt;
@@ -14,12 +19,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-#[cfg(not(all(target_os = "linux", not(halves_portable))))]
-use smol::Timer;
-
 pub use manual::Manual;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 use native::Timer;
+#[cfg(not(all(target_os = "linux", not(halves_portable))))]
+use portable::Timer;
 pub(crate) use stamp::{AtomicStamp, Stamp};
 pub(crate) use turns::Turns;
 
@@ -50,6 +54,11 @@ pub struct Clock(Source);
 /// On the machine's clock it costs no lock and no system call where an [`Executor`] of ours on Linux
 /// runs the task, and goes on wherever else it is polled. As with sockets, another runtime's
 /// blocking wait in such a task may not wait for it, see [`Executor::block_on`].
+///
+/// # Panics
+///
+/// With the feature `tokio`, a poll in a tokio runtime without `enable_time`, or in one that has ended,
+/// before the sleep is over.
 ///
 /// [`Executor`]: crate::Executor
 /// [`Executor::block_on`]: crate::Executor::block_on
@@ -239,7 +248,7 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let polled = match &mut self.0 {
-            Sleeper::Machine(timer) => Pin::new(timer).poll(cx).map(drop),
+            Sleeper::Machine(timer) => Pin::new(timer).poll(cx),
             Sleeper::Manual(entry) => entry.poll(cx),
             Sleeper::Never => Poll::Pending,
             Sleeper::Over => Poll::Ready(()),

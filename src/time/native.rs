@@ -1,17 +1,18 @@
-//! Sleeps on Linux: with the reactor of the thread that polls them, or with async-io.
+//! Sleeps on Linux: with the reactor of the thread that polls them, or with another runtime.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use super::foreign::{Elsewhere, Foreign};
 use crate::reactor::Alarm;
 
 /// A sleep on the machine's clock.
 pub(super) enum Timer {
     Ours(Alarm),
-    /// It was polled on a thread that drives no reactor of ours. Boxed, because most are not.
-    Foreign(Box<smol::Timer>),
+    /// It was polled on a thread that drives no reactor of ours.
+    Foreign(Foreign),
 }
 
 impl Timer {
@@ -30,10 +31,12 @@ impl Future for Timer {
                     if let Some(polled) = alarm.poll(cx, super::now) {
                         return polled;
                     }
-                    let timer = smol::Timer::at(alarm.deadline());
-                    *self = Self::Foreign(Box::new(timer));
+                    *self = Self::Foreign(Foreign::at(alarm.deadline()));
                 }
-                Self::Foreign(timer) => return Pin::new(timer).poll(cx).map(drop),
+                Self::Foreign(foreign) => match foreign.poll(cx) {
+                    Ok(polled) => return polled,
+                    Err(Elsewhere { deadline }) => *self = Self::at(deadline),
+                },
             }
         }
     }

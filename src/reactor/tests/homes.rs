@@ -23,7 +23,7 @@ fn abandoned() -> (Socket, UnixStream, Arc<Woken>, Arc<Woken>) {
 }
 
 /// Reads and writes, each after having waited.
-fn check_that_it_works(socket: &Socket, peer: &mut UnixStream, mut wait: impl FnMut()) {
+pub(super) fn check_that_it_works(socket: &Socket, peer: &mut UnixStream, mut wait: impl FnMut()) {
     let woken = Arc::new(Woken::default());
     let waker = woken.clone().into();
     let mut woken_times = 0;
@@ -121,6 +121,24 @@ fn a_socket_moves_to_the_reactor_of_the_thread_that_polls_it() {
     assert!(super::super::lock(&first.reactor.sources).is_empty());
     assert!(super::super::lock(&first.reactor.graveyard).is_empty());
     check_that_it_works(&socket, &mut peer, || first.turn_once());
+}
+
+#[test]
+fn a_wait_with_async_io_costs_one_call_that_finds_nothing() {
+    let (socket, mut peer) = pair();
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let mut calls = 0;
+    for round in 0..100 {
+        assert!(read_with(socket.host(), 8, &waker, |_| calls += 1).is_pending());
+        send(&mut peer, b"abc");
+        while woken.times() == round {
+            thread::yield_now();
+        }
+        assert_moved(read_with(socket.host(), 8, &waker, |_| calls += 1), 3);
+    }
+    assert_eq!(calls, 2 * 100);
+    assert_eq!(woken.times(), 100);
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod ringing;
 mod schedules;
 mod storm;
 mod timers;
+#[cfg(feature = "tokio")]
+mod tokio;
 mod words;
 
 use std::io::{self, ErrorKind, Read, Write};

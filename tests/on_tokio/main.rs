@@ -1,0 +1,87 @@
+//! In a runtime of tokio, with the feature `tokio`: every kind of halves conforms, tokio's own
+//! listeners are served, and sleeps are tokio's.
+
+#[path = "../conformance/mod.rs"]
+mod conformance;
+mod listeners;
+mod sleeps;
+
+use std::future::Future;
+use std::io;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::process::Command;
+use halves::{Connection, FdReader, FdWriter, Listener, bind, connect};
+use tokio::runtime::{Builder, Runtime};
+
+fn one_thread() -> Runtime {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().build().expect("a runtime")
+}
+
+fn two_threads() -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    let builder = builder.worker_threads(2).enable_all();
+    builder.build().expect("a runtime")
+}
+
+/// On one thread, and where others drive the sockets of the one that waits.
+fn on_both<F: Future<Output = ()>>(test: impl Fn() -> F) {
+    one_thread().block_on(test());
+    two_threads().block_on(test());
+}
+
+async fn over(address: &str) {
+    conformance::check(conformance::LONG, async || {
+        let mut listeners = bind(address).await?;
+        let address = listeners.local()[0].to_string();
+        let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
+        Ok((near, far.expect("a listener of sockets does not end")))
+    })
+    .await;
+}
+
+#[test]
+fn tcp_conforms() {
+    on_both(|| over("127.0.0.1:0"));
+}
+
+#[test]
+fn unix_sockets_conform() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let address = format!("unix:{}", dir.path().join("socket").display());
+    on_both(|| over(&address));
+}
+
+#[test]
+fn pipes_conform() {
+    on_both(async || {
+        conformance::check(conformance::LONG, async || {
+            let (near_reader, far_writer) = io::pipe()?;
+            let (far_reader, near_writer) = io::pipe()?;
+            let near = Connection::new(FdReader::new(near_reader)?, FdWriter::new(near_writer)?);
+            let far = Connection::new(FdReader::new(far_reader)?, FdWriter::new(far_writer)?);
+            Ok((near, far))
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_child_answers_and_its_exit_is_seen() {
+    on_both(async || {
+        let (mut connection, child) = Command::new("cat").connect().expect("it runs");
+        let sent = async {
+            connection
+                .writer
+                .write_all(&vec![b'x'; conformance::LONG])
+                .await?;
+            connection.writer.close().await
+        };
+        let mut answer = Vec::new();
+        let read = connection.reader.read_to_end(&mut answer);
+        future::try_zip(sent, read).await.expect("a relay");
+        assert_eq!(answer.len(), conformance::LONG);
+        assert!(child.wait().await.expect("ours").success());
+    });
+}
