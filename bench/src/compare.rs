@@ -3,7 +3,7 @@
 use crate::cores::{self, Cores};
 use crate::measure::Bench;
 use crate::options::Options;
-use crate::prepare::{CHATS, Field, HALVES};
+use crate::prepare::{self, CHATS, Field, HALVES};
 use crate::report::{self, Entry};
 use crate::rows::{self, Row, Service};
 use crate::servers::Server;
@@ -49,6 +49,9 @@ fn against(row: &Row, options: &Options) -> Vec<String> {
     match row.service() {
         Service::Chat => CHATS.map(String::from).into(),
         Service::Upper if row.beside_unix => vec![HALVES.into()],
+        Service::Upper if row.runtime.is_some() => {
+            row.runtime.map(prepare::plain).into_iter().collect()
+        }
         Service::Upper => options.against.clone(),
     }
 }

@@ -6,7 +6,7 @@
 //! * `measure` takes one figure, `compare` all of them in turns, `report` prints the tables.
 //! * `ladder` measures the steps of examples/ladder and draws the result.
 //! * `instructions` counts instructions in place of time.
-//! * `peer` is what the peers in `src/bin` share: their options.
+//! * `peer` is what the peers in `src/bin` share: their options; `runtime` names what some of them run on.
 
 pub mod compare;
 pub mod cores;
@@ -22,6 +22,7 @@ pub mod prepare;
 pub mod report;
 pub mod rows;
 pub mod running;
+pub mod runtime;
 pub mod servers;
 pub mod stats;
 pub mod usage;

@@ -125,8 +125,9 @@ halves-bench instructions [OPTIONS]           count user-space instructions an e
 halves-bench ladder [OPTIONS]                 measure the steps of examples/ladder, print their table, draw it
 
 ROW: echo-1 echo-50 echo-500 echo-5000 bulk-1k bulk-64k close idle-10000 threads-50 unix-50
-     broadcast-1 broadcast-64
-     or the start of such a name; all when none is given
+     broadcast-1 broadcast-64 on-RUNTIME-1 on-RUNTIME-50
+     or the start of such a name; all when none is given; RUNTIME is tokio, smol, smol-local, smol-global
+     or async-std
 
 --halves PATH            the halves executable (default: the one beside this program)
 --halves-options WORDS   added to each `halves serve upper ...`

@@ -1,5 +1,6 @@
-//! The options every peer takes: `--port N [--buffer BYTES] [--threads N] [--nodelay]`.
+//! The options every peer takes: `--port N [--buffer BYTES] [--threads N] [--runtime NAME] [--nodelay]`.
 
+use crate::runtime::Runtime;
 use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,6 +14,8 @@ pub struct PeerOptions {
     pub buffer: usize,
     /// Threads to serve with, where the peer has a choice.
     pub threads: usize,
+    /// What it runs on, where the peer has a choice.
+    pub runtime: Runtime,
     /// Whether accepted sockets get TCP_NODELAY.
     pub nodelay: bool,
 }
@@ -31,12 +34,14 @@ impl PeerOptions {
         I: IntoIterator<Item: Into<OsString>>,
     {
         let (mut port, mut buffer, mut threads, mut nodelay) = (None, 1024, 1, false);
+        let mut runtime = Runtime::Smol;
         let mut parser = lexopt::Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("port") => port = Some(parser.value()?.parse()?),
                 Long("buffer") => buffer = parser.value()?.parse()?,
                 Long("threads") => threads = parser.value()?.parse()?,
+                Long("runtime") => runtime = parser.value()?.parse()?,
                 Long("nodelay") => nodelay = true,
                 _ => return Err(argument.unexpected()),
             }
@@ -48,6 +53,7 @@ impl PeerOptions {
             port: port.ok_or("--port is missing")?,
             buffer,
             threads,
+            runtime,
             nodelay,
         })
     }
@@ -68,6 +74,7 @@ mod tests {
             port: 7000,
             buffer: 1024,
             threads: 1,
+            runtime: Runtime::Smol,
             nodelay: false,
         };
         assert_eq!(options, expected);

@@ -2,6 +2,7 @@
 
 use crate::options::Options;
 use crate::rows::Service;
+use crate::runtime::Runtime;
 use crate::servers::{Listens, Server, split};
 use std::env;
 use std::fs;
@@ -98,6 +99,7 @@ impl Field {
         self.servers.extend([tokio, workers]);
         self.servers.extend(variants);
         self.add_chats(beside);
+        self.add_on_runtimes(beside);
         for (name, program) in [
             ("async-net", "peer-async-net"),
             ("std-threads", "peer-threads"),
@@ -117,6 +119,26 @@ impl Field {
         let halves = chat(HALVES_CHAT, "peer-halves-chat", "127.0.0.1:{port}");
         let nodelay = tokio.with_nodelay();
         self.servers.extend([halves, tokio, nodelay]);
+    }
+
+    fn add_on_runtimes(&mut self, beside: &Path) {
+        for runtime in Runtime::ALL {
+            let own = match runtime {
+                Runtime::Tokio => "peer-tokio",
+                _ => "peer-async-net",
+            };
+            for (name, program) in [
+                (plain(runtime), own),
+                (halves_on(runtime), "peer-halves-on"),
+            ] {
+                let mut server = Server::new(&name, beside.join(program), PEER);
+                server
+                    .words
+                    .extend(["--runtime".into(), runtime.name().into()]);
+                server.runtime = Some(runtime);
+                self.servers.push(server);
+            }
+        }
     }
 
     fn add_python(&mut self) {
@@ -178,6 +200,15 @@ impl Field {
         }
         Ok(())
     }
+}
+
+/// The loop that is usual on a runtime.
+pub fn plain(runtime: Runtime) -> String {
+    format!("plain-on-{}", runtime.name())
+}
+
+fn halves_on(runtime: Runtime) -> String {
+    format!("halves-on-{}", runtime.name())
 }
 
 fn source(name: &str) -> String {

@@ -1,5 +1,7 @@
 //! What is measured: each row is one load, put on every server in turn.
 
+use crate::runtime::Runtime;
+
 /// One table of the report.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
@@ -14,6 +16,8 @@ pub struct Row {
     pub nodelay_matters: bool,
     /// Whether it compares TCP with Unix sockets, of the servers that have both.
     pub beside_unix: bool,
+    /// Whether it compares the library with a loop of the runtime's own kind, both on that runtime.
+    pub runtime: Option<Runtime>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +114,7 @@ pub const fn echo(name: &'static str, title: &'static str, connections: usize) -
         threads: 1,
         nodelay_matters: false,
         beside_unix: false,
+        runtime: None,
     }
 }
 
@@ -122,6 +127,7 @@ const fn bulk(name: &'static str, title: &'static str, buffer: usize) -> Row {
         threads: 1,
         nodelay_matters: true,
         beside_unix: false,
+        runtime: None,
     }
 }
 
@@ -137,10 +143,18 @@ const fn broadcast(name: &'static str, title: &'static str, under_way: usize) ->
         threads: 1,
         nodelay_matters: true,
         beside_unix: false,
+        runtime: None,
     }
 }
 
-const ROWS: [Row; 12] = [
+const fn on(runtime: Runtime, name: &'static str, title: &'static str, connections: usize) -> Row {
+    Row {
+        runtime: Some(runtime),
+        ..echo(name, title, connections)
+    }
+}
+
+const ROWS: [Row; 22] = [
     echo("echo-1", "64 bytes to and fro, 1 connection", 1),
     echo("echo-50", "64 bytes to and fro, 50 connections", 50),
     echo("echo-500", "64 bytes to and fro, 500 connections", 500),
@@ -155,6 +169,7 @@ const ROWS: [Row; 12] = [
         threads: 1,
         nodelay_matters: true,
         beside_unix: false,
+        runtime: None,
     },
     Row {
         name: "idle-10000",
@@ -166,6 +181,7 @@ const ROWS: [Row; 12] = [
         threads: 1,
         nodelay_matters: false,
         beside_unix: false,
+        runtime: None,
     },
     Row {
         threads: 2,
@@ -193,6 +209,66 @@ const ROWS: [Row; 12] = [
         "broadcast-64",
         "100 bytes to each of 1,000 clients, a frame each from 64 of them under way",
         64,
+    ),
+    on(
+        Runtime::Tokio,
+        "on-tokio-1",
+        "64 bytes to and fro, 1 connection, on tokio's current_thread runtime (ratio to the plain loop)",
+        1,
+    ),
+    on(
+        Runtime::Tokio,
+        "on-tokio-50",
+        "64 bytes to and fro, 50 connections, on tokio's current_thread runtime (ratio to the plain loop)",
+        50,
+    ),
+    on(
+        Runtime::Smol,
+        "on-smol-1",
+        "64 bytes to and fro, 1 connection, on smol::block_on with an Executor (ratio to the plain loop)",
+        1,
+    ),
+    on(
+        Runtime::Smol,
+        "on-smol-50",
+        "64 bytes to and fro, 50 connections, on smol::block_on with an Executor (ratio to the plain loop)",
+        50,
+    ),
+    on(
+        Runtime::SmolLocal,
+        "on-smol-local-1",
+        "64 bytes to and fro, 1 connection, on smol::block_on with a LocalExecutor (ratio to the plain loop)",
+        1,
+    ),
+    on(
+        Runtime::SmolLocal,
+        "on-smol-local-50",
+        "64 bytes to and fro, 50 connections, on smol::block_on with a LocalExecutor (ratio to the plain loop)",
+        50,
+    ),
+    on(
+        Runtime::SmolGlobal,
+        "on-smol-global-1",
+        "64 bytes to and fro, 1 connection, on smol's global executor (ratio to the plain loop)",
+        1,
+    ),
+    on(
+        Runtime::SmolGlobal,
+        "on-smol-global-50",
+        "64 bytes to and fro, 50 connections, on smol's global executor (ratio to the plain loop)",
+        50,
+    ),
+    on(
+        Runtime::AsyncStd,
+        "on-async-std-1",
+        "64 bytes to and fro, 1 connection, on async-std (ratio to the plain loop)",
+        1,
+    ),
+    on(
+        Runtime::AsyncStd,
+        "on-async-std-50",
+        "64 bytes to and fro, 50 connections, on async-std (ratio to the plain loop)",
+        50,
     ),
 ];
 

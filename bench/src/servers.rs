@@ -2,6 +2,7 @@
 
 use crate::place::Place;
 use crate::rows::{Row, Service};
+use crate::runtime::Runtime;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,8 @@ pub struct Server {
     pub service: Service,
     /// Where it listens.
     pub listens: Listens,
+    /// The runtime of another project on which it is compared, and only there.
+    pub runtime: Option<Runtime>,
 }
 
 /// What a server listens on, and whether it is compared with itself on something else.
@@ -41,6 +44,7 @@ impl Server {
             nodelay_variant: false,
             service: Service::Upper,
             listens: Listens::Tcp,
+            runtime: None,
         }
     }
 
@@ -54,7 +58,7 @@ impl Server {
     }
 
     pub fn takes_part(&self, row: &Row) -> bool {
-        if self.service != row.service() {
+        if self.service != row.service() || self.runtime != row.runtime {
             return false;
         }
         match self.listens {
@@ -134,6 +138,23 @@ mod tests {
         let server = Server::new("s", "./s", "").with_nodelay();
         assert!(server.takes_part(&row("bulk-1k")));
         assert!(!server.takes_part(&row("echo-1")));
+    }
+
+    #[test]
+    fn servers_of_a_runtime_keep_to_its_rows() {
+        let server = Server::new("s", "./s", "");
+        let on_smol = Server {
+            runtime: Some(Runtime::Smol),
+            ..server.clone()
+        };
+        for (row_name, takes_part) in [
+            ("echo-1", [true, false]),
+            ("on-smol-1", [false, true]),
+            ("on-tokio-1", [false, false]),
+        ] {
+            let row = row(row_name);
+            assert_eq!([&server, &on_smol].map(|s| s.takes_part(&row)), takes_part);
+        }
     }
 
     #[test]
