@@ -186,17 +186,22 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         self.record.waiting().forget();
-        let mut polled = poll(self, cx);
-        if polled.is_pending() {
-            ready!(self.poll_quiet(cx))?;
-            // What came in time may not have been told yet.
-            self.record.retry_read();
-            polled = poll(self, cx);
-            if polled.is_pending() {
+        let mut is_last = false;
+        // One call of `poll`, so that the compiler inlines it.
+        let polled = loop {
+            let polled = poll(self, cx);
+            if polled.is_ready() {
+                break polled;
+            }
+            if is_last {
                 self.record.flags.set(Flag::Drained);
                 return Poll::Ready(Ok(T::default()));
             }
-        }
+            ready!(self.poll_quiet(cx))?;
+            // What came in time may not have been told yet.
+            self.record.retry_read();
+            is_last = true;
+        };
         if self.record.flags.has(Flag::Quiet) {
             self.record.flags.clear(Flag::Quiet);
             drop(self.record.seldom().quiet.take());

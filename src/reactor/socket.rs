@@ -263,6 +263,7 @@ impl<T: Host> Socket<T> {
 
     /// Moves bytes, and knows what is [short](Source::poll_io) by how much room there is. Without
     /// room it does not wait.
+    #[inline(always)]
     pub(super) fn poll_transfer(
         &self,
         cx: &mut Context<'_>,

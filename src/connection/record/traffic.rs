@@ -16,6 +16,7 @@ impl Record {
     }
 
     /// Called by the reader only, hence no read-modify-write.
+    #[inline(always)]
     pub(crate) fn received(&self, n: usize) {
         let sum = self.bytes_in() + n as u64;
         self.bytes_in.store(sum, Ordering::Relaxed);
