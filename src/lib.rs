@@ -180,6 +180,7 @@ mod executor;
 mod framing;
 mod limit;
 pub mod listener;
+mod polling;
 pub mod process;
 #[cfg_attr(
     not(all(target_os = "linux", not(halves_portable))),

@@ -25,8 +25,7 @@ impl Source {
         Self::settle(host, home, Foreign::here)
     }
 
-    /// For a waker that is no task's of the executor that drives this thread's reactor, or of a
-    /// source that is registered with another one. Whether it may wait. A source moves to the reactor
+    /// For a source that is not registered with this thread's reactor. Whether it may wait. A source moves to the reactor
     /// of the thread that polls it, as the thread of the other one may be held; a thread without a
     /// reactor moves it only if no thread drives that one.
     pub(super) fn waits_outside(host: &Arc<impl Host + ?Sized>) -> io::Result<bool> {

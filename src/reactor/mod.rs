@@ -43,13 +43,13 @@ use std::task::Waker;
 use rustix::event::epoll::{self, EventData, EventFlags};
 
 use crate::catch::{guard_each, quietly_drop};
+use crate::polling::is_task;
 use batch::is_in_batch;
 use bell::Bell;
 use descriptor::Descriptor;
 pub(crate) use driver::Driver;
 use forks::Process;
 use group::Group;
-pub(crate) use here::poll_task;
 pub(crate) use outbox::Written;
 use registration::Registration;
 pub(crate) use socket::{Socket, reset};
@@ -219,6 +219,15 @@ impl Reactor {
         self.driven.load(Ordering::SeqCst) == DRIVEN && !self.process.is_parent()
     }
 
+    /// The same for the reactor that this thread drives.
+    fn admit_outsider_here() {
+        Current::with(|current| {
+            if !current.reactor.outsiders.load(Ordering::Relaxed) {
+                current.reactor.outsiders.store(true, Ordering::SeqCst);
+            }
+        });
+    }
+
     /// No thread will drive it again: what is registered finds another reactor, or none, and each
     /// sleep another clock.
     pub(crate) fn abandon(&self) {
@@ -252,7 +261,7 @@ impl Reactor {
     /// The queue of this thread, for a sleep that wakes this waker. None: it drives no reactor.
     fn current_timers(waker: &Waker) -> Option<Arc<Timers>> {
         Current::with(|current| {
-            if !here::is_task(waker) {
+            if !is_task(waker) {
                 current.reactor.admit_outsider();
             }
             current.reactor.timers[current.worker].clone()

@@ -15,8 +15,9 @@ use super::outbox::Outbox;
 use super::registered::Registered;
 use super::state::{CORKED, ENDED, ENDING, FOREIGN, PARTIAL, READ, REGISTERED, SHUT, State, WRITE};
 use super::unsent::unsent;
-use super::{Descriptor, here, lock};
+use super::{Descriptor, Reactor, here, lock};
 use crate::catch::guard_each;
+use crate::polling::is_task;
 use crate::waiting::Waiting;
 
 /// What a descriptor is waited for.
@@ -361,8 +362,13 @@ impl Source {
             if seen & FOREIGN != 0 {
                 return Self::poll_foreign(host, cx, direction);
             }
-            let at_home = this.home.is(here::reactor()) && here::is_task(cx.waker());
-            if at_home || Self::waits_outside(host)? {
+            if this.home.is(here::reactor()) {
+                if !is_task(cx.waker()) {
+                    Reactor::admit_outsider_here();
+                }
+                return Poll::Pending;
+            }
+            if Self::waits_outside(host)? {
                 return Poll::Pending;
             }
         }

@@ -6,6 +6,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use crate::connection::{LookAfter, Phase, Record};
+use crate::polling::poll_for_task;
 use crate::stats::Reason;
 use crate::time::{Clock, Sleep, Stamp};
 use crate::timeout::Timeouts;
@@ -133,8 +134,8 @@ impl LookAfter for Watch {
             if due == Stamp::NEVER || record.verdict().is_some() {
                 return false;
             }
-            let sleep = self.sleep.insert(clock.sleep(due.since(now)));
-            if Pin::new(sleep).poll(&mut cx).is_pending() {
+            let sleep = Pin::new(self.sleep.insert(clock.sleep(due.since(now))));
+            if poll_for_task(&waker, || sleep.poll(&mut cx)).is_pending() {
                 return true;
             }
         }

@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use pin_project_lite::pin_project;
 
+use crate::polling::poll_for_task;
+
 pin_project! {
     /// Keeps an accept loop quiet when it is the future that drives an executor, as in
     /// `ex.run(serve(&ex, …))`: executors poll that one at every wake of anything, and each poll
@@ -51,12 +53,16 @@ impl<F: Future> Future for Gate<F> {
         if !this.outer.as_ref().is_some_and(|old| old.will_wake(outer)) {
             *this.bell.outer() = Some(outer.clone());
             *this.outer = Some(outer.clone());
+            // Another task polls: what the future waits for has to know its reactor.
+            this.bell.rung.store(true, Ordering::Release);
         }
         // After that: a ring that woke the old waker is seen here.
         if !this.bell.rung.swap(false, Ordering::AcqRel) {
             return Poll::Pending;
         }
-        this.future.poll(&mut Context::from_waker(this.waker))
+        let waker = &*this.waker;
+        let future = this.future;
+        poll_for_task(waker, || future.poll(&mut Context::from_waker(waker)))
     }
 }
 

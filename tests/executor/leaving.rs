@@ -42,6 +42,71 @@ fn tasks_that_wait_are_not_polled_again_because_a_block_on_returns() {
     assert_eq!(polls.load(Ordering::SeqCst), before);
 }
 
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+#[test]
+fn nor_are_they_beside_a_server_and_its_deadlines() {
+    let (ex, polls) = (Executor::new(), Arc::<AtomicUsize>::default());
+    let (mut client, mut server) = ex.block_on(in_time(pair()));
+    let read = async move { server.reader.read(&mut [0]).await.expect("read") };
+    ex.spawn(counted(polls.clone(), read)).detach();
+    let listener = ex.block_on(halves::bind("127.0.0.1:0")).expect("bound");
+    let at = listener.local()[0].to_string();
+    let serves = ex.clone();
+    let serving = ex.spawn(async move {
+        let timeouts = halves::Timeouts::default().idle(Duration::from_hours(1));
+        let handler = async |c: Connection| halves::service::echo(c.reader, c.writer).await;
+        halves::Server::default()
+            .timeouts(timeouts)
+            .serve(&serves, listener, handler)
+            .await
+    });
+    let mut other = ex
+        .block_on(in_time(halves::connect(&*at)))
+        .expect("connected");
+    ex.block_on(in_time(async {
+        other.writer.write_all(b"hello").await.expect("written");
+        other.reader.read_exact(&mut [0; 5]).await.expect("read");
+        Timer::after(Duration::from_millis(20)).await;
+    }));
+    // The client's own socket was polled by what `block_on` ran.
+    drop(other);
+    let before = polls.load(Ordering::SeqCst);
+    for _ in 0..10 {
+        ex.block_on(yield_now());
+    }
+    assert_eq!(polls.load(Ordering::SeqCst), before);
+    ex.block_on(in_time(client.writer.write_all(b"x")))
+        .expect("written");
+    drop(serving);
+}
+
+#[test]
+fn a_half_is_heard_though_the_other_has_moved_to_another_executor() {
+    for (ex, other) in executors().into_iter().zip(executors()) {
+        let (mut client, server) = ex.block_on(in_time(pair()));
+        let (mut reader, mut writer) = (server.reader, server.writer);
+        let task = ex.spawn(async move {
+            let mut buf = [0; 5];
+            reader.read_exact(&mut buf).await.expect("read");
+            buf
+        });
+        for _ in 0..10 {
+            ex.block_on(yield_now());
+        }
+        // It waits in a loop that then ends.
+        other.block_on(in_time(async {
+            let much = vec![0; 1 << 20];
+            let mut waits = 0;
+            while waits < 3 {
+                let wrote = future::poll_once(writer.write(&much)).await;
+                waits = if wrote.is_some() { 0 } else { waits + 1 };
+            }
+        }));
+        smol::block_on(in_time(client.writer.write_all(b"hello"))).expect("written");
+        assert_eq!(&ex.block_on(in_time(task)), b"hello");
+    }
+}
+
 #[test]
 fn a_task_hears_of_what_comes_between_two_block_ons() {
     for ex in executors() {

@@ -7,8 +7,8 @@ use crate::source::Source;
 /// stands for src/main.rs, and `lib` for what src/lib.rs exports.
 const LAYERS: &[&[&str]] = &[
     &[
-        "error", "address", "blocking", "catch", "duration", "escape", "framing", "reactor",
-        "shutdown", "signals", "spawn", "stats", "sync", "time", "waiting",
+        "error", "address", "blocking", "catch", "duration", "escape", "framing", "polling",
+        "reactor", "shutdown", "signals", "spawn", "stats", "sync", "time", "waiting",
     ],
     &["connection", "descriptor"],
     &[
@@ -34,6 +34,7 @@ const BESIDE: &[(&str, &str)] = &[
     ("main", "cli"),
     ("main", "lib"),
     ("reactor", "catch"),
+    ("reactor", "polling"),
     ("reactor", "sync"),
     ("reactor", "waiting"),
     ("shutdown", "signals"),

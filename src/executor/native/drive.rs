@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use super::worker::{Turn, Worker};
-use crate::reactor::{Reactor, poll_task};
+use crate::polling::poll_task;
+use crate::reactor::Reactor;
 use crate::time::{self, Turns};
 
 /// As long as there are only tasks that woke themselves to go on, the kernel is polled after so many

@@ -9,7 +9,8 @@ use async_task::{Builder, Runnable, Task};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
-use crate::reactor::{lock, poll_task};
+use crate::polling::poll_task;
+use crate::reactor::lock;
 
 /// Every task that is not done, by its waker.
 #[derive(Debug, Default)]
