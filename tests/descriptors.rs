@@ -4,10 +4,9 @@ mod conformance;
 mod place;
 mod terminal;
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
-use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -17,18 +16,14 @@ use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::{
-    Connection, Event, Executor, FdReader, FdWriter, Once, Reason, Server, Shutdown, device, fifos,
-    files, service,
+    Connection, Event, Executor, FdReader, FdWriter, Once, Reason, Server, device, fifos, files,
 };
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
-use smol::{LocalExecutor, Timer};
+use smol::LocalExecutor;
 use terminal::terminal;
-
-/// Far longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 type Halves = Connection<FdReader, FdWriter>;
 
@@ -321,54 +316,6 @@ fn a_fifo_waits_for_its_first_writer_and_ends_with_its_last() {
         drop(open().expect("read"));
         assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
     });
-}
-
-#[test]
-fn who_uses_two_fifos_comes_and_goes() {
-    let dir = place::dir();
-    let (there, back) = (fifo(dir.path(), "there"), fifo(dir.path(), "back"));
-    let ex = Executor::threads(NonZero::new(2).expect("not 0"));
-    let shutdown = Shutdown::default();
-    let connection = ex.block_on(fifos(&there, &back)).expect("both");
-    let server = Server::default().shutdown(shutdown.clone());
-    let handler = async |Connection { reader, writer, .. }| service::upper(reader, writer).await;
-    let serving = ex.spawn({
-        let ex = ex.clone();
-        async move { server.serve(&ex, Once::new(connection), handler).await }
-    });
-    for word in ["one", "two", "three"] {
-        std::fs::write(&there, word).expect("it is read");
-        let mut answer = vec![0; word.len()];
-        let mut replies = File::open(&back).expect("it is written");
-        replies.read_exact(&mut answer).expect("an answer");
-        assert_eq!(answer, word.to_uppercase().into_bytes());
-    }
-    shutdown.drain();
-    let report = ex.block_on(serving).expect("it serves");
-    assert_eq!((report.finished, report.aborted), (1, 0));
-    assert_eq!(report.stats.ended[Reason::Drained], 1);
-}
-
-/// More wait than the pool has threads.
-#[test]
-fn fifos_that_nobody_reads_take_no_thread_of_the_blocking_pool() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = fifo(dir.path(), "fifo");
-    let ex = LocalExecutor::new();
-    smol::block_on(ex.run(async {
-        let opening: Vec<_> = (0..600)
-            .map(|_| ex.spawn(files("/dev/null", &path)))
-            .collect();
-        // Each takes several steps there.
-        for _ in 0..20 {
-            let late = async {
-                Timer::after(PATIENCE).await;
-                panic!("no thread is free");
-            };
-            future::or(smol::unblock(|| ()), late).await;
-        }
-        drop(opening);
-    }));
 }
 
 #[test]
