@@ -16,33 +16,15 @@ const MOST: usize = 500;
 /// How long a thread waits for its next call before it ends.
 const IDLE: Duration = Duration::from_millis(500);
 
-static POOL: Pool = Pool {
-    state: Mutex::new(State {
-        queue: VecDeque::new(),
-        idle: 0,
-        threads: 0,
-    }),
-    called: Condvar::new(),
-};
-
-struct Pool {
-    state: Mutex<State>,
-    called: Condvar,
-}
-
-struct State {
-    queue: VecDeque<Runnable>,
-    idle: usize,
-    threads: usize,
-}
+static POOL: Pool = Pool::new(spawn, IDLE);
 
 /// The result of a call on a thread of the pool. Dropping it cancels a call that has not begun, and
 /// leaves another one alone. A panic of the call goes on where this is awaited.
 #[derive(Debug)]
 pub(crate) enum Call<T> {
     Started(Task<io::Result<T>>),
-    /// There was no thread; none once that is told.
-    Refused(Option<io::Error>),
+    /// The system gave no thread, for this reason.
+    Refused(io::Error),
 }
 
 /// Makes a call on a thread of the pool, from now on. It fails where there is no thread to be had.
@@ -53,25 +35,24 @@ pub(crate) fn unblock<T: Send + 'static>(
     let (runnable, task) = async_task::Builder::new()
         .propagate_panic(true)
         .spawn(|()| async { call() }, drop);
-    match POOL.start(runnable, |work| {
-        thread::Builder::new()
-            .name("halves-blocking".into())
-            .spawn(work)
-    }) {
+    match pool().start(runnable) {
         Ok(()) => Call::Started(task),
         Err(error) => {
             task.detach();
-            Call::Refused(Some(no_thread(&error)))
+            Call::Refused(error)
         }
     }
 }
 
-fn no_thread(error: &io::Error) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!("no thread for a call that blocks: {error}"),
-    )
+#[cfg(not(test))]
+fn pool() -> &'static Pool {
+    &POOL
 }
+
+#[cfg(test)]
+use tests::pool;
+#[cfg(test)]
+pub(crate) use tests::without_threads;
 
 impl<T> Call<T> {
     /// Lets a call go on alone. It fails where there was no thread.
@@ -81,7 +62,7 @@ impl<T> Call<T> {
                 task.detach();
                 Ok(())
             }
-            Self::Refused(error) => Err(error.unwrap_or_else(again)),
+            Self::Refused(error) => Err(no_thread(&error)),
         }
     }
 }
@@ -92,21 +73,51 @@ impl<T> Future for Call<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
             Self::Started(task) => Pin::new(task).poll(cx),
-            Self::Refused(error) => Poll::Ready(Err(error.take().unwrap_or_else(again))),
+            Self::Refused(error) => Poll::Ready(Err(no_thread(error))),
         }
     }
 }
 
-fn again() -> io::Error {
-    io::ErrorKind::WouldBlock.into()
+/// The system reports EAGAIN, whose kind is `WouldBlock`. Callers take that for a poll to repeat.
+fn no_thread(error: &io::Error) -> io::Error {
+    io::Error::other(format!("no thread for a call that blocks: {error}"))
+}
+
+struct Pool {
+    state: Mutex<State>,
+    called: Condvar,
+    /// Starts a thread that works, beginning with a call.
+    spawn: fn(&'static Pool, Runnable) -> io::Result<()>,
+    /// How long a thread waits for its next call before it ends.
+    idle: Duration,
+}
+
+struct State {
+    queue: VecDeque<Runnable>,
+    idle: usize,
+    threads: usize,
+}
+
+fn spawn(pool: &'static Pool, call: Runnable) -> io::Result<()> {
+    let thread = thread::Builder::new().name("halves-blocking".into());
+    thread.spawn(move || pool.work(call)).map(drop)
 }
 
 impl Pool {
-    fn start<T>(
-        &'static self,
-        call: Runnable,
-        spawn: impl FnOnce(Box<dyn FnOnce() + Send>) -> io::Result<T>,
-    ) -> io::Result<()> {
+    const fn new(spawn: fn(&'static Pool, Runnable) -> io::Result<()>, idle: Duration) -> Self {
+        Self {
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                idle: 0,
+                threads: 0,
+            }),
+            called: Condvar::new(),
+            spawn,
+            idle,
+        }
+    }
+
+    fn start(&'static self, call: Runnable) -> io::Result<()> {
         let mut state = self.lock();
         if state.queue.len() < state.idle || state.threads >= MOST {
             state.queue.push_back(call);
@@ -115,20 +126,20 @@ impl Pool {
         }
         state.threads += 1;
         drop(state);
-        let started = spawn(Box::new(move || self.work(call)));
-        started.map(drop).inspect_err(|_| self.lock().threads -= 1)
+        (self.spawn)(self, call).inspect_err(|_| self.lock().threads -= 1)
     }
 
-    /// What a thread does: this call, and those that come next.
-    fn work(&self, first: Runnable) {
-        first.run();
+    /// Runs a call and then those that are queued, until none has come for the time of an idle thread.
+    fn work(&self, mut call: Runnable) {
         loop {
+            // A panic of the call is with its task.
+            call.run();
             let mut state = self.lock();
             if state.queue.is_empty() {
                 state.idle += 1;
                 let waited = self
                     .called
-                    .wait_timeout_while(state, IDLE, |state| state.queue.is_empty());
+                    .wait_timeout_while(state, self.idle, |state| state.queue.is_empty());
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 state.idle -= 1;
             }
@@ -136,8 +147,7 @@ impl Pool {
                 state.threads -= 1;
                 return;
             };
-            drop(state);
-            next.run();
+            call = next;
         }
     }
 
@@ -148,48 +158,171 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::mpsc;
 
     use super::*;
 
+    thread_local! {
+        /// The pool of the calls that this thread makes.
+        static CURRENT: Cell<&'static Pool> = const { Cell::new(&POOL) };
+        /// The first calls of the threads that `hold` was asked for.
+        static HELD: RefCell<Vec<Runnable>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn pool() -> &'static Pool {
+        CURRENT.get()
+    }
+
+    /// Runs `test`, where each call that this thread makes is refused a thread.
+    pub(crate) fn without_threads<T>(test: impl FnOnce() -> T) -> T {
+        CURRENT.set(leaked(refuse, IDLE));
+        let result = test();
+        CURRENT.set(&POOL);
+        result
+    }
+
     /// Leaked, as a pool is for the life of the process.
-    fn pool() -> &'static Pool {
-        let state = State {
-            queue: VecDeque::new(),
-            idle: 0,
-            threads: 0,
-        };
-        Box::leak(Box::new(Pool {
-            state: Mutex::new(state),
-            called: Condvar::new(),
-        }))
+    fn leaked(
+        spawn: fn(&'static Pool, Runnable) -> io::Result<()>,
+        idle: Duration,
+    ) -> &'static Pool {
+        Box::leak(Box::new(Pool::new(spawn, idle)))
+    }
+
+    fn refuse(_: &'static Pool, _: Runnable) -> io::Result<()> {
+        Err(rustix::io::Errno::AGAIN.into())
+    }
+
+    fn hold(_: &'static Pool, call: Runnable) -> io::Result<()> {
+        HELD.try_with(|held| held.borrow_mut().push(call))
+            .map_err(io::Error::other)
+    }
+
+    /// Runs the threads that `hold` was asked for, one after another.
+    fn run_held(pool: &Pool) {
+        for call in HELD.take() {
+            pool.work(call);
+        }
     }
 
     fn call() -> (Runnable, Task<i32>) {
         async_task::spawn(async { 5 }, drop)
     }
 
-    #[test]
-    fn where_no_thread_is_to_be_had_a_call_fails_and_the_next_one_may_not() {
-        let pool = pool();
-        let (runnable, _task) = call();
-        let refused = pool.start(runnable, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
-        assert!(refused.is_err());
-        assert_eq!(pool.lock().threads, 0);
-        let (runnable, task) = call();
-        pool.start(runnable, |work| Ok(thread::spawn(work)))
-            .expect("started");
-        assert_eq!(smol::block_on(task), 5);
+    fn count(pool: &Pool) -> (usize, usize, usize) {
+        let state = pool.lock();
+        (state.threads, state.idle, state.queue.len())
     }
 
     #[test]
-    fn a_refused_call_is_an_error_for_whoever_awaits_or_detaches_it() {
-        let refused = || Call::<()>::Refused(Some(no_thread(&again())));
-        for error in [smol::block_on(refused()), refused().detach()] {
-            let error = error.expect_err("refused");
-            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-            assert!(error.to_string().starts_with("no thread"), "{error}");
+    fn a_thread_that_was_refused_is_not_counted() {
+        let pool = leaked(refuse, IDLE);
+        assert!(pool.start(call().0).is_err());
+        assert_eq!(count(pool), (0, 0, 0));
+    }
+
+    /// An adapter takes `WouldBlock` from a poll for one that is pending, without a wake.
+    #[test]
+    fn a_refused_call_is_an_error_other_than_would_block() {
+        without_threads(|| {
+            let mut call = unblock(|| Ok(()));
+            let errors = [
+                smol::block_on(&mut call),
+                smol::block_on(&mut call),
+                call.detach(),
+            ];
+            for error in errors {
+                let error = error.expect_err("refused");
+                assert_eq!(error.kind(), io::ErrorKind::Other);
+                let reason = io::Error::from(rustix::io::Errno::AGAIN);
+                let text = format!("no thread for a call that blocks: {reason}");
+                assert_eq!(error.to_string(), text);
+            }
+        });
+        let again = smol::block_on(unblock(|| Ok(5)));
+        assert_eq!(again.expect("called"), 5);
+    }
+
+    #[test]
+    fn at_most_500_threads_are_started_and_further_calls_are_queued() {
+        let pool = leaked(hold, Duration::ZERO);
+        let mut tasks = Vec::new();
+        let mut start = || {
+            let (call, task) = call();
+            pool.start(call).expect("started or queued");
+            tasks.push(task);
+        };
+        for n in 1..=500 {
+            start();
+            assert_eq!(count(pool), (n, 0, 0));
         }
+        start();
+        start();
+        assert_eq!(count(pool), (500, 0, 2));
+        assert_eq!(HELD.with_borrow(Vec::len), 500);
+        // One thread makes both calls, and ends.
+        let first = HELD.with_borrow_mut(Vec::pop);
+        pool.work(first.expect("500"));
+        assert_eq!(count(pool), (499, 0, 0));
+        start();
+        assert_eq!(count(pool), (500, 0, 0));
+        run_held(pool);
+        assert_eq!(count(pool), (0, 0, 0));
+        for task in tasks {
+            assert_eq!(smol::block_on(task), 5);
+        }
+    }
+
+    #[test]
+    fn an_idle_thread_takes_the_next_call() {
+        let pool = leaked(spawn, Duration::MAX);
+        for _ in 0..3 {
+            let (call, task) = call();
+            pool.start(call).expect("started");
+            assert_eq!(smol::block_on(task), 5);
+            while count(pool) != (1, 1, 0) {
+                thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn a_thread_ends_that_was_idle_for_its_time() {
+        let pool = leaked(spawn, Duration::from_millis(1));
+        let (call, task) = call();
+        pool.start(call).expect("started");
+        assert_eq!(smol::block_on(task), 5);
+        while count(pool) != (0, 0, 0) {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_is_not_made_where_it_has_not_begun() {
+        let pool = leaked(hold, Duration::ZERO);
+        let (runnable, task) = async_task::spawn(async { unreachable!("it is cancelled") }, drop);
+        pool.start(runnable).expect("started");
+        drop::<Task<()>>(task);
+        run_held(pool);
+        assert_eq!(count(pool), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_goes_on_where_it_has_begun() {
+        let (begin, begun) = mpsc::channel();
+        let (go_on, told) = mpsc::channel::<()>();
+        let call = unblock(move || {
+            begin.send(()).expect("the test waits");
+            told.recv().expect("it is told");
+            begin.send(()).expect("the test waits");
+            Ok(())
+        });
+        begun.recv().expect("it begins");
+        drop(call);
+        go_on.send(()).expect("it waits");
+        begun.recv().expect("it goes on");
     }
 
     #[test]

@@ -21,15 +21,11 @@ const ROOM: usize = 256 * 1024;
 /// that is a property of the terminal or pipe, and whoever shares it with us may set it.
 pub(super) struct Patient {
     file: File,
-    /// What was read has ended. A terminal says so once (Ctrl-D at the beginning of a line), and
-    /// the thread, which reads ahead, asks again before anyone else has heard of it.
-    ended: bool,
 }
 
 impl Patient {
     pub(super) fn new(file: File) -> Self {
-        let ended = false;
-        Self { file, ended }
+        Self { file }
     }
 
     /// Calls `io` until there is something. A signal that this thread handles ends a wait early, and
@@ -51,6 +47,13 @@ impl Patient {
         }
     }
 
+    pub(super) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.wait(PollFlags::IN, |mut file| match file.read(buf) {
+            Ok(0) if has_nothing_yet(file.as_fd()) => Err(io::ErrorKind::WouldBlock.into()),
+            read => read,
+        })
+    }
+
     fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.wait(PollFlags::OUT, |mut file| file.write(bytes)) {
@@ -60,20 +63,6 @@ impl Patient {
             }
         }
         Ok(())
-    }
-}
-
-impl Read for Patient {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.ended || buf.is_empty() {
-            return Ok(0);
-        }
-        let n = self.wait(PollFlags::IN, |mut file| match file.read(buf) {
-            Ok(0) if has_nothing_yet(file.as_fd()) => Err(io::ErrorKind::WouldBlock.into()),
-            read => read,
-        })?;
-        self.ended = n == 0;
-        Ok(n)
     }
 }
 
@@ -127,20 +116,12 @@ impl PoolWriter {
         if n == 0 && !buf.is_empty() {
             return wait(queue, cx);
         }
-        queue.bytes.extend_from_slice(&buf[..n]);
-        let begin = n > 0 && !mem::replace(&mut queue.attended, true);
-        drop(queue);
-        if begin {
-            let shared = self.0.clone();
-            // Detached, so that it goes on without us.
-            let written = unblock(move || {
-                shared.write_out();
-                Ok(())
-            });
-            if let Err(error) = written.detach() {
-                self.0.fail(error);
-            }
+        if n > 0 && !queue.attended {
+            // Where there is no thread, nothing has been taken yet. The thread waits for the lock.
+            self.0.start_writing()?;
+            queue.attended = true;
         }
+        queue.bytes.extend_from_slice(&buf[..n]);
         Poll::Ready(Ok(n))
     }
 
@@ -169,12 +150,14 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// No thread will write what is there.
-    fn fail(&self, error: io::Error) {
-        let mut queue = self.lock();
-        queue.failed = Some(error.into());
-        queue.bytes = Vec::new();
-        queue.attended = false;
+    /// Writes out the queue on a thread, which goes on when the writer is dropped.
+    fn start_writing(self: &Arc<Self>) -> io::Result<()> {
+        let shared = self.clone();
+        let writing = unblock(move || {
+            shared.write_out();
+            Ok(())
+        });
+        writing.detach()
     }
 
     fn write_out(&self) {
@@ -224,15 +207,17 @@ impl From<Failure> for io::Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::future::poll_fn;
     use std::os::fd::OwnedFd;
+    use std::os::unix::fs::FileExt;
     use std::sync::mpsc;
     use std::thread;
 
     use futures_lite::future;
 
     use super::*;
+    use crate::blocking::without_threads;
     use crate::descriptor::nature::set_nonblocking;
 
     fn pipe() -> (io::PipeReader, PoolWriter) {
@@ -268,6 +253,26 @@ mod tests {
     }
 
     #[test]
+    fn a_write_that_is_refused_a_thread_takes_nothing() {
+        let file = tempfile::tempfile().expect("a file");
+        let to = PoolWriter::new(file.try_clone().expect("a copy"));
+        let write = |bytes| smol::block_on(poll_fn(|cx| to.poll_write(cx, bytes)));
+        without_threads(|| {
+            for _ in 0..2 {
+                let error = write(b"lost").expect_err("refused");
+                assert_eq!(error.kind(), io::ErrorKind::Other);
+                assert!(error.to_string().starts_with("no thread"), "{error}");
+            }
+        });
+        smol::block_on(poll_fn(|cx| to.poll_flush(cx))).expect("there is nothing to write");
+        assert_eq!(write(b"kept").expect("a thread"), 4);
+        drop(to);
+        let mut written = [0; 8];
+        let n = file.read_at(&mut written, 0).expect("read");
+        assert_eq!(&written[..n], b"kept");
+    }
+
+    #[test]
     fn a_writer_that_waits_for_room_is_woken() {
         let (mut from, to) = pipe();
         let (sent, done) = mpsc::channel();
@@ -288,7 +293,7 @@ mod tests {
     }
 
     /// The person's end of a terminal, and the program's.
-    fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
+    pub(in crate::descriptor) fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
         use rustix::fs::{Mode, OFlags, open};
         use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
@@ -298,21 +303,6 @@ mod tests {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let program = open(ptsname(&person, vec![])?, flags, Mode::empty())?;
         Ok((person, program))
-    }
-
-    /// A person who types a line, ends the input, and types on.
-    #[test]
-    fn the_end_that_a_terminal_says_once_is_the_end() -> io::Result<()> {
-        let (person, program) = terminal()?;
-        rustix::io::write(&person, b"hello\n\x04more\n")?;
-        let mut program = Patient::new(File::from(program));
-        let mut heard = [0; 16];
-        assert_eq!(program.read(&mut heard)?, 6);
-        assert_eq!(program.read(&mut [])?, 0, "which says nothing");
-        for _ in 0..3 {
-            assert_eq!(program.read(&mut heard)?, 0);
-        }
-        Ok(())
     }
 
     /// Reads on a thread, and returns when that waits, or has not waited.

@@ -1,7 +1,9 @@
 //! Reads from a file on a thread of the blocking pool.
 
-use std::io::{self, Read};
+use std::io;
+use std::mem;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::pool::Patient;
@@ -11,26 +13,25 @@ use crate::blocking::{Call, unblock};
 const CHUNK: usize = 64 * 1024;
 
 /// The thread is asked for a chunk when there is nothing left of the one before. A read that is
-/// cancelled loses nothing.
+/// cancelled or refused a thread loses nothing.
 pub(super) struct PoolReader {
-    state: State,
+    file: Arc<Patient>,
+    reading: Option<Call<Vec<u8>>>,
     chunk: Vec<u8>,
     /// How much of it was read.
     read: usize,
-}
-
-enum State {
-    /// None once the pool has refused a call, which took the file with it.
-    Idle(Option<Patient>),
-    Reading(Call<(Patient, io::Result<Vec<u8>>)>),
+    /// A read has returned 0 bytes. A terminal reports its end once (Ctrl-D at the beginning of a line).
+    ended: bool,
 }
 
 impl PoolReader {
     pub(super) fn new(file: Patient) -> Self {
         Self {
-            state: State::Idle(Some(file)),
+            file: Arc::new(file),
+            reading: None,
             chunk: Vec::new(),
             read: 0,
+            ended: false,
         }
     }
 
@@ -39,12 +40,13 @@ impl PoolReader {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
+        if self.ended || buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
         if self.read == self.chunk.len() {
             self.chunk = ready!(self.poll_chunk(cx))?;
             self.read = 0;
+            self.ended = self.chunk.is_empty();
         }
         let left = &self.chunk[self.read..];
         let n = left.len().min(buf.len());
@@ -54,28 +56,70 @@ impl PoolReader {
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
-        if let State::Idle(file) = &mut self.state {
-            let Some(mut file) = file.take() else {
-                return Poll::Ready(Err(io::ErrorKind::WouldBlock.into()));
-            };
-            let mut chunk = std::mem::take(&mut self.chunk);
+        let reading = self.reading.get_or_insert_with(|| {
+            let file = self.file.clone();
+            let mut chunk = mem::take(&mut self.chunk);
             self.read = 0;
-            self.state = State::Reading(unblock(move || {
+            unblock(move || {
                 chunk.resize(CHUNK, 0);
-                let read = file.read(&mut chunk).map(|n| {
-                    chunk.truncate(n);
-                    chunk
-                });
-                Ok((file, read))
-            }));
-        }
-        let State::Reading(call) = &mut self.state else {
-            return Poll::Pending;
-        };
-        let called = ready!(Pin::new(call).poll(cx));
-        self.state = State::Idle(None);
-        let (file, chunk) = called?;
-        self.state = State::Idle(Some(file));
+                let n = file.read(&mut chunk)?;
+                chunk.truncate(n);
+                Ok(chunk)
+            })
+        });
+        let chunk = ready!(Pin::new(reading).poll(cx));
+        self.reading = None;
         Poll::Ready(chunk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::future::poll_fn;
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+    use crate::blocking::without_threads;
+    use crate::descriptor::pool::tests::terminal;
+
+    fn reader(file: impl Into<OwnedFd>) -> PoolReader {
+        PoolReader::new(Patient::new(File::from(file.into())))
+    }
+
+    fn read(reader: &mut PoolReader) -> io::Result<Vec<u8>> {
+        let mut buf = [0; 16];
+        let n = smol::block_on(poll_fn(|cx| reader.poll_read(cx, &mut buf)))?;
+        Ok(buf[..n].to_vec())
+    }
+
+    #[test]
+    fn a_read_that_is_refused_a_thread_loses_nothing() -> io::Result<()> {
+        let (from, mut to) = io::pipe()?;
+        let mut reader = reader(from);
+        to.write_all(b"hello")?;
+        without_threads(|| {
+            for _ in 0..2 {
+                let error = read(&mut reader).expect_err("refused");
+                assert_eq!(error.kind(), io::ErrorKind::Other);
+                assert!(error.to_string().starts_with("no thread"), "{error}");
+            }
+        });
+        assert_eq!(read(&mut reader)?, b"hello");
+        Ok(())
+    }
+
+    /// A person who types a line, ends the input, and types on.
+    #[test]
+    fn the_end_that_a_terminal_says_once_is_the_end() -> io::Result<()> {
+        let (person, program) = terminal()?;
+        rustix::io::write(&person, b"hello\n\x04more\n")?;
+        let mut reader = reader(program);
+        assert_eq!(read(&mut reader)?, b"hello\n");
+        for _ in 0..3 {
+            assert_eq!(read(&mut reader)?, b"");
+        }
+        Ok(())
     }
 }

@@ -21,8 +21,9 @@ use crate::reactor::{Watched, slices};
 ///
 /// Where the system tells of readiness, nothing waits but the task. Files, `/dev/null` and their
 /// like are read by a thread of the blocking pool, which has 500 at most; their end is one for good,
-/// also where a file grows. A terminal in raw mode has no end of input before it is hung up, also where
-/// its reads do not wait (`VMIN` is 0).
+/// also where a file grows. Where the system gives no thread, a read fails, and the next read tries
+/// again. A terminal in raw mode has no end of input before it is hung up, also where its reads do not wait
+/// (`VMIN` is 0).
 ///
 /// # Examples
 ///

@@ -23,7 +23,8 @@ use crate::reactor::{Watched, slices};
 /// system. Files, `/dev/null` and their like are written by a thread of the blocking pool, which
 /// has 500 at most: up to 256 KiB are then on their way. They are also written when the writer is
 /// dropped: those of a regular file before the drop returns, which waits for that; those of a device
-/// are lost if the process exits before. Flushed or closed, they are written.
+/// are lost if the process exits before. Flushed or closed, they are written. Where
+/// the system gives no thread, a write fails and takes nothing.
 ///
 /// Closing a pipe, a FIFO or a terminal closes the descriptor, closing a socket shuts down its
 /// writing side. Dropping the writer closes the descriptor. To write to a pipe that nobody reads is an
