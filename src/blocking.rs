@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::pin::Pin;
+use std::process;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::thread;
@@ -96,6 +98,8 @@ struct State {
     queue: VecDeque<Runnable>,
     idle: usize,
     threads: usize,
+    /// The id of the process that has the threads, once there are any.
+    process: u32,
 }
 
 fn spawn(pool: &'static Pool, call: Runnable) -> io::Result<()> {
@@ -110,6 +114,7 @@ impl Pool {
                 queue: VecDeque::new(),
                 idle: 0,
                 threads: 0,
+                process: 0,
             }),
             called: Condvar::new(),
             spawn,
@@ -119,6 +124,7 @@ impl Pool {
 
     fn start(&'static self, call: Runnable) -> io::Result<()> {
         let mut state = self.lock();
+        state.enter(process::id());
         if state.queue.len() < state.idle || state.threads >= MOST {
             state.queue.push_back(call);
             self.called.notify_one();
@@ -153,6 +159,18 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Starts over in the child of a fork, which has none of its parent's threads. The parent's
+    /// calls are not dropped: that would wake its tasks.
+    fn enter(&mut self, process: u32) {
+        if self.process != process {
+            mem::forget(mem::take(&mut self.queue));
+            (self.idle, self.threads) = (0, 0);
+            self.process = process;
+        }
     }
 }
 
@@ -323,6 +341,19 @@ mod tests {
         drop(call);
         go_on.send(()).expect("it waits");
         begun.recv().expect("it goes on");
+    }
+
+    #[test]
+    fn the_child_of_a_fork_counts_no_thread_of_its_parent() {
+        let pool = leaked(hold, IDLE);
+        pool.start(call().0).expect("started");
+        let mut state = pool.lock();
+        state.idle = 1;
+        state.process = state.process.wrapping_add(1);
+        drop(state);
+        pool.start(call().0).expect("started");
+        assert_eq!(count(pool), (1, 0, 0));
+        assert_eq!(HELD.take().len(), 2);
     }
 
     #[test]

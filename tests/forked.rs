@@ -8,7 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use halves::{Connection, Executor, Listener, bind, connect};
+use halves::{Connection, Executor, Listener, bind, connect, files};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 /// What the child exits with, where all is as it should be.
@@ -27,6 +27,11 @@ async fn ask(from: &mut Connection, to: &mut Connection) {
     let mut buf = [0; 5];
     to.reader.read_exact(&mut buf).await.expect("read");
     assert_eq!(&buf, b"hello");
+}
+
+/// Leaves an idle thread in the pool of calls that block.
+async fn call_that_blocks() {
+    files("/dev/null", "/dev/null").await.expect("both");
 }
 
 /// None in the child.
@@ -51,10 +56,13 @@ fn assert_fine(child: Pid) {
 
 /// The child has an executor of its own, in the place where it was forked.
 fn own_executor_works() -> bool {
+    // SAFETY: it sets a timer, which ends a child that waits for a thread of its parent.
+    unsafe { libc::alarm(20) };
     let own = catch_unwind(|| {
         Executor::new().block_on(async {
             let (mut client, mut server) = pair().await;
             ask(&mut client, &mut server).await;
+            call_that_blocks().await;
         });
     });
     own.is_ok()
@@ -71,6 +79,7 @@ fn a_child_panics_in_its_parents_executor_and_runs_its_own() {
     let looped = catch_unwind(AssertUnwindSafe(|| {
         ex.block_on(async {
             ask(&mut client, &mut server).await;
+            call_that_blocks().await;
             child = fork();
             let fine = child.is_some() || own_executor_works();
             if !fine {
