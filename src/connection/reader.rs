@@ -241,6 +241,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// So many bytes are the handler's now, of which some are counted already.
+    #[inline(always)]
     fn yielded(&self, n: usize, counted: usize) {
         self.record.reading.charge(n);
         self.record.received(n.saturating_sub(counted));

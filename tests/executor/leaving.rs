@@ -10,6 +10,7 @@ use smol::LocalExecutor;
 use super::*;
 
 /// Counts the polls of a future.
+#[cfg(all(target_os = "linux", not(halves_portable)))]
 async fn counted<T>(polls: Arc<AtomicUsize>, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     poll_fn(|cx| {
