@@ -1,12 +1,16 @@
-/* The uppercase echo on raw epoll, in one thread: the floor the other servers are held against.
+/* The uppercase echo on raw epoll: the floor the other servers are held against.
  *
- * Edge-triggered, one EPOLL_CTL_ADD a connection, one read and one write an echo. One read buffer serves
- * everybody; a connection owns memory only while the network refuses a part of its answer. */
+ * Each thread has an epoll of its own. The first thread accepts, and deals connections out in turn: listeners with
+ * SO_REUSEPORT spread them by a hash, which may give a few connections all to one thread.
+ *
+ * Edge-triggered, one EPOLL_CTL_ADD a connection, one read and one write an echo. One read buffer a
+ * thread serves all; a connection owns memory only while the network refuses a part of its answer. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,6 +24,7 @@ enum {
     EVENTS_PER_WAIT = 1024,
     READS_PER_TURN = 32,      /* then the others have their turn */
     ACCEPT_PAUSE_US = 5000,   /* when descriptors have run out */
+    MOST_THREADS = 64,
 };
 
 struct connection {
@@ -33,10 +38,12 @@ static struct {
     int port;
     size_t buffer;
     int nodelay;
-} options = {.buffer = 1024};
+    int threads;
+} options = {.buffer = 1024, .threads = 1};
 
-static int epoll_fd;
-static char *buffer;
+static int epoll_fds[MOST_THREADS];
+static _Thread_local int epoll_fd;
+static _Thread_local char *buffer;
 
 static void die(const char *what)
 {
@@ -112,13 +119,13 @@ static int answer_unsent(struct connection *c)
     return 1;
 }
 
-static void watch(int operation, struct connection *c)
+static void watch(int epoll, int operation, struct connection *c)
 {
     struct epoll_event event = {
         .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
         .data.ptr = c,
     };
-    if (epoll_ctl(epoll_fd, operation, c->fd, &event) < 0)
+    if (epoll_ctl(epoll, operation, c->fd, &event) < 0)
         end(c);
 }
 
@@ -148,11 +155,13 @@ static void serve(struct connection *c, uint32_t events)
         if ((size_t)got < options.buffer && !(events & ~(EPOLLIN | EPOLLOUT)))
             return;
     }
-    watch(EPOLL_CTL_MOD, c); /* makes a new edge, behind everybody else's */
+    watch(epoll_fd, EPOLL_CTL_MOD, c); /* makes a new edge, behind everybody else's */
 }
 
 static void accept_one(int listener)
 {
+    static int next; /* the first thread alone accepts */
+
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
@@ -167,7 +176,7 @@ static void accept_one(int listener)
         return;
     }
     c->fd = fd;
-    watch(EPOLL_CTL_ADD, c);
+    watch(epoll_fds[next++ % options.threads], EPOLL_CTL_ADD, c);
 }
 
 static int listen_on(int port)
@@ -197,28 +206,24 @@ static void parse(int argc, char **argv)
             options.port = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--buffer") && i + 1 < argc)
             options.buffer = strtoul(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--threads") && i + 1 < argc)
+            options.threads = atoi(argv[++i]);
     }
-    if (options.port <= 0 || options.port > 65535 || options.buffer < 1 || options.buffer > 1 << 30) {
-        fprintf(stderr, "usage: epoll --port PORT [--buffer BYTES] [--nodelay]\n");
+    if (options.port <= 0 || options.port > 65535 || options.buffer < 1 || options.buffer > 1 << 30
+        || options.threads < 1 || options.threads > MOST_THREADS) {
+        fprintf(stderr, "usage: epoll --port PORT [--buffer BYTES] [--threads N] [--nodelay]\n");
         exit(2);
     }
 }
 
-int main(int argc, char **argv)
+/* Serves what is in an epoll; `listener` is -1 for all threads but the first. */
+static void run(int epoll, int listener)
 {
-    static struct epoll_event events[EVENTS_PER_WAIT];
+    struct epoll_event *events = calloc(EVENTS_PER_WAIT, sizeof *events);
 
-    parse(argc, argv);
-    signal(SIGPIPE, SIG_IGN);
-    if (!(buffer = malloc(options.buffer)))
+    epoll_fd = epoll;
+    if (!events || !(buffer = malloc(options.buffer)))
         die("malloc");
-    if ((epoll_fd = epoll_create1(EPOLL_CLOEXEC)) < 0)
-        die("epoll_create1");
-    int listener = listen_on(options.port);
-    /* Level-triggered: one accept an event needs no last one that fails. */
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event) < 0)
-        die("epoll_ctl");
     for (;;) {
         int count = epoll_wait(epoll_fd, events, EVENTS_PER_WAIT, -1);
         if (count < 0 && errno != EINTR)
@@ -230,4 +235,30 @@ int main(int argc, char **argv)
                 accept_one(listener);
         }
     }
+}
+
+static void *run_thread(void *epoll)
+{
+    run(*(int *)epoll, -1);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    pthread_t thread;
+
+    parse(argc, argv);
+    signal(SIGPIPE, SIG_IGN);
+    for (int i = 0; i < options.threads; i++)
+        if ((epoll_fds[i] = epoll_create1(EPOLL_CLOEXEC)) < 0)
+            die("epoll_create1");
+    int listener = listen_on(options.port);
+    /* Level-triggered: one accept an event needs no last one that fails. */
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    if (epoll_ctl(epoll_fds[0], EPOLL_CTL_ADD, listener, &event) < 0)
+        die("epoll_ctl");
+    for (int i = 1; i < options.threads; i++)
+        if ((errno = pthread_create(&thread, NULL, run_thread, &epoll_fds[i])))
+            die("pthread_create");
+    run(epoll_fds[0], listener);
 }
