@@ -46,14 +46,18 @@ pub fn run(options: &Options) -> io::Result<()> {
 
 /// The servers that the ratios of a row are taken against.
 fn against(row: &Row, options: &Options) -> Vec<String> {
-    match row.service() {
-        Service::Chat => CHATS.map(String::from).into(),
-        Service::Upper if row.beside_unix => vec![HALVES.into()],
-        Service::Upper if row.runtime.is_some() => {
-            row.runtime.map(prepare::plain).into_iter().collect()
-        }
-        Service::Upper => options.against.clone(),
+    if let Some(runtime) = row.runtime {
+        return vec![prepare::plain(runtime)];
     }
+    let names: &[&str] = match row.service() {
+        Service::Chat => &CHATS,
+        Service::Upper if row.beside_unix => &[HALVES],
+        Service::Upper if !options.against.is_empty() => return options.against.clone(),
+        Service::Upper if row.has_work() => &["tokio-mt-nodelay", "go"],
+        Service::Upper if row.threads > 1 => &["c-epoll-nodelay", "tokio-mt-nodelay"],
+        Service::Upper => &["c-epoll", "tokio"],
+    };
+    names.iter().copied().map(String::from).collect()
 }
 
 /// Server by server within a round, so that noise hits all alike; each round starts with another one.

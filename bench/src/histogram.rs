@@ -26,6 +26,11 @@ impl Histogram {
         self.total += 1;
     }
 
+    /// The number of durations recorded.
+    pub fn count(&self) -> u64 {
+        self.total
+    }
+
     /// The latency that `share` (0 to 1) of all stay at or below; zero when nothing was recorded.
     pub fn quantile(&self, share: f64) -> Duration {
         let rank = ((self.total as f64 * share).ceil() as u64).max(1);
@@ -81,6 +86,7 @@ mod tests {
     fn quantiles_count_from_below() {
         let mut histogram = Histogram::default();
         (1..=100).for_each(|n| histogram.record(Duration::from_nanos(n)));
+        assert_eq!(histogram.count(), 100);
         assert_eq!(histogram.quantile(0.5), Duration::from_nanos(50));
         assert_eq!(histogram.quantile(0.99), Duration::from_nanos(99));
         assert_eq!(histogram.quantile(1.0), Duration::from_nanos(100));

@@ -2,11 +2,12 @@
 //!
 //! * `options` is the command line, `rows` what is measured, `servers` who takes part, `prepare` builds the peers.
 //! * `running` starts and ends a server, `cores` pins it, `usage` reads what it cost.
-//! * `load` is the client: `ping`, `bulk`, `close`, and the quiet connections of `idle`.
+//! * `load` is the client: `ping`, `bulk`, `close`, `broadcast`, `blocked`, and the quiet connections of `idle`.
 //! * `measure` takes one figure, `compare` all of them in turns, `report` prints the tables.
 //! * `ladder` measures the steps of examples/ladder and draws the result.
 //! * `instructions` counts instructions in place of time.
-//! * `peer` is what the peers in `src/bin` share: their options; `runtime` names what some of them run on.
+//! * `peer` is what the peers in `src/bin` share: their options, and the work of their handlers; `runtime` names what
+//!   some of them run on.
 
 pub mod compare;
 pub mod cores;

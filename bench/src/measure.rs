@@ -1,8 +1,9 @@
 //! One figure: a fresh server, warmed up, under one load.
 
 use crate::cores::Cores;
-use crate::load::{self, Broadcast, Bulk, Close, Exchange, Limit, Ping, Sample};
-use crate::rows::{BULK_MESSAGE, Load, MESSAGE, Row};
+use crate::histogram::Histogram;
+use crate::load::{self, Blocked, Broadcast, Bulk, Close, Exchange, Limit, Ping, Sample};
+use crate::rows::{BLOCKED, BULK_MESSAGE, Load, MESSAGE, Row};
 use crate::running::Running;
 use crate::servers::Server;
 use crate::usage::{self, Cpu};
@@ -27,24 +28,29 @@ impl Bench<'_> {
     /// the luck of one memory layout does not decide all rounds.
     pub fn measure(&self, server: &Server, row: &Row) -> io::Result<Vec<f64>> {
         let running = self.start(server, row)?;
+        let (place, quantiles) = (&running.place, row.quantiles());
         match row.load {
             Load::Echo { connections } => {
-                let ping = Ping::open(&running.place, connections, MESSAGE)?;
-                Ok(self.rates(&running, ping, 1.0)?)
+                let ping = Ping::open(place, connections, MESSAGE)?;
+                self.rates(&running, ping, 1.0, quantiles)
             }
             Load::Bulk => {
-                let bulk = Bulk::open(&running.place, BULK_MESSAGE)?;
-                Ok(self.rates(&running, bulk, BULK_MESSAGE as f64 / 1e6)?)
+                let bulk = Bulk::open(place, BULK_MESSAGE)?;
+                self.rates(&running, bulk, BULK_MESSAGE as f64 / 1e6, quantiles)
             }
-            Load::Close => self.rates(&running, Close::new(&running.place, MESSAGE)?, 1.0),
+            Load::Close => self.rates(&running, Close::new(place, MESSAGE)?, 1.0, quantiles),
             Load::Idle { connections } => idle(&running, connections),
             Load::Broadcast { clients, under_way } => {
-                let broadcast = Broadcast::open(&running.place, clients, under_way)?;
-                self.rates(&running, broadcast, 1.0)
+                let broadcast = Broadcast::open(place, clients, under_way)?;
+                self.rates(&running, broadcast, 1.0, quantiles)
             }
+            Load::Skewed { connections } => self.skewed(Ping::skewed(place, connections, MESSAGE)?),
+            Load::Blocked { connections } => blocked(&running, connections),
         }
     }
 
+    /// Starts the server on as many cores as the row has threads, and pins the client as the row asks.
+    ///
     /// Children inherit the cores of the thread that starts them.
     pub fn start(&self, server: &Server, row: &Row) -> io::Result<Running> {
         let log = self.logs.join(format!("{}.log", server.name));
@@ -52,16 +58,20 @@ impl Bench<'_> {
         let arguments = server.arguments(row, &place);
         self.cores.pin(row.threads)?;
         let running = Running::start(&server.program, &arguments, place, server.service, &log);
-        self.cores.pin(1)?;
+        self.cores.pin(match row.client_free {
+            true => self.cores.count(),
+            false => 1,
+        })?;
         running
     }
 
-    /// CPU per operation, operations per second times `unit`, and two latencies.
+    /// CPU per operation, operations per second times `unit`, and latencies.
     fn rates(
         &self,
         running: &Running,
         mut load: impl load::Load,
         unit: f64,
+        quantiles: &[f64],
     ) -> io::Result<Vec<f64>> {
         load.run(Limit::time(self.duration.mul_f64(WARM_UP)))?;
         thread::sleep(SETTLE);
@@ -75,13 +85,46 @@ impl Bench<'_> {
             latencies,
         } = sample;
         let operations = operations as f64;
-        Ok(vec![
+        let mut figures = vec![
             microseconds(cpu) / operations,
             operations * unit / elapsed.as_secs_f64(),
-            microseconds(latencies.quantile(0.5)),
-            microseconds(latencies.quantile(0.99)),
+        ];
+        let latency = |&share: &f64| microseconds(latencies.quantile(share));
+        figures.extend(quantiles.iter().map(latency));
+        Ok(figures)
+    }
+
+    /// Messages per second, heavy ones per second, and two latencies of light ones.
+    fn skewed(&self, mut load: impl load::Load) -> io::Result<Vec<f64>> {
+        load.run(Limit::time(self.duration.mul_f64(WARM_UP)))?;
+        thread::sleep(SETTLE);
+        let sample = load.run(Limit::time(self.duration))?;
+        let seconds = sample.elapsed.as_secs_f64();
+        let heavy = sample.operations - sample.latencies.count();
+        Ok(vec![
+            sample.operations as f64 / seconds,
+            heavy as f64 / seconds,
+            microseconds(sample.latencies.quantile(0.5)),
+            microseconds(sample.latencies.quantile(0.99)),
         ])
     }
+}
+
+/// The worst wait in milliseconds beside any of several handlers that block, the median, and echoes a blocked second.
+fn blocked(running: &Running, connections: usize) -> io::Result<Vec<f64>> {
+    let mut load = Blocked::open(&running.place, connections, MESSAGE)?;
+    let mut latencies = Histogram::default();
+    for turn in 0..BLOCKERS {
+        thread::sleep(SETTLE);
+        let blocker = turn * BLOCKERS_APART % connections;
+        load.run(blocker, BLOCKED, &mut latencies)?;
+    }
+    let blocked = BLOCKED.as_secs_f64() * BLOCKERS as f64;
+    Ok(vec![
+        microseconds(latencies.quantile(1.0)) / 1e3,
+        microseconds(latencies.quantile(0.5)),
+        latencies.count() as f64 / blocked,
+    ])
 }
 
 /// Private memory and CPU per connection.
@@ -107,4 +150,8 @@ pub fn microseconds(duration: Duration) -> f64 {
 pub const WARM_UP: f64 = 0.1;
 /// Lets the server go back to sleep, so that its clock stands still.
 pub const SETTLE: Duration = Duration::from_millis(2);
+/// Connections that block in a figure, one after another.
+const BLOCKERS: usize = 5;
+/// An odd distance between them reaches both threads of a server that deals connections out in turn.
+const BLOCKERS_APART: usize = 7;
 const SETTLE_MEMORY: Duration = Duration::from_millis(100);

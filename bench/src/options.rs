@@ -24,7 +24,7 @@ pub struct Options {
     pub extra: Vec<(String, String)>,
     /// Servers to take part; empty for all.
     pub only: Vec<String>,
-    /// Servers the ratios are taken against.
+    /// Servers the ratios are taken against; empty for those that suit a row.
     pub against: Vec<String>,
     pub rounds: usize,
     /// How long one figure is measured.
@@ -42,7 +42,7 @@ impl Default for Options {
             halves_options: Vec::new(),
             extra: Vec::new(),
             only: Vec::new(),
-            against: list("c-epoll,tokio"),
+            against: Vec::new(),
             rounds: 5,
             duration: Duration::from_secs(1),
             rows: Vec::new(),
@@ -124,7 +124,8 @@ halves-bench [OPTIONS] [ROW...]               compare servers, print tables
 halves-bench instructions [OPTIONS]           count user-space instructions an echo (needs valgrind)
 halves-bench ladder [OPTIONS]                 measure the steps of examples/ladder, print their table, draw it
 
-ROW: echo-1 echo-50 echo-500 echo-5000 bulk-1k bulk-64k close idle-10000 threads-50 unix-50
+ROW: echo-1 echo-50 echo-500 echo-5000 bulk-1k bulk-64k close idle-10000 unix-50
+     threads-4 threads-50 threads-500 free-4 free-50 free-500 skewed blocked
      broadcast-1 broadcast-64 on-RUNTIME-1 on-RUNTIME-50
      or the start of such a name; all when none is given; RUNTIME is tokio, smol, smol-local, smol-global
      or async-std
@@ -133,12 +134,13 @@ ROW: echo-1 echo-50 echo-500 echo-5000 bulk-1k bulk-64k close idle-10000 threads
 --halves-options WORDS   added to each `halves serve upper ...`
 --extra NAME=COMMAND     one more server; repeatable
 --only NAMES             only these servers, names separated by commas
---against NAMES          the servers ratios are taken against (default: c-epoll,tokio)
+--against NAMES          the servers ratios are taken against (default: c-epoll,tokio, or what suits the row)
 --rounds N               rounds a row (default: 5)
 --seconds S              seconds a figure is measured (default: 1; of the ladder, 0.4)
 --plot PATH              where the ladder is drawn (default: docs/ladder.svg)
 
-WORDS and COMMAND are split at blanks; {port}, {buffer} and {threads} are filled in.
+WORDS and COMMAND are split at blanks; {port}, {buffer}, {threads}, {work} and {block} are filled in. A COMMAND
+with {work} takes part in skewed and blocked.
 ";
 
 #[cfg(test)]

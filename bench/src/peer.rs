@@ -1,10 +1,13 @@
-//! The options every peer takes: `--port N [--buffer BYTES] [--threads N] [--runtime NAME] [--nodelay]`.
+//! The options every peer takes: `--port N [--buffer BYTES] [--threads N] [--runtime NAME] [--nodelay]`, and the work
+//! that messages ask for: `[--work MICROSECONDS] [--block MICROSECONDS]`.
 
 use crate::runtime::Runtime;
 use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How a peer is asked to serve.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +21,10 @@ pub struct PeerOptions {
     pub runtime: Runtime,
     /// Whether accepted sockets get TCP_NODELAY.
     pub nodelay: bool,
+    /// Time that a message which begins with [`COMPUTE`] computes, where the peer has work.
+    pub work: Duration,
+    /// Time that a message which begins with [`BLOCK`] blocks its thread, where the peer has work.
+    pub block: Duration,
 }
 
 impl PeerOptions {
@@ -35,6 +42,7 @@ impl PeerOptions {
     {
         let (mut port, mut buffer, mut threads, mut nodelay) = (None, 1024, 1, false);
         let mut runtime = Runtime::Smol;
+        let (mut work, mut block) = (0, 0);
         let mut parser = lexopt::Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
             match argument {
@@ -43,6 +51,8 @@ impl PeerOptions {
                 Long("threads") => threads = parser.value()?.parse()?,
                 Long("runtime") => runtime = parser.value()?.parse()?,
                 Long("nodelay") => nodelay = true,
+                Long("work") => work = parser.value()?.parse()?,
+                Long("block") => block = parser.value()?.parse()?,
                 _ => return Err(argument.unexpected()),
             }
         }
@@ -55,13 +65,35 @@ impl PeerOptions {
             threads,
             runtime,
             nodelay,
+            work: Duration::from_micros(work),
+            block: Duration::from_micros(block),
         })
     }
 
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
+
+    /// Does the work that the first byte of a message asks for, on the calling thread.
+    pub fn work_on(&self, message: &[u8]) {
+        match message.first() {
+            Some(&COMPUTE) => compute(self.work),
+            Some(&BLOCK) => thread::sleep(self.block),
+            _ => {}
+        }
+    }
 }
+
+/// Spins on the clock.
+fn compute(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {}
+}
+
+/// The first byte of a message on which the handler computes.
+pub const COMPUTE: u8 = b'%';
+/// The first byte of a message on which the handler blocks its thread.
+pub const BLOCK: u8 = b'#';
 
 #[cfg(test)]
 mod tests {
@@ -76,8 +108,22 @@ mod tests {
             threads: 1,
             runtime: Runtime::Smol,
             nodelay: false,
+            work: Duration::ZERO,
+            block: Duration::ZERO,
         };
         assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn the_first_byte_of_a_message_chooses_its_work() {
+        let line = ["--port", "1", "--work", "2000", "--block", "3000"];
+        let options = PeerOptions::parse(line).unwrap();
+        for (first, at_least) in [(COMPUTE, 2), (BLOCK, 3)] {
+            let start = Instant::now();
+            options.work_on(&[first, b'a']);
+            assert!(start.elapsed() >= Duration::from_millis(at_least));
+        }
+        options.work_on(b"");
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Field {
         ] {
             let mut server = Server::new(name, &program, &format!("serve upper --listen {at}"));
             server.words.extend_from_slice(&options.halves_options);
-            server.words_for_threads = split("--threads {threads}");
+            server.words_for_threads = split(THREADS);
             server.listens = listens;
             self.servers.push(server);
         }
@@ -66,11 +66,12 @@ impl Field {
         let program = self.folder.join("epoll");
         let mut build = Command::new("cc");
         build
-            .args(["-O2", "-o"])
+            .args(["-O2", "-pthread", "-o"])
             .arg(&program)
             .arg(source("epoll.c"));
         if self.builds("c-epoll", &mut build) {
-            let server = Server::new("c-epoll", program, PEER);
+            let mut server = Server::new("c-epoll", program, PEER);
+            server.words_for_threads = split(THREADS);
             let variant = server.with_nodelay();
             self.servers.extend([server, variant]);
         }
@@ -92,8 +93,10 @@ impl Field {
         let tokio = Server::new("tokio", beside.join("peer-tokio"), PEER);
         let mut workers = Server::new("tokio-mt", &tokio.program, PEER);
         workers.words.extend(split("--threads 2"));
+        workers.words.extend(split(WORK));
         let mut library = Server::new("halves-lib", beside.join("peer-halves"), PEER);
-        library.words_for_threads = split("--threads {threads}");
+        library.words_for_threads = split(THREADS);
+        library.words.extend(split(WORK));
         self.servers.push(library);
         let variants = [tokio.with_nodelay(), workers.with_nodelay()];
         self.servers.extend([tokio, workers]);
@@ -158,7 +161,9 @@ impl Field {
             .arg(&program)
             .arg(source("upper.go"));
         if self.builds("go", &mut build) {
-            self.servers.push(Server::new("go", program, PEER));
+            let mut server = Server::new("go", program, PEER);
+            server.words.extend(split(WORK));
+            self.servers.push(server);
         }
     }
 
@@ -222,3 +227,5 @@ pub const CHATS: [&str; 2] = ["tokio-chat", "tokio-chat-nodelay"];
 const HALVES_CHAT: &str = "halves-chat";
 const HALVES_UNIX: &str = "halves-unix";
 const PEER: &str = "--port {port} --buffer {buffer}";
+const THREADS: &str = "--threads {threads}";
+const WORK: &str = "--work {work} --block {block}";

@@ -30,20 +30,20 @@ impl Entry {
 /// How to read the tables.
 pub fn preface(options: &Options) -> String {
     format!(
-        "Medians of {} rounds of {} s. In brackets: the ratio to {}, taken within each round, its median.\n\
+        "Medians of {} rounds of {} s. In brackets: ratios to the servers named above a table, taken within each round, their median.\n\
          Spread: largest less smallest of the first column, as a share of the median.\n",
         options.rounds,
         options.duration.as_secs_f64(),
-        options.against.join(" and to "),
     )
 }
 
 /// One row of the comparison as a table of servers.
 pub fn table(row: &Row, entries: &[Entry], against: &[String]) -> String {
-    let columns = row.load.columns();
+    let columns = row.columns();
     let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
     let mut lines = vec![
         format!("## {}: {}\n", row.name, row.title),
+        format!("Ratios to {}.\n", against.join(" and to ")),
         format!("| server | {} | spread |", titles.join(" | ")),
         format!("|---|{}", "--:|".repeat(columns.len() + 1)),
     ];

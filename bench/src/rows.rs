@@ -1,6 +1,7 @@
 //! What is measured: each row is one load, put on every server in turn.
 
 use crate::runtime::Runtime;
+use std::time::Duration;
 
 /// One table of the report.
 #[derive(Clone, Copy, Debug)]
@@ -10,8 +11,10 @@ pub struct Row {
     pub load: Load,
     /// Bytes a server reads at a time, where it can be told.
     pub buffer: usize,
-    /// Server threads, each with its own core; the client stays on the first one.
+    /// Server threads, on as many cores.
     pub threads: usize,
+    /// Whether the client may run on any core; otherwise it stays on the first one.
+    pub client_free: bool,
     /// Whether TCP_NODELAY may matter, so that peers take part once with it and once without.
     pub nodelay_matters: bool,
     /// Whether it compares TCP with Unix sockets, of the servers that have both.
@@ -32,6 +35,11 @@ pub enum Load {
     Idle { connections: usize },
     /// Some clients say a frame each, and all hear them, before the next ones are said.
     Broadcast { clients: usize, under_way: usize },
+    /// As `Echo`; on messages of every second connection the handler computes.
+    Skewed { connections: usize },
+    /// The handler of one connection blocks its thread; meanwhile the others send a message each in turn, one at a
+    /// time.
+    Blocked { connections: usize },
 }
 
 /// What a server does.
@@ -50,20 +58,34 @@ pub struct Column {
     pub decimals: usize,
 }
 
-impl Load {
-    /// The figures this load gives, in the order in which `measure` returns them.
+impl Row {
+    /// The figures of this row, in the order in which `measure` returns them.
     pub fn columns(&self) -> &'static [Column] {
-        match self {
+        match self.load {
+            Load::Echo { .. } if self.threads > 1 => &THREADS_COLUMNS,
             Load::Echo { .. } => &ECHO_COLUMNS,
             Load::Bulk => &BULK_COLUMNS,
             Load::Close => &CLOSE_COLUMNS,
             Load::Idle { .. } => &IDLE_COLUMNS,
             Load::Broadcast { .. } => &BROADCAST_COLUMNS,
+            Load::Skewed { .. } => &SKEWED_COLUMNS,
+            Load::Blocked { .. } => &BLOCKED_COLUMNS,
         }
     }
-}
 
-impl Row {
+    /// The shares of all latencies that the last columns are about, where it measures rates.
+    pub fn quantiles(&self) -> &'static [f64] {
+        match self.threads {
+            1 => &[0.5, 0.99],
+            _ => &[0.5, 0.99, 0.999],
+        }
+    }
+
+    /// Whether messages ask for work, which some servers only do.
+    pub fn has_work(&self) -> bool {
+        matches!(self.load, Load::Skewed { .. } | Load::Blocked { .. })
+    }
+
     /// What a server must do to take part.
     pub fn service(&self) -> Service {
         match self.load {
@@ -101,6 +123,10 @@ pub fn select(names: &[String]) -> Result<Vec<Row>, String> {
 pub const MESSAGE: usize = 64;
 /// Bytes of a message on the bulk rows.
 pub const BULK_MESSAGE: usize = 64 * 1024;
+/// Time that a heavy message of a skewed load computes.
+pub const WORK: Duration = Duration::from_micros(200);
+/// Time that a message of a blocked load blocks its thread.
+pub const BLOCKED: Duration = Duration::from_secs(1);
 
 const SMALL: usize = 1024;
 const LARGE: usize = 64 * 1024;
@@ -112,9 +138,25 @@ pub const fn echo(name: &'static str, title: &'static str, connections: usize) -
         load: Load::Echo { connections },
         buffer: SMALL,
         threads: 1,
+        client_free: false,
         nodelay_matters: false,
         beside_unix: false,
         runtime: None,
+    }
+}
+
+const fn threads(name: &'static str, title: &'static str, connections: usize) -> Row {
+    Row {
+        threads: 2,
+        nodelay_matters: true,
+        ..echo(name, title, connections)
+    }
+}
+
+const fn free(name: &'static str, title: &'static str, connections: usize) -> Row {
+    Row {
+        client_free: true,
+        ..threads(name, title, connections)
     }
 }
 
@@ -125,6 +167,7 @@ const fn bulk(name: &'static str, title: &'static str, buffer: usize) -> Row {
         load: Load::Bulk,
         buffer,
         threads: 1,
+        client_free: false,
         nodelay_matters: true,
         beside_unix: false,
         runtime: None,
@@ -141,6 +184,7 @@ const fn broadcast(name: &'static str, title: &'static str, under_way: usize) ->
         },
         buffer: SMALL,
         threads: 1,
+        client_free: false,
         nodelay_matters: true,
         beside_unix: false,
         runtime: None,
@@ -154,7 +198,7 @@ const fn on(runtime: Runtime, name: &'static str, title: &'static str, connectio
     }
 }
 
-const ROWS: [Row; 22] = [
+const ROWS: [Row; 29] = [
     echo("echo-1", "64 bytes to and fro, 1 connection", 1),
     echo("echo-50", "64 bytes to and fro, 50 connections", 50),
     echo("echo-500", "64 bytes to and fro, 500 connections", 500),
@@ -167,6 +211,7 @@ const ROWS: [Row; 22] = [
         load: Load::Close,
         buffer: SMALL,
         threads: 1,
+        client_free: false,
         nodelay_matters: true,
         beside_unix: false,
         runtime: None,
@@ -179,24 +224,62 @@ const ROWS: [Row; 22] = [
         },
         buffer: SMALL,
         threads: 1,
+        client_free: false,
         nodelay_matters: false,
         beside_unix: false,
         runtime: None,
     },
+    threads(
+        "threads-4",
+        "64 bytes to and fro, 4 connections, two cores",
+        4,
+    ),
+    threads(
+        "threads-50",
+        "64 bytes to and fro, 50 connections, two cores",
+        50,
+    ),
+    threads(
+        "threads-500",
+        "64 bytes to and fro, 500 connections, two cores",
+        500,
+    ),
+    free(
+        "free-4",
+        "64 bytes to and fro, 4 connections, two cores, client unpinned",
+        4,
+    ),
+    free(
+        "free-50",
+        "64 bytes to and fro, 50 connections, two cores, client unpinned",
+        50,
+    ),
+    free(
+        "free-500",
+        "64 bytes to and fro, 500 connections, two cores, client unpinned",
+        500,
+    ),
     Row {
-        threads: 2,
-        nodelay_matters: true,
-        ..echo(
-            "threads-50",
-            "64 bytes to and fro, 50 connections, two cores",
+        load: Load::Skewed { connections: 50 },
+        ..free(
+            "skewed",
+            "50 connections, two cores, 200 us of work a message on every second one",
             50,
+        )
+    },
+    Row {
+        load: Load::Blocked { connections: 20 },
+        ..free(
+            "blocked",
+            "20 connections, two cores, one of which blocks a thread for a second",
+            20,
         )
     },
     Row {
         beside_unix: true,
         ..echo(
             "unix-50",
-            "64 bytes to and fro, 50 connections, Unix sockets beside TCP (ratio to halves)",
+            "64 bytes to and fro, 50 connections, Unix sockets beside TCP",
             50,
         )
     },
@@ -213,61 +296,61 @@ const ROWS: [Row; 22] = [
     on(
         Runtime::Tokio,
         "on-tokio-1",
-        "64 bytes to and fro, 1 connection, on tokio's current_thread runtime (ratio to the plain loop)",
+        "64 bytes to and fro, 1 connection, on tokio's current_thread runtime",
         1,
     ),
     on(
         Runtime::Tokio,
         "on-tokio-50",
-        "64 bytes to and fro, 50 connections, on tokio's current_thread runtime (ratio to the plain loop)",
+        "64 bytes to and fro, 50 connections, on tokio's current_thread runtime",
         50,
     ),
     on(
         Runtime::Smol,
         "on-smol-1",
-        "64 bytes to and fro, 1 connection, on smol::block_on with an Executor (ratio to the plain loop)",
+        "64 bytes to and fro, 1 connection, on smol::block_on with an Executor",
         1,
     ),
     on(
         Runtime::Smol,
         "on-smol-50",
-        "64 bytes to and fro, 50 connections, on smol::block_on with an Executor (ratio to the plain loop)",
+        "64 bytes to and fro, 50 connections, on smol::block_on with an Executor",
         50,
     ),
     on(
         Runtime::SmolLocal,
         "on-smol-local-1",
-        "64 bytes to and fro, 1 connection, on smol::block_on with a LocalExecutor (ratio to the plain loop)",
+        "64 bytes to and fro, 1 connection, on smol::block_on with a LocalExecutor",
         1,
     ),
     on(
         Runtime::SmolLocal,
         "on-smol-local-50",
-        "64 bytes to and fro, 50 connections, on smol::block_on with a LocalExecutor (ratio to the plain loop)",
+        "64 bytes to and fro, 50 connections, on smol::block_on with a LocalExecutor",
         50,
     ),
     on(
         Runtime::SmolGlobal,
         "on-smol-global-1",
-        "64 bytes to and fro, 1 connection, on smol's global executor (ratio to the plain loop)",
+        "64 bytes to and fro, 1 connection, on smol's global executor",
         1,
     ),
     on(
         Runtime::SmolGlobal,
         "on-smol-global-50",
-        "64 bytes to and fro, 50 connections, on smol's global executor (ratio to the plain loop)",
+        "64 bytes to and fro, 50 connections, on smol's global executor",
         50,
     ),
     on(
         Runtime::AsyncStd,
         "on-async-std-1",
-        "64 bytes to and fro, 1 connection, on async-std (ratio to the plain loop)",
+        "64 bytes to and fro, 1 connection, on async-std",
         1,
     ),
     on(
         Runtime::AsyncStd,
         "on-async-std-50",
-        "64 bytes to and fro, 50 connections, on async-std (ratio to the plain loop)",
+        "64 bytes to and fro, 50 connections, on async-std",
         50,
     ),
 ];
@@ -281,6 +364,24 @@ const ECHO_COLUMNS: [Column; 4] = [
     column("echoes/s", 0),
     column("p50 us", 1),
     column("p99 us", 1),
+];
+const THREADS_COLUMNS: [Column; 5] = [
+    column("CPU us/echo", 2),
+    column("echoes/s", 0),
+    column("p50 us", 1),
+    column("p99 us", 1),
+    column("p99.9 us", 1),
+];
+const SKEWED_COLUMNS: [Column; 4] = [
+    column("messages/s", 0),
+    column("heavy messages/s", 0),
+    column("light p50 us", 1),
+    column("light p99 us", 1),
+];
+const BLOCKED_COLUMNS: [Column; 3] = [
+    column("worst ms", 2),
+    column("p50 us", 1),
+    column("echoes/blocked second", 0),
 ];
 const BULK_COLUMNS: [Column; 4] = [
     column("CPU us/message", 2),
@@ -324,6 +425,15 @@ mod tests {
     fn a_whole_name_selects_one_row() {
         assert_eq!(names(&["echo-50"]), ["echo-50"]);
         assert_eq!(names(&["close", "echo-1"]), ["echo-1", "close"]);
+    }
+
+    #[test]
+    fn rows_of_several_threads_show_one_quantile_more() {
+        for row in ROWS {
+            if let Load::Echo { .. } = row.load {
+                assert_eq!(row.columns().len(), 2 + row.quantiles().len());
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Who can take part, and how each is started.
 
 use crate::place::Place;
-use crate::rows::{Row, Service};
+use crate::rows::{self, Row, Service};
 use crate::runtime::Runtime;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub struct Server {
     pub name: String,
     pub program: PathBuf,
-    /// May hold `{port}` or `{path}`, `{buffer}` and `{threads}`.
+    /// May hold `{port}` or `{path}`, `{buffer}`, `{threads}`, and microseconds of `{work}` and `{block}`.
     pub words: Vec<String>,
     /// Added where a row asks for several threads.
     pub words_for_threads: Vec<String>,
@@ -58,7 +58,10 @@ impl Server {
     }
 
     pub fn takes_part(&self, row: &Row) -> bool {
-        if self.service != row.service() || self.runtime != row.runtime {
+        if self.service != row.service()
+            || self.runtime != row.runtime
+            || (row.has_work() && !self.works())
+        {
             return false;
         }
         match self.listens {
@@ -66,6 +69,11 @@ impl Server {
             Listens::TcpBesideUnix => true,
             Listens::Unix => row.beside_unix,
         }
+    }
+
+    /// Whether it does the work that messages ask for: its command says how much.
+    fn works(&self) -> bool {
+        self.words.iter().any(|word| word.contains("{work}"))
     }
 
     /// Where to have it listen: a free port, or a path in `folder`.
@@ -87,6 +95,8 @@ impl Server {
                 .replace("{path}", &place.path())
                 .replace("{buffer}", &row.buffer.to_string())
                 .replace("{threads}", &row.threads.to_string())
+                .replace("{work}", &rows::WORK.as_micros().to_string())
+                .replace("{block}", &rows::BLOCKED.as_micros().to_string())
         };
         self.words.iter().chain(more).map(fill).collect()
     }
@@ -100,7 +110,6 @@ pub fn split(words: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows;
 
     fn row(name: &str) -> Row {
         rows::select(&[name.into()]).unwrap()[0]
@@ -130,6 +139,24 @@ mod tests {
         assert_eq!(
             server.arguments(&row("threads"), &port(1)),
             ["--threads", "2"]
+        );
+    }
+
+    #[test]
+    fn only_servers_that_work_take_part_where_messages_ask_for_it() {
+        let idle = Server::new("s", "./s", "");
+        let works = Server::new("s", "./s", "--work {work} --block {block}");
+        for (row_name, takes_part) in [
+            ("skewed", [false, true]),
+            ("blocked", [false, true]),
+            ("threads-50", [true, true]),
+        ] {
+            let row = row(row_name);
+            assert_eq!([&idle, &works].map(|s| s.takes_part(&row)), takes_part);
+        }
+        assert_eq!(
+            works.arguments(&row("skewed"), &port(1)),
+            ["--work", "200", "--block", "1000000"]
         );
     }
 

@@ -17,6 +17,7 @@ fn main() -> io::Result<()> {
             if count == 0 {
                 return Ok(());
             }
+            options.work_on(&buffer[..count]);
             buffer[..count].make_ascii_uppercase();
             connection.writer.write_all(&buffer[..count]).await?;
         }

@@ -29,20 +29,21 @@ async fn listen(options: PeerOptions) -> io::Result<()> {
             }
             tokio::spawn(async move {
                 // A broken connection is that client's own affair.
-                let _ = echo(stream, options.buffer).await;
+                let _ = echo(stream, options).await;
             });
         }
     })
     .await?
 }
 
-async fn echo(mut stream: TcpStream, buffer: usize) -> io::Result<()> {
-    let mut buffer = vec![0; buffer];
+async fn echo(mut stream: TcpStream, options: PeerOptions) -> io::Result<()> {
+    let mut buffer = vec![0; options.buffer];
     loop {
         let count = stream.read(&mut buffer).await?;
         if count == 0 {
             return Ok(());
         }
+        options.work_on(&buffer[..count]);
         buffer[..count].make_ascii_uppercase();
         stream.write_all(&buffer[..count]).await?;
     }

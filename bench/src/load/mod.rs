@@ -1,10 +1,12 @@
 //! The client: one thread, as cheap as it can be, so that what the server costs decides.
 
+mod blocked;
 mod broadcast;
 mod bulk;
 mod close;
 mod ping;
 
+pub use blocked::Blocked;
 pub use broadcast::Broadcast;
 pub use bulk::Bulk;
 pub use close::Close;
@@ -53,6 +55,7 @@ impl Limit {
 pub struct Sample {
     pub operations: u64,
     pub elapsed: Duration,
+    /// Of light messages alone, where others ask for work.
     pub latencies: Histogram,
 }
 
@@ -67,6 +70,14 @@ impl Exchange {
         let question: Vec<u8> = (b'a'..=b'z').chain(b'0'..=b'9').cycle().take(len).collect();
         let answer = question.to_ascii_uppercase();
         Exchange { question, answer }
+    }
+
+    /// A message with this first byte, which asks for work.
+    fn with_work(len: usize, first: u8) -> Exchange {
+        let mut exchange = Exchange::new(len);
+        exchange.question[0] = first;
+        exchange.answer[0] = first;
+        exchange
     }
 
     fn check(&self, answer: &[u8]) -> io::Result<()> {
@@ -110,3 +121,47 @@ fn hung_up() -> io::Error {
 
 /// How long a server may leave a question unanswered.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::thread;
+
+    /// Serves the uppercase echo, with no work, to so many connections.
+    fn server(connections: usize) -> Place {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming().take(connections) {
+                let mut stream = stream.unwrap();
+                thread::spawn(move || {
+                    let mut buffer = [0; 64];
+                    while stream.read_exact(&mut buffer).is_ok() {
+                        buffer.make_ascii_uppercase();
+                        stream.write_all(&buffer).unwrap();
+                    }
+                });
+            }
+        });
+        Place::Tcp(address)
+    }
+
+    #[test]
+    fn latencies_of_a_skewed_load_are_those_of_light_messages() {
+        let mut ping = Ping::skewed(&server(4), 4, 64).unwrap();
+        let sample = ping.run(Limit::operations(4)).unwrap();
+        assert_eq!((sample.operations, sample.latencies.count()), (4, 2));
+    }
+
+    #[test]
+    fn the_others_send_only_while_one_is_blocked() {
+        let mut blocked = Blocked::open(&server(3), 3, 64).unwrap();
+        let mut latencies = Histogram::default();
+        blocked.run(2, Duration::ZERO, &mut latencies).unwrap();
+        assert_eq!(latencies.count(), 0);
+        let nanosecond = Duration::from_nanos(1);
+        blocked.run(0, nanosecond, &mut latencies).unwrap();
+        assert_eq!(latencies.count(), 1);
+    }
+}

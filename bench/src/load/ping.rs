@@ -2,22 +2,26 @@
 
 use super::{Exchange, Limit, Load, PATIENCE, Sample, hung_up, open, silent};
 use crate::histogram::Histogram;
+use crate::peer::COMPUTE;
 use crate::place::{Place, Stream};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Open connections under edge-triggered epoll.
 pub struct Ping {
     epoll: OwnedFd,
     connections: Vec<Connection>,
-    exchange: Exchange,
 }
 
 struct Connection {
     stream: Stream,
+    exchange: Rc<Exchange>,
+    /// Whether its messages ask for work; their latencies are not recorded.
+    heavy: bool,
     asked: Instant,
     /// The answer so far.
     answer: Vec<u8>,
@@ -27,7 +31,7 @@ struct Connection {
 impl Ping {
     pub fn open(place: &Place, count: usize, message: usize) -> io::Result<Ping> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let exchange = Exchange::new(message);
+        let exchange = Rc::new(Exchange::new(message));
         let mut connections = Vec::with_capacity(count);
         for (index, stream) in open(place, count, &exchange)?.into_iter().enumerate() {
             stream.set_nonblocking()?;
@@ -36,16 +40,25 @@ impl Ping {
             epoll::add(&epoll, &stream, data, interest)?;
             connections.push(Connection {
                 stream,
+                exchange: exchange.clone(),
+                heavy: false,
                 asked: Instant::now(),
                 answer: vec![0; message],
                 answered: 0,
             });
         }
-        Ok(Ping {
-            epoll,
-            connections,
-            exchange,
-        })
+        Ok(Ping { epoll, connections })
+    }
+
+    /// On messages of every second connection the handler computes.
+    pub fn skewed(place: &Place, count: usize, message: usize) -> io::Result<Ping> {
+        let mut ping = Ping::open(place, count, message)?;
+        let exchange = Rc::new(Exchange::with_work(message, COMPUTE));
+        for connection in ping.connections.iter_mut().skip(1).step_by(2) {
+            connection.exchange = exchange.clone();
+            connection.heavy = true;
+        }
+        Ok(ping)
     }
 }
 
@@ -59,7 +72,7 @@ impl Load for Ping {
         let (mut asked, mut answered) = (0, 0);
         for connection in &mut self.connections {
             if asked < limit.operations {
-                connection.ask(&self.exchange, Instant::now())?;
+                connection.ask(Instant::now())?;
                 asked += 1;
             }
         }
@@ -70,15 +83,17 @@ impl Load for Ping {
             }
             for event in events.drain(..) {
                 let connection = &mut self.connections[event.data.u64() as usize];
-                if !connection.receive(&self.exchange)? {
+                if !connection.receive()? {
                     continue;
                 }
                 // One look at the clock ends this echo and begins the next.
                 let now = Instant::now();
-                latencies.record(now - connection.asked);
+                if !connection.heavy {
+                    latencies.record(now - connection.asked);
+                }
                 answered += 1;
                 if asked < limit.operations && now < deadline {
-                    connection.ask(&self.exchange, now)?;
+                    connection.ask(now)?;
                     asked += 1;
                 }
             }
@@ -92,17 +107,17 @@ impl Load for Ping {
 }
 
 impl Connection {
-    fn ask(&mut self, exchange: &Exchange, now: Instant) -> io::Result<()> {
+    fn ask(&mut self, now: Instant) -> io::Result<()> {
         self.asked = now;
         self.answered = 0;
-        match self.stream.write(&exchange.question)? == exchange.question.len() {
+        match self.stream.write(&self.exchange.question)? == self.exchange.question.len() {
             true => Ok(()),
             false => Err(io::Error::other("a message does not fit into the socket")),
         }
     }
 
     /// Whether the answer is complete. Nothing can follow it, so a full read leaves the socket empty.
-    fn receive(&mut self, exchange: &Exchange) -> io::Result<bool> {
+    fn receive(&mut self) -> io::Result<bool> {
         match self.stream.read(&mut self.answer[self.answered..]) {
             Ok(0) => Err(hung_up()),
             Ok(count) => {
@@ -110,7 +125,7 @@ impl Connection {
                 if self.answered < self.answer.len() {
                     return Ok(false);
                 }
-                exchange.check(&self.answer)?;
+                self.exchange.check(&self.answer)?;
                 Ok(true)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
