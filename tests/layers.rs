@@ -14,8 +14,11 @@ use halves::{
     AnyRead, AnyWrite, Connection, Endpoint, Listener, Listeners, Peer, ReadAhead, Reader, Server,
     Writer, bind,
 };
-use harness::sockets::{Family, Served, World, run};
+use harness::place;
+use harness::sockets::{Family, Served, World, eventually, run};
 
+/// How long a drained handler waits for a quiet client.
+const QUIET: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
 const MOMENT: Duration = Duration::from_nanos(1);
 /// More than fits into the buffer of one socket, in bytes.
@@ -157,7 +160,7 @@ where
     H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let listeners = match world.family {
         Family::Tcp => bind("127.0.0.1:0").await,
         Family::Unix => bind(&*dir.path().join("socket")).await,
@@ -203,7 +206,7 @@ fn nor_does_it_on_a_listener_of_async_net() {
         let listener = async_net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a free port");
         let at = listener.local_addr().expect("an address").into();
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = place::dir();
         let handler = async |c: Connection<_, _>| around(c, ANSWER).await;
         let serve = async move |ex, server: Server| server.serve(&ex, listener, handler).await;
         let served = world.serve_by(at, dir, Server::default(), serve);
@@ -263,4 +266,61 @@ fn a_client_that_takes_a_little_of_what_a_layer_keeps_is_waited_for() {
             assert_eq!(served.until_closed().await, ["closed 1 eof"]);
         });
     }
+}
+
+/// A handler that answers after a drain, through a layer.
+async fn answer_drained(c: Connection) -> io::Result<()> {
+    let mut c = c.upgrade(|r, w| Layer::over((r, w), usize::MAX)).await?;
+    let mut buf = [0; 64];
+    while c.reader.read_or_drain(&mut buf).await? > 0 {}
+    c.writer.write_all(&vec![b'x'; ANSWER]).await
+}
+
+#[test]
+fn what_a_drained_client_sends_late_does_not_cut_the_answer() {
+    for (family, renamed) in sockets() {
+        run(family, async |world| {
+            let served = if renamed {
+                serve_renamed(&world, answer_drained).await
+            } else {
+                world.serve(Server::default(), answer_drained).await
+            };
+            let client = served.connect();
+            client.send(b"hello");
+            let connections = || served.handle.connections();
+            let read = || connections().first().is_some_and(|c| c.bytes_in == 5);
+            eventually(|| read().then_some(())).await;
+            served.shutdown.drain();
+            world.pass(QUIET).await;
+            client.send(b"more");
+            world.settle().await;
+            let (heard, end) = client.rest().await;
+            assert_eq!(heard.len(), ANSWER, "{family:?} {renamed}: {end:?}");
+            end.expect("an orderly end");
+            drop(client);
+            let closed = served.until_closed().await;
+            assert_eq!(closed[..2], ["draining 1 within 30s", "closed 1 drained"]);
+        });
+    }
+}
+
+/// A handler that says nothing after a drain.
+async fn leave_drained(c: Connection) -> io::Result<()> {
+    let mut c = c.upgrade(|r, w| Layer::over((r, w), usize::MAX)).await?;
+    c.reader.read_or_drain(&mut [0]).await.map(drop)
+}
+
+#[test]
+fn a_layer_that_keeps_nothing_of_a_drained_client_is_not_lingered_for() {
+    run(Family::Unix, async |world| {
+        let served = world.serve(Server::default(), leave_drained).await;
+        let client = served.connect();
+        let connections = || served.handle.connections();
+        eventually(|| (!connections().is_empty()).then_some(())).await;
+        served.shutdown.drain();
+        world.pass(QUIET).await;
+        let closed = served.until_closed().await;
+        assert_eq!(closed[..2], ["draining 1 within 30s", "closed 1 drained"]);
+        drop(client);
+    });
 }

@@ -169,11 +169,12 @@ where
             reason,
             error,
         } => {
-            let mut polled = guard(|| poll_close(ticket, patience, cx))?;
+            let drained = *reason == Reason::Drained;
+            let mut polled = guard(|| poll_close(ticket, patience, drained, cx))?;
             if polled.is_pending() {
                 ticket.attend(cx);
                 // What it depends on may have come about before that.
-                polled = guard(|| poll_close(ticket, patience, cx))?;
+                polled = guard(|| poll_close(ticket, patience, drained, cx))?;
             }
             let Poll::Ready(closed) = polled else {
                 return Ok(Poll::Pending);
@@ -215,10 +216,8 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
         ticket.close(reason, error);
         return Stage::Done;
     }
-    if reason == Reason::Drained && record.unsent() == Some(0) {
-        // Its peer has all that was said to it, and was quiet: there is nothing to linger for.
-        record.flags.set(Flag::Hurry);
-    }
+    // Before the end of output, which counts as unsent until the peer acknowledges it.
+    hurry_if_acknowledged(&record, reason == Reason::Drained);
     record.flags.set(Flag::Closing);
     Stage::Closing {
         patience: None,
@@ -227,10 +226,19 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
     }
 }
 
+/// A client that was quiet for a whole drain is not lingered for if it has acknowledged all that was
+/// written. What a layer keeps is not counted as unsent, so the layer is flushed first.
+fn hurry_if_acknowledged(record: &Record, drained: bool) {
+    if drained && record.is_flushed() && record.unsent() == Some(0) {
+        record.flags.set(Flag::Hurry);
+    }
+}
+
 /// Ready when the stream has ended as well as it will.
 fn poll_close(
     ticket: &Ticket,
     patience: &mut Option<Box<Patience>>,
+    drained: bool,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     let Some(hold) = ticket.hold() else {
@@ -241,12 +249,13 @@ fn poll_close(
         // Before a layer fills the room that was made.
         patient.look(record);
     }
-    let ended = record.flags.has(Flag::Eof);
+    let (ended, was_flushed) = (record.flags.has(Flag::Eof), hold.is_flushed());
     if let Poll::Ready(result) = hold.poll_linger(cx, ended) {
         // What follows from our own reset is not an error of the stream's.
         let reset = record.flags.has(Flag::Reset);
         return Poll::Ready(result.or_else(|error| if reset { Ok(()) } else { Err(error) }));
     }
+    hurry_if_acknowledged(record, drained && !was_flushed);
     let (flushed, hurry) = (hold.is_flushed(), record.flags.has(Flag::Hurry));
     if flushed && patience.as_ref().is_some_and(|before| !before.flushed) {
         // It has had no time to end yet.
