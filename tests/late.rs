@@ -2,16 +2,24 @@
 
 #![cfg(target_os = "linux")]
 
+mod harness;
+
+use std::cell::Cell;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
+use std::rc::Rc;
 use std::thread;
 
 use futures_lite::future::{block_on, poll_once, yield_now};
 use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use halves::listener::memory::{self, MemoryConnection};
 use halves::{Connection, Endpoint, Executor, Handle, Listener, Listeners, Server, bind};
+use harness::script::{Script, ask, uppercase};
+use harness::{World, place};
+use rustix::io::Errno;
 
 async fn hello<R, W>(mut connection: Connection<R, W>) -> io::Result<()>
 where
@@ -34,7 +42,7 @@ fn connect(at: &Endpoint, path: &str) -> io::Result<Box<dyn Read>> {
 
 /// An address of each kind.
 fn addresses() -> (tempfile::TempDir, [String; 4]) {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let path = dir.path().join("socket").display().to_string();
     let name = format!("@halves-late-{path}");
     let any = "127.0.0.1:0".to_owned();
@@ -167,4 +175,76 @@ fn an_accept_after_a_cancelled_one_finds_new_clients() -> io::Result<()> {
         }
         Ok(())
     })
+}
+
+/// Errors of accept in a row before the server pauses.
+const PASSED_OVER: usize = 32;
+/// Accepts after the end for each address.
+const LATE: usize = 65_536;
+
+#[test]
+fn errors_in_a_row_before_the_end_do_not_count_after_it() {
+    let (world, script) = (World::new(), Script::default());
+    let served = world.serve(Server::default(), script.clone(), uppercase);
+    for _ in 0..PASSED_OVER {
+        script.fail(Errno::CONNABORTED);
+    }
+    world.settle();
+    // One less than ends the accepts.
+    for _ in 1..PASSED_OVER {
+        script.fail(Errno::CONNABORTED);
+    }
+    let client = script.connect();
+    served.handle.shutdown().drain();
+    assert_eq!(world.now(ask(client, "late")), "LATE");
+    assert!(served.serving.is_finished());
+}
+
+/// A listener that is ready at once, without an end, after it was stopped: with errors, and so many
+/// connections that these do not end the accepts.
+struct Endless {
+    at: Vec<Endpoint>,
+    stopped: bool,
+    accepts: Rc<Cell<usize>>,
+}
+
+impl Listener for Endless {
+    type Reader = memory::PipeReader;
+    type Writer = memory::PipeWriter;
+
+    async fn accept(&mut self) -> io::Result<Option<MemoryConnection>> {
+        if !self.stopped {
+            std::future::pending::<()>().await;
+        }
+        self.accepts.set(self.accepts.get() + 1);
+        if self.accepts.get().is_multiple_of(PASSED_OVER) {
+            return Ok(Some(memory::pair(1).1));
+        }
+        Err(Errno::CONNABORTED.into())
+    }
+
+    fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    fn local(&self) -> Vec<Endpoint> {
+        self.at.clone()
+    }
+}
+
+#[test]
+fn a_listener_without_an_end_is_asked_a_bounded_number_of_times() {
+    for addresses in [0, 1, 2] {
+        let (world, accepts) = (World::new(), Rc::new(Cell::new(0)));
+        let listener = Endless {
+            at: vec![Endpoint::Memory; addresses],
+            stopped: false,
+            accepts: accepts.clone(),
+        };
+        let served = world.serve(Server::default(), listener, uppercase);
+        served.handle.shutdown().drain();
+        world.settle();
+        assert_eq!(accepts.get(), LATE * addresses.max(1));
+        assert!(served.serving.is_finished());
+    }
 }

@@ -109,6 +109,7 @@ impl<A: Future<Output = ()>> Accepting<'_, A> {
         if told && !self.is_stopped() {
             listener.stop();
             self.late = Some(LATE * listener.local().len().max(1));
+            self.episode.restart();
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Episode<'a> {
     limit: Option<Limit>,
     /// How long to wait at the next error that a pause may help with.
     pause: Duration,
-    /// Errors since the last connection that were not a limit's.
+    /// Errors since the last connection, or since the listener was stopped, that were not a limit's.
     failures: u32,
     /// Runs from when nobody waits any more; met again, the limit stops it.
     calm: Option<Sleep>,
@@ -111,6 +111,11 @@ impl<'a> Episode<'a> {
     /// A connection got through; others may still be held back.
     pub(super) fn progress(&mut self) {
         self.pause = FIRST_PAUSE;
+        self.failures = 0;
+    }
+
+    /// The listener is stopped: errors in a row are counted afresh.
+    pub(super) fn restart(&mut self) {
         self.failures = 0;
     }
 
