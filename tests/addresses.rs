@@ -1,5 +1,6 @@
 //! What can be listened at and connected to, and what is said where it cannot.
 
+mod place;
 mod skip;
 
 use std::io;
@@ -133,7 +134,7 @@ fn a_link_local_address_needs_its_zone() {
 
 #[test]
 fn a_unix_socket_says_what_is_in_its_way() -> io::Result<()> {
-    let dir = tempfile::tempdir()?;
+    let dir = place::dir();
     let dir = dir.path().display();
     assert_eq!(
         problem(&format!("unix:{dir}/none/x.sock")),
@@ -153,7 +154,7 @@ fn an_address_is_also_taken_by_reference() -> io::Result<()> {
     let text = String::from("127.0.0.1:0");
     let listeners = block_on(bind(&text))?;
     block_on(connect(&listeners.local()[0].to_string()))?;
-    let dir = tempfile::tempdir()?;
+    let dir = place::dir();
     let path: PathBuf = dir.path().join("socket");
     let _listeners = block_on(bind(&path))?;
     block_on(connect(&path))?;

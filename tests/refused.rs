@@ -15,9 +15,9 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, io};
 use halves::{
     Connection, Endpoint, Event, Executor, Link, Listener, Once, Peer, Reason, Rules, Server, bind,
 };
-use harness::World;
 use harness::network::{echoes, endpoint, identified, network};
 use harness::sockets::eventually;
+use harness::{World, place};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
@@ -101,7 +101,7 @@ impl Listener for Named {
 #[test]
 fn a_client_refused_on_a_unix_socket_reads_the_end() {
     for (anonymous, sent) in [(false, 9), (true, 9), (false, LONG), (true, LONG)] {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = place::dir();
         let path = dir.path().join("socket");
         let listeners = block_on(bind(&*path)).expect("it listens");
         let listener = Named {

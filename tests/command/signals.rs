@@ -7,6 +7,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::common::{Client, Halves, free_port, halves, halves_after, serve, stuck, with_port};
+use crate::place;
 use crate::skip::skip;
 
 #[test]
@@ -113,7 +114,7 @@ fn signals_that_the_parent_has_ignored_stay_ignored() {
 
 #[test]
 fn a_log_that_reaches_the_limit_of_a_file_changes_nothing() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let log = dir.path().join("log");
     let redirection = format!("ulimit -f 2 && exec 2>'{}'", log.display());
     let port = free_port();
@@ -134,7 +135,7 @@ fn a_log_that_reaches_the_limit_of_a_file_changes_nothing() {
 
 #[test]
 fn an_output_that_reaches_the_limit_of_a_file_is_an_error_of_the_write() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = place::dir();
     let [request, reply] = ["request", "reply"].map(|name| dir.path().join(name));
     fs::write(&request, vec![b'x'; 65536]).expect("a file");
     let shell = format!(
