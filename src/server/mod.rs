@@ -311,7 +311,10 @@ impl Server {
     /// [stops](Listener::stop) the listener, accepts the connections that wait already (as far as
     /// there is room, and in 65,536 tries for each address at most), drops the listener, and waits
     /// for connections to finish. With the listeners of [`bind`](crate::bind) on Linux, no client
-    /// that has connected is reset. At the drain timeout, or when told to abort, it resets those that are left.
+    /// whose connection the kernel has completed is reset. Exceptions are an address with a zone (unless
+    /// the process has `CAP_NET_RAW`), a `reuse-port` group, and a socket that other processes share:
+    /// there a client that connects between the last accept and the close is reset. At the drain
+    /// timeout, or when told to abort, the server resets the connections that are left.
     ///
     /// The future may be polled by anything; it is only busy when its own waker was called.
     /// Dropping it drops the listener and resets every connection at once; their tasks end when
