@@ -123,12 +123,12 @@ fn mode(text: &str) -> Result<u32, Problem> {
         .ok_or("the mode is not an octal number from 0 to 0777".into())
 }
 
-/// All digits are a number, also where somebody is called so.
+/// All digits are a number, even if a user has that name.
 fn owner(text: &str) -> Result<Owner, Problem> {
     match text {
         "" => Err("there is no name after user= or group=".into()),
         text if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            // The last one means nobody in particular to the system.
+            // To the system the last number means no user.
             let number = digits(text).filter(|&number| number != u32::MAX);
             let number = number.ok_or("there is no user or group of so large a number")?;
             Ok(Owner::Number(number))

@@ -53,7 +53,7 @@ enum Command {
     Serve(Serve),
 }
 
-/// Serve a service of our own on any number of addresses, until a signal ends it.
+/// Run a built-in service on one or more addresses until stopped by a signal.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
@@ -155,7 +155,8 @@ pub(super) struct Serve {
     pub(super) lifetime: Duration,
 
     /// BYTES that a client must send in a second while the service waits for the rest of a request,
-    /// on average over 5 seconds of such waiting; 0 is off (default 0)
+    /// on average over 5 seconds of such waiting; never so for upper and echo, which answer every
+    /// byte; 0 is off (default 0)
     #[argh(option, default = "0", from_str_fn(number))]
     pub(super) min_rate: u64,
 

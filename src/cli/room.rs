@@ -8,8 +8,8 @@ use std::thread;
 const FILES: usize = 16;
 /// More of them for each thread of the executor but the first.
 const FILES_OF_A_THREAD: usize = 3;
-/// Threads: for signals, for orders, for the watchdog and for a call that blocks.
-const THREADS: usize = 4;
+/// Threads: for signals, for orders, for the watchdog, for a call that blocks and for async-io.
+const THREADS: usize = 5;
 
 /// Takes all of it at once and gives it back. What lacks later would be a panic of the runtime, or
 /// a server that does not hear of its end.

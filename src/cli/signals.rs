@@ -44,8 +44,8 @@ pub(super) fn watch(signals: Signals, mut orders: Orders) -> io::Result<()> {
 }
 
 impl Orders {
-    /// HUP is sent by who wants the rules to be read again, and by the system and shells when a terminal
-    /// is closed. A shell that is about to exit sends it just before.
+    /// HUP asks for the rules to be read again. The system and shells also send it when a terminal is
+    /// closed. A shell that is about to exit sends it just before.
     fn hang_up(&mut self) {
         if self.at_terminal && terminal::is_gone() {
             return self.shutdown.drain();

@@ -115,7 +115,7 @@ fn is_everywhere(host: &str) -> bool {
     host.is_empty() || ip(host) == Some(Ipv6Addr::UNSPECIFIED.into())
 }
 
-/// Where `0.0.0.0` has the same port, `[::]` takes IPv6 only.
+/// Has `[::]` take IPv6 only if `0.0.0.0` has the same port.
 fn leave_v4_to_others(listen: &mut [Address]) {
     let v4_ports: Vec<u16> = listen.iter().filter_map(v4_port).collect();
     for address in listen {

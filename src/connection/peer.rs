@@ -303,7 +303,7 @@ impl Peer {
     ///
     /// /// Sends a file, whose end is the end of the stream.
     /// async fn send(mut c: Connection) -> io::Result<()> {
-    ///     // Nothing is written yet: the client hears the end, and no more.
+    ///     // Nothing is written yet: the client reads the end at once.
     ///     let file = read("head").await?;
     ///     c.writer.write_all(&file).await?;
     ///     match read("tail").await {

@@ -124,7 +124,7 @@ impl Sources {
     }
 }
 
-/// What tells one source from another.
+/// The key of a source.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Source {
     /// Its first address.

@@ -17,7 +17,7 @@ use crate::descriptor::{FdReader, FdWriter};
 ///
 /// A FIFO to read waits for its first writer, and ends when the last one has closed it, as it does
 /// for any program. One to write is opened when another process reads it: the future waits for that,
-/// and tries every 50 ms. For FIFOs that outlast who uses them, see [`fifos`].
+/// and tries every 50 ms. For FIFOs that outlast their users, see [`fifos`].
 ///
 /// What was written is flushed when the server ends the connection. Cancel-safe, but that the file
 /// may have been created or emptied.

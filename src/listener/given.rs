@@ -23,8 +23,9 @@ pub(super) enum Given {
 /// once. Others may have it open as well.
 ///
 /// A listener is made non-blocking for all who share it, as there is no other way to accept from
-/// it without waiting; who shares it has to be ready for that, as systemd is. It is made so again where
-/// another owner clears `O_NONBLOCK`, before each accept. A connection is left
+/// it without waiting; other owners have to be ready for that, as systemd is. Where another owner clears
+/// `O_NONBLOCK`, it is set again before each accept; if that happens between this and the accept, the thread
+/// waits for the next client. A connection is left
 /// as it is, but for `TCP_NODELAY`. At the end a listener is closed, not shut down, and a Unix socket's file is not
 /// removed; a connection is ended for all who share it.
 ///

@@ -1,4 +1,4 @@
-//! Who may come in: the rules and the limits per source.
+//! Admission of connections: the rules and the limits per source.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 

@@ -14,7 +14,7 @@ use crate::time::{Clock, Stamp};
 const MOST: u32 = 10;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What is reported.
+/// The kind of a report.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Refused,

@@ -202,7 +202,7 @@ impl Ticket {
             .is_some_and(|record| record.verdict().is_some())
     }
 
-    /// The task waits, and is woken by whoever ends the connection. False: it was ended before. The
+    /// The task waits, and is woken when the connection is ended. False: it was ended before. The
     /// deadlines are judged here: after the handler was polled, so that input in time counts.
     #[inline(always)]
     pub(super) fn attend(&self, cx: &Context<'_>) -> bool {

@@ -99,8 +99,13 @@ pub(crate) fn while_it_waits<T>(call: impl Future<Output = T>, act: impl FnOnce(
     let early = call.as_mut().poll(&mut Context::from_waker(&waker));
     assert!(early.is_pending(), "it need not wait");
     act();
-    assert!(woken.0.load(Ordering::Relaxed), "nobody wakes it");
-    now(call)
+    // It may wake itself, to have a second look.
+    while woken.0.swap(false, Ordering::Relaxed) {
+        if let Poll::Ready(value) = call.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return value;
+        }
+    }
+    panic!("no wake-up comes");
 }
 
 #[derive(Default)]
