@@ -26,11 +26,11 @@ pub(crate) fn poll_task<T>(waker: &Waker, poll: impl FnOnce() -> T) -> T {
     poll()
 }
 
-/// The same with a waker that wakes the task that this thread polls already, in its own way. On a
-/// thread that polls no such task, it is a waker like any other.
-pub(crate) fn poll_for_task<T>(waker: &Waker, poll: impl FnOnce() -> T) -> T {
+/// The same with a waker that wakes the task of the waker `task`, in its own way. Where that is not the
+/// task that this thread polls, it is a waker like any other.
+pub(crate) fn poll_for_task<T>(task: &Waker, waker: &Waker, poll: impl FnOnce() -> T) -> T {
     let outer = TASK.get();
-    if !outer.is_null() {
+    if ptr::eq(outer, task.data()) {
         TASK.set(waker.data());
     }
     let _polling = Polling { outer };

@@ -58,8 +58,8 @@ impl Executor {
     /// [`block_on`](Self::block_on) if it is 1, else on as many that are started here, which run
     /// tasks all the time.
     ///
-    /// The threads share their tasks: a task runs where it was woken, and an idle thread takes
-    /// tasks of one that has many. A task that blocks its thread delays no other by more than 6 ms
+    /// The threads share their tasks: a task that a task wakes runs on the same thread, as a rule, and an
+    /// idle thread takes tasks of one that has many. A task that blocks its thread delays no other by more than 6 ms
     /// while another thread is free, and the time that the system takes to run that thread. That
     /// covers tasks, sockets, sleeps, and small writes that earlier tasks have left for the end of
     /// the turn. A task that is in the `block_on` of another executor blocks its thread in this sense.
@@ -68,7 +68,7 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// When the system does not give us the threads, or an epoll instance for each;
+    /// When the system does not give us the threads, or an epoll instance;
     /// [`try_threads`](Self::try_threads) does not.
     ///
     /// # Examples

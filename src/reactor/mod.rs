@@ -243,6 +243,11 @@ impl Reactor {
         sources.iter().map(Registration::share).collect()
     }
 
+    /// Whether this process is the child of a fork of the one that made it.
+    pub(crate) fn is_of_parent(&self) -> bool {
+        self.process.is_parent()
+    }
+
     /// Has the thread that drives this reactor look for work before it sleeps, or wakes it.
     pub(crate) fn notify(&self) {
         // A thread of a group may notify another one that waits.

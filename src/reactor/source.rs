@@ -246,8 +246,9 @@ impl Source {
             return;
         }
         // SAFETY: the address is that of a registered source. Its registration is ended in the
-        // kernel before the reactor's reference goes to the graveyard, which is emptied only by
-        // the thread that drives the reactor, between its batches, and while nobody helps it.
+        // kernel before the reactor's reference goes to the graveyard, or is dropped: either is
+        // done only between batches of the thread that drives the reactor, which holds its lock
+        // where threads share it.
         let source = unsafe { &*source };
         let end = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
         // A read ends before urgent data, whatever comes after that.

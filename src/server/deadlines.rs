@@ -106,7 +106,7 @@ impl Watch {
 }
 
 impl LookAfter for Watch {
-    fn look(&mut self, record: &Arc<Record>, clock: &Clock) -> bool {
+    fn look(&mut self, record: &Arc<Record>, clock: &Clock, task: &Waker) -> bool {
         let waker = Waker::from(record.clone());
         let mut cx = Context::from_waker(&waker);
         loop {
@@ -135,7 +135,7 @@ impl LookAfter for Watch {
                 return false;
             }
             let sleep = Pin::new(self.sleep.insert(clock.sleep(due.since(now))));
-            if poll_for_task(&waker, || sleep.poll(&mut cx)).is_pending() {
+            if poll_for_task(task, &waker, || sleep.poll(&mut cx)).is_pending() {
                 return true;
             }
         }

@@ -62,7 +62,9 @@ impl<F: Future> Future for Gate<F> {
         }
         let waker = &*this.waker;
         let future = this.future;
-        poll_for_task(waker, || future.poll(&mut Context::from_waker(waker)))
+        poll_for_task(outer, waker, || {
+            future.poll(&mut Context::from_waker(waker))
+        })
     }
 }
 

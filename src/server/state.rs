@@ -208,7 +208,7 @@ impl Ticket {
     pub(super) fn attend(&self, cx: &Context<'_>) -> bool {
         if let Some(record) = self.record() {
             record.attend(cx.waker());
-            record.look();
+            record.look(cx.waker());
         }
         !self.is_ended()
     }

@@ -51,8 +51,8 @@ pub struct Clock(Source);
 /// never over too early, and a millisecond late when its thread has nothing else to do. What is
 /// over stays so, however often it is polled.
 ///
-/// On the machine's clock it costs no lock and no system call where an [`Executor`] of ours on Linux
-/// runs the task, and goes on wherever else it is polled. As with sockets, another runtime's
+/// On the machine's clock, where an [`Executor`] of ours on Linux runs the task, it costs a system call only
+/// if it comes before all others of its thread. It goes on wherever else it is polled. As with sockets, another runtime's
 /// blocking wait in such a task may not wait for it, see [`Executor::block_on`].
 ///
 /// # Panics

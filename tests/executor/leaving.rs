@@ -172,6 +172,29 @@ fn tasks_of_another_executor_go_on_when_the_loop_ends_that_polled_them() {
 }
 
 #[test]
+fn a_server_of_another_executor_goes_on_when_the_loop_ends_that_polled_it() {
+    for ex in executors() {
+        let local = LocalExecutor::new();
+        let listener = ex.block_on(halves::bind("127.0.0.1:0")).expect("bound");
+        let at = listener.local()[0].to_string();
+        let tasks = halves::spawn_fn(|task| smol::spawn(task).detach());
+        let handler = async |c: Connection| halves::service::echo(c.reader, c.writer).await;
+        let serving = local.spawn(async move { halves::serve(tasks, listener, handler).await });
+        ex.block_on(local.run(async {
+            for _ in 0..5 {
+                yield_now().await;
+            }
+        }));
+        smol::block_on(in_time(local.run(async {
+            let mut client = halves::connect(&*at).await.expect("connected");
+            client.writer.write_all(b"hello").await.expect("written");
+            client.reader.read_exact(&mut [0; 5]).await.expect("read");
+        })));
+        drop(serving);
+    }
+}
+
+#[test]
 fn who_waits_on_another_thread_is_woken_when_the_loop_ends() {
     for ex in executors() {
         let (mut client, server) = ex.block_on(in_time(async {

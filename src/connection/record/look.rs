@@ -1,7 +1,7 @@
 //! Deadlines: who looks after them, and when.
 
 use std::sync::Arc;
-use std::task::Wake;
+use std::task::{Wake, Waker};
 
 use super::{Flag, Phase, Record};
 use crate::catch::guard;
@@ -12,7 +12,7 @@ use crate::time::Clock;
 pub(crate) trait LookAfter: Send {
     /// Ends the connection if its time is over, or has its task reminded when it may be. Says
     /// whether it has: if not, there is nothing to look after any more.
-    fn look(&mut self, record: &Arc<Record>, clock: &Clock) -> bool;
+    fn look(&mut self, record: &Arc<Record>, clock: &Clock, task: &Waker) -> bool;
 }
 
 impl Record {
@@ -41,14 +41,14 @@ impl Record {
 
     /// Looks at the deadlines, if it is time to. Called at each poll of the task, after the handler's.
     #[inline]
-    pub(crate) fn look(self: &Arc<Self>) {
+    pub(crate) fn look(self: &Arc<Self>, task: &Waker) {
         if self.flags.has(Flag::Reminded) {
-            self.look_closely();
+            self.look_closely(task);
         }
     }
 
     #[cold]
-    fn look_closely(self: &Arc<Self>) {
+    fn look_closely(self: &Arc<Self>, task: &Waker) {
         self.flags.clear(Flag::Reminded);
         let Some(home) = self.home() else { return };
         let lodging = &self.seldom().watch;
@@ -57,7 +57,7 @@ impl Record {
             return;
         };
         // It asks the link.
-        match guard(|| watch.look(self, &home.clock)) {
+        match guard(|| watch.look(self, &home.clock, task)) {
             Ok(true) => lodging.put(watch),
             Ok(false) => {}
             Err(_) => self.abort(Reason::Panic),

@@ -137,7 +137,12 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.group.stop();
+        if self.group.is_of_parent() {
+            // In the child of a fork there are no such threads.
+            self.handles.clear();
+        } else {
+            self.group.stop();
+        }
         self.life = None;
         for thread in self.handles.drain(..) {
             // The last handle may have been dropped by a task of ours, on such a thread.

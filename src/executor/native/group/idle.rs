@@ -4,7 +4,7 @@ use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::thread::{self, Thread};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The workers without work. One at most listens to the reactor, the others are parked.
+/// The workers without work: those that listen to the reactor, and those that are parked.
 ///
 /// No wake-up is lost: a thread first makes work visible and then looks for a listener, a searcher or
 /// a parked worker. A worker first becomes visible as one of these, and then looks for work. Both
@@ -18,8 +18,8 @@ pub(super) struct Idle {
     watched: AtomicBool,
     /// Workers that were woken to search for work, and have not found any yet.
     searching: AtomicUsize,
-    /// One worker waits for the reactor, or is about to.
-    listening: AtomicBool,
+    /// Workers that wait for the reactor, or are about to. One of them polls it.
+    listening: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Idle {
             parked_len: AtomicUsize::new(0),
             watched: AtomicBool::new(false),
             searching: AtomicUsize::new(0),
-            listening: AtomicBool::new(false),
+            listening: AtomicUsize::new(0),
         }
     }
 
@@ -75,7 +75,7 @@ impl Idle {
         self.parked_len.store(parked.stack.len(), Ordering::SeqCst);
         fence(Ordering::SeqCst);
         // While a worker listens and the rest is parked, there is nothing to watch.
-        if parked.watcher.is_none() && !self.listening.load(Ordering::SeqCst) {
+        if parked.watcher.is_none() && self.listening.load(Ordering::SeqCst) == 0 {
             self.set_watcher(&mut parked, Some(worker));
         }
         true
@@ -148,19 +148,19 @@ impl Idle {
 
     /// A worker is about to wait for the reactor. It looks for work after that.
     pub(super) fn begin_listening(&self) {
-        self.listening.store(true, Ordering::SeqCst);
+        self.listening.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
     }
 
     pub(super) fn end_listening(&self) {
-        self.listening.store(false, Ordering::SeqCst);
+        self.listening.fetch_sub(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
     }
 
     /// Whether a worker waits for the reactor, which a caller with work has to notify then.
     pub(super) fn is_listening(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.listening.load(Ordering::SeqCst)
+        self.listening.load(Ordering::SeqCst) > 0
     }
 
     /// A worker is about to run tasks after a wait: one of the parked workers watches it.
@@ -185,7 +185,7 @@ impl Idle {
         }
         self.set_watcher(&mut parked, None);
         fence(Ordering::SeqCst);
-        if !self.listening.load(Ordering::SeqCst) {
+        if self.listening.load(Ordering::SeqCst) == 0 {
             self.set_watcher(&mut parked, Some(worker));
         }
     }

@@ -87,6 +87,11 @@ impl Group {
         self.reactor.notify();
     }
 
+    /// Whether this process is the child of a fork of the one with the threads.
+    pub(super) fn is_of_parent(&self) -> bool {
+        self.reactor.is_of_parent()
+    }
+
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
@@ -148,6 +153,10 @@ impl Scheduler for Group {
             return drop(runnable);
         }
         self.injector.push(runnable);
+        if self.closed.load(Ordering::SeqCst) {
+            // It was closed meanwhile, and no thread takes what is queued.
+            return drop(self.injector.take_part(1));
+        }
         if self.idle.is_listening() {
             self.reactor.notify();
         } else {

@@ -22,7 +22,7 @@ pub(super) enum Look {
     Quiet,
     /// Tasks run and end.
     Busy,
-    /// A worker has been in one task, or between two, all the time.
+    /// A worker has been in one task, or between two, all the time; or none has polled the reactor.
     Stuck,
 }
 
@@ -42,7 +42,9 @@ impl Sight {
             let (then, now) = (before.steps[n], self.steps[n]);
             n != me && then == now && (is_running(now) || group.workers[n].queue.len() > 0)
         };
-        if (0..self.steps.len()).any(stuck) {
+        // Tasks run one after another, and no worker has polled for them.
+        let unheard = before.turns == self.turns && !group.idle.is_listening();
+        if (0..self.steps.len()).any(stuck) || unheard {
             Look::Stuck
         } else if before.steps == self.steps
             && before.turns == self.turns

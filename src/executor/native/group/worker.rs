@@ -58,12 +58,13 @@ struct Loop<'a> {
 impl Loop<'_> {
     fn turn(&mut self) {
         self.run_queued();
-        let queued = self.worker.queue.len();
-        if queued > 0 && self.ran < MIN_TASKS {
+        if self.worker.queue.len() > 0 && self.ran < MIN_TASKS {
+            self.share();
             return;
         }
         self.end_turn();
-        if queued > 0 {
+        // The end of a turn may have woken tasks.
+        if self.worker.queue.len() > 0 {
             self.take_injected();
             self.poll_reactor(Duration::ZERO);
         } else {
@@ -102,6 +103,10 @@ impl Loop<'_> {
     /// Looks for work elsewhere; without any, parks or listens.
     fn rest(&mut self) {
         if self.take_injected() || self.steal() {
+            if self.group.injector.len() > 0 {
+                self.group.idle.call_searcher();
+            }
+            self.poll_reactor(Duration::ZERO);
             return;
         }
         self.end_search();
@@ -114,7 +119,11 @@ impl Loop<'_> {
                 .workers
                 .iter()
                 .for_each(|worker| worker.written.send());
-            self.listen(Some(PERIOD));
+            if self.listen(Some(PERIOD)).is_none() {
+                // Another worker listens beside the one that is stuck.
+                self.beside_stuck = None;
+                self.park();
+            }
             return;
         }
         self.beside_stuck = None;
@@ -144,7 +153,7 @@ impl Loop<'_> {
     fn listen_after_yield(&mut self) {
         if !self.yielding.is_due() {
             let start = time::now();
-            self.listen(None);
+            let _ = self.listen(None);
             self.yielding.waited(time::now() - start);
             return;
         }
@@ -161,8 +170,8 @@ impl Loop<'_> {
         }
     }
 
-    /// Waits for the reactor, unless there is work.
-    fn listen(&mut self, longest: Option<Duration>) {
+    /// Waits for the reactor, unless there is work. None: another worker polls it.
+    fn listen(&mut self, longest: Option<Duration>) -> Option<bool> {
         let (group, worker, driver) = (self.group, self.worker, &self.driver);
         let idle = &group.idle;
         driver.listen();
@@ -186,10 +195,9 @@ impl Loop<'_> {
         idle.end_listening();
         let found = found.expect("epoll waits");
         self.pace.begin(time::now());
-        if found == Some(true) {
-            idle.begin_watch();
-        }
+        idle.begin_watch();
         self.share();
+        found
     }
 
     fn park(&mut self) {
@@ -197,7 +205,7 @@ impl Loop<'_> {
         if !group.idle.enter(me) {
             return;
         }
-        if group.injector.len() > 0 || group.is_stopping() {
+        if self.worker.queue.len() > 0 || group.injector.len() > 0 || group.is_stopping() {
             self.is_searching = !group.idle.leave(me);
             return;
         }
@@ -221,6 +229,8 @@ impl Loop<'_> {
                     match seen.look(group, me) {
                         Look::Quiet => group.idle.end_watch(me),
                         Look::Busy => {}
+                        // The worker that listens looks after the stuck one.
+                        Look::Stuck if group.idle.is_listening() => {}
                         Look::Stuck => {
                             self.is_searching = !group.idle.leave(me);
                             self.beside_stuck = Some(seen);
