@@ -141,18 +141,15 @@ impl Source {
         self.descriptor.visit(visit, || self.depart())
     }
 
-    /// Each read and accept makes its system call in any case.
-    #[allow(clippy::unused_self, reason = "elsewhere readiness is cached")]
-    fn look_again(&self) {}
-
     /// Where whoever reads waits.
     pub(crate) fn reader(&self) -> &Waiting {
         &self.reader
     }
 
-    /// Each read asks the kernel in any case.
-    #[allow(clippy::unused_self, reason = "elsewhere it has to be told")]
-    pub(crate) fn retry_read(&self) {}
+    /// Has the next read or accept make its system call, whatever is known of readiness.
+    pub(crate) fn retry_read(&self) {
+        self.state.tell(READ);
+    }
 
     /// Bytes that were written, and that the peer has not acknowledged; none where there is no
     /// descriptor that is open, or the system does not tell.

@@ -71,7 +71,7 @@ impl<T: Host> Socket<T> {
     /// Has the next accept ask the kernel. Cached readiness lacks connections that were completed
     /// since the reactor last polled.
     pub(crate) fn look_again(&self) {
-        self.0.source().look_again();
+        self.0.source().retry_read();
     }
 
     /// Accepts a connection; the new socket is non-blocking, and closed on exec. Another owner of a

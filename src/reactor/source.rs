@@ -110,17 +110,12 @@ impl Source {
         self.descriptor.visit(visit, || self.depart())
     }
 
-    /// Has the next read or accept make its system call, whatever is known of readiness.
-    pub(super) fn look_again(&self) {
-        self.state.tell(READ);
-    }
-
     /// Where whoever reads waits.
     pub(crate) fn reader(&self) -> &Waiting {
         &self.reader
     }
 
-    /// The next read asks the kernel, whatever a reactor has told.
+    /// Has the next read or accept make its system call, whatever is known of readiness.
     pub(crate) fn retry_read(&self) {
         self.state.tell(READ);
     }
