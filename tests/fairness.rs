@@ -113,7 +113,7 @@ fn one_that_floods_with_small_reads_lets_others_have_their_turns() {
 
 #[test]
 fn one_that_floods_with_large_reads_lets_others_have_their_turns() {
-    // A service reads 128 KiB at once.
+    // A service reads 64 KiB at once.
     assert_flood_lets_others(BYTES, 4);
 }
 

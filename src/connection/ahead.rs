@@ -55,7 +55,7 @@ impl<R> ReadAhead<R> {
         Self { ahead, io }
     }
 
-    /// What was read ahead and nobody has had, 128 KiB at most, and the half itself.
+    /// What was read ahead and nobody has had, 64 KiB at most, and the half itself.
     ///
     /// # Examples
     ///

@@ -13,7 +13,8 @@ use std::ops::{Deref, DerefMut};
 use std::task::Poll;
 
 /// What a chunk holds at most, in bytes, unless a frame is longer.
-pub(super) const SIZE: usize = 128 * 1024;
+// Where caches are contended, an echo of 64 KiB messages takes twice the CPU with 128 KiB.
+pub(super) const SIZE: usize = 64 * 1024;
 /// The beginning of a frame is kept in a smaller buffer, if this part of its own is enough.
 const SMALL: usize = 4;
 /// The least of these, in bytes.
@@ -316,7 +317,7 @@ mod tests {
         let mut chunk = Chunk::default();
         assert_eq!(wait(&mut chunk, SIZE), 0);
         let mut came = 0;
-        for (size, room) in [(1, 64), (64, 64), (65, 128), (5000, 8192), (32_768, 32_768)] {
+        for (size, room) in [(1, 64), (64, 64), (65, 128), (5000, 8192), (16_384, 16_384)] {
             append(&mut chunk, SIZE, &BYTES[..size - came]);
             came = size;
             assert_eq!(wait(&mut chunk, SIZE), room, "for {size} bytes");

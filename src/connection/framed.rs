@@ -14,7 +14,7 @@ use crate::framing::{Cut, Cutter, FrameError, Framing, Length};
 /// Reading in frames.
 ///
 /// A frame is at most 64 KiB long, unless [`set_frame_limit`](Self::set_frame_limit) says
-/// otherwise; a reader holds no more than that, 128 KiB at least, and nothing when nothing of a
+/// otherwise; a reader holds no more than that, 64 KiB at least, and nothing when nothing of a
 /// frame has come. All of these calls are **cancel-safe**: what has come of a frame stays in the
 /// reader, and the call can be made again, or any other; so it is with one that was
 /// [`TooLong`](FrameError::TooLong).

@@ -26,7 +26,7 @@ const LARGE: usize = 16 * 1024;
 /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted). A read into an empty buffer is `Ok(0)` and
 /// does not wait.
 ///
-/// It is an [`AsyncBufRead`] as well, which lends up to 128 KiB and holds a buffer only while
+/// It is an [`AsyncBufRead`] as well, which lends up to 64 KiB and holds a buffer only while
 /// something is in it. On a socket, a read that fills its buffer is followed by one that takes more
 /// than is asked for, so that small buffers do not mean many system calls. Dropping a read that is
 /// under way loses nothing.
@@ -113,7 +113,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         poll_fn(&mut poll).await
     }
 
-    /// Reads what is there, 128 KiB at most, into a buffer that only exists from then on: a
+    /// Reads what is there, 64 KiB at most, into a buffer that only exists from then on: a
     /// connection that waits holds none. Empty at the end of input.
     ///
     /// Cancel-safe: what was not returned has not been read.
@@ -353,7 +353,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
     }
 }
 
-/// Lends what has come, in a buffer that is only there while something is in it: 128 KiB at most, but
+/// Lends what has come, in a buffer that is only there while something is in it: 64 KiB at most, but
 /// for the beginning of a longer frame.
 impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
