@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, Stat, fcntl_getfl, fstat};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::termios::{LocalModes, SpecialCodeIndex, tcgetattr};
 
 /// What a descriptor is, as far as it matters here.
@@ -115,6 +115,13 @@ pub(super) fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
     // A signal ends also a call that does not wait.
     let polled = retry_on_intr(|| poll(&mut asked, Some(&at_once)));
     polled.is_err() || asked[0].revents().contains(PollFlags::HUP)
+}
+
+/// True if a read that failed is the end of the input: the terminal is hung up. While its master
+/// closes, Linux returns `EIO`, and 0 only after that. `EIO` is an error of a terminal that is still
+/// there: a process in the background may not read it, see termios(3).
+pub(super) fn is_end_of_terminal(fd: BorrowedFd<'_>, error: Errno) -> bool {
+    error == Errno::IO && is_hung_up(fd)
 }
 
 /// For a descriptor whose flags nobody shares.

@@ -1,17 +1,16 @@
 //! Files on the blocking pool: a thread waits where nobody tells of readiness.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::mem;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
 
-use super::nature::has_nothing_yet;
-
+use super::nature::{has_nothing_yet, is_end_of_terminal};
 use crate::blocking::unblock;
 
 /// Bytes that wait for the thread at most.
@@ -48,9 +47,8 @@ impl Patient {
     }
 
     pub(super) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.wait(PollFlags::IN, |mut file| match file.read(buf) {
-            Ok(0) if has_nothing_yet(file.as_fd()) => Err(io::ErrorKind::WouldBlock.into()),
-            read => read,
+        self.wait(PollFlags::IN, |file| {
+            checked(file.as_fd(), rustix::io::read(file, &mut *buf))
         })
     }
 
@@ -63,6 +61,15 @@ impl Patient {
             }
         }
         Ok(())
+    }
+}
+
+/// The result of a read, of a file or a terminal.
+fn checked(fd: BorrowedFd<'_>, result: rustix::io::Result<usize>) -> io::Result<usize> {
+    match result {
+        Ok(0) if has_nothing_yet(fd) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(error) if is_end_of_terminal(fd, error) => Ok(0),
+        result => Ok(result?),
     }
 }
 
@@ -209,6 +216,7 @@ impl From<Failure> for io::Error {
 #[cfg(test)]
 pub(super) mod tests {
     use std::future::poll_fn;
+    use std::io::Read;
     use std::os::fd::OwnedFd;
     use std::os::unix::fs::FileExt;
     use std::sync::mpsc;
@@ -375,6 +383,16 @@ pub(super) mod tests {
         let (_, reading) = read_on_a_thread(program);
         drop(person);
         assert_eq!(reading.join().expect("no panic")?, b"", "it is hung up");
+        Ok(())
+    }
+
+    #[test]
+    fn an_input_output_error_is_the_end_of_a_terminal_that_is_hung_up() -> io::Result<()> {
+        let (person, program) = terminal()?;
+        let read = || checked(program.as_fd(), Err(rustix::io::Errno::IO));
+        assert!(read().is_err(), "it is still there");
+        drop(person);
+        assert_eq!(read()?, 0);
         Ok(())
     }
 

@@ -11,7 +11,9 @@ use futures_lite::AsyncRead;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::nature::{Nature, has_nothing_yet, is_hung_up, open_again, set_nonblocking};
+use super::nature::{
+    Nature, has_nothing_yet, is_end_of_terminal, is_hung_up, open_again, set_nonblocking,
+};
 use super::pool::Patient;
 use super::pool_reader::PoolReader;
 use crate::reactor::{Watched, slices};
@@ -156,6 +158,7 @@ fn checked(
         Ok(0) if nature == Nature::Terminal && has_nothing_yet(fd) => Err(Errno::AGAIN),
         // Whoever had the terminal has closed it.
         Err(Errno::IO) if nature == Nature::Master => Ok(0),
+        Err(error) if is_end_of_terminal(fd, error) => Ok(0),
         Ok(n) => {
             *waits &= n == 0;
             Ok(n)
@@ -167,5 +170,29 @@ fn checked(
 impl fmt::Debug for FdReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FdReader").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptor::pool::tests::terminal;
+
+    /// The kernel returns it for a moment while the other end closes.
+    #[test]
+    fn an_input_output_error_is_the_end_of_a_terminal_that_is_hung_up() -> io::Result<()> {
+        let (person, program) = terminal()?;
+        let read = || {
+            checked(
+                program.as_fd(),
+                Err(Errno::IO),
+                Nature::Terminal,
+                &mut false,
+            )
+        };
+        assert_eq!(read(), Err(Errno::IO), "it is still there");
+        drop(person);
+        assert_eq!(read(), Ok(0));
+        Ok(())
     }
 }

@@ -59,10 +59,11 @@ impl Executor {
     /// tasks all the time.
     ///
     /// The threads share their tasks: a task that a task wakes runs on the same thread, as a rule, and an
-    /// idle thread takes tasks of one that has many. A task that blocks its thread delays no other by more than 6 ms
-    /// while another thread is free, and the time that the system takes to run that thread. That
-    /// covers tasks, sockets, sleeps, and small writes that earlier tasks have left for the end of
-    /// the turn. A task that is in the `block_on` of another executor blocks its thread in this sense.
+    /// idle thread takes tasks of one that has many. A task that blocks its thread delays others by
+    /// about 4 ms while another thread is free, and the time that the system takes to run that
+    /// thread. That covers tasks, sockets, sleeps, and small writes that earlier tasks have left for
+    /// the end of the turn. A task that is in the `block_on` of another executor blocks its thread in
+    /// this sense.
     ///
     /// While no task runs, no thread wakes up.
     ///

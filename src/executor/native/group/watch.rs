@@ -6,7 +6,7 @@ use super::{Group, Worker};
 
 /// The time between two looks. A worker counts as stuck if it makes no progress in one of these,
 /// so its tasks wait for two of these at most while another worker is free.
-pub(super) const PERIOD: Duration = Duration::from_millis(3);
+pub(super) const PERIOD: Duration = Duration::from_millis(2);
 
 /// The progress of a group at one look.
 #[derive(Debug)]
