@@ -9,7 +9,7 @@ fn main() -> io::Result<()> {
     let ex = smol::Executor::new();
     smol::block_on(ex.run(async {
         let listener = bind("127.0.0.1:0").await?;
-        let address = listener.local()[0].to_string();
+        let address = listener.local_addrs()[0].to_string();
         let server = Server::default();
         let client = ex.spawn(talk(address, server.handle()));
 

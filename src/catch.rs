@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The result of `call`, or the message of its panic. What `call` was working on is not to be
 /// used after a panic.
-pub(crate) fn guard<T>(call: impl FnOnce() -> T) -> io::Result<T> {
+pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
         let message = payload
             .downcast_ref::<&str>()
@@ -20,12 +20,12 @@ pub(crate) fn guard<T>(call: impl FnOnce() -> T) -> io::Result<T> {
 /// Does this to each, also to those that come after one with which it panics. That costs nothing for
 /// each, and little for all. A panic in the iterator itself would be met for ever.
 #[cfg(all(target_os = "linux", not(halves_portable)))]
-pub(crate) fn guard_each<T>(each: impl IntoIterator<Item = T>, mut does: impl FnMut(T)) {
+pub(crate) fn catch_each<T>(each: impl IntoIterator<Item = T>, mut does: impl FnMut(T)) {
     let mut left = each.into_iter();
-    while guard(|| left.by_ref().for_each(&mut does)).is_err() {}
+    while catch_panic(|| left.by_ref().for_each(&mut does)).is_err() {}
 }
 
 /// Drops what may have code of others in its drop, where a panic would have nowhere to go.
 pub(crate) fn quietly_drop<T>(value: T) {
-    let _ = guard(|| drop(value));
+    let _ = catch_panic(|| drop(value));
 }

@@ -218,7 +218,7 @@ pub use shutdown::Shutdown;
 pub use signals::Signals;
 pub use spawn::{Spawn, spawn_fn};
 pub use stats::{Ended, Reason, Stats};
-pub use time::{Clock, Manual, Sleep, unix_time};
+pub use time::{Clock, ManualClock, Sleep, unix_time};
 pub use timeout::Timeouts;
 
 /// asyncio's streams, call by call. This is a page to read: the module is only in the documentation.

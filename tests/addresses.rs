@@ -14,7 +14,7 @@ use smol::block_on;
 use skip::skip;
 
 fn port_of(listeners: &Listeners) -> u16 {
-    let local = listeners.local()[0].socket_addr();
+    let local = listeners.local_addrs()[0].socket_addr();
     local.expect("it is TCP").port()
 }
 
@@ -39,11 +39,11 @@ fn a_mapped_address_is_ipv4() -> io::Result<()> {
     let listeners = block_on(bind("[::ffff:127.0.0.1]:0"))?;
     let port = port_of(&listeners);
     assert_eq!(
-        listeners.local()[0].to_string(),
+        listeners.local_addrs()[0].to_string(),
         format!("127.0.0.1:{port}")
     );
     let connection = block_on(connect(format!("[::ffff:127.0.0.1]:{port}")))?;
-    assert_eq!(connection.peer.endpoint(), listeners.local()[0]);
+    assert_eq!(connection.peer.endpoint(), listeners.local_addrs()[0]);
     Ok(())
 }
 
@@ -153,7 +153,7 @@ fn a_unix_socket_says_what_is_in_its_way() -> io::Result<()> {
 fn an_address_is_also_taken_by_reference() -> io::Result<()> {
     let text = String::from("127.0.0.1:0");
     let listeners = block_on(bind(&text))?;
-    block_on(connect(&listeners.local()[0].to_string()))?;
+    block_on(connect(&listeners.local_addrs()[0].to_string()))?;
     let dir = place::dir();
     let path: PathBuf = dir.path().join("socket");
     let _listeners = block_on(bind(&path))?;

@@ -106,7 +106,7 @@ fn a_quiet_connection_is_two_pieces_and_its_entries() {
     let handle = server.handle();
     let (ex, service) = (Executor::new(), Upper::default());
     let listeners = ex.block_on(bind("127.0.0.1:0")).expect("bound");
-    let address = listeners.local()[0]
+    let address = listeners.local_addrs()[0]
         .to_string()
         .parse()
         .expect("an address");

@@ -34,7 +34,8 @@ impl Served {
         let (handle, (say, hear)) = (server.handle(), mpsc::channel());
         let serve = async move |ex: Executor| {
             let listeners = bind("127.0.0.1:0").await?;
-            say.send(listeners.local()[0].socket_addr()).expect("heard");
+            say.send(listeners.local_addrs()[0].socket_addr())
+                .expect("heard");
             server.serve(&ex, listeners, handler).await
         };
         let server = thread::spawn(move || {

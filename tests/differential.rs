@@ -266,7 +266,7 @@ impl Halves {
             ex.block_on(async {
                 let listener = bind("127.0.0.1:0").await?;
                 let server = Server::default();
-                let address = listener.local()[0].socket_addr().expect("it is TCP");
+                let address = listener.local_addrs()[0].socket_addr().expect("it is TCP");
                 tell.send((address, server.handle()))
                     .expect("somebody waits");
                 let upper =

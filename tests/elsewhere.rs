@@ -35,7 +35,7 @@ fn a_writer_that_another_task_keeps_does_not_keep_the_end_from_the_client() -> i
     };
     ex.block_on(async {
         let listener = bind("127.0.0.1:0").await?;
-        let address = listener.local()[0].socket_addr().expect("it is TCP");
+        let address = listener.local_addrs()[0].socket_addr().expect("it is TCP");
         let server = Server::default().shutdown(shutdown.clone());
         let client = async {
             let mut client = connect(address).await?;
@@ -96,7 +96,7 @@ fn a_reader_of_tcp_that_another_task_keeps_gives_its_descriptor_back() -> io::Re
     };
     ex.block_on(async {
         let listener = bind("127.0.0.1:0").await?;
-        let address = listener.local()[0].socket_addr().expect("it is TCP");
+        let address = listener.local_addrs()[0].socket_addr().expect("it is TCP");
         let server = Server::default().shutdown(shutdown.clone());
         let client = async {
             let mut client = connect(address).await?;

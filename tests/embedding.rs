@@ -122,7 +122,7 @@ fn a_server_is_one_task_of_a_smol_program_that_goes_on_after_it() -> io::Result<
     });
     smol::block_on(ex.run(async {
         let listener = halves::bind("127.0.0.1:0").await?;
-        let address = listener.local()[0].socket_addr().expect("it is TCP");
+        let address = listener.local_addrs()[0].socket_addr().expect("it is TCP");
         let server = Server::default();
         let handle = server.handle();
         let handler = async |c: Connection| upper(c.reader, c.writer).await;
@@ -212,7 +212,7 @@ fn dropping_the_serving_future_closes_its_sockets() -> io::Result<()> {
     let ex = Rc::new(LocalExecutor::new());
     smol::block_on(ex.run(async {
         let listener = halves::bind("127.0.0.1:0").await?;
-        let address = listener.local()[0].socket_addr().expect("it is TCP");
+        let address = listener.local_addrs()[0].socket_addr().expect("it is TCP");
         let server = Server::default();
         let handle = server.handle();
         let handler = async |c: Connection| echo(c.reader, c.writer).await;
@@ -338,7 +338,7 @@ fn a_task_with_a_half_of_a_socket_ends_though_its_peer_stays() -> io::Result<()>
     let (clock, _manual) = Clock::manual();
     smol::block_on(ex.run(async {
         let listener = halves::bind("127.0.0.1:0").await?;
-        let address = listener.local()[0].socket_addr().expect("it is TCP");
+        let address = listener.local_addrs()[0].socket_addr().expect("it is TCP");
         let server = Server::default().clock(clock);
         let handle = server.handle();
         let (spawner, (sender, read)) = (ex.clone(), channel::bounded(1));

@@ -260,7 +260,7 @@ fn a_handler_that_leaves_input_unread_still_gets_its_answer_through() -> io::Res
     let handler = async move |mut c: Connection| c.writer.write_all(&sent).await;
     ex.block_on(async {
         let listener = halves::bind("127.0.0.1:0").await?;
-        let address = listener.local()[0].socket_addr().expect("it is TCP");
+        let address = listener.local_addrs()[0].socket_addr().expect("it is TCP");
         let serving = server.serve(&ex, listener, handler);
         let clients = async {
             for _ in 0..50 {
@@ -298,7 +298,7 @@ fn who_holds_the_peer_does_not_hold_the_stream_open() -> io::Result<()> {
     };
     ex.block_on(async {
         let listener = halves::bind("127.0.0.1:0").await?;
-        let address = listener.local()[0].socket_addr().expect("it is TCP");
+        let address = listener.local_addrs()[0].socket_addr().expect("it is TCP");
         let serving = server.serve(&ex, listener, handler);
         let client = async {
             let mut client = halves::connect(address).await?;

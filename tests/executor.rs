@@ -45,7 +45,7 @@ fn executors() -> Vec<Executor> {
 /// Two connected streams.
 async fn pair() -> (Connection, Connection) {
     let mut listener = halves::bind("127.0.0.1:0").await.expect("bound");
-    let at = listener.local()[0].to_string();
+    let at = listener.local_addrs()[0].to_string();
     let client = halves::connect(&*at).await.expect("connected");
     let server = listener.accept().await.expect("accepted");
     (client, server.expect("one"))

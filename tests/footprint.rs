@@ -21,7 +21,7 @@ where
     });
     let served = async {
         let listeners = bind("127.0.0.1:0").await?;
-        let address = listeners.local()[0].to_string();
+        let address = listeners.local_addrs()[0].to_string();
         let client = async {
             let mut client = connect(address.as_str()).await?;
             client.writer.write_all(b"a").await?;

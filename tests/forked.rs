@@ -16,7 +16,7 @@ const FINE: i32 = 7;
 
 async fn pair() -> (Connection, Connection) {
     let mut listener = bind("127.0.0.1:0").await.expect("bound");
-    let at = listener.local()[0].to_string();
+    let at = listener.local_addrs()[0].to_string();
     let client = connect(&*at).await.expect("connected");
     let server = listener.accept().await.expect("accepted");
     (client, server.expect("one"))

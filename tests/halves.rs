@@ -19,7 +19,7 @@ use smol::Unblock;
 async fn over(address: &str) {
     conformance::check(conformance::LONG, async || {
         let mut listeners = bind(address).await?;
-        let address = listeners.local()[0].to_string();
+        let address = listeners.local_addrs()[0].to_string();
         let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
         Ok((near, far.expect("a listener of sockets does not end")))
     })
@@ -66,7 +66,7 @@ fn inherited_listeners() {
                 _ => OwnedFd::from(UnixListener::bind(&path)?),
             };
             let mut listeners = Listeners::try_from(socket)?;
-            let address = listeners.local()[0].to_string();
+            let address = listeners.local_addrs()[0].to_string();
             let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
             // Nobody else does: it was not ours.
             let _ = std::fs::remove_file(&path);
@@ -168,7 +168,7 @@ fn pipes_of_the_system() {
 #[test]
 fn an_address_that_is_taken_says_so_in_a_line() -> io::Result<()> {
     let listeners = smol::block_on(bind("127.0.0.1:0"))?;
-    let taken = listeners.local()[0].to_string();
+    let taken = listeners.local_addrs()[0].to_string();
     let error = smol::block_on(bind(taken.as_str())).expect_err("it is in use");
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     let line = error.to_string();
@@ -193,7 +193,7 @@ fn nobody_there_is_an_error_in_a_line() {
 fn dual_stack_takes_both_families_and_shows_ipv4_as_such() -> io::Result<()> {
     smol::block_on(async {
         let mut listeners = bind(":0").await?;
-        let port = listeners.local()[0]
+        let port = listeners.local_addrs()[0]
             .socket_addr()
             .expect("it is TCP")
             .port();
@@ -220,7 +220,7 @@ fn three_hundred_clients_connect_while_nobody_accepts() -> io::Result<()> {
         return Ok(());
     }
     let listeners = smol::block_on(bind("127.0.0.1:0"))?;
-    let address = listeners.local()[0].socket_addr().expect("it is TCP");
+    let address = listeners.local_addrs()[0].socket_addr().expect("it is TCP");
     let patience = Duration::from_secs(10);
     let clients = (0..300).map(|_| TcpStream::connect_timeout(&address, patience));
     let clients = clients.collect::<io::Result<Vec<_>>>()?;

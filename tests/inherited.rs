@@ -193,7 +193,7 @@ fn a_listener_and_a_connection_are_told_apart() -> io::Result<()> {
         assert!(connected.accept().await?.is_none());
 
         let mut listening = bind(format!("fd:{}", handed_down(listener))).await?;
-        assert_eq!(listening.local(), [at.into()]);
+        assert_eq!(listening.local_addrs(), [at.into()]);
         for _ in 0..2 {
             let client = TcpStream::connect(at)?;
             let connection = listening.accept().await?.expect("one has connected");

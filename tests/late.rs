@@ -80,7 +80,7 @@ fn a_client_that_connected_before_the_end_is_served() {
     let (_dir, addresses) = addresses();
     for address in &addresses {
         let listeners = block_on(bind(address.as_str())).expect("it listens");
-        let at = listeners.local();
+        let at = listeners.local_addrs();
         let connect = |_: &Handle| {
             let clients = at
                 .iter()
@@ -96,7 +96,7 @@ fn a_client_that_connected_before_the_end_is_served() {
 fn each_member_of_several_listeners_is_asked_at_the_end() {
     let any = || block_on(bind("127.0.0.1:0")).expect("it listens");
     let listeners = any().and(any()).and(any());
-    let at = listeners.local();
+    let at = listeners.local_addrs();
     // The first is busy, so that its readiness is known; the others have been found empty.
     let order = [&at[0], &at[2], &at[1], &at[2]];
     let heard = served(listeners, |_| {
@@ -109,7 +109,7 @@ fn each_member_of_several_listeners_is_asked_at_the_end() {
 #[test]
 fn a_server_that_another_thread_ends_serves_the_client() {
     let listeners = block_on(bind("127.0.0.1:0")).expect("it listens");
-    let at = listeners.local().remove(0);
+    let at = listeners.local_addrs().remove(0);
     let heard = served(listeners, |handle| {
         let client = connect(&at, "").expect("it listens");
         let shutdown = handle.shutdown().clone();
@@ -133,7 +133,7 @@ fn a_stopped_listener_refuses_new_clients_and_yields_those_that_came() -> io::Re
     let (_dir, addresses) = addresses();
     for address in &addresses {
         let mut listeners = block_on(bind(address.as_str()))?;
-        let at = listeners.local();
+        let at = listeners.local_addrs();
         let come = at.iter().map(|at| connect(at, address));
         let come: Vec<_> = come.collect::<Result<_, _>>()?;
         Listener::stop(&mut listeners);
@@ -167,7 +167,7 @@ fn an_accept_after_a_cancelled_one_finds_new_clients() -> io::Result<()> {
     let ex = Executor::new();
     ex.block_on(async {
         let mut listeners = bind("127.0.0.1:0").await?.and(bind("127.0.0.1:0").await?);
-        for at in listeners.local() {
+        for at in listeners.local_addrs() {
             assert!(poll_once(listeners.accept()).await.is_none());
             let _client = connect(&at, "")?;
             let accepted = poll_once(listeners.accept()).await;
@@ -227,7 +227,7 @@ impl Listener for Endless {
         self.stopped = true;
     }
 
-    fn local(&self) -> Vec<Endpoint> {
+    fn local_addrs(&self) -> Vec<Endpoint> {
         self.at.clone()
     }
 }

@@ -149,8 +149,8 @@ impl Listener for Renamed {
         Ok(accepted.map(|connection| connection.with_peer(another())))
     }
 
-    fn local(&self) -> Vec<Endpoint> {
-        self.0.local()
+    fn local_addrs(&self) -> Vec<Endpoint> {
+        self.0.local_addrs()
     }
 }
 
@@ -166,7 +166,7 @@ where
         Family::Unix => bind(&*dir.path().join("socket")).await,
     };
     let listeners = listeners.expect("nobody listens there");
-    let at = listeners.local().remove(0);
+    let at = listeners.local_addrs().remove(0);
     let serve =
         async move |ex, server: Server| server.serve(&ex, Renamed(listeners), handler).await;
     world.serve_by(at, dir, Server::default(), serve)

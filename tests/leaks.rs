@@ -54,7 +54,7 @@ fn run(threads: usize, transport: Transport, dir: &Path) {
     let ex = Executor::threads(NonZero::new(threads).expect("not 0"));
     let waiting = ex.block_on(async {
         let mut listener = listen(transport, dir).await.expect("bound");
-        let at = listener.local()[0].to_string();
+        let at = listener.local_addrs()[0].to_string();
         let mut waiting = Vec::new();
         for n in 0..ROUND {
             let client = halves::connect(&*at).await.expect("connected");

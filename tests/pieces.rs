@@ -74,7 +74,7 @@ async fn over_unix() -> Vec<(Connection, UnixStream)> {
 fn what_follows_urgent_data_is_read() {
     on_both(async || {
         let mut listeners = bind("127.0.0.1:0").await.expect("bound");
-        let at = listeners.local()[0].to_string();
+        let at = listeners.local_addrs()[0].to_string();
         let peer = TcpStream::connect(at).expect("connected");
         peer.set_nodelay(true).expect("set");
         let served = accept(&mut listeners).await;

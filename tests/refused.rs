@@ -31,7 +31,7 @@ where
     L::Reader: Send + 'static,
     L::Writer: Send + 'static,
 {
-    let at = listener.local()[0].socket_addr().expect("it is TCP");
+    let at = listener.local_addrs()[0].socket_addr().expect("it is TCP");
     let held = Arc::new(Mutex::new(Vec::<Peer>::new()));
     let hold = held.clone();
     let server = Server::default()

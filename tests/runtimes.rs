@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_lite::future::{self, BoxedLocal};
 use futures_lite::{AsyncWriteExt, FutureExt};
 use halves::{
-    AnyRead, AnyWrite, Connection, Event, Executor, Handle, Listener, Manual, Reason, Report,
+    AnyRead, AnyWrite, Connection, Event, Executor, Handle, Listener, ManualClock, Reason, Report,
     Server, Serving, Spawn, spawn_fn,
 };
 
@@ -177,7 +177,7 @@ where
             };
         });
     let client = Client {
-        address: listener.local()[0].socket_addr().expect("it is TCP"),
+        address: listener.local_addrs()[0].socket_addr().expect("it is TCP"),
         server: server.handle(),
         time,
         heard,
@@ -242,7 +242,7 @@ enum Said {
 struct Client {
     address: SocketAddr,
     server: Handle,
-    time: Manual,
+    time: ManualClock,
     heard: Receiver<Said>,
 }
 

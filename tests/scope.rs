@@ -31,12 +31,12 @@ fn a_handle_knows_where_its_server_listens_while_it_does() {
         let at = Endpoint::from(tcp.local_addr().expect("it has one"));
         let handler = async |_| Ok(());
         let mut serving = Box::pin(server.serve(&ex, tcp, handler));
-        assert!(handle.local().is_empty());
+        assert!(handle.local_addrs().is_empty());
         assert!(poll_once(&mut serving).await.is_none());
-        assert_eq!(handle.local(), [at]);
+        assert_eq!(handle.local_addrs(), [at]);
         handle.shutdown().drain();
         serving.await.expect("it serves");
-        assert!(handle.local().is_empty());
+        assert!(handle.local_addrs().is_empty());
 
         let many = bind("127.0.0.1:0").await.expect("a port");
         let many = many.and(memory::listener(1).0);
@@ -45,9 +45,9 @@ fn a_handle_knows_where_its_server_listens_while_it_does() {
         let handle = server.handle();
         let mut serving = Box::pin(server.serve(&ex, many, async |_| Ok(())));
         assert!(poll_once(&mut serving).await.is_none());
-        assert_eq!(handle.local(), at);
+        assert_eq!(handle.local_addrs(), at);
         drop(serving);
-        assert!(handle.local().is_empty(), "it was dropped");
+        assert!(handle.local_addrs().is_empty(), "it was dropped");
     });
 }
 
@@ -59,10 +59,10 @@ fn who_waits_for_the_end_hears_of_it_when_everybody_is_gone() {
     let handle = served.handle.clone();
     let waits = world.ex.spawn(async move { handle.wait_closed().await });
     world.settle();
-    assert_eq!(served.handle.local(), [Endpoint::Memory]);
+    assert_eq!(served.handle.local_addrs(), [Endpoint::Memory]);
     served.handle.shutdown().drain();
     world.settle();
-    assert!(served.handle.local().is_empty(), "it accepts no more");
+    assert!(served.handle.local_addrs().is_empty(), "it accepts no more");
     assert!(!waits.is_finished(), "one is connected");
     drop(client);
     world.settle();

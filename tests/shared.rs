@@ -56,7 +56,7 @@ fn a_listener_that_another_owner_makes_blocking_holds_up_nothing() {
 
 /// What an accept comes to at a listener that another owner has shut down.
 fn shut_down<L: Listener>(theirs: &impl AsFd, mut ours: L) {
-    let at = ours.local()[0].to_string();
+    let at = ours.local_addrs()[0].to_string();
     shutdown(theirs, Shutdown::Both).expect("it listens");
     let Err(error) = future::block_on(ours.accept()) else {
         panic!("nothing listens any more");

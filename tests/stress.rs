@@ -263,7 +263,7 @@ async fn pause(rng: &mut Rng) {
 
 async fn connections(n: usize) -> Vec<(Connection, Connection)> {
     let mut listener = halves::bind("127.0.0.1:0").await.expect("bound");
-    let at = listener.local()[0].to_string();
+    let at = listener.local_addrs()[0].to_string();
     let mut pairs = Vec::new();
     for _ in 0..n {
         let client = halves::connect(&*at).await.expect("connected");

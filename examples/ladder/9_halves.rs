@@ -18,7 +18,11 @@ fn main() -> io::Result<()> {
     let ex = Executor::new();
     ex.block_on(async {
         let listener = bind(address).await?;
-        writeln!(io::stderr(), "listening local={}", listener.local()[0])?;
+        writeln!(
+            io::stderr(),
+            "listening local={}",
+            listener.local_addrs()[0]
+        )?;
         let server = Server::default().shutdown(Shutdown::on_signals()?);
         server
             .serve(&ex, listener, handle_connection)

@@ -96,8 +96,8 @@ impl ListenOptions {
     /// ```
     /// # smol::block_on(async {
     /// let first = halves::bind("127.0.0.1:0,reuse-port").await?;
-    /// let second = halves::bind(format!("{},reuse-port", first.local()[0])).await?;
-    /// assert_eq!(first.local(), second.local());
+    /// let second = halves::bind(format!("{},reuse-port", first.local_addrs()[0])).await?;
+    /// assert_eq!(first.local_addrs(), second.local_addrs());
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     #[must_use]

@@ -102,7 +102,7 @@ impl Lines {
         if self.level < Level::Normal {
             return;
         }
-        let (local, listens) = (listeners.local(), listeners.listens());
+        let (local, listens) = (listeners.local_addrs(), listeners.listens());
         let ends = || local.iter().zip(&listens).enumerate();
         let hint = |end, &listens| if listens { hint(end, tried) } else { None };
         let mut hint = ends().find_map(|(n, (end, listens))| Some((n, hint(end, listens)?)));

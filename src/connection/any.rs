@@ -8,35 +8,35 @@ use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::record::Lodging;
-use super::{Endpoint, Hold, Record};
+use super::record::BoxSlot;
+use super::{Endpoint, Record, SocketGuard};
 
 /// A reading half of any type: a socket of our own, or what
 /// [`Connection::erase`](crate::Connection::erase) was given.
 // One pointer, as there are many: a socket is in the record that all parts of a connection share,
 // and anything else is lodged there.
-pub struct AnyRead(Hold);
+pub struct AnyRead(SocketGuard);
 
 /// A writing half of any type: a socket of our own, or what
 /// [`Connection::erase`](crate::Connection::erase) was given.
-pub struct AnyWrite(Hold);
+pub struct AnyWrite(SocketGuard);
 
 impl AnyRead {
     pub(super) fn new(
         record: &Arc<Record>,
         reader: impl AsyncRead + Send + Unpin + 'static,
     ) -> Self {
-        let hold = lodgings(record, |record| record.seldom().reader.is_free());
-        hold.host().seldom().reader.put(Box::new(reader));
-        Self(hold)
+        let guard = slots(record, |record| record.cold().reader.is_free());
+        guard.host().cold().reader.put(Box::new(reader));
+        Self(guard)
     }
 
-    pub(super) fn of(socket: Hold) -> Self {
+    pub(super) fn of(socket: SocketGuard) -> Self {
         Self(socket)
     }
 
-    fn lodging(&self) -> &Lodging<dyn AsyncRead + Send + Unpin> {
-        &self.0.host().seldom().reader
+    fn slot(&self) -> &BoxSlot<dyn AsyncRead + Send + Unpin> {
+        &self.0.host().cold().reader
     }
 }
 
@@ -45,46 +45,46 @@ impl AnyWrite {
         record: &Arc<Record>,
         writer: impl AsyncWrite + Send + Unpin + 'static,
     ) -> Self {
-        let hold = lodgings(record, |record| record.seldom().writer.is_free());
-        hold.host().seldom().writer.put(Box::new(writer));
-        Self(hold)
+        let guard = slots(record, |record| record.cold().writer.is_free());
+        guard.host().cold().writer.put(Box::new(writer));
+        Self(guard)
     }
 
-    pub(super) fn of(socket: Hold) -> Self {
+    pub(super) fn of(socket: SocketGuard) -> Self {
         Self(socket)
     }
 
-    fn lodging(&self) -> &Lodging<dyn AsyncWrite + Send + Unpin> {
-        &self.0.host().seldom().writer
+    fn slot(&self) -> &BoxSlot<dyn AsyncWrite + Send + Unpin> {
+        &self.0.host().cold().writer
     }
 }
 
 /// The connection's own record, unless another half lives there already.
-fn lodgings(record: &Arc<Record>, is_free: impl FnOnce(&Record) -> bool) -> Hold {
+fn slots(record: &Arc<Record>, is_free: impl FnOnce(&Record) -> bool) -> SocketGuard {
     if !record.is_socket() && is_free(record) {
-        return Hold::of(record);
+        return SocketGuard::of(record);
     }
     let (remote, local) = (Endpoint::Unknown, Arc::default());
-    Hold::of(&Arc::new(Record::new(remote, local)))
+    SocketGuard::of(&Arc::new(Record::new(remote, local)))
 }
 
-fn with_lodger<L: ?Sized, T>(
-    lodging: &Lodging<L>,
+fn with_value<L: ?Sized, T>(
+    slot: &BoxSlot<L>,
     poll: impl FnOnce(&mut L) -> Poll<io::Result<T>>,
 ) -> Poll<io::Result<T>> {
     // It is not there if it has panicked.
-    let Some(mut lodger) = lodging.take() else {
+    let Some(mut value) = slot.take() else {
         return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
     };
-    let result = poll(&mut lodger);
-    lodging.put(lodger);
+    let result = poll(&mut value);
+    slot.put(value);
     result
 }
 
 impl Drop for AnyRead {
     fn drop(&mut self) {
         if !self.0.host().is_socket() {
-            drop(self.lodging().take());
+            drop(self.slot().take());
         }
     }
 }
@@ -92,7 +92,7 @@ impl Drop for AnyRead {
 impl Drop for AnyWrite {
     fn drop(&mut self) {
         if !self.0.host().is_socket() {
-            drop(self.lodging().take());
+            drop(self.slot().take());
         }
     }
 }
@@ -119,7 +119,7 @@ impl AsyncRead for AnyRead {
         if self.0.host().is_socket() {
             return self.0.poll_read(cx, buf);
         }
-        with_lodger(self.lodging(), |mut reader| {
+        with_value(self.slot(), |mut reader| {
             Pin::new(&mut reader).poll_read(cx, buf)
         })
     }
@@ -132,7 +132,7 @@ impl AsyncRead for AnyRead {
         if self.0.host().is_socket() {
             return self.0.poll_read_vectored(cx, bufs);
         }
-        with_lodger(self.lodging(), |mut reader| {
+        with_value(self.slot(), |mut reader| {
             Pin::new(&mut reader).poll_read_vectored(cx, bufs)
         })
     }
@@ -151,7 +151,7 @@ impl AsyncWrite for AnyWrite {
             }
             return self.0.poll_write(cx, buf);
         }
-        with_lodger(self.lodging(), |mut writer| {
+        with_value(self.slot(), |mut writer| {
             Pin::new(&mut writer).poll_write(cx, buf)
         })
     }
@@ -167,7 +167,7 @@ impl AsyncWrite for AnyWrite {
             }
             return self.0.poll_write_vectored(cx, bufs);
         }
-        with_lodger(self.lodging(), |mut writer| {
+        with_value(self.slot(), |mut writer| {
             Pin::new(&mut writer).poll_write_vectored(cx, bufs)
         })
     }
@@ -176,7 +176,7 @@ impl AsyncWrite for AnyWrite {
         if self.0.host().is_socket() {
             return self.0.poll_flush(cx);
         }
-        with_lodger(self.lodging(), |mut writer| {
+        with_value(self.slot(), |mut writer| {
             Pin::new(&mut writer).poll_flush(cx)
         })
     }
@@ -185,7 +185,7 @@ impl AsyncWrite for AnyWrite {
         if self.0.host().is_socket() {
             return self.0.poll_close(cx);
         }
-        with_lodger(self.lodging(), |mut writer| {
+        with_value(self.slot(), |mut writer| {
             Pin::new(&mut writer).poll_close(cx)
         })
     }

@@ -14,7 +14,7 @@ use crate::framing::Length;
 
 /// A [`Writer`] that keeps what the stream does not take yet, as asyncio's `StreamWriter` does.
 ///
-/// [`write`](Self::write) never waits. What it keeps is sent by [`drain`](Self::drain), and by the
+/// [`write`](Self::write) never waits. What it keeps is sent by [`ready`](Self::ready), and by the
 /// connection's task whenever the handler waits for something, so that nothing lies there until the
 /// next call. (Where no server has the connection, such as at a client, nobody else sends, and a drain
 /// waits until all is sent.) Memory is bounded: above the high water mark, 64 KiB unless
@@ -39,7 +39,7 @@ use crate::framing::Length;
 ///     let mut writer = c.writer.buffered();
 ///     for n in 0..1_000_000 {
 ///         writer.write(format!("{n}\n").as_bytes())?;
-///         writer.drain().await?;
+///         writer.ready().await?;
 ///     }
 ///     writer.close().await
 /// }
@@ -66,7 +66,7 @@ impl<W: AsyncWrite + Send + Unpin + 'static> Writer<W> {
 
 impl<W> Buffered<W> {
     /// The water marks, in bytes: [`write`](Self::write) takes nothing in while more than `high` are
-    /// kept, and [`drain`](Self::drain) then waits until at most `low` are left.
+    /// kept, and [`ready`](Self::ready) then waits until at most `low` are left.
     ///
     /// # Panics
     ///
@@ -94,7 +94,7 @@ impl<W> Buffered<W> {
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when more than the high water mark is kept already,
-    /// which [`drain`](Self::drain) before each write avoids; one write may go above it.
+    /// which [`ready`](Self::ready) before each write avoids; one write may go above it.
     /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) after [`close`](Self::close). An error of the
     /// stream, with what was sent since the last call. Nothing of `bytes` is kept then.
     ///
@@ -231,9 +231,9 @@ impl<W: AsyncWrite + Unpin> Buffered<W> {
     /// # Examples
     ///
     /// See [`Buffered`].
-    pub async fn drain(&mut self) -> io::Result<()> {
+    pub async fn ready(&mut self) -> io::Result<()> {
         // Where no task of a server's sends the rest.
-        let driven = self.record.home().is_some();
+        let driven = self.record.context().is_some();
         self.until(if driven { Until::Low } else { Until::Sent })
             .await
     }
@@ -244,7 +244,7 @@ impl<W: AsyncWrite + Unpin> Buffered<W> {
     ///
     /// # Errors
     ///
-    /// As [`drain`](Self::drain).
+    /// As [`ready`](Self::ready).
     ///
     /// # Examples
     ///
@@ -270,7 +270,7 @@ impl<W: AsyncWrite + Unpin> Buffered<W> {
     ///
     /// [`Unsupported`](io::ErrorKind::Unsupported) where the stream
     /// [cannot](Self::can_write_eof) say the end of one direction alone; nothing is changed then. As
-    /// [`drain`](Self::drain).
+    /// [`ready`](Self::ready).
     ///
     /// # Examples
     ///
@@ -299,7 +299,7 @@ impl<W: AsyncWrite + Unpin> Buffered<W> {
     ///
     /// # Errors
     ///
-    /// As [`drain`](Self::drain).
+    /// As [`ready`](Self::ready).
     ///
     /// # Examples
     ///
@@ -313,7 +313,7 @@ impl<W: AsyncWrite + Unpin> Buffered<W> {
     ///
     /// # Errors
     ///
-    /// As [`drain`](Self::drain). What is kept is lost then, and when this is cancelled.
+    /// As [`ready`](Self::ready). What is kept is lost then, and when this is cancelled.
     ///
     /// # Examples
     ///

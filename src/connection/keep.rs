@@ -24,7 +24,7 @@ where
 /// The handler's half.
 pub(crate) struct Kept<W>(Arc<Shared<W>>);
 
-/// The server's hold.
+/// The server's guard.
 pub(crate) struct Shared<W>(Slot<W>);
 
 impl<W: AsyncWrite + Unpin> Shared<W> {

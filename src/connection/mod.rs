@@ -2,7 +2,6 @@
 
 mod ahead;
 mod any;
-mod both;
 mod budget;
 mod buffered;
 mod chunk;
@@ -24,6 +23,7 @@ mod slot;
 mod socket;
 mod split;
 mod upgrade;
+mod waker_pair;
 mod writer;
 
 use std::io;
@@ -44,8 +44,8 @@ pub use link::Link;
 pub use peer::Peer;
 pub use phase::{Handshake, Phase};
 pub use reader::Reader;
-pub(crate) use record::{Flag, Home, Host, LookAfter, Record};
-pub(crate) use socket::{Hold, Whose};
+pub(crate) use record::{Flag, LookAfter, Record, ServerContext, ServerHooks};
+pub(crate) use socket::{Ownership, SocketGuard};
 pub use split::{ReadHalf, WriteHalf, split};
 pub use writer::Writer;
 

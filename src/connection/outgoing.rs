@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use futures_lite::AsyncWrite;
 
-use super::both::Both;
+use super::waker_pair::WakerPair;
 use super::{Record, Writer};
 
 /// Above so many bytes no more is taken in, unless that is set.
@@ -19,7 +19,7 @@ const HIGH: usize = 64 * 1024;
 pub(super) struct Outgoing<W> {
     queue: Mutex<Queue<W>>,
     /// The one who drains, then the task.
-    waiting: Arc<Both>,
+    waiting: Arc<WakerPair>,
     /// Wakes both; the only one that the stream ever sees.
     waker: Waker,
 }
@@ -58,7 +58,7 @@ pub(super) enum Until {
 
 impl<W> Outgoing<W> {
     pub(super) fn new(writer: Writer<W>) -> Self {
-        let waiting = Arc::<Both>::default();
+        let waiting = Arc::<WakerPair>::default();
         Self {
             queue: Mutex::new(Queue {
                 writer: Some(writer),

@@ -84,7 +84,7 @@ impl Peer {
     #[must_use]
     pub fn anonymous(self) -> Self {
         if !self.0.flags.set(Flag::Anonymous) {
-            self.0.seldom().begin_handshake();
+            self.0.cold().begin_handshake();
         }
         self
     }
@@ -96,9 +96,9 @@ impl Peer {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, stranger));
         }
         record.set_real(real);
-        let host = record.home().map(|home| &home.host);
+        let host = record.context().map(|context| &context.host);
         let admitted = host.map_or(Ok(()), |host| host.identify(record));
-        record.seldom().end_handshake();
+        record.cold().end_handshake();
         admitted.map_err(|reason| {
             record.close(reason);
             let refused = format!("the client is refused: {reason}");
@@ -281,8 +281,8 @@ impl Peer {
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
         self.0
-            .home()
-            .map_or_else(Shutdown::default, |home| home.shutdown.clone())
+            .context()
+            .map_or_else(Shutdown::default, |context| context.shutdown.clone())
     }
 
     /// Resets the connection now, from any thread: what is under way is dropped with it, and the
@@ -328,7 +328,7 @@ impl Peer {
     /// nothing holds itself.
     pub(super) fn above(self) -> (Self, Option<Arc<dyn Link>>) {
         let record = &self.0;
-        if record.home().is_some() {
+        if record.context().is_some() {
             let link = record.link();
             return (self, link);
         }

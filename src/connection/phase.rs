@@ -46,7 +46,7 @@ pub struct Handshake(Arc<Record>);
 
 impl Handshake {
     pub(super) fn begin(record: &Arc<Record>) -> Self {
-        record.seldom().begin_handshake();
+        record.cold().begin_handshake();
         // It may have a deadline.
         record.remind();
         Self(record.clone())
@@ -55,7 +55,7 @@ impl Handshake {
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        self.0.seldom().end_handshake();
+        self.0.cold().end_handshake();
         self.0.complete();
     }
 }

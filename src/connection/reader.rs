@@ -204,14 +204,14 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         };
         if self.record.flags.has(Flag::Quiet) {
             self.record.flags.clear(Flag::Quiet);
-            drop(self.record.seldom().quiet.take());
+            drop(self.record.cold().quiet.take());
         }
         polled
     }
 
     /// Ready when the server is draining, and the peer has been quiet for so long.
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(home) = self.record.home() else {
+        let Some(context) = self.record.context() else {
             return Poll::Pending;
         };
         if !self.record.waiting().reaches(cx.waker()) {
@@ -219,14 +219,14 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
         // After the registration: whoever ends us later, wakes us.
         self.record.check()?;
-        if !home.shutdown.is_draining() {
+        if !context.shutdown.is_draining() {
             return Poll::Pending;
         }
         self.record.flags.set(Flag::Quiet);
-        let quiet = &self.record.seldom().quiet;
+        let quiet = &self.record.cold().quiet;
         let mut sleep = quiet
             .take()
-            .unwrap_or_else(|| Box::new(home.clock.sleep(QUIET)));
+            .unwrap_or_else(|| Box::new(context.clock.sleep(QUIET)));
         if Pin::new(&mut *sleep).poll(cx).is_pending() {
             quiet.put(sleep);
             return Poll::Pending;

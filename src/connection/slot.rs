@@ -1,4 +1,4 @@
-//! A stream that a half and the server's link both hold, and either may end.
+//! A stream that a half and the server's link both guard, and either may end.
 
 use std::io;
 use std::pin::Pin;

@@ -14,17 +14,17 @@ use super::discard;
 use super::ending::Ending;
 use super::remote::Remote;
 use super::{AnyRead, AnyWrite, Connection, Credentials, Discard, Endpoint, Flag, Link, Peer};
-use crate::catch::guard;
-use crate::reactor::{Host, Socket, Source, reset};
+use crate::catch::catch_panic;
+use crate::reactor::{Socket, Source, SourceOwner, reset};
 
 /// A use of a connection's stream: by a half, or by the server that ends it. The last one closes
 /// the socket, if there is one. As a link it ends first what has a link of its own, such as a layer
 /// above the socket, and then the socket.
-pub(crate) type Hold = Socket<Record>;
+pub(crate) type SocketGuard = Socket<Record>;
 
 /// Whose a socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
+pub(crate) enum Ownership {
     Ours,
     /// Others have it open as well, perhaps: its options are theirs, and that we close it says
     /// nothing to a peer.
@@ -37,7 +37,7 @@ impl Connection {
         socket: OwnedFd,
         remote: Endpoint,
         local: Arc<Endpoint>,
-        whose: Whose,
+        ownership: Ownership,
     ) -> Self {
         let credentials = match *local {
             Endpoint::Unix(_) => Credentials::of(socket.as_fd()),
@@ -49,24 +49,24 @@ impl Connection {
             _ => Source::new(socket),
         };
         let record = Record::of_socket(source, remote, local);
-        if whose == Whose::Shared {
+        if ownership == Ownership::Shared {
             record.flags.set(Flag::Shared);
         }
-        let hold = Hold::first(Arc::new(record));
-        let peer = Peer::of(hold.host());
-        let (reader, writer) = (AnyRead::of(hold.clone()), AnyWrite::of(hold));
+        let guard = SocketGuard::first(Arc::new(record));
+        let peer = Peer::of(guard.host());
+        let (reader, writer) = (AnyRead::of(guard.clone()), AnyWrite::of(guard));
         Self::from_parts(reader, writer, peer)
     }
 
     /// Waits until the socket has connected, or has not.
     pub(crate) async fn established(self) -> io::Result<Self> {
-        let hold = Hold::of(self.peer.record());
-        poll_fn(|cx| hold.poll_connected(cx)).await?;
+        let guard = SocketGuard::of(self.peer.record());
+        poll_fn(|cx| guard.poll_connected(cx)).await?;
         Ok(self)
     }
 }
 
-impl Hold {
+impl SocketGuard {
     /// Ends the output, at the end of the thread's turn at the latest.
     pub(crate) fn poll_close(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         if !self.host().flags.has(Flag::Shared) {
@@ -82,7 +82,7 @@ impl Hold {
     pub(crate) fn turn_away(&self) {
         if !self.end_socket() {
             let mut cx = Context::from_waker(Waker::noop());
-            let _ = guard(|| self.poll_linger(&mut cx, false));
+            let _ = catch_panic(|| self.poll_linger(&mut cx, false));
         }
         self.close();
     }
@@ -106,7 +106,7 @@ fn end_now(socket: BorrowedFd<'_>) {
     }
 }
 
-impl Ending for Hold {
+impl Ending for SocketGuard {
     fn fd(&self) -> BorrowedFd<'_> {
         AsFd::as_fd(self)
     }
@@ -128,11 +128,11 @@ impl Ending for Hold {
     }
 
     fn discard(&self) -> &Discard {
-        &self.host().seldom().discard
+        &self.host().cold().discard
     }
 }
 
-impl Link for Hold {
+impl Link for SocketGuard {
     fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
         let record = self.host();
         if let Some(link) = record.link().filter(|_| !record.flags.has(Flag::Unlinked)) {
@@ -180,7 +180,7 @@ impl Record {
     /// socket, too.
     pub(super) fn whole_link(self: &Arc<Self>) -> Option<Arc<dyn Link>> {
         if self.is_socket() {
-            return Some(Arc::new(Hold::of(self)));
+            return Some(Arc::new(SocketGuard::of(self)));
         }
         self.link()
     }
@@ -210,7 +210,7 @@ impl Record {
         let Some(left) = self.unsent() else {
             return false;
         };
-        self.seldom().unsent.swap(left, Ordering::Relaxed) > left
+        self.cold().unsent.swap(left, Ordering::Relaxed) > left
     }
 
     /// Resets the socket, if that is what the stream is, and it is still open.

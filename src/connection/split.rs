@@ -11,9 +11,9 @@ use atomic_waker::AtomicWaker;
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::ahead;
-use super::both::Both;
 use super::link::is_gone;
 use super::slot::Slot;
+use super::waker_pair::WakerPair;
 use super::{Connection, Discard, Link, Peer};
 
 /// Splits a stream into two halves, which may be in two tasks.
@@ -56,7 +56,7 @@ pub struct WriteHalf<S>(Arc<Shared<S>>);
 struct Shared<S> {
     stream: Slot<S>,
     /// The reader, then the writer.
-    waiting: Arc<Both>,
+    waiting: Arc<WakerPair>,
     /// Wakes both; the only one that the stream ever sees.
     waker: Waker,
     /// A read has found the end of input.
@@ -67,7 +67,7 @@ struct Shared<S> {
 
 impl<S: Unpin> Shared<S> {
     fn new(stream: S) -> Self {
-        let waiting = Arc::<Both>::default();
+        let waiting = Arc::<WakerPair>::default();
         Self {
             stream: Slot::new(stream),
             waker: waiting.clone().into(),
@@ -104,7 +104,7 @@ impl<S: Unpin> Shared<S> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let Both { first, second } = &*self.waiting;
+        let WakerPair { first, second } = &*self.waiting;
         let result = self.poll(cx, (first, second), poll);
         if matches!(result, Poll::Ready(Ok(0))) {
             self.ended.store(true, Ordering::Release);
@@ -117,7 +117,7 @@ impl<S: Unpin> Shared<S> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let Both { first, second } = &*self.waiting;
+        let WakerPair { first, second } = &*self.waiting;
         self.poll(cx, (second, first), poll)
     }
 
@@ -134,7 +134,7 @@ impl<S: Unpin> Shared<S> {
     }
 }
 
-/// The server's hold.
+/// The server's guard.
 struct Whole<S> {
     shared: Arc<Shared<S>>,
     /// That on the stream beneath, if it is known, and not the connection's own socket: that one is

@@ -1,7 +1,7 @@
 //! Halves over any descriptor: pipes, terminals, devices and sockets by readiness, files on the
 //! blocking pool.
 
-mod nature;
+mod kind;
 mod pool;
 mod pool_reader;
 mod reader;

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
 
-use super::nature::{has_nothing_yet, is_end_of_terminal};
+use super::kind::{has_nothing_yet, is_end_of_terminal};
 use crate::blocking::unblock;
 
 /// Bytes that wait for the thread at most.
@@ -18,11 +18,11 @@ const ROOM: usize = 256 * 1024;
 
 /// A file on a thread that may wait. It waits also where somebody has made the file non-blocking:
 /// that is a property of the terminal or pipe, and whoever shares it with us may set it.
-pub(super) struct Patient {
+pub(super) struct BlockingFile {
     file: File,
 }
 
-impl Patient {
+impl BlockingFile {
     pub(super) fn new(file: File) -> Self {
         Self { file }
     }
@@ -79,7 +79,7 @@ fn checked(fd: BorrowedFd<'_>, result: rustix::io::Result<usize>) -> io::Result<
 pub(super) struct PoolWriter(Arc<Shared>);
 
 struct Shared {
-    file: Patient,
+    file: BlockingFile,
     is_regular: bool,
     queue: Mutex<Queue>,
     /// Held by whoever writes out: one at a time, in order.
@@ -108,7 +108,7 @@ impl PoolWriter {
     pub(super) fn new(file: File) -> Self {
         Self(Arc::new(Shared {
             is_regular: file.metadata().is_ok_and(|file| file.is_file()),
-            file: Patient::new(file),
+            file: BlockingFile::new(file),
             queue: Mutex::default(),
             writing: Mutex::default(),
         }))
@@ -226,7 +226,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::blocking::without_threads;
-    use crate::descriptor::nature::set_nonblocking;
+    use crate::descriptor::kind::set_nonblocking;
 
     fn pipe() -> (io::PipeReader, PoolWriter) {
         let (from, to) = io::pipe().expect("a pipe");
@@ -321,7 +321,7 @@ pub(super) mod tests {
             let id = rustix::thread::gettid().as_raw_nonzero().get();
             say.send(id.cast_unsigned()).expect("the test waits");
             let mut heard = vec![0; 8];
-            let n = Patient::new(File::from(file)).read(&mut heard)?;
+            let n = BlockingFile::new(File::from(file)).read(&mut heard)?;
             heard.truncate(n);
             Ok(heard)
         });

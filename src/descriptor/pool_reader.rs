@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::pool::Patient;
+use super::pool::BlockingFile;
 use crate::blocking::{Call, unblock};
 
 /// What the thread reads at once, in bytes.
@@ -15,7 +15,7 @@ const CHUNK: usize = 64 * 1024;
 /// The thread is asked for a chunk when there is nothing left of the one before. A read that is
 /// cancelled or refused a thread loses nothing.
 pub(super) struct PoolReader {
-    file: Arc<Patient>,
+    file: Arc<BlockingFile>,
     reading: Option<Call<Vec<u8>>>,
     chunk: Vec<u8>,
     /// How much of it was read.
@@ -25,7 +25,7 @@ pub(super) struct PoolReader {
 }
 
 impl PoolReader {
-    pub(super) fn new(file: Patient) -> Self {
+    pub(super) fn new(file: BlockingFile) -> Self {
         Self {
             file: Arc::new(file),
             reading: None,
@@ -85,7 +85,7 @@ mod tests {
     use crate::descriptor::pool::tests::terminal;
 
     fn reader(file: impl Into<OwnedFd>) -> PoolReader {
-        PoolReader::new(Patient::new(File::from(file.into())))
+        PoolReader::new(BlockingFile::new(File::from(file.into())))
     }
 
     fn read(reader: &mut PoolReader) -> io::Result<Vec<u8>> {

@@ -11,10 +11,10 @@ use futures_lite::AsyncRead;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::nature::{
-    Nature, has_nothing_yet, is_end_of_terminal, is_hung_up, open_again, set_nonblocking,
+use super::kind::{
+    FdKind, has_nothing_yet, is_end_of_terminal, is_hung_up, open_again, set_nonblocking,
 };
-use super::pool::Patient;
+use super::pool::BlockingFile;
 use super::pool_reader::PoolReader;
 use crate::reactor::{Watched, slices};
 
@@ -47,7 +47,7 @@ pub struct FdReader(Source);
 enum Source {
     Watched {
         fd: Watched,
-        nature: Nature,
+        kind: FdKind,
         /// It is a FIFO that nobody may have opened for writing yet.
         waits: bool,
     },
@@ -85,20 +85,20 @@ impl FdReader {
     }
 
     fn open(fd: OwnedFd, waits: bool) -> io::Result<Self> {
-        let nature = Nature::of(fd.as_fd())?;
-        if nature == Nature::File {
+        let kind = FdKind::of(fd.as_fd())?;
+        if kind == FdKind::File {
             return Ok(Self::pool(fd));
         }
         set_nonblocking(&fd)?;
         Ok(Self(Source::Watched {
             fd: Watched::new(fd),
-            nature,
-            waits: waits && nature == Nature::Pipe,
+            kind,
+            waits: waits && kind == FdKind::Pipe,
         }))
     }
 
     fn pool(fd: OwnedFd) -> Self {
-        let file = Patient::new(File::from(fd));
+        let file = BlockingFile::new(File::from(fd));
         Self(Source::Pool(PoolReader::new(file)))
     }
 
@@ -119,9 +119,9 @@ impl AsyncRead for FdReader {
     ) -> Poll<io::Result<usize>> {
         let room = buf.len();
         match &mut self.0 {
-            Source::Watched { fd, nature, waits } => fd.poll_read(cx, room, |fd| {
+            Source::Watched { fd, kind, waits } => fd.poll_read(cx, room, |fd| {
                 let result = rustix::io::read(fd, &mut *buf);
-                checked(fd, result, *nature, waits)
+                checked(fd, result, *kind, waits)
             }),
             Source::Pool(file) => file.poll_read(cx, buf),
         }
@@ -134,9 +134,9 @@ impl AsyncRead for FdReader {
     ) -> Poll<io::Result<usize>> {
         let (bufs, room) = slices::to_read(bufs);
         match &mut self.0 {
-            Source::Watched { fd, nature, waits } => fd.poll_read(cx, room, |fd| {
+            Source::Watched { fd, kind, waits } => fd.poll_read(cx, room, |fd| {
                 let result = rustix::io::readv(fd, &mut *bufs);
-                checked(fd, result, *nature, waits)
+                checked(fd, result, *kind, waits)
             }),
             Source::Pool(file) => {
                 let first = bufs.iter_mut().find(|buf| !buf.is_empty());
@@ -150,14 +150,14 @@ impl AsyncRead for FdReader {
 fn checked(
     fd: BorrowedFd<'_>,
     result: rustix::io::Result<usize>,
-    nature: Nature,
+    kind: FdKind,
     waits: &mut bool,
 ) -> rustix::io::Result<usize> {
     match result {
         Ok(0) if *waits && !is_hung_up(fd) => Err(Errno::AGAIN),
-        Ok(0) if nature == Nature::Terminal && has_nothing_yet(fd) => Err(Errno::AGAIN),
+        Ok(0) if kind == FdKind::Terminal && has_nothing_yet(fd) => Err(Errno::AGAIN),
         // Whoever had the terminal has closed it.
-        Err(Errno::IO) if nature == Nature::Master => Ok(0),
+        Err(Errno::IO) if kind == FdKind::Master => Ok(0),
         Err(error) if is_end_of_terminal(fd, error) => Ok(0),
         Ok(n) => {
             *waits &= n == 0;
@@ -186,7 +186,7 @@ mod tests {
             checked(
                 program.as_fd(),
                 Err(Errno::IO),
-                Nature::Terminal,
+                FdKind::Terminal,
                 &mut false,
             )
         };

@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
 
-use super::nature::{Nature, open_again, set_nonblocking};
+use super::kind::{FdKind, open_again, set_nonblocking};
 use super::pool::PoolWriter;
 use crate::reactor::{Watched, slices};
 
@@ -71,14 +71,14 @@ impl FdWriter {
     /// See [`FdWriter`].
     pub fn new(fd: impl Into<OwnedFd>) -> io::Result<Self> {
         let fd = fd.into();
-        let nature = Nature::of(fd.as_fd())?;
-        if nature == Nature::File {
+        let kind = FdKind::of(fd.as_fd())?;
+        if kind == FdKind::File {
             return Ok(Self::pool(fd));
         }
         set_nonblocking(&fd)?;
-        Ok(Self(match nature {
-            Nature::Socket => Sink::Socket(Watched::new(fd)),
-            Nature::Pipe => Sink::Watched(Watched::pipe_writer(fd)),
+        Ok(Self(match kind {
+            FdKind::Socket => Sink::Socket(Watched::new(fd)),
+            FdKind::Pipe => Sink::Watched(Watched::pipe_writer(fd)),
             _ => Sink::Watched(Watched::new(fd)),
         }))
     }

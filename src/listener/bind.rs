@@ -34,7 +34,7 @@ use crate::error::Error;
 /// ```
 /// # smol::block_on(async {
 /// let listeners = halves::bind("127.0.0.1:0").await?;
-/// println!("listening on {}", listeners.local()[0]);
+/// println!("listening on {}", listeners.local_addrs()[0]);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 pub async fn bind<A>(address: A) -> io::Result<Listeners>
@@ -65,9 +65,9 @@ where
 /// ```
 /// # smol::block_on(async {
 /// let listeners = halves::bind("127.0.0.1:0").await?;
-/// let port = listeners.local()[0].socket_addr().unwrap().port();
+/// let port = listeners.local_addrs()[0].socket_addr().unwrap().port();
 /// let connection = halves::connect(format!("127.0.0.1:{port}")).await?;
-/// assert_eq!(connection.peer.endpoint(), listeners.local()[0]);
+/// assert_eq!(connection.peer.endpoint(), listeners.local_addrs()[0]);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 pub async fn connect<A>(address: A) -> io::Result<Connection>

@@ -32,7 +32,7 @@ impl Listener for async_net::TcpListener {
         Ok(Some(connection(stream, peer)))
     }
 
-    fn local(&self) -> Vec<Endpoint> {
+    fn local_addrs(&self) -> Vec<Endpoint> {
         self.local_addr().map(Endpoint::from).into_iter().collect()
     }
 }
@@ -54,7 +54,7 @@ impl Listener for async_net::unix::UnixListener {
         Ok(Some(connection(stream, peer)))
     }
 
-    fn local(&self) -> Vec<Endpoint> {
+    fn local_addrs(&self) -> Vec<Endpoint> {
         self.local_addr().map(Endpoint::from).into_iter().collect()
     }
 }

@@ -11,7 +11,7 @@ use rustix::net::{SocketType, getpeername, sockopt};
 use super::socket::{self, SocketListener};
 use super::{Listeners, Once};
 use crate::address::ListenOptions;
-use crate::connection::{Connection, Endpoint, Whose};
+use crate::connection::{Connection, Endpoint, Ownership};
 
 /// What a stream socket that is there already is.
 pub(super) enum Given {
@@ -43,7 +43,7 @@ pub(super) enum Given {
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
 /// let at = listener.local_addr()?;
 /// let listeners = Listeners::try_from(OwnedFd::from(listener))?;
-/// assert_eq!(listeners.local(), [at.into()]);
+/// assert_eq!(listeners.local_addrs(), [at.into()]);
 /// # std::io::Result::Ok(())
 /// ```
 impl TryFrom<OwnedFd> for Listeners {
@@ -86,7 +86,7 @@ pub(super) fn given(socket: OwnedFd, options: &ListenOptions) -> io::Result<Give
     };
     // Refused only by what is not TCP, and where the client has gone.
     let _ = options.apply(&socket);
-    let connection = Connection::of_socket(socket, peer, local, Whose::Shared);
+    let connection = Connection::of_socket(socket, peer, local, Ownership::Shared);
     Ok(Given::Connection(connection))
 }
 

@@ -140,7 +140,7 @@ impl Listener for MemoryListener {
         Ok(poll_fn(|cx| self.poll_accept(cx)).await)
     }
 
-    fn local(&self) -> Vec<Endpoint> {
+    fn local_addrs(&self) -> Vec<Endpoint> {
         vec![Endpoint::Memory]
     }
 

@@ -120,9 +120,9 @@ pub trait Listener {
     /// lost. A listener that wraps another passes the call on.
     fn stop(&mut self) {}
 
-    /// Where it listens, for [`Handle::local`](crate::Handle::local); nothing, where it does not
+    /// Where it listens, for [`Handle::local_addrs`](crate::Handle::local_addrs); nothing, where it does not
     /// say.
-    fn local(&self) -> Vec<Endpoint> {
+    fn local_addrs(&self) -> Vec<Endpoint> {
         Vec::new()
     }
 }

@@ -60,7 +60,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Listener for Once<R, W> {
         Ok(self.take())
     }
 
-    fn local(&self) -> Vec<Endpoint> {
+    fn local_addrs(&self) -> Vec<Endpoint> {
         let connection = self.peek().into_iter();
         connection
             .map(|connection| connection.peer.local())

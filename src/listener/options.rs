@@ -66,7 +66,7 @@ mod tests {
     }
 
     fn accepted(mut listeners: Listeners) -> io::Result<(bool, Option<Duration>)> {
-        let at = listeners.local()[0].to_string();
+        let at = listeners.local_addrs()[0].to_string();
         let (_near, far) = block_on(future::try_zip(connect(at), listeners.accept()))?;
         Ok(set(&far.expect("one has connected")))
     }
@@ -134,7 +134,7 @@ mod tests {
         use rustix::net::{AddressFamily, getpeername};
 
         let listeners = block_on(bind("127.0.0.1:0,backlog=1"))?;
-        let at = listeners.local()[0].socket_addr().expect("TCP");
+        let at = listeners.local_addrs()[0].socket_addr().expect("TCP");
         let _waiting = [TcpStream::connect(at)?, TcpStream::connect(at)?];
         let third = crate::listener::socket::stream(AddressFamily::INET)?;
         let connected = rustix::net::connect(&third, &at);
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_port_is_shared_by_those_who_say_so() -> io::Result<()> {
         let first = block_on(bind("127.0.0.1:0,reuse-port"))?;
-        let at = first.local()[0].to_string();
+        let at = first.local_addrs()[0].to_string();
         block_on(bind(&*at)).expect_err("this one does not");
         block_on(bind(format!("{at},reuse-port")))?;
         Ok(())

@@ -24,7 +24,7 @@ use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint};
 ///
 /// # smol::block_on(async {
 /// let listeners = bind("127.0.0.1:0").await?.and(bind("127.0.0.1:0").await?);
-/// assert_eq!(listeners.local().len(), 2);
+/// assert_eq!(listeners.local_addrs().len(), 2);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 #[derive(Default)]
@@ -85,12 +85,12 @@ impl Listeners {
     ///
     /// ```
     /// let listeners = smol::block_on(halves::bind("127.0.0.1:0"))?;
-    /// let address = listeners.local()[0].socket_addr().expect("it is TCP");
+    /// let address = listeners.local_addrs()[0].socket_addr().expect("it is TCP");
     /// assert_ne!(address.port(), 0);
     /// # std::io::Result::Ok(())
     /// ```
     #[must_use]
-    pub fn local(&self) -> Vec<Endpoint> {
+    pub fn local_addrs(&self) -> Vec<Endpoint> {
         self.members.iter().map(|member| member.local()).collect()
     }
 
@@ -157,8 +157,8 @@ impl Listener for Listeners {
         self.look = true;
     }
 
-    fn local(&self) -> Vec<Endpoint> {
-        Self::local(self)
+    fn local_addrs(&self) -> Vec<Endpoint> {
+        Self::local_addrs(self)
     }
 }
 
@@ -217,6 +217,8 @@ where
 
 impl fmt::Debug for Listeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Listeners").field(&self.local()).finish()
+        f.debug_tuple("Listeners")
+            .field(&self.local_addrs())
+            .finish()
     }
 }

@@ -18,7 +18,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, getsockname};
 use super::several::Accept;
 use super::unix::SocketFile;
 use crate::address::ListenOptions;
-use crate::connection::{Connection, Endpoint, Whose};
+use crate::connection::{Connection, Endpoint, Ownership};
 use crate::error::Error;
 use crate::reactor::Socket;
 
@@ -100,7 +100,7 @@ impl Accept for SocketListener {
         // When the client is gone already, nothing else knows its address.
         let peer = peer.map_or(Endpoint::Unknown, Endpoint::of);
         let local = self.local.clone();
-        let connection = Connection::of_socket(socket, peer, local, Whose::Ours);
+        let connection = Connection::of_socket(socket, peer, local, Ownership::Ours);
         Poll::Ready(Ok(Some(connection)))
     }
 

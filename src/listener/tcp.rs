@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, sockopt};
 use super::Listeners;
 use super::socket::{self, SocketListener};
 use crate::address::ListenOptions;
-use crate::connection::{Connection, Whose};
+use crate::connection::{Connection, Ownership};
 
 /// Listens at a port of each address of a host, or of every interface where there is no host.
 pub(super) async fn listen(
@@ -65,7 +65,7 @@ async fn connect_socket(socket: OwnedFd, address: SocketAddr) -> io::Result<Conn
     }
     // It is chosen when the connecting begins.
     let local = socket::local(&socket)?;
-    let connection = Connection::of_socket(socket, address.into(), local, Whose::Ours);
+    let connection = Connection::of_socket(socket, address.into(), local, Ownership::Ours);
     let connection = connection.established().await?;
     if is_to_itself(&connection) {
         return Err(Errno::CONNREFUSED.into());

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::Listener;
 use crate::address::ListenOptions;
-use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint, Whose};
+use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint, Ownership};
 
 /// With the feature `tokio`, any listener of tokio can be served as it is, in the runtime that it
 /// was made in. What it accepts is as what [`bind`](crate::bind) accepts, which spares each
@@ -31,7 +31,7 @@ impl Listener for TcpListener {
         )))
     }
 
-    fn local(&self) -> Vec<Endpoint> {
+    fn local_addrs(&self) -> Vec<Endpoint> {
         self.local_addr().map(Endpoint::from).into_iter().collect()
     }
 }
@@ -49,7 +49,7 @@ impl Listener for UnixListener {
         Ok(Some(connection(socket, remote.into(), local(self)?)))
     }
 
-    fn local(&self) -> Vec<Endpoint> {
+    fn local_addrs(&self) -> Vec<Endpoint> {
         local(self).into_iter().collect()
     }
 }
@@ -60,5 +60,5 @@ fn local(listener: &UnixListener) -> io::Result<Endpoint> {
 }
 
 fn connection(socket: OwnedFd, remote: Endpoint, local: Endpoint) -> Connection {
-    Connection::of_socket(socket, remote, Arc::new(local), Whose::Ours)
+    Connection::of_socket(socket, remote, Arc::new(local), Ownership::Ours)
 }

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::batch::Batch;
 use super::{CURRENT, Current, DRIVEN, Group, IDLE, Reactor, Source, here, outbox};
-use crate::catch::guard_each;
+use crate::catch::catch_each;
 
 /// Events that are taken from the kernel at once.
 const BATCH: usize = 256;
@@ -93,7 +93,7 @@ impl Driver {
         };
         let told = events.iter().map(|event| (event.data, event.flags));
         let batch = Batch::begin();
-        guard_each(told, |(data, flags)| match reactor.clock(data) {
+        catch_each(told, |(data, flags)| match reactor.clock(data) {
             Some(timers) => timers.ring(now()),
             None => Source::tell(data, flags),
         });

@@ -11,7 +11,7 @@ use smol::Async;
 use super::state::{FOREIGN, PARTIAL, READ, WRITE};
 #[cfg(feature = "tokio")]
 use super::tokio::Tokio;
-use super::{Direction, Host};
+use super::{Direction, SourceOwner};
 
 /// The registration of a descriptor with the reactor of another runtime.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) enum Look {
 impl Foreign {
     /// Registers with the runtime of this thread.
     pub(super) fn here(
-        host: &Arc<impl Host + ?Sized>,
+        host: &Arc<impl SourceOwner + ?Sized>,
         fd: BorrowedFd<'static>,
     ) -> io::Result<Self> {
         #[cfg(feature = "tokio")]
@@ -51,7 +51,7 @@ impl Foreign {
 
     /// Registers with async-io, whose reactor serves each thread.
     pub(super) fn everywhere(
-        host: &Arc<impl Host + ?Sized>,
+        host: &Arc<impl SourceOwner + ?Sized>,
         fd: BorrowedFd<'static>,
     ) -> io::Result<Self> {
         Ok(Self::AsyncIo(AsyncIo {
@@ -125,9 +125,9 @@ impl AsyncIo {
     }
 }
 
-struct OnReadable<T: Host + ?Sized>(Arc<T>);
+struct OnReadable<T: SourceOwner + ?Sized>(Arc<T>);
 
-impl<T: Host + ?Sized> Wake for OnReadable<T> {
+impl<T: SourceOwner + ?Sized> Wake for OnReadable<T> {
     fn wake(self: Arc<Self>) {
         self.0.source().report(READ);
     }
@@ -137,9 +137,9 @@ impl<T: Host + ?Sized> Wake for OnReadable<T> {
     }
 }
 
-struct OnWritable<T: Host + ?Sized>(Arc<T>);
+struct OnWritable<T: SourceOwner + ?Sized>(Arc<T>);
 
-impl<T: Host + ?Sized> Wake for OnWritable<T> {
+impl<T: SourceOwner + ?Sized> Wake for OnWritable<T> {
     fn wake(self: Arc<Self>) {
         self.0.source().report(WRITE);
     }

@@ -7,13 +7,17 @@ use std::task::{Context, Poll};
 
 use super::foreign::{Foreign, Look};
 use super::registered::Locked;
-use super::source::{Direction, Host, Source};
+use super::source::{Direction, Source, SourceOwner};
 use super::state::{FOREIGN, READ, REGISTERED, WRITE};
 use super::{Reactor, here, lock};
 
 impl Source {
     /// Registers with this thread's reactor, after a call that found nothing.
-    pub(super) fn register(host: &Arc<impl Host + ?Sized>, seen: u32, flag: u32) -> io::Result<()> {
+    pub(super) fn register(
+        host: &Arc<impl SourceOwner + ?Sized>,
+        seen: u32,
+        flag: u32,
+    ) -> io::Result<()> {
         let this = host.source();
         let home = this.home.lock();
         // Before the kernel may tell anything, which it does at once where there is something.
@@ -28,7 +32,7 @@ impl Source {
     /// For a source that is not registered with this thread's reactor. Whether it may wait. A source moves to the reactor
     /// of the thread that polls it, as the thread of the other one may be held; a thread without a
     /// reactor moves it only if no thread drives that one.
-    pub(super) fn waits_outside(host: &Arc<impl Host + ?Sized>) -> io::Result<bool> {
+    pub(super) fn waits_outside(host: &Arc<impl SourceOwner + ?Sized>) -> io::Result<bool> {
         let this = host.source();
         let mut home = this.home.lock();
         match home.get() {
@@ -77,7 +81,7 @@ impl Source {
     }
 
     /// Finds a home. Wakers may do anything, so they are called when it is unlocked.
-    fn settle<T: Host + ?Sized>(
+    fn settle<T: SourceOwner + ?Sized>(
         host: &Arc<T>,
         mut home: Locked<'_>,
         foreign: impl FnOnce(&Arc<T>, BorrowedFd<'static>) -> io::Result<Foreign>,
@@ -110,7 +114,7 @@ impl Source {
 
     /// As `poll_ready`, where the home is another runtime's.
     pub(super) fn poll_foreign(
-        host: &Arc<impl Host + ?Sized>,
+        host: &Arc<impl SourceOwner + ?Sized>,
         cx: &mut Context<'_>,
         direction: Direction,
     ) -> Poll<io::Result<u32>> {
@@ -139,7 +143,7 @@ impl Source {
 
     /// Leaves a runtime that may never wake a task of this thread. Without a reactor of ours
     /// async-io takes its place, so that halves in two runtimes do not take turns at moving.
-    fn leave_foreign(host: &Arc<impl Host + ?Sized>, left: &Arc<Foreign>) -> io::Result<()> {
+    fn leave_foreign(host: &Arc<impl SourceOwner + ?Sized>, left: &Arc<Foreign>) -> io::Result<()> {
         let this = host.source();
         let home = this.home.lock();
         {

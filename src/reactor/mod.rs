@@ -42,7 +42,7 @@ use std::task::Waker;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 
-use crate::catch::{guard_each, quietly_drop};
+use crate::catch::{catch_each, quietly_drop};
 use crate::polling::is_task;
 use batch::is_in_batch;
 use bell::Bell;
@@ -54,7 +54,7 @@ pub(crate) use outbox::Written;
 use registration::Registration;
 pub(crate) use socket::{Socket, reset};
 use source::Direction;
-pub(crate) use source::{Host, Source};
+pub(crate) use source::{Source, SourceOwner};
 pub(crate) use timers::Alarm;
 use timers::Timers;
 #[cfg(feature = "tokio")]
@@ -202,7 +202,7 @@ impl Reactor {
         if !self.outsiders.load(Ordering::SeqCst) {
             return;
         }
-        guard_each(self.registrations(), |registration| {
+        catch_each(self.registrations(), |registration| {
             registration.source().orphan();
         });
         // A thread that only drives another one meanwhile comes back.
@@ -231,7 +231,7 @@ impl Reactor {
     /// No thread will drive it again: what is registered finds another reactor, or none, and each
     /// sleep another clock.
     pub(crate) fn abandon(&self) {
-        guard_each(self.registrations(), |registration| {
+        catch_each(self.registrations(), |registration| {
             registration.source().evict(self);
         });
         quietly_drop(std::mem::take(&mut *lock(&self.graveyard)));
@@ -288,7 +288,11 @@ impl Reactor {
     }
 
     /// Takes a registration in. The kernel has the source's address from now on.
-    fn register(&self, fd: BorrowedFd<'_>, host: &Arc<impl Host + ?Sized>) -> io::Result<()> {
+    fn register(
+        &self,
+        fd: BorrowedFd<'_>,
+        host: &Arc<impl SourceOwner + ?Sized>,
+    ) -> io::Result<()> {
         self.process.check()?;
         let registration = Registration::new(host);
         let source = host.source();

@@ -21,8 +21,8 @@ use rustix::net::Shutdown;
 use super::socket::{SEND, Waits, reset};
 use super::state::{ENDING, SHUT};
 use super::unsent::unsent;
-use super::{Direction, Host, Reactor, Source, lock};
-use crate::catch::guard_each;
+use super::{Direction, Reactor, Source, SourceOwner, lock};
+use crate::catch::catch_each;
 use crate::waiting::Waiting;
 
 /// What one outbox holds, in bytes.
@@ -69,12 +69,12 @@ enum Flushing {
 
 thread_local! {
     /// Those who have something for the end of this thread's turn.
-    static LISTED: RefCell<Vec<Arc<dyn Host>>> = const { RefCell::new(Vec::new()) };
+    static LISTED: RefCell<Vec<Arc<dyn SourceOwner>>> = const { RefCell::new(Vec::new()) };
     static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Takes small writes in, whole. None: they are to be sent as they are.
-pub(super) fn put(host: &Arc<impl Host>, bufs: &[IoSlice<'_>]) -> Option<usize> {
+pub(super) fn put(host: &Arc<impl SourceOwner>, bufs: &[IoSlice<'_>]) -> Option<usize> {
     let size = bufs.iter().map(|buf| buf.len()).sum();
     let source = host.source();
     // Where no reactor is driven, turns have no end.
@@ -101,7 +101,7 @@ pub(super) fn put(host: &Arc<impl Host>, bufs: &[IoSlice<'_>]) -> Option<usize> 
 
 /// Says the end of output at the end of the turn, unless the socket is closed by then, which says
 /// it as well. False: that is to be done now.
-pub(super) fn end(host: &Arc<impl Host>) -> bool {
+pub(super) fn end(host: &Arc<impl SourceOwner>) -> bool {
     let has_turns = Reactor::is_one_current();
     if has_turns {
         host.source().state.mark(ENDING | SHUT, true);
@@ -113,7 +113,7 @@ pub(super) fn end(host: &Arc<impl Host>) -> bool {
 /// The sockets that a worker's tasks have written to in this turn, where any thread can send for them:
 /// the worker may be held by a task.
 #[derive(Default)]
-pub(crate) struct Written(Mutex<Vec<Arc<dyn Host>>>);
+pub(crate) struct Written(Mutex<Vec<Arc<dyn SourceOwner>>>);
 
 impl Written {
     /// Takes over what the last task of this thread has written.
@@ -127,7 +127,7 @@ impl Written {
 
     pub(crate) fn send(&self) {
         let listed = mem::take(&mut *lock(&self.0));
-        guard_each(listed, |host| send_listed(&host));
+        catch_each(listed, |host| send_listed(&host));
     }
 }
 
@@ -142,10 +142,10 @@ impl fmt::Debug for Written {
 /// The end of this thread's turn: what was put in leaves.
 pub(super) fn end_turn() {
     let listed = iter::from_fn(|| LISTED.with_borrow_mut(Vec::pop));
-    guard_each(listed, |host| send_listed(&host));
+    catch_each(listed, |host| send_listed(&host));
 }
 
-fn send_listed(host: &Arc<dyn Host>) {
+fn send_listed(host: &Arc<dyn SourceOwner>) {
     let source = host.source();
     // Where there is still something to send, or to say, it is open.
     source.visit(|fd| {
@@ -163,12 +163,12 @@ fn send_listed(host: &Arc<dyn Host>) {
 /// In the child of a fork: what was put in leaves in the parent.
 pub(super) fn forget_turn() {
     let listed = LISTED.take();
-    guard_each(listed, drop);
+    catch_each(listed, drop);
 }
 
 /// Ready when nothing is left. An error is that of bytes that were taken in, also earlier.
 pub(super) fn poll_empty(
-    host: &Arc<impl Host>,
+    host: &Arc<impl SourceOwner>,
     cx: &Context<'_>,
     waits: Waits,
 ) -> Poll<io::Result<()>> {
@@ -202,12 +202,12 @@ pub(super) fn failure(source: &Source) -> Option<Errno> {
 }
 
 /// Sends what is there, before the turn ends.
-pub(super) fn send_now(host: &Arc<impl Host>) {
+pub(super) fn send_now(host: &Arc<impl SourceOwner>) {
     flush(&host.clone().share());
 }
 
 /// Sends what the kernel takes, and the rest when it takes more.
-fn flush(host: &Arc<dyn Host>) {
+fn flush(host: &Arc<dyn SourceOwner>) {
     let source = host.source();
     let outbox = source.outbox();
     let mut contents = outbox.contents();
@@ -221,7 +221,7 @@ fn flush(host: &Arc<dyn Host>) {
 }
 
 /// The same, for the one who flushes.
-fn go_on(host: &Arc<dyn Host>) {
+fn go_on(host: &Arc<dyn SourceOwner>) {
     let source = host.source();
     let outbox = source.outbox();
     let waker = Waker::from(Arc::new(Flush(host.clone())));
@@ -312,7 +312,7 @@ impl Outbox {
         give_back(bytes);
         // The socket may close with it.
         source.let_go();
-        guard_each([&self.writer, &self.end], Waiting::wake);
+        catch_each([&self.writer, &self.end], Waiting::wake);
     }
 }
 
@@ -332,7 +332,7 @@ impl Contents {
 }
 
 /// Goes on when the socket turns writable.
-struct Flush(Arc<dyn Host>);
+struct Flush(Arc<dyn SourceOwner>);
 
 impl Wake for Flush {
     fn wake(self: Arc<Self>) {

@@ -25,10 +25,10 @@ mod outbox {
     use std::sync::Arc;
     use std::task::{Context, Poll};
 
-    use super::Host;
+    use super::SourceOwner;
     use super::socket::Waits;
 
-    pub(super) fn put(_: &Arc<impl Host>, _: &[IoSlice<'_>]) -> Option<usize> {
+    pub(super) fn put(_: &Arc<impl SourceOwner>, _: &[IoSlice<'_>]) -> Option<usize> {
         None
     }
 
@@ -36,19 +36,19 @@ mod outbox {
         None
     }
 
-    pub(super) fn end(_: &Arc<impl Host>) -> bool {
+    pub(super) fn end(_: &Arc<impl SourceOwner>) -> bool {
         false
     }
 
     pub(super) fn poll_empty(
-        _: &Arc<impl Host>,
+        _: &Arc<impl SourceOwner>,
         _: &Context<'_>,
         _: Waits,
     ) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    pub(super) fn send_now(_: &Arc<impl Host>) {}
+    pub(super) fn send_now(_: &Arc<impl SourceOwner>) {}
 }
 
 use std::io;
@@ -78,7 +78,7 @@ enum Direction {
 
 /// What a source lives in, so that a connection's socket and all that is known of it are one
 /// allocation.
-pub(crate) trait Host: Send + Sync + 'static {
+pub(crate) trait SourceOwner: Send + Sync + 'static {
     fn source(&self) -> &Source;
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Source {
     home: Mutex<Option<Arc<Foreign>>>,
 }
 
-impl Host for Source {
+impl SourceOwner for Source {
     fn source(&self) -> &Source {
         self
     }
@@ -223,7 +223,7 @@ impl Source {
     /// says of a result that it was less than there was room for: unless that may leave something,
     /// the next call need not be tried.
     fn poll_io<T>(
-        host: &Arc<impl Host>,
+        host: &Arc<impl SourceOwner>,
         cx: &mut Context<'_>,
         direction: Direction,
         mut io: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
@@ -253,7 +253,7 @@ impl Source {
 
     /// The state word, once it says that `io` may succeed, which it did not.
     fn poll_ready(
-        host: &Arc<impl Host>,
+        host: &Arc<impl SourceOwner>,
         cx: &mut Context<'_>,
         direction: Direction,
     ) -> Poll<io::Result<u32>> {
@@ -282,7 +282,7 @@ impl Source {
     }
 
     /// The home, which is that of this thread if there is none yet.
-    fn registered(host: &Arc<impl Host>) -> io::Result<Arc<Foreign>> {
+    fn registered(host: &Arc<impl SourceOwner>) -> io::Result<Arc<Foreign>> {
         let this = host.source();
         let mut home = this.home();
         if let Some(home) = &*home {
@@ -297,7 +297,7 @@ impl Source {
 
     /// Leaves a runtime that may never wake a task of this thread, for async-io, so that halves in
     /// two runtimes do not take turns at moving.
-    fn leave_foreign(host: &Arc<impl Host>, left: &Arc<Foreign>) -> io::Result<()> {
+    fn leave_foreign(host: &Arc<impl SourceOwner>, left: &Arc<Foreign>) -> io::Result<()> {
         let this = host.source();
         {
             let mut home = this.home();

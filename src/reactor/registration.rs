@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Host, Source};
+use super::{Source, SourceOwner};
 
 /// A reactor's own reference: as long as it lives, the kernel may name the source.
-pub(super) struct Registration(Arc<dyn Host>);
+pub(super) struct Registration(Arc<dyn SourceOwner>);
 
 impl Registration {
-    pub(super) fn new(host: &Arc<impl Host + ?Sized>) -> Self {
+    pub(super) fn new(host: &Arc<impl SourceOwner + ?Sized>) -> Self {
         Self(host.clone().share())
     }
 

@@ -14,7 +14,7 @@ use rustix::net::{
     acceptfrom_with,
 };
 
-use super::{Direction, Host, Source, outbox, slices};
+use super::{Direction, Source, SourceOwner, outbox, slices};
 
 /// How everything is sent: a peer that is gone is an error, not a signal.
 pub(super) const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
@@ -26,7 +26,7 @@ pub(super) const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL
 /// is. `O_NONBLOCK` belongs to all who share a socket; only a shared listener's is set.
 ///
 /// It is an `Arc` of what the socket's source lives in.
-pub(crate) struct Socket<T: Host = Source>(Arc<T>);
+pub(crate) struct Socket<T: SourceOwner = Source>(Arc<T>);
 
 /// Whose wait it is until all has left. Each has a place of its own, as one replaces who waits there.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ impl Socket {
     }
 }
 
-impl<T: Host> Socket<T> {
+impl<T: SourceOwner> Socket<T> {
     /// The first handle to a new source.
     pub(crate) fn first(host: Arc<T>) -> Self {
         Self(host)
@@ -279,25 +279,25 @@ impl<T: Host> Socket<T> {
     }
 }
 
-impl<T: Host> Clone for Socket<T> {
+impl<T: SourceOwner> Clone for Socket<T> {
     fn clone(&self) -> Self {
         Self::of(&self.0)
     }
 }
 
-impl<T: Host> Drop for Socket<T> {
+impl<T: SourceOwner> Drop for Socket<T> {
     fn drop(&mut self) {
         self.0.source().leave();
     }
 }
 
-impl<T: Host> AsFd for Socket<T> {
+impl<T: SourceOwner> AsFd for Socket<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.source().fd()
     }
 }
 
-impl<T: Host> fmt::Debug for Socket<T> {
+impl<T: SourceOwner> fmt::Debug for Socket<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Socket").field(self.0.source()).finish()
     }

@@ -16,7 +16,7 @@ use super::registered::Registered;
 use super::state::{CORKED, ENDED, ENDING, FOREIGN, PARTIAL, READ, REGISTERED, SHUT, State, WRITE};
 use super::unsent::unsent;
 use super::{Descriptor, Reactor, here, lock};
-use crate::catch::guard_each;
+use crate::catch::catch_each;
 use crate::polling::is_task;
 use crate::waiting::Waiting;
 
@@ -29,11 +29,11 @@ pub(super) enum Direction {
 
 /// What a source lives in, so that a connection's socket and all that is known of it are one
 /// allocation.
-pub(crate) trait Host: Send + Sync + 'static {
+pub(crate) trait SourceOwner: Send + Sync + 'static {
     fn source(&self) -> &Source;
 
     /// As what a reactor holds.
-    fn share(self: Arc<Self>) -> Arc<dyn Host>;
+    fn share(self: Arc<Self>) -> Arc<dyn SourceOwner>;
 }
 
 /// A descriptor that several handles share, and a reactor while it is registered.
@@ -58,12 +58,12 @@ pub(super) struct Seldom {
     pub(super) foreign: Mutex<Option<Arc<Foreign>>>,
 }
 
-impl Host for Source {
+impl SourceOwner for Source {
     fn source(&self) -> &Source {
         self
     }
 
-    fn share(self: Arc<Self>) -> Arc<dyn Host> {
+    fn share(self: Arc<Self>) -> Arc<dyn SourceOwner> {
         self
     }
 }
@@ -287,7 +287,7 @@ impl Source {
     }
 
     pub(super) fn wake_both(&self) {
-        guard_each([Self::wake_reader, Self::wake_writer], |wake| wake(self));
+        catch_each([Self::wake_reader, Self::wake_writer], |wake| wake(self));
     }
 
     fn wake_reader(&self) {
@@ -308,7 +308,7 @@ impl Source {
     /// [may leave something](PARTIAL), the next call need not be tried.
     #[inline(always)]
     pub(super) fn poll_io<T>(
-        host: &Arc<impl Host + ?Sized>,
+        host: &Arc<impl SourceOwner + ?Sized>,
         cx: &mut Context<'_>,
         direction: Direction,
         mut io: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
@@ -340,7 +340,7 @@ impl Source {
     /// The state word, once it says that `io` may succeed, which it did not.
     #[inline(always)]
     fn poll_ready(
-        host: &Arc<impl Host + ?Sized>,
+        host: &Arc<impl SourceOwner + ?Sized>,
         cx: &mut Context<'_>,
         direction: Direction,
         seen: u32,

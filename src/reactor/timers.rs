@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::alarm_clock::AlarmClock;
 use super::{Reactor, lock};
-use crate::catch::guard_each;
+use crate::catch::catch_each;
 
 /// Sleeps that are woken by one ring. The clock rings again at once for the rest.
 pub(super) const BATCH: usize = 256;
@@ -130,13 +130,13 @@ impl Timers {
             }
             due
         };
-        guard_each(due, Waker::wake);
+        catch_each(due, Waker::wake);
     }
 
     /// Wakes every sleep, to be polled again elsewhere.
     pub(super) fn abandon(&self) {
         let sleeps = std::mem::take(&mut lock(&self.queue).sleeps);
-        guard_each(sleeps.into_values(), Waker::wake);
+        catch_each(sleeps.into_values(), Waker::wake);
     }
 
     fn insert(&self, deadline: Instant, waker: Waker, now: Instant) -> u64 {

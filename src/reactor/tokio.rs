@@ -14,7 +14,7 @@ use super::Direction;
 use super::foreign::Look;
 use super::here::drives_ours;
 use super::state::PARTIAL;
-use crate::catch::guard;
+use crate::catch::catch_panic;
 
 /// The registration of a descriptor with the driver of one runtime: edge-triggered.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Tokio {
     /// Registers with the runtime of this thread, if it has one.
     pub(super) fn here(fd: BorrowedFd<'static>) -> Option<io::Result<Self>> {
         let runtime = tokio_here()?;
-        let registered = guard(|| {
+        let registered = catch_panic(|| {
             // SAFETY: the descriptor is open, and stays so until the registration is dropped, as
             // `Descriptor::lasting` says; a `BorrowedFd` always gives the same one.
             unsafe { AsyncFd::register_with_interest(fd, INTEREST) }

@@ -8,13 +8,13 @@ use std::task::Poll;
 
 use futures_lite::future;
 
+use super::accept_error::{AcceptError, LimitEpisode};
 use super::event::{Event, Limit};
-use super::obstacle::{Episode, Obstacle};
 use super::quiet::Kind;
 use super::serving::Serving;
 use super::state::State;
-use crate::catch::guard;
-use crate::connection::{Connection, Home};
+use crate::catch::catch_panic;
+use crate::connection::{Connection, ServerContext};
 use crate::listener::Listener;
 use crate::spawn::Spawn;
 use crate::stats::{Reason, count};
@@ -49,11 +49,11 @@ where
     H: FnOnce(Connection<L::Reader, L::Writer>) -> F + Clone,
     F: Future<Output = io::Result<()>>,
 {
-    let home = state.home();
+    let context = state.context();
     let mut accepting = Accepting {
         state,
         asked: pin!(state.shutdown.requested()),
-        episode: Episode::new(state),
+        episode: LimitEpisode::new(state),
         failed: None,
         late: None,
     };
@@ -63,7 +63,7 @@ where
             match accepting.next(listener).await {
                 Next::Connection(connection) => {
                     accepting.episode.progress();
-                    match start((state, &home), executor, handler, connection) {
+                    match start((state, &context), executor, handler, connection) {
                         Ok(()) => false,
                         Err(error) => accepting.fail(error).await,
                     }
@@ -92,7 +92,7 @@ struct Accepting<'a, A> {
     state: &'a State,
     /// Ready when the server is told to end; not polled after that.
     asked: Pin<&'a mut A>,
-    episode: Episode<'a>,
+    episode: LimitEpisode<'a>,
     /// An error that no retry mends: it ends the server.
     failed: Option<io::Error>,
     /// How many accepts are left, once the listener is stopped.
@@ -108,7 +108,7 @@ impl<A: Future<Output = ()>> Accepting<'_, A> {
         let told = self.failed.is_some() || self.state.shutdown.is_draining();
         if told && !self.is_stopped() {
             listener.stop();
-            self.late = Some(LATE * listener.local().len().max(1));
+            self.late = Some(LATE * listener.local_addrs().len().max(1));
             self.episode.restart();
         }
     }
@@ -152,12 +152,12 @@ impl<A: Future<Output = ()>> Accepting<'_, A> {
     /// does.
     async fn fail(&mut self, error: io::Error) -> bool {
         count(&self.state.registry.counters.accept_errors, 1);
-        let waits = match Obstacle::of(&error) {
-            Some(Obstacle::Limit(limit)) => {
+        let waits = match AcceptError::of(&error) {
+            Some(AcceptError::Limit(limit)) => {
                 self.episode.begin(limit);
                 true
             }
-            Some(Obstacle::Connection) => {
+            Some(AcceptError::Connection) => {
                 let now = self.state.clock.stamp();
                 self.state
                     .report(Kind::AcceptFailed, now, || Event::AcceptFailed(error));
@@ -195,7 +195,7 @@ impl<A: Future<Output = ()>> Accepting<'_, A> {
 
 /// Starts a connection's task, unless the connection is refused. The error is the listener's.
 fn start<E, R, W, H, F>(
-    (state, home): (&State, &Arc<Home>),
+    (state, context): (&State, &Arc<ServerContext>),
     executor: &E,
     handler: &H,
     connection: Connection<R, W>,
@@ -208,7 +208,7 @@ where
     if !connection
         .peer
         .record()
-        .serve(state.registry.next_id(), home)
+        .serve(state.registry.next_id(), context)
     {
         let twice = "the listener yielded two connections with one Peer: each has its own";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, twice));
@@ -220,7 +220,7 @@ where
             return Ok(());
         }
     };
-    match guard(|| handler.clone()) {
+    match catch_panic(|| handler.clone()) {
         Ok(handler) => executor.spawn_detached(Serving::new(ticket, handler, connection)),
         Err(panic) => {
             connection.peer.record().abort(Reason::Panic);

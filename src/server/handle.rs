@@ -84,11 +84,11 @@ impl Handle {
     /// # Examples
     ///
     /// ```
-    /// assert!(halves::Server::default().handle().local().is_empty(), "it does not serve yet");
+    /// assert!(halves::Server::default().handle().local_addrs().is_empty(), "it does not serve yet");
     /// ```
     #[must_use]
-    pub fn local(&self) -> Vec<Endpoint> {
-        self.registry.local()
+    pub fn local_addrs(&self) -> Vec<Endpoint> {
+        self.registry.local_addrs()
     }
 
     /// Waits until the server has ended, with all of its connections, or was dropped. To end it is
@@ -220,7 +220,7 @@ pub struct ConnectionInfo {
 
 impl ConnectionInfo {
     fn new(record: &Record) -> Self {
-        let now = record.home().map(|home| home.clock.stamp());
+        let now = record.context().map(|context| context.clock.stamp());
         let since = |stamp| now.map_or(Duration::ZERO, |now| now.since(stamp));
         Self {
             id: record.id(),

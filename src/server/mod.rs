@@ -1,6 +1,7 @@
 //! A server: the accept loop with its limits and its end. It knows no service and no socket.
 
 mod accept;
+mod accept_error;
 mod admission;
 mod deadlines;
 mod drain;
@@ -9,7 +10,6 @@ mod gate;
 mod handle;
 mod handler;
 mod limit;
-mod obstacle;
 mod quiet;
 mod registry;
 mod run;
@@ -97,7 +97,7 @@ pub struct Server {
     drain_timeout: Duration,
     seed: Option<u64>,
     clock: Clock,
-    /// Whoever embeds us may end several servers with it; each has its own in `Home`.
+    /// Whoever embeds us may end several servers with it; each has its own in `ServerContext`.
     shutdown: Shutdown,
     observer: Option<Observer>,
     own: Shutdown,

@@ -71,7 +71,7 @@ impl Registry {
         *self.lock_local() = local;
     }
 
-    pub(super) fn local(&self) -> Vec<Endpoint> {
+    pub(super) fn local_addrs(&self) -> Vec<Endpoint> {
         self.lock_local().clone()
     }
 

@@ -44,7 +44,7 @@ where
     let run = async {
         let mut listener = listener;
         let most = server.max_connections;
-        state.registry.listens(listener.local());
+        state.registry.listens(listener.local_addrs());
         state.registry.ready.store(true, Ordering::Release);
         let accepted = accept::accept_all(&state, most, &executor, &mut listener, &handler).await;
         state.registry.ready.store(false, Ordering::Release);

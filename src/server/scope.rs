@@ -39,7 +39,7 @@ impl Server {
     ///     let listener = bind("127.0.0.1:0").await?;
     ///     let handler = async |Connection { reader, writer, .. }| echo(reader, writer).await;
     ///     let body = async |server: halves::Handle| {
-    ///         let address = server.local()[0].to_string();
+    ///         let address = server.local_addrs()[0].to_string();
     ///         let Connection { mut reader, writer, .. } = connect(address.as_str()).await?;
     ///         let mut writer = writer.buffered();
     ///         writer.write(b"hello\n")?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::state::Ticket;
-use crate::catch::guard;
+use crate::catch::catch_panic;
 use crate::connection::{Flag, Link, Record};
 use crate::stats::Reason;
 use crate::time::Sleep;
@@ -52,7 +52,7 @@ pin_project! {
     impl<H, C, F> PinnedDrop for Serving<H, C, F> {
         fn drop(this: Pin<&mut Self>) {
             // A panic in here would abort the process.
-            let _ = guard(|| this.project().stage.set(Stage::Done));
+            let _ = catch_panic(|| this.project().stage.set(Stage::Done));
         }
     }
 }
@@ -126,7 +126,7 @@ where
                         record.abort(Reason::Panic);
                     }
                     // A second panic, in the drop of what has panicked, adds nothing.
-                    let _ = guard(|| this.stage.set(Stage::Done));
+                    let _ = catch_panic(|| this.stage.set(Stage::Done));
                     this.ticket.close(Reason::Panic, Some(panic));
                     return Poll::Ready(());
                 }
@@ -153,11 +153,11 @@ where
             let Some((handler, connection)) = call.take() else {
                 return Ok(Poll::Ready(Stage::Done));
             };
-            let handler = guard(|| handler(connection))?;
+            let handler = catch_panic(|| handler(connection))?;
             return Ok(Poll::Ready(Stage::Running { handler }));
         }
         StageProjection::Running { handler } => {
-            match guard(|| handler.poll(cx))? {
+            match catch_panic(|| handler.poll(cx))? {
                 Poll::Ready(result) => result,
                 // After the registration: whoever ends us later, wakes us.
                 Poll::Pending if ticket.attend(cx) => return Ok(Poll::Pending),
@@ -170,11 +170,11 @@ where
             error,
         } => {
             let drained = *reason == Reason::Drained;
-            let mut polled = guard(|| poll_close(ticket, patience, drained, cx))?;
+            let mut polled = catch_panic(|| poll_close(ticket, patience, drained, cx))?;
             if polled.is_pending() {
                 ticket.attend(cx);
                 // What it depends on may have come about before that.
-                polled = guard(|| poll_close(ticket, patience, drained, cx))?;
+                polled = catch_panic(|| poll_close(ticket, patience, drained, cx))?;
             }
             let Poll::Ready(closed) = polled else {
                 return Ok(Poll::Pending);
@@ -189,7 +189,7 @@ where
         }
         StageProjection::Done => return Ok(Poll::Ready(Stage::Done)),
     };
-    guard(|| stage.set(Stage::Done))?;
+    catch_panic(|| stage.set(Stage::Done))?;
     Ok(Poll::Ready(closing(ticket, result.err())))
 }
 
@@ -241,22 +241,22 @@ fn poll_close(
     drained: bool,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
-    let Some(hold) = ticket.hold() else {
+    let Some(guard) = ticket.guard() else {
         return Poll::Ready(Ok(()));
     };
-    let record = hold.host();
+    let record = guard.host();
     if let Some(patient) = patience {
         // Before a layer fills the room that was made.
         patient.look(record);
     }
-    let (ended, was_flushed) = (record.flags.has(Flag::Eof), hold.is_flushed());
-    if let Poll::Ready(result) = hold.poll_linger(cx, ended) {
+    let (ended, was_flushed) = (record.flags.has(Flag::Eof), guard.is_flushed());
+    if let Poll::Ready(result) = guard.poll_linger(cx, ended) {
         // What follows from our own reset is not an error of the stream's.
         let reset = record.flags.has(Flag::Reset);
         return Poll::Ready(result.or_else(|error| if reset { Ok(()) } else { Err(error) }));
     }
     hurry_if_acknowledged(record, drained && !was_flushed);
-    let (flushed, hurry) = (hold.is_flushed(), record.flags.has(Flag::Hurry));
+    let (flushed, hurry) = (guard.is_flushed(), record.flags.has(Flag::Hurry));
     if flushed && patience.as_ref().is_some_and(|before| !before.flushed) {
         // It has had no time to end yet.
         *patience = None;
@@ -279,7 +279,7 @@ fn poll_close(
         // What is not flushed yet is not a matter of patience, but of the deadlines; and one of
         // these has passed where the connection was ended from outside.
         if record.verdict().is_some() {
-            hold.abort();
+            guard.abort();
             return Poll::Ready(Ok(()));
         }
         // Whoever has us hurry is about to end us. Not every stream knows what its peer takes.
@@ -288,7 +288,7 @@ fn poll_close(
         }
         // A socket's peer is waited for as long as it takes something, also through a layer.
         if !patient.taken {
-            hold.abort();
+            guard.abort();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         *patience = None;
@@ -299,7 +299,7 @@ impl Patience {
     fn new(record: &Record, flushed: bool) -> Self {
         // What was taken before does not count.
         record.is_taken();
-        let clock = record.home().map(|home| home.clock.clone());
+        let clock = record.context().map(|context| context.clock.clone());
         let sleep = clock.unwrap_or_default().sleep(LINGER);
         Self {
             sleep,

@@ -10,8 +10,10 @@ use super::deadlines::Watch;
 use super::event::{Closed, Event};
 use super::quiet::{Kind, Quiet};
 use super::registry::Registry;
-use crate::catch::guard;
-use crate::connection::{Connection, Flag, Hold, Home, Host, Link, LookAfter, Peer, Phase, Record};
+use crate::catch::catch_panic;
+use crate::connection::{
+    Connection, Flag, Link, LookAfter, Peer, Phase, Record, ServerContext, ServerHooks, SocketGuard,
+};
 use crate::shutdown::Shutdown;
 use crate::stats::{Reason, count};
 use crate::time::{Clock, Stamp};
@@ -34,7 +36,7 @@ pub(super) type Observer = Box<dyn Fn(&Event) + Send + Sync>;
 /// One connection's place in the registry, given back when it is dropped, and the server's hold on
 /// its stream; both are gone when it is closed.
 // One pointer: each task has one. The server is found through the record.
-pub(super) struct Ticket(Option<Hold>);
+pub(super) struct Ticket(Option<SocketGuard>);
 
 /// Up to this part of its lifetime, a connection gets less.
 const JITTER: f64 = 0.1;
@@ -60,8 +62,8 @@ impl State {
     }
 
     /// What its connections know of it.
-    pub(super) fn home(self: &Arc<Self>) -> Arc<Home> {
-        Arc::new(Home {
+    pub(super) fn context(self: &Arc<Self>) -> Arc<ServerContext> {
+        Arc::new(ServerContext {
             clock: self.clock.clone(),
             shutdown: self.shutdown.clone(),
             timed: self.timeouts.idle.is_some() || self.timeouts.min_rate.is_some(),
@@ -96,14 +98,14 @@ impl State {
         self.registry.enter(record);
         if self.timeouts.always() {
             let lifetime = self.timeouts.lifetime;
-            let lifetime = lifetime.map(|lifetime| lifetime.mul_f64(self.youth()));
+            let lifetime = lifetime.map(|lifetime| lifetime.mul_f64(self.jitter()));
             let watch = Watch::new(record, self.timeouts.clone(), lifetime);
             record.set_watch(Box::new(watch));
         } else if record.phase() == Phase::Handshake {
             record.remind();
         }
         self.emit(|| Event::Opened(peer.clone()));
-        Ok(Ticket(Some(Hold::of(record))))
+        Ok(Ticket(Some(SocketGuard::of(record))))
     }
 
     fn check(&self, record: &Record) -> Result<(), Reason> {
@@ -111,7 +113,7 @@ impl State {
         self.registry.admission.check(record, now)
     }
 
-    fn youth(&self) -> f64 {
+    fn jitter(&self) -> f64 {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         1.0 - JITTER * random.f64()
     }
@@ -127,9 +129,9 @@ impl State {
         record.close(reason);
         // Before the client reads the end.
         self.registry.counters.end(reason, 0, 0);
-        let hold = Hold::of(record);
-        let _ = guard(|| drop((reader, writer)));
-        hold.turn_away();
+        let guard = SocketGuard::of(record);
+        let _ = catch_panic(|| drop((reader, writer)));
+        guard.turn_away();
         self.tell_refusal(&peer, reason, record.opened());
     }
 
@@ -141,7 +143,7 @@ impl State {
     }
 }
 
-impl Host for State {
+impl ServerHooks for State {
     fn identify(&self, record: &Arc<Record>) -> Result<(), Reason> {
         let admitted = self.check(record);
         if record.verdict().is_some() {
@@ -187,13 +189,13 @@ impl Host for State {
 }
 
 impl Ticket {
-    /// The hold, until it is closed.
-    pub(super) fn hold(&self) -> Option<&Hold> {
+    /// The guard, until it is closed.
+    pub(super) fn guard(&self) -> Option<&SocketGuard> {
         self.0.as_ref()
     }
 
     pub(super) fn record(&self) -> Option<&Arc<Record>> {
-        self.hold().map(Hold::host)
+        self.guard().map(SocketGuard::host)
     }
 
     /// Whether the connection was ended from outside.
@@ -215,19 +217,19 @@ impl Ticket {
 
     /// The connection is over: for this reason, unless it was ended for another before.
     pub(super) fn close(&mut self, reason: Reason, error: Option<io::Error>) {
-        let Some(hold) = self.0.take() else {
+        let Some(guard) = self.0.take() else {
             return;
         };
-        let record = hold.host().clone();
+        let record = guard.host().clone();
         if reason.is_refusal() && !record.flags.has(Flag::Reset) {
             // As at accept.
-            hold.end_socket();
+            guard.end_socket();
         }
         let reason = record.settle(reason);
-        hold.close();
-        drop(hold);
-        if let Some(home) = record.home() {
-            home.host.closed(&record, reason, error);
+        guard.close();
+        drop(guard);
+        if let Some(context) = record.context() {
+            context.host.closed(&record, reason, error);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::answer::{Answer, Answers};
+use super::transform::{Answer, Transform};
 use crate::connection::{Reader, Writer};
 
 /// Sends back what it reads, until the end of input, and closes (RFC 862).
@@ -33,5 +33,5 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    Answers::new(reader, writer, |_: &mut [u8]| Answer::Send)
+    Transform::new(reader, writer, |_: &mut [u8]| Answer::Send)
 }

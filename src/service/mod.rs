@@ -1,8 +1,8 @@
 //! Handlers that come with Halves. They know halves, and nothing of what is beneath.
 
-mod answer;
 mod discard;
 mod echo;
+mod transform;
 mod upper;
 
 pub use discard::discard;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::answer::{Answer, Answers};
+use super::transform::{Answer, Transform};
 use crate::connection::{Reader, Writer};
 
 /// Sends back what it reads with `a` to `z` in upper case, until the end of input, and closes.
@@ -89,7 +89,7 @@ impl Upper {
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
-        Answers::new(reader, writer, move |text: &mut [u8]| {
+        Transform::new(reader, writer, move |text: &mut [u8]| {
             if self.is_close_word(text) {
                 return Answer::Close;
             }

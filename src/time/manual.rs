@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// # let _ = clock;
 /// ```
 #[derive(Clone, Debug)]
-pub struct Manual(Arc<State>);
+pub struct ManualClock(Arc<State>);
 
 #[derive(Debug)]
 pub(super) struct State(Mutex<Inner>);
@@ -42,7 +42,7 @@ pub(super) struct Entry {
     ticket: Option<u64>,
 }
 
-impl Manual {
+impl ManualClock {
     pub(super) fn new() -> Self {
         let start = Instant::now();
         Self(Arc::new(State(Mutex::new(Inner {

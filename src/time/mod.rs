@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub use manual::Manual;
+pub use manual::ManualClock;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 use native::Timer;
 #[cfg(not(all(target_os = "linux", not(halves_portable))))]
@@ -78,13 +78,13 @@ pub struct Sleep(Sleeper);
 enum Source {
     #[default]
     Machine,
-    Manual(Arc<manual::State>),
+    ManualClock(Arc<manual::State>),
 }
 
 enum Sleeper {
     Machine(Timer),
     /// Boxed: only tests sleep so.
-    Manual(Box<manual::Entry>),
+    ManualClock(Box<manual::Entry>),
     /// Until a time that no clock can hold.
     Never,
     Over,
@@ -108,9 +108,9 @@ impl Clock {
     /// });
     /// ```
     #[must_use]
-    pub fn manual() -> (Self, Manual) {
-        let manual = Manual::new();
-        (Self(Source::Manual(manual.state())), manual)
+    pub fn manual() -> (Self, ManualClock) {
+        let manual = ManualClock::new();
+        (Self(Source::ManualClock(manual.state())), manual)
     }
 
     /// The instant that this clock shows.
@@ -125,7 +125,7 @@ impl Clock {
     pub fn now(&self) -> Instant {
         match &self.0 {
             Source::Machine => now(),
-            Source::Manual(state) => state.now(),
+            Source::ManualClock(state) => state.now(),
         }
     }
 
@@ -133,7 +133,7 @@ impl Clock {
     pub(crate) fn stamp(&self) -> Stamp {
         match &self.0 {
             Source::Machine => Stamp::coarse(),
-            Source::Manual(state) => Stamp::after(state.elapsed()),
+            Source::ManualClock(state) => Stamp::after(state.elapsed()),
         }
     }
 
@@ -142,7 +142,7 @@ impl Clock {
     pub(crate) fn turn_stamp(&self) -> Stamp {
         match &self.0 {
             Source::Machine => Turns::stamp(),
-            Source::Manual(_) => self.stamp(),
+            Source::ManualClock(_) => self.stamp(),
         }
     }
 
@@ -150,7 +150,7 @@ impl Clock {
     pub(crate) fn exact_stamp(&self) -> Stamp {
         match &self.0 {
             Source::Machine => Stamp::exact(),
-            Source::Manual(_) => self.stamp(),
+            Source::ManualClock(_) => self.stamp(),
         }
     }
 
@@ -165,9 +165,9 @@ impl Clock {
     pub fn sleep_until(&self, deadline: Instant) -> Sleep {
         Sleep(match &self.0 {
             Source::Machine => Sleeper::Machine(Timer::at(deadline)),
-            Source::Manual(state) => {
+            Source::ManualClock(state) => {
                 let entry = manual::Entry::new(state, deadline);
-                Sleeper::Manual(Box::new(entry))
+                Sleeper::ManualClock(Box::new(entry))
             }
         })
     }
@@ -249,7 +249,7 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let polled = match &mut self.0 {
             Sleeper::Machine(timer) => Pin::new(timer).poll(cx),
-            Sleeper::Manual(entry) => entry.poll(cx),
+            Sleeper::ManualClock(entry) => entry.poll(cx),
             Sleeper::Never => Poll::Pending,
             Sleeper::Over => Poll::Ready(()),
         };

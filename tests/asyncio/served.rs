@@ -24,7 +24,7 @@ pub(crate) fn while_answering<T>(address: &str, client: impl AsyncFnOnce(String)
     let ex = Executor::new();
     let done = ex.block_on(async {
         let listeners = bind(address).await?;
-        let client = async |server: Handle| client(server.local()[0].to_string()).await;
+        let client = async |server: Handle| client(server.local_addrs()[0].to_string()).await;
         Server::default()
             .serve_while(&ex, listeners, answer, client)
             .await
@@ -38,7 +38,7 @@ pub(crate) fn while_answering<T>(address: &str, client: impl AsyncFnOnce(String)
 pub(crate) async fn ask_for_all(mut c: Connection) {
     let mut writer = c.writer.buffered();
     writer.write(b"hello\n").expect("room");
-    writer.drain().await.expect("it listens");
+    writer.ready().await.expect("it listens");
     let line = c.reader.line().await.expect("a line");
     assert_eq!(line.as_deref(), Some(&b"You said: hello\n"[..]));
     let mut rest = Vec::new();
@@ -70,7 +70,7 @@ async fn one_line(address: String) -> Vec<u8> {
     let mut c = connect(address).await.expect("it listens");
     let mut writer = c.writer.buffered();
     writer.write(b"hello world!\n").expect("room");
-    writer.drain().await.expect("it listens");
+    writer.ready().await.expect("it listens");
     let line = c.reader.line().await.expect("a line");
     writer.close().await.expect("a peer");
     line.expect("before the end")

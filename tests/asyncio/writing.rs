@@ -25,7 +25,7 @@ fn who_writes_and_drains_without_end_hears_that_the_peer_is_gone() {
         let mut writer = c.writer.buffered();
         loop {
             let lost = match writer.write(b"foo\n") {
-                Ok(()) => writer.drain().await.err(),
+                Ok(()) => writer.ready().await.err(),
                 lost => lost.err(),
             };
             if let Some(lost) = lost {
@@ -43,7 +43,7 @@ fn a_close_is_done_and_known_when_everything_was_read() {
         let mut c = connect(address).await.expect("it listens");
         let mut writer = c.writer.buffered();
         writer.write(b"hello\n").expect("room");
-        writer.drain().await.expect("it listens");
+        writer.ready().await.expect("it listens");
         while c.reader.line().await.is_ok_and(|line| line.is_some()) {}
         assert!(!writer.is_closing());
         writer.close().await.expect("a peer");
@@ -58,7 +58,7 @@ fn a_close_does_not_wait_for_what_nobody_has_read() {
         let mut c = connect(address).await.expect("it listens");
         let mut writer = c.writer.buffered();
         writer.write(b"hello\n").expect("room");
-        writer.drain().await.expect("it listens");
+        writer.ready().await.expect("it listens");
         c.reader.line().await.expect("the first of three");
         writer.close().await.expect("two are left");
         assert!(writer.is_closing());
@@ -113,7 +113,7 @@ fn a_writer_that_is_dropped_unclosed_after_all_was_sent_is_no_news() {
     let (served, connector) = world.serve_memory(Server::default(), async |c: MemoryConnection| {
         let mut writer = c.writer.buffered();
         writer.write(b"0123456789")?;
-        writer.drain().await
+        writer.ready().await
     });
     let client = world.connect(&connector);
     let heard = world.now(async move {

@@ -18,7 +18,7 @@ fn bytes_that_a_handler_does_not_wait_for_are_told_once() {
     let handler = async |c: MemoryConnection| {
         let mut writer = c.writer.buffered();
         writer.write(b"0123456789")?;
-        writer.drain().await
+        writer.ready().await
     };
     let served = world.serve(Server::default(), network, handler);
     let mut client = clients.connect(&world, "192.0.2.1:5");

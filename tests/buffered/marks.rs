@@ -26,7 +26,7 @@ fn nothing_is_taken_in_above_the_high_mark() {
     }
     assert_eq!(writer.waiting(), 9);
     // One goes into the pipe.
-    assert!(block_on(poll_once(writer.drain())).is_none());
+    assert!(block_on(poll_once(writer.ready())).is_none());
     assert_eq!(writer.waiting(), 8);
     writer.write_several(&[b"a", b"b"]).expect("at it");
     assert_eq!(writer.waiting(), 10);
@@ -54,9 +54,9 @@ fn where_no_server_has_the_connection_a_drain_sends_all() {
     let (near, far) = pair(4);
     let (mut writer, mut reader) = (near.writer.buffered(), far.reader);
     writer.write(b"12345678").expect("room");
-    assert!(block_on(poll_once(writer.drain())).is_none());
+    assert!(block_on(poll_once(writer.ready())).is_none());
     assert_eq!(block_on(reader.exactly(4)).expect("four"), b"1234");
-    assert!(block_on(poll_once(writer.drain())).is_some());
+    assert!(block_on(poll_once(writer.ready())).is_some());
     assert_eq!(writer.waiting(), 0);
 }
 
@@ -112,7 +112,7 @@ fn a_close_is_done_when_the_kernel_has_everything() {
         let mut writer = c.writer.buffered();
         for n in 0..100_u8 {
             writer.write(&[n]).expect("room");
-            writer.drain().await.expect("a peer");
+            writer.ready().await.expect("a peer");
         }
         writer.close().await.expect("a peer");
         let mut heard = [0; 100];
@@ -128,7 +128,7 @@ fn an_error_of_the_stream_is_that_of_the_drain() {
     drop(far);
     let mut writer = near.writer.buffered();
     writer.write(b"hello").expect("room");
-    let gone = block_on(writer.drain()).expect_err("nobody reads");
+    let gone = block_on(writer.ready()).expect_err("nobody reads");
     assert_eq!(gone.kind(), ErrorKind::BrokenPipe);
     block_on(writer.into_inner()).expect_err("nobody reads");
     assert_eq!(near.peer.bytes_unsent(), 5);
@@ -154,9 +154,9 @@ impl AsyncWrite for Stuck {
 #[test]
 fn a_stream_that_takes_nothing_is_an_error() {
     let mut writer = Connection::new(empty(), Stuck).writer.buffered();
-    block_on(writer.drain()).expect("there is nothing to send");
+    block_on(writer.ready()).expect("there is nothing to send");
     writer.write(b"hello").expect("room");
-    let stuck = block_on(writer.drain()).expect_err("it is stuck");
+    let stuck = block_on(writer.ready()).expect_err("it is stuck");
     assert_eq!(stuck.kind(), ErrorKind::WriteZero);
 }
 
@@ -167,7 +167,7 @@ fn a_writer_that_never_has_to_wait_shares_the_thread() {
     let flood = async {
         loop {
             writer.write(b"hello").expect("room");
-            writer.drain().await.expect("it takes everything");
+            writer.ready().await.expect("it takes everything");
             rounds += 1;
         }
     };

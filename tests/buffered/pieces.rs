@@ -32,7 +32,7 @@ fn calls_that_are_dropped_at_any_wait_lose_nothing() {
                         assert!(writer.waiting() > high, "HALVES_SEED={seed}");
                     }
                 },
-                2 => drop(block_on(poll_once(writer.drain()))),
+                2 => drop(block_on(poll_once(writer.ready()))),
                 3 => drop(block_on(poll_once(writer.flush()))),
                 _ => {
                     if let Some(chunk) = block_on(poll_once(far.reader.read_chunk())) {

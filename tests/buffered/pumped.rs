@@ -87,7 +87,7 @@ fn a_drain_waits_from_above_the_high_mark_to_the_low_one() {
         let mut writer = c.writer.buffered().water_marks(2, 8);
         for count in [8, 2, 1] {
             writer.write(&letters(count))?;
-            writer.drain().await?;
+            writer.ready().await?;
             let _ = told.send(writer.waiting()).await;
         }
         writer.close().await
@@ -190,9 +190,9 @@ where
             let _ = turns.recv().await;
         }
         // Polled last by this task, and then not again: nobody but the connection's goes on.
-        let _ = poll_once(writer.drain()).await;
+        let _ = poll_once(writer.ready()).await;
         if n % 2 == 1 {
-            writer.drain().await?;
+            writer.ready().await?;
         }
         if n == 0 {
             while writer.waiting() > 0 {
@@ -217,7 +217,7 @@ fn a_drain_within_another_executor_is_woken() {
         let task = inner.spawn(async move {
             for _ in 0..5 {
                 writer.write(b"ab")?;
-                writer.drain().await?;
+                writer.ready().await?;
             }
             writer.close().await
         });
@@ -275,7 +275,7 @@ fn a_drain_hears_of_what_the_task_has_sent() {
         let mut writer = c.writer.buffered().water_marks(0, 1);
         let task = inner.spawn(async move {
             writer.write(b"ab")?;
-            writer.drain().await
+            writer.ready().await
         });
         let pokes = async {
             while poked.recv().await.is_ok() {}
@@ -304,7 +304,7 @@ fn a_handler_that_floods_shares_the_thread() {
         let mut writer = c.writer.buffered();
         for _ in 0..10_000 {
             writer.write(b"hello")?;
-            writer.drain().await?;
+            writer.ready().await?;
             count.set(count.get() + 1);
         }
         Ok(())

@@ -50,7 +50,7 @@ fn a_writer_on_another_thread_loses_nothing() {
                 writer.write(&piece)?;
                 // Not each time: the rest goes its own way.
                 if n % 100 == 0 || writer.waiting() > 4000 {
-                    writer.drain().await?;
+                    writer.ready().await?;
                 }
             }
             writer.close().await
@@ -63,7 +63,7 @@ fn a_writer_on_another_thread_loses_nothing() {
     };
     let expected: Vec<u8> = pieces().flatten().collect();
     let body = async |handle: Handle| {
-        let address = handle.local()[0].to_string();
+        let address = handle.local_addrs()[0].to_string();
         for client in [(); CLIENTS].map(|()| address.clone()) {
             let all = smol::unblock(move || read_all(&client)).await;
             assert!(all == expected, "{} bytes have come", all.len());

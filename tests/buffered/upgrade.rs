@@ -87,7 +87,7 @@ async fn handler(mut c: Connection) -> io::Result<()> {
             return answer(c.upgrade(handshake).await?.erase()).await;
         }
         writer.write(&line)?;
-        writer.drain().await?;
+        writer.ready().await?;
     }
     writer.close().await
 }
@@ -96,7 +96,7 @@ async fn answer(mut c: Connection) -> io::Result<()> {
     let mut writer = c.writer.buffered();
     while let Some(line) = c.reader.line().await? {
         writer.write(&line.to_ascii_uppercase())?;
-        writer.drain().await?;
+        writer.ready().await?;
     }
     writer.close().await
 }
@@ -133,7 +133,7 @@ fn a_socket_is_upgraded_in_place() {
     let ex = Executor::new();
     ex.block_on(async {
         let mut listeners = bind("127.0.0.1:0").await.expect("a port");
-        let address = listeners.local()[0].to_string();
+        let address = listeners.local_addrs()[0].to_string();
         let (client, far) = future::zip(connect(address.as_str()), listeners.accept()).await;
         let far = far.expect("accepted").expect("one");
         let peer = far.peer.clone();

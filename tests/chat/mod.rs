@@ -286,7 +286,7 @@ where
     let tasks = ex.clone();
     let served = ex.block_on(async {
         let listener = bind("127.0.0.1:0").await?;
-        let address = listener.local()[0].to_string();
+        let address = listener.local_addrs()[0].to_string();
         let serving = server.serve(&tasks, listener, handler);
         let clients = async {
             let done = clients(address, &handle).await;

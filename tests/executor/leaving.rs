@@ -51,7 +51,7 @@ fn nor_are_they_beside_a_server_and_its_deadlines() {
     let read = async move { server.reader.read(&mut [0]).await.expect("read") };
     ex.spawn(counted(polls.clone(), read)).detach();
     let listener = ex.block_on(halves::bind("127.0.0.1:0")).expect("bound");
-    let at = listener.local()[0].to_string();
+    let at = listener.local_addrs()[0].to_string();
     let serves = ex.clone();
     let serving = ex.spawn(async move {
         let timeouts = halves::Timeouts::default().idle(Duration::from_hours(1));
@@ -176,7 +176,7 @@ fn a_server_of_another_executor_goes_on_when_the_loop_ends_that_polled_it() {
     for ex in executors() {
         let local = LocalExecutor::new();
         let listener = ex.block_on(halves::bind("127.0.0.1:0")).expect("bound");
-        let at = listener.local()[0].to_string();
+        let at = listener.local_addrs()[0].to_string();
         let tasks = halves::spawn_fn(|task| smol::spawn(task).detach());
         let handler = async |c: Connection| halves::service::echo(c.reader, c.writer).await;
         let serving = local.spawn(async move { halves::serve(tasks, listener, handler).await });

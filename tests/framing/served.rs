@@ -83,7 +83,7 @@ fn a_call_on_a_socket_can_be_dropped_and_made_again() {
     let ex = Executor::new();
     ex.block_on(async {
         let mut listeners = bind("127.0.0.1:0").await.expect("a port");
-        let address = listeners.local()[0].to_string();
+        let address = listeners.local_addrs()[0].to_string();
         let (client, server) = future::zip(connect(address.as_str()), listeners.accept()).await;
         let (mut client, server) = (client.expect("connected"), server.expect("accepted"));
         let Connection { mut reader, .. } = server.expect("one");

@@ -17,14 +17,14 @@ use std::time::Duration;
 
 use futures_lite::future;
 use halves::listener::memory::{self, Connector, MemoryConnection};
-use halves::{Clock, Connection, Event, Handle, Listener, Manual, Phase, Report, Server};
+use halves::{Clock, Connection, Event, Handle, Listener, ManualClock, Phase, Report, Server};
 use smol::{LocalExecutor, Task};
 
 /// One thread, one clock.
 pub(crate) struct World {
     pub(crate) ex: Rc<LocalExecutor<'static>>,
     pub(crate) clock: Clock,
-    pub(crate) manual: Manual,
+    pub(crate) manual: ManualClock,
 }
 
 /// A server of a [`World`].

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::yield_now;
 use halves::{
-    Clock, Connection, Endpoint, Executor, Handle, Listeners, Manual, Report, Server, Shutdown,
+    Clock, Connection, Endpoint, Executor, Handle, Listeners, ManualClock, Report, Server, Shutdown,
 };
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 use smol::Task;
@@ -36,7 +36,7 @@ pub(crate) enum Family {
 pub(crate) struct World {
     pub(crate) ex: Executor,
     pub(crate) clock: Clock,
-    pub(crate) manual: Manual,
+    pub(crate) manual: ManualClock,
     pub(crate) family: Family,
 }
 
@@ -104,7 +104,7 @@ impl World {
         H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = io::Result<()>> + Send + 'static,
     {
-        let at = listeners.local().remove(0);
+        let at = listeners.local_addrs().remove(0);
         let serve =
             async move |ex: Executor, server: Server| server.serve(&ex, listeners, handler).await;
         self.serve_by(at, dir, server, serve)

@@ -22,7 +22,7 @@ fn over(beneath: Connection) -> Layered {
 /// Two ends of a connection.
 async fn tcp() -> io::Result<(Connection, Connection)> {
     let mut listeners = bind("127.0.0.1:0").await?;
-    let address = listeners.local()[0].to_string();
+    let address = listeners.local_addrs()[0].to_string();
     let (near, far) = future::try_zip(connect(address.as_str()), listeners.accept()).await?;
     Ok((near, far.expect("one has connected")))
 }

@@ -14,7 +14,7 @@ use crate::place;
 
 async fn tcp() -> io::Result<(Connection, Connection)> {
     let mut listeners = bind("127.0.0.1:0").await?;
-    let address = listeners.local()[0].to_string();
+    let address = listeners.local_addrs()[0].to_string();
     let near = connect(address.as_str());
     let (near, far) = future::try_zip(near, halves::Listener::accept(&mut listeners)).await?;
     Ok((near, far.expect("one has connected")))

@@ -30,7 +30,7 @@ fn a_tcp_listener_is_served() {
     let (report, client) = one_thread().block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("bound");
-        assert_eq!(listener.local(), [Endpoint::from(address)]);
+        assert_eq!(listener.local_addrs(), [Endpoint::from(address)]);
         serve_one(listener, move || net::TcpStream::connect(address)).await
     });
     assert_eq!(report.stats.ended[Reason::Eof], 1);
@@ -44,7 +44,7 @@ fn a_unix_listener_is_served() {
     let (report, client) = one_thread().block_on(async {
         let listener = UnixListener::bind(&path).expect("bound");
         assert_eq!(
-            listener.local()[0].to_string(),
+            listener.local_addrs()[0].to_string(),
             format!("unix:{}", path.display())
         );
         let path = path.clone();

@@ -34,7 +34,7 @@ fn on_both<F: Future<Output = ()>>(test: impl Fn() -> F) {
 async fn over(address: &str) {
     conformance::check(conformance::LONG, async || {
         let mut listeners = bind(address).await?;
-        let address = listeners.local()[0].to_string();
+        let address = listeners.local_addrs()[0].to_string();
         let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
         Ok((near, far.expect("a listener of sockets does not end")))
     })

@@ -48,7 +48,7 @@ fn a_child_has_no_descriptor_but_its_standard_streams() {
         let file = dir.path().join("file");
         // One of each kind, all open.
         let listeners = halves::bind("127.0.0.1:0").await.expect("bound");
-        let client = halves::connect(listeners.local()[0].to_string()).await;
+        let client = halves::connect(listeners.local_addrs()[0].to_string()).await;
         let pair = Command::new("cat").socketpair().connect().expect("it runs");
         let pipes = Command::new("cat").connect().expect("it runs");
         let waiting = ex.spawn(async move {

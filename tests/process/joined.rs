@@ -78,7 +78,7 @@ fn an_answer_that_comes_late_comes_whole() {
     let shutdown = Shutdown::default();
     let server = Server::default().shutdown(shutdown.clone());
     let listeners = ex.block_on(bind("127.0.0.1:0")).expect("bound");
-    let address = listeners.local()[0].socket_addr().expect("it is TCP");
+    let address = listeners.local_addrs()[0].socket_addr().expect("it is TCP");
     let client = thread::spawn(move || {
         let mut stream = TcpStream::connect(address)?;
         stream.write_all(b"hello")?;

@@ -169,7 +169,7 @@ fn both_ends_know_whose_process_the_other_is() -> io::Result<()> {
     assert!(peer.credentials().is_some(), "also when it is over");
 
     let mut listeners = block_on(bind("127.0.0.1:0"))?;
-    let address = listeners.local()[0].to_string();
+    let address = listeners.local_addrs()[0].to_string();
     let (near, far) = block_on(pair(&mut listeners, &address))?;
     assert_eq!(near.peer.credentials(), None);
     assert_eq!(far.peer.credentials(), None);

@@ -60,7 +60,10 @@ fn a_relative_path_is_removed_from_where_it_was_made() -> io::Result<()> {
         path.strip_prefix("/").expect("absolute").display()
     );
     let listeners = block_on(bind(&*address))?;
-    assert_eq!(listeners.local()[0].to_string(), format!("unix:{address}"));
+    assert_eq!(
+        listeners.local_addrs()[0].to_string(),
+        format!("unix:{address}")
+    );
     drop(listeners);
     assert!(!path.exists());
     Ok(())

@@ -62,7 +62,7 @@ fn each_end_has_its_name_or_none() -> io::Result<()> {
     let dir = dir();
     let [path, client] = ["a,socket", "client"].map(|name| dir.path().join(name));
     let mut listeners = listen(&path)?;
-    let local = listeners.local()[0].clone();
+    let local = listeners.local_addrs()[0].clone();
     assert_eq!(local, Endpoint::Unix(UnixName::Path(path.as_path().into())));
     let (near, far) = block_on(pair(&mut listeners, &local.to_string()))?;
     assert_eq!(near.peer.endpoint(), local);
@@ -89,7 +89,7 @@ fn an_abstract_name_is_nobody_else_s_and_in_no_file_system() -> io::Result<()> {
     }
     let name = format!("@halves-abstract-{}", std::process::id());
     let listeners = block_on(bind(&*name))?;
-    assert_eq!(listeners.local()[0].to_string(), name);
+    assert_eq!(listeners.local_addrs()[0].to_string(), name);
     assert_eq!(kind_of(block_on(bind(&*name))), io::ErrorKind::AddrInUse);
     assert!(!Path::new(&name).exists() && !Path::new(&name[1..]).exists());
     drop(listeners);

@@ -17,7 +17,7 @@ pub(super) struct Manager {
     name: String,
     lines: Lines,
     /// It did not hear the last message, which was said.
-    deaf: bool,
+    unreachable: bool,
 }
 
 impl Manager {
@@ -34,12 +34,12 @@ impl Manager {
             socket: Socket::new(name)?,
             name: name.to_string_lossy().into_owned(),
             lines,
-            deaf: false,
+            unreachable: false,
         })
     }
 
     /// Says all of these in one message; nothing, where there are none.
-    pub(super) async fn hear<'a>(&mut self, states: impl IntoIterator<Item = NotifyState<'a>>) {
+    pub(super) async fn send<'a>(&mut self, states: impl IntoIterator<Item = NotifyState<'a>>) {
         self.hear_message(&message(states)).await;
     }
 
@@ -48,9 +48,9 @@ impl Manager {
             return;
         }
         let sent = self.socket.send(message).await;
-        let was_deaf = std::mem::replace(&mut self.deaf, sent.is_err());
+        let was_unreachable = std::mem::replace(&mut self.unreachable, sent.is_err());
         if let Err(error) = sent
-            && !was_deaf
+            && !was_unreachable
         {
             complain(&self.lines, &self.name, &error);
         }

@@ -2,8 +2,8 @@
 //! are ready, how it goes, that we reload, that we end and how long that may take; and, as long as
 //! the executor turns, that we are alive.
 
-mod course;
 mod manager;
+mod notifier;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -17,8 +17,8 @@ use smol::Task;
 use smol::channel::{self, Receiver, Sender};
 
 use super::log::Lines;
-use course::Course;
 use manager::Manager;
+use notifier::Notifier;
 
 /// How long the end of the process waits for a manager that does not listen.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -74,13 +74,13 @@ impl Supervisor {
         let task = self.found.map(|(manager, notices)| {
             // `WATCHDOG_USEC` and `WATCHDOG_PID` say whether it wants signs of life.
             let watchdog = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero());
-            let course = Course::new(manager, Clock::default(), watchdog, patience);
+            let notifier = Notifier::new(manager, Clock::default(), watchdog, patience);
             // The end begins when the process is told to, or when the server cannot go on.
             let server = handle.clone();
             let stop = async move {
                 future::or(shutdown.requested(), server.shutdown().requested()).await;
             };
-            ex.spawn(course.run(notices, move || handle.stats(), stop))
+            ex.spawn(notifier.run(notices, move || handle.stats(), stop))
         });
         Told {
             notices: self.notices,

@@ -5,22 +5,22 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use futures_lite::future;
-use halves::{Clock, Manual, Shutdown, Stats};
+use halves::{Clock, ManualClock, Shutdown, Stats};
 use smol::Async;
 use smol::channel::{self, Sender};
 
 use super::super::format::Format;
 use super::super::log::{Level, Log};
 use super::Notice;
-use super::course::Course;
 use super::manager::Manager;
+use super::notifier::Notifier;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The other side: a manager, the hand that moves the clock, and what goes on in the server.
 struct Test {
     socket: Async<UnixDatagram>,
-    manual: Manual,
+    manual: ManualClock,
     open: Cell<u64>,
     stop: Shutdown,
     notices: Sender<Notice>,
@@ -48,8 +48,8 @@ impl Test {
     }
 }
 
-/// Runs a course beside the test, which is to end it.
-fn course(watchdog: Option<Duration>, patience: Duration, test: impl AsyncFnOnce(&Test)) {
+/// Runs a notifier beside the test, which is to end it.
+fn notifier(watchdog: Option<Duration>, patience: Duration, test: impl AsyncFnOnce(&Test)) {
     let dir = tempfile::tempdir_in("/tmp").expect("a directory");
     let path = dir.path().join("notify");
     let socket = Async::<UnixDatagram>::bind(&path).expect("a socket");
@@ -69,19 +69,19 @@ fn course(watchdog: Option<Duration>, patience: Duration, test: impl AsyncFnOnce
         (stats.open, stats.accepted) = (here.open.get(), here.open.get());
         stats
     };
-    let course = Course::new(manager, clock, watchdog, patience);
-    let course = course.run(notices, stats, here.stop.requested());
+    let notifier = Notifier::new(manager, clock, watchdog, patience);
+    let notifier = notifier.run(notices, stats, here.stop.requested());
     let test = async {
         here.hears("READY=1\nSTATUS=serving open=0 accepted=0 refused=0\n")
             .await;
         test(&here).await;
     };
-    smol::block_on(future::zip(course, test));
+    smol::block_on(future::zip(notifier, test));
 }
 
 #[test]
 fn the_status_is_said_every_five_seconds_where_it_has_changed() {
-    course(None, SECOND, async |manager| {
+    notifier(None, SECOND, async |manager| {
         manager.pass(60).await;
         manager.open.set(3);
         manager.pass(5).await;
@@ -96,7 +96,7 @@ fn the_status_is_said_every_five_seconds_where_it_has_changed() {
 
 #[test]
 fn a_sign_of_life_is_given_after_half_of_the_time_that_the_watchdog_waits() {
-    course(Some(4 * SECOND), SECOND, async |manager| {
+    notifier(Some(4 * SECOND), SECOND, async |manager| {
         for _ in 0..10 {
             manager.pass(2).await;
             manager.hears("WATCHDOG=1\n").await;
@@ -109,7 +109,7 @@ fn a_sign_of_life_is_given_after_half_of_the_time_that_the_watchdog_waits() {
 
 #[test]
 fn a_drain_asks_for_the_time_that_it_may_take_step_by_step() {
-    course(None, 22 * SECOND, async |manager| {
+    notifier(None, 22 * SECOND, async |manager| {
         manager.open.set(2);
         manager.stop.drain();
         manager
@@ -130,7 +130,7 @@ fn a_drain_asks_for_the_time_that_it_may_take_step_by_step() {
 
 #[test]
 fn a_drain_without_a_deadline_is_extended_all_the_same() {
-    course(None, Duration::MAX, async |manager| {
+    notifier(None, Duration::MAX, async |manager| {
         manager.stop.drain();
         manager
             .hears(
@@ -146,7 +146,7 @@ fn a_drain_without_a_deadline_is_extended_all_the_same() {
 
 #[test]
 fn who_reloads_is_ready_again_but_not_while_it_ends() {
-    course(None, SECOND, async |manager| {
+    notifier(None, SECOND, async |manager| {
         let reloading = || Notice::Reloading("RELOADING=1\nMONOTONIC_USEC=5\n".into());
         manager.leave(reloading()).await;
         manager.leave(Notice::Reloaded).await;

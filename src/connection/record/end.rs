@@ -6,7 +6,7 @@ use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
 
 use super::{Flag, Record};
-use crate::catch::{guard, quietly_drop};
+use crate::catch::{catch_panic, quietly_drop};
 use crate::connection::Link;
 use crate::stats::Reason;
 
@@ -92,9 +92,9 @@ impl Record {
             reset: false,
         });
         self.unlink();
-        if let Some(seldom) = self.seldom.get() {
-            drop(seldom.watch.take());
-            drop(seldom.task.take());
+        if let Some(cold) = self.cold.get() {
+            drop(cold.watch.take());
+            drop(cold.task.take());
         }
         // Who reads on, in another task, is to hear of it.
         self.waiting().wake();
@@ -111,9 +111,9 @@ impl Record {
 
     /// Lets go of the link that was given.
     pub(crate) fn unlink(&self) {
-        let link = self.seldom.get().and_then(|seldom| seldom.link().take());
+        let link = self.cold.get().and_then(|cold| cold.link().take());
         if let Some(link) = link {
-            let _ = guard(|| link.close());
+            let _ = catch_panic(|| link.close());
             quietly_drop(link);
         }
     }
@@ -128,7 +128,7 @@ impl Record {
         self.flags.set(Flag::Reset);
         self.disconnect();
         if let Some(link) = self.link() {
-            drop(guard(|| link.abort()));
+            drop(catch_panic(|| link.abort()));
         }
     }
 
@@ -137,8 +137,8 @@ impl Record {
         // What was stored before is seen by a task that we do not see waiting yet.
         fence(Ordering::SeqCst);
         self.waiting().wake();
-        if let Some(seldom) = self.seldom.get() {
-            seldom.task.wake();
+        if let Some(cold) = self.cold.get() {
+            cold.task.wake();
         }
     }
 
@@ -146,7 +146,7 @@ impl Record {
     /// it after this.
     pub(crate) fn attend(&self, waker: &Waker) {
         if !self.waiting().reaches(waker) {
-            self.seldom().task.register(waker);
+            self.cold().task.register(waker);
             fence(Ordering::SeqCst);
         }
     }

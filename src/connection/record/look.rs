@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use super::{Flag, Phase, Record};
-use crate::catch::guard;
+use crate::catch::catch_panic;
 use crate::stats::Reason;
 use crate::time::Clock;
 
@@ -17,7 +17,7 @@ pub(crate) trait LookAfter: Send {
 
 impl Record {
     pub(crate) fn set_watch(&self, watch: Box<dyn LookAfter>) {
-        self.seldom().watch.put(watch);
+        self.cold().watch.put(watch);
         // The first look is at the first poll.
         self.flags.set(Flag::Reminded);
     }
@@ -50,15 +50,17 @@ impl Record {
     #[cold]
     fn look_closely(self: &Arc<Self>, task: &Waker) {
         self.flags.clear(Flag::Reminded);
-        let Some(home) = self.home() else { return };
-        let lodging = &self.seldom().watch;
-        let shaking = || (self.phase() == Phase::Handshake).then(|| home.host.watch(self));
-        let Some(mut watch) = lodging.take().or_else(shaking) else {
+        let Some(context) = self.context() else {
+            return;
+        };
+        let slot = &self.cold().watch;
+        let shaking = || (self.phase() == Phase::Handshake).then(|| context.host.watch(self));
+        let Some(mut watch) = slot.take().or_else(shaking) else {
             return;
         };
         // It asks the link.
-        match guard(|| watch.look(self, &home.clock, task)) {
-            Ok(true) => lodging.put(watch),
+        match catch_panic(|| watch.look(self, &context.clock, task)) {
+            Ok(true) => slot.put(watch),
             Ok(false) => {}
             Err(_) => self.abort(Reason::Panic),
         }

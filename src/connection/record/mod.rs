@@ -1,11 +1,11 @@
 //! What is known of one connection, shared by its halves, its task and the server; and its socket.
 
+mod cold;
 mod end;
 mod flags;
 mod look;
 mod pace;
 mod pump;
-mod seldom;
 mod traffic;
 
 use std::fmt;
@@ -20,14 +20,14 @@ use super::budget::Budget;
 use super::remote::Remote;
 use super::{Credentials, Endpoint, Link, Phase};
 use crate::framing::LIMIT;
-use crate::reactor::{Host as SourceHost, Source};
+use crate::reactor::{Source, SourceOwner};
 use crate::shutdown::Shutdown;
 use crate::stats::Reason;
 use crate::time::{AtomicStamp, Clock, Stamp};
 use crate::waiting::Waiting;
+pub(super) use cold::{BoxSlot, ColdState};
 pub(crate) use flags::{Flag, Flags};
 pub(crate) use look::LookAfter;
-pub(super) use seldom::{Lodging, Seldom};
 
 /// One connection. The halves write to it with plain stores, as each counter has one writer.
 ///
@@ -51,27 +51,27 @@ pub(crate) struct Record {
     pub(crate) flags: Flags,
     /// Why and how it ended, 0 while it has not. Set once; see [`Verdict`].
     verdict: AtomicU8,
-    seldom: OnceBox<Seldom>,
+    cold: OnceBox<ColdState>,
 }
 
 /// What a server adds when it takes a connection.
 struct Served {
     id: u64,
     opened: Stamp,
-    home: Arc<Home>,
+    context: Arc<ServerContext>,
 }
 
 /// What a server's connections have in common.
-pub(crate) struct Home {
+pub(crate) struct ServerContext {
     pub(crate) clock: Clock,
     pub(crate) shutdown: Shutdown,
     /// Some deadline depends on when a byte last moved.
     pub(crate) timed: bool,
-    pub(crate) host: Arc<dyn Host>,
+    pub(crate) host: Arc<dyn ServerHooks>,
 }
 
 /// What a connection asks of its server.
-pub(crate) trait Host: Send + Sync {
+pub(crate) trait ServerHooks: Send + Sync {
     /// Runs the checks of admission on the real client.
     fn identify(&self, record: &Arc<Record>) -> Result<(), Reason>;
     /// What looks after the deadline of a handshake, where there are no others.
@@ -97,7 +97,7 @@ impl Record {
             seat: AtomicU32::new(u32::MAX),
             flags: Flags::default(),
             verdict: AtomicU8::new(0),
-            seldom: OnceBox::new(),
+            cold: OnceBox::new(),
         }
     }
 
@@ -123,29 +123,29 @@ impl Record {
         self.writing.reset();
     }
 
-    pub(super) fn seldom(&self) -> &Seldom {
-        self.seldom.get_or_init(Box::default)
+    pub(super) fn cold(&self) -> &ColdState {
+        self.cold.get_or_init(Box::default)
     }
 
     /// What a frame may hold at most, in bytes.
     pub(super) fn frame_limit(&self) -> usize {
-        let seldom = self.seldom.get();
-        seldom.map_or(LIMIT, |seldom| seldom.frame_limit.load(Ordering::Relaxed))
+        let cold = self.cold.get();
+        cold.map_or(LIMIT, |cold| cold.frame_limit.load(Ordering::Relaxed))
     }
 
     pub(super) fn set_frame_limit(&self, bytes: usize) {
         if bytes != self.frame_limit() {
-            self.seldom().frame_limit.store(bytes, Ordering::Relaxed);
+            self.cold().frame_limit.store(bytes, Ordering::Relaxed);
         }
     }
 
     /// A link that is not the socket's own.
     pub(crate) fn set_link(&self, link: Arc<dyn Link>) {
-        *self.seldom().link() = Some(link);
+        *self.cold().link() = Some(link);
     }
 
     pub(crate) fn link(&self) -> Option<Arc<dyn Link>> {
-        self.seldom.get().and_then(|seldom| seldom.link().clone())
+        self.cold.get().and_then(|cold| cold.link().clone())
     }
 
     /// Asks the system about the stream, where it has a descriptor that is open.
@@ -158,7 +158,7 @@ impl Record {
 
     /// Who the peer is, as far as is known.
     pub(crate) fn peer(&self) -> Endpoint {
-        let real = self.seldom.get().and_then(|seldom| seldom.real.get());
+        let real = self.cold.get().and_then(|cold| cold.real.get());
         real.cloned()
             .unwrap_or_else(|| Endpoint::from(&self.remote))
     }
@@ -174,16 +174,16 @@ impl Record {
     }
 
     pub(crate) fn set_real(&self, real: Endpoint) {
-        let _ = self.seldom().real.set(real);
+        let _ = self.cold().real.set(real);
     }
 
     /// Called by the server that accepted the connection. False: a server has it already.
-    pub(crate) fn serve(&self, id: u64, home: &Arc<Home>) -> bool {
-        let opened = home.clock.stamp();
+    pub(crate) fn serve(&self, id: u64, context: &Arc<ServerContext>) -> bool {
+        let opened = context.clock.stamp();
         let served = Served {
             id,
             opened,
-            home: home.clone(),
+            context: context.clone(),
         };
         let first = self.served.set(served).is_ok();
         if first {
@@ -206,14 +206,14 @@ impl Record {
         self.active.get()
     }
 
-    pub(crate) fn home(&self) -> Option<&Home> {
-        self.served.get().map(|served| &*served.home)
+    pub(crate) fn context(&self) -> Option<&ServerContext> {
+        self.served.get().map(|served| &*served.context)
     }
 
     pub(crate) fn phase(&self) -> Phase {
         if self.flags.has(Flag::Closing) {
             Phase::Closing
-        } else if self.seldom.get().is_some_and(Seldom::is_shaking) {
+        } else if self.cold.get().is_some_and(ColdState::is_shaking) {
             Phase::Handshake
         } else {
             Phase::Open
@@ -233,13 +233,13 @@ impl fmt::Debug for Record {
     }
 }
 
-impl SourceHost for Record {
+impl SourceOwner for Record {
     fn source(&self) -> &Source {
         &self.source
     }
 
     #[cfg(all(target_os = "linux", not(halves_portable)))]
-    fn share(self: Arc<Self>) -> Arc<dyn SourceHost> {
+    fn share(self: Arc<Self>) -> Arc<dyn SourceOwner> {
         self
     }
 }

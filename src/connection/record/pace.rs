@@ -45,18 +45,18 @@ impl Pace {
 impl Record {
     /// From now on it is known how long the handler [waits for more](Self::waited).
     pub(crate) fn measure_pace(&self) {
-        self.seldom().pace.measured.store(true, Ordering::Relaxed);
+        self.cold().pace.measured.store(true, Ordering::Relaxed);
     }
 
     fn pace(&self) -> Option<&Pace> {
-        let pace = &self.seldom.get()?.pace;
+        let pace = &self.cold.get()?.pace;
         pace.measured.load(Ordering::Relaxed).then_some(pace)
     }
 
     /// Bytes have come. Called by the reader only.
     pub(super) fn came(&self) {
-        if let (Some(pace), Some(home)) = (self.pace(), self.home()) {
-            let waited = nanos(self.waited(home.clock.stamp()));
+        if let (Some(pace), Some(context)) = (self.pace(), self.context()) {
+            let waited = nanos(self.waited(context.clock.stamp()));
             pace.before.store(waited, Ordering::Relaxed);
             pace.since.set(Stamp::NEVER);
             pace.begun.store(true, Ordering::Relaxed);
@@ -80,11 +80,11 @@ impl Record {
 
     /// A read has to wait. Called by the reader only.
     pub(in crate::connection) fn wait_for_more(&self) {
-        if let (Some(pace), Some(home)) = (self.pace(), self.home())
+        if let (Some(pace), Some(context)) = (self.pace(), self.context())
             && pace.counts()
             && pace.since.get() == Stamp::NEVER
         {
-            let now = home.clock.stamp();
+            let now = context.clock.stamp();
             let blocked = nanos(self.blocked_for(now));
             pace.blocked.store(blocked, Ordering::Relaxed);
             pace.since.set(now);

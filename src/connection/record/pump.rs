@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::task::Context;
 
 use super::{Flag, Record};
-use crate::catch::guard;
+use crate::catch::catch_panic;
 use crate::connection::outgoing::Pump;
 
 impl Record {
     /// The task, which may wait already, is to send what this one keeps.
     pub(in crate::connection) fn set_pump(&self, pump: Box<dyn Pump>) {
-        self.seldom().pump.put(pump);
+        self.cold().pump.put(pump);
         self.flags.set(Flag::Pumped);
         self.wake();
     }
@@ -26,28 +26,26 @@ impl Record {
 
     #[cold]
     fn pump_out(&self, cx: &mut Context<'_>) {
-        let lodging = &self.seldom().pump;
-        let Some(pump) = lodging.take() else { return };
+        let slot = &self.cold().pump;
+        let Some(pump) = slot.take() else { return };
         // What panics in there is not used again, and its bytes are told as lost.
-        if guard(|| pump.pump(cx)).is_ok_and(|goes_on| goes_on) {
-            lodging.put_back(pump);
+        if catch_panic(|| pump.pump(cx)).is_ok_and(|goes_on| goes_on) {
+            slot.put_back(pump);
         }
     }
 
     /// A writer was dropped with so many bytes. Says so, once.
     pub(in crate::connection) fn lose(self: &Arc<Self>, bytes: usize) {
-        self.seldom()
-            .lost
-            .fetch_add(bytes as u64, Ordering::Relaxed);
-        if let Some(home) = self.home() {
+        self.cold().lost.fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(context) = self.context() {
             // In a drop, a panic of the observer's would have nowhere to go.
-            let _ = guard(|| home.host.lost(self, bytes));
+            let _ = catch_panic(|| context.host.lost(self, bytes));
         }
     }
 
     /// How many bytes were dropped so.
     pub(crate) fn bytes_lost(&self) -> u64 {
-        let seldom = self.seldom.get();
-        seldom.map_or(0, |seldom| seldom.lost.load(Ordering::Relaxed))
+        let cold = self.cold.get();
+        cold.map_or(0, |cold| cold.lost.load(Ordering::Relaxed))
     }
 }

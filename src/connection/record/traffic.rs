@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Flag, Record, Seldom};
+use super::{ColdState, Flag, Record};
 use crate::time::Stamp;
 
 impl Record {
@@ -46,24 +46,24 @@ impl Record {
 
     /// A write, or what was written before, waits for the peer. Called by the writer only.
     pub(crate) fn block(&self) {
-        if let Some(home) = self.home() {
-            let seldom = self.seldom();
-            if !seldom.is_blocked() {
-                seldom.blocked.set(home.clock.stamp());
+        if let Some(context) = self.context() {
+            let cold = self.cold();
+            if !cold.is_blocked() {
+                cold.blocked.set(context.clock.stamp());
             }
         }
     }
 
     /// Neither waits any more. Called by the writer only.
     pub(crate) fn unblock(&self) {
-        if let Some(seldom) = self.seldom.get()
-            && seldom.is_blocked()
-            && let Some(home) = self.home()
+        if let Some(cold) = self.cold.get()
+            && cold.is_blocked()
+            && let Some(context) = self.context()
         {
-            let before = seldom.blocked_for(home.clock.stamp());
+            let before = cold.blocked_for(context.clock.stamp());
             let before = u64::try_from(before.as_nanos()).unwrap_or(u64::MAX);
-            seldom.blocked_before.store(before, Ordering::Relaxed);
-            seldom.blocked.set(Stamp::NEVER);
+            cold.blocked_before.store(before, Ordering::Relaxed);
+            cold.blocked.set(Stamp::NEVER);
             self.flags.clear(Flag::Writing);
         }
     }
@@ -76,28 +76,28 @@ impl Record {
 
     /// Whether the handler waits for the peer to take something.
     pub(crate) fn is_blocked(&self) -> bool {
-        self.seldom.get().is_some_and(Seldom::is_blocked)
+        self.cold.get().is_some_and(ColdState::is_blocked)
     }
 
     /// How long writes and flushes have waited for the peer, in all.
     pub(crate) fn blocked_for(&self, now: Stamp) -> Duration {
-        let seldom = self.seldom.get();
-        seldom.map_or(Duration::ZERO, |seldom| seldom.blocked_for(now))
+        let cold = self.cold.get();
+        cold.map_or(Duration::ZERO, |cold| cold.blocked_for(now))
     }
 
     /// Says whether some deadline depends on it.
     #[inline(always)]
     fn moved(&self, n: usize) -> bool {
         if n > 0
-            && let Some(home) = self.home()
+            && let Some(context) = self.context()
         {
-            let now = if home.timed {
-                home.clock.stamp()
+            let now = if context.timed {
+                context.clock.stamp()
             } else {
-                home.clock.turn_stamp()
+                context.clock.turn_stamp()
             };
             self.active.set(now);
-            return home.timed;
+            return context.timed;
         }
         false
     }

@@ -51,8 +51,8 @@ pub fn pair(bound: usize) -> (MemoryConnection, MemoryConnection) {
             outgoing: outgoing.clone(),
             discard: Discard::default(),
         });
-        let peer =
-            Peer::new(Endpoint::Memory, Endpoint::Memory).with_link(Arc::new(Hold(end.clone())));
+        let peer = Peer::new(Endpoint::Memory, Endpoint::Memory)
+            .with_link(Arc::new(PipeLink(end.clone())));
         Connection::from_parts(PipeReader(end.clone()), PipeWriter(end), peer)
     };
     (end(&back, &there), end(&there, &back))
@@ -67,7 +67,7 @@ struct End {
 }
 
 /// The server's hold on an end, which it drops when the connection is over.
-struct Hold(Arc<End>);
+struct PipeLink(Arc<End>);
 
 /// One direction.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ struct State {
     /// The writing end said end of input.
     closed: bool,
     /// The reading end is gone.
-    deaf: bool,
+    unread_dropped: bool,
     /// Either end reset the connection.
     reset: bool,
     reader: Option<Waker>,
@@ -93,7 +93,7 @@ impl Pipe {
             data: VecDeque::new(),
             bound,
             closed: false,
-            deaf: false,
+            unread_dropped: false,
             reset: false,
             reader: None,
             writer: None,
@@ -136,7 +136,7 @@ impl Pipe {
         if state.reset {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        if state.deaf || state.closed {
+        if state.unread_dropped || state.closed {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let room = state.bound - state.data.len();
@@ -161,14 +161,14 @@ impl End {
     }
 }
 
-impl Hold {
+impl PipeLink {
     /// Whether a half is still held by somebody.
     fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 }
 
-impl Link for Hold {
+impl Link for PipeLink {
     fn poll_linger(&self, cx: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
         let end = &self.0;
         end.outgoing.change(|state| state.closed = true);
@@ -207,7 +207,7 @@ impl Link for Hold {
 impl Drop for End {
     fn drop(&mut self) {
         self.outgoing.change(|state| state.closed = true);
-        self.incoming.change(|state| state.deaf = true);
+        self.incoming.change(|state| state.unread_dropped = true);
     }
 }
 

@@ -16,7 +16,7 @@ use super::retry;
 use super::socket::{self, SocketListener};
 use crate::address::{Access, ListenOptions};
 use crate::blocking::unblock;
-use crate::connection::{Connection, Endpoint, Whose};
+use crate::connection::{Connection, Endpoint, Ownership};
 
 pub(super) use file::SocketFile;
 
@@ -56,7 +56,12 @@ pub(super) async fn connect(to: SocketAddrUnix) -> io::Result<Connection> {
     retry::until_not(Errno::AGAIN, attempt).await?;
     let local = socket::local(&socket)?;
     let remote = Endpoint::of(SocketAddrAny::from(to));
-    Ok(Connection::of_socket(socket, remote, local, Whose::Ours))
+    Ok(Connection::of_socket(
+        socket,
+        remote,
+        local,
+        Ownership::Ours,
+    ))
 }
 
 /// The name of a path for the system.

@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// How far it has come, and what was said last.
-pub(super) struct Course {
+pub(super) struct Notifier {
     manager: Manager,
     clock: Clock,
     /// Between two signs of life: half of what the manager waits for one.
@@ -49,7 +49,7 @@ enum Step {
     Time,
 }
 
-impl Course {
+impl Notifier {
     pub(super) fn new(
         manager: Manager,
         clock: Clock,
@@ -86,13 +86,13 @@ impl Course {
                 Step::Notice(Notice::Reloading(message)) => {
                     self.manager.hear_message(&message).await;
                 }
-                Step::Notice(Notice::Reloaded) => self.manager.hear([NotifyState::Ready]).await,
+                Step::Notice(Notice::Reloaded) => self.manager.send([NotifyState::Ready]).await,
                 Step::Stop => self.stop(&stats()).await,
                 Step::Time => self.time(&stats).await,
             }
         }
         if self.phase == Phase::Serving {
-            self.manager.hear([NotifyState::Stopping]).await;
+            self.manager.send([NotifyState::Stopping]).await;
         }
     }
 
@@ -129,7 +129,7 @@ impl Course {
         self.next_sign = self.after_a_period(now);
         self.status = self.describe(stats);
         let status = NotifyState::Status(&self.status);
-        self.manager.hear([NotifyState::Ready, status]).await;
+        self.manager.send([NotifyState::Ready, status]).await;
     }
 
     async fn stop(&mut self, stats: &Stats) {
@@ -139,7 +139,7 @@ impl Course {
         self.status = self.describe(stats);
         let status = NotifyState::Status(&self.status);
         let states = [NotifyState::Stopping, status].into_iter();
-        self.manager.hear(states.chain(self.extend(now))).await;
+        self.manager.send(states.chain(self.extend(now))).await;
     }
 
     async fn time(&mut self, stats: &impl Fn() -> Stats) {
@@ -159,7 +159,7 @@ impl Course {
             }
         }
         let states = [sign, extend, status].into_iter().flatten();
-        self.manager.hear(states).await;
+        self.manager.send(states).await;
     }
 
     fn after_a_period(&self, now: Instant) -> Option<Instant> {

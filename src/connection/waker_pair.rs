@@ -7,12 +7,12 @@ use atomic_waker::AtomicWaker;
 
 /// Wakes both.
 #[derive(Default)]
-pub(super) struct Both {
+pub(super) struct WakerPair {
     pub(super) first: AtomicWaker,
     pub(super) second: AtomicWaker,
 }
 
-impl Wake for Both {
+impl Wake for WakerPair {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }

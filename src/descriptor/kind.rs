@@ -10,7 +10,7 @@ use rustix::termios::{LocalModes, SpecialCodeIndex, tcgetattr};
 
 /// What a descriptor is, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nature {
+pub(super) enum FdKind {
     /// A file, or a device that is always ready: nobody tells when, so a thread waits.
     File,
     /// A pipe, with a name or without.
@@ -23,7 +23,7 @@ pub(super) enum Nature {
     Device,
 }
 
-impl Nature {
+impl FdKind {
     pub(super) fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let stat = fstat(fd)?;
         Ok(match FileType::from_raw_mode(stat.st_mode) {
@@ -77,8 +77,8 @@ fn is_master(_: &Stat) -> bool {
 #[cfg(target_os = "linux")]
 pub(super) fn open_again(fd: BorrowedFd<'_>, access: OFlags) -> Option<OwnedFd> {
     use std::os::fd::AsRawFd;
-    let nature = Nature::of(fd).ok()?;
-    if !matches!(nature, Nature::Pipe | Nature::Terminal) {
+    let kind = FdKind::of(fd).ok()?;
+    if !matches!(kind, FdKind::Pipe | FdKind::Terminal) {
         return None;
     }
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());

@@ -15,7 +15,7 @@ use crate::framing::LIMIT;
 use crate::time::{AtomicStamp, Sleep, Stamp};
 use crate::waiting::Waiting;
 
-pub(in crate::connection) struct Seldom {
+pub(in crate::connection) struct ColdState {
     /// Who the peer is, where the one at the other end of the socket speaks for another.
     pub(super) real: OnceLock<Endpoint>,
     /// Handshakes under way, the wait for the real client among them.
@@ -23,8 +23,8 @@ pub(in crate::connection) struct Seldom {
     /// Dropped at the end: who still holds the peer must not hold the stream open.
     link: Mutex<Option<Arc<dyn Link>>>,
     /// Halves that are no socket of our own, and whose type is hidden.
-    pub(in crate::connection) reader: Lodging<dyn AsyncRead + Send + Unpin>,
-    pub(in crate::connection) writer: Lodging<dyn AsyncWrite + Send + Unpin>,
+    pub(in crate::connection) reader: BoxSlot<dyn AsyncRead + Send + Unpin>,
+    pub(in crate::connection) writer: BoxSlot<dyn AsyncWrite + Send + Unpin>,
     /// The connection's task, where it is not reached through its reader.
     pub(super) task: Waiting,
     /// Since when a write waits for the peer; `NEVER` while none does.
@@ -34,11 +34,11 @@ pub(in crate::connection) struct Seldom {
     /// How long the handler has waited for more.
     pub(super) pace: Pace,
     /// Who looks after the deadlines.
-    pub(super) watch: Lodging<dyn LookAfter>,
+    pub(super) watch: BoxSlot<dyn LookAfter>,
     /// How long `read_or_drain` still waits for the peer.
-    pub(in crate::connection) quiet: Lodging<Sleep>,
+    pub(in crate::connection) quiet: BoxSlot<Sleep>,
     /// Sends what a writer keeps.
-    pub(super) pump: Lodging<dyn Pump>,
+    pub(super) pump: BoxSlot<dyn Pump>,
     /// What writers have kept and never sent, in bytes.
     pub(super) lost: AtomicU64,
     /// What a frame may hold at most, in bytes.
@@ -49,7 +49,7 @@ pub(in crate::connection) struct Seldom {
     pub(in crate::connection) unsent: AtomicUsize,
 }
 
-impl Seldom {
+impl ColdState {
     pub(super) fn link(&self) -> MutexGuard<'_, Option<Arc<dyn Link>>> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -76,21 +76,21 @@ impl Seldom {
     }
 }
 
-impl Default for Seldom {
+impl Default for ColdState {
     fn default() -> Self {
         Self {
             real: OnceLock::new(),
             handshakes: AtomicU8::new(0),
             link: Mutex::default(),
-            reader: Lodging::default(),
-            writer: Lodging::default(),
+            reader: BoxSlot::default(),
+            writer: BoxSlot::default(),
             task: Waiting::default(),
             blocked: AtomicStamp::new(Stamp::NEVER),
             blocked_before: AtomicU64::new(0),
             pace: Pace::default(),
-            watch: Lodging::default(),
-            quiet: Lodging::default(),
-            pump: Lodging::default(),
+            watch: BoxSlot::default(),
+            quiet: BoxSlot::default(),
+            pump: BoxSlot::default(),
             lost: AtomicU64::new(0),
             frame_limit: AtomicUsize::new(LIMIT),
             discard: Discard::default(),
@@ -100,16 +100,16 @@ impl Default for Seldom {
 }
 
 /// A place for something of which one other part has the use.
-pub(in crate::connection) struct Lodging<T: ?Sized>(Mutex<Option<Box<T>>>);
+pub(in crate::connection) struct BoxSlot<T: ?Sized>(Mutex<Option<Box<T>>>);
 
-impl<T: ?Sized> Lodging<T> {
-    pub(in crate::connection) fn put(&self, lodger: Box<T>) {
-        *self.slot() = Some(lodger);
+impl<T: ?Sized> BoxSlot<T> {
+    pub(in crate::connection) fn put(&self, value: Box<T>) {
+        *self.slot() = Some(value);
     }
 
     /// Back after its use, unless another one came meanwhile.
-    pub(in crate::connection) fn put_back(&self, lodger: Box<T>) {
-        self.slot().get_or_insert(lodger);
+    pub(in crate::connection) fn put_back(&self, value: Box<T>) {
+        self.slot().get_or_insert(value);
     }
 
     /// For use, without the lock: what is used may be code of others.
@@ -126,7 +126,7 @@ impl<T: ?Sized> Lodging<T> {
     }
 }
 
-impl<T: ?Sized> Default for Lodging<T> {
+impl<T: ?Sized> Default for BoxSlot<T> {
     fn default() -> Self {
         Self(Mutex::new(None))
     }

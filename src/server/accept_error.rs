@@ -26,7 +26,7 @@ const CALM: Duration = Duration::from_secs(1);
 
 /// Why an accept did not give a connection, as far as the server can go on. See accept(2).
 #[derive(Clone, Copy)]
-pub(super) enum Obstacle {
+pub(super) enum AcceptError {
     /// Something with this one connection: the next may do better.
     Connection,
     /// A resource is used up: waiting may help.
@@ -34,7 +34,7 @@ pub(super) enum Obstacle {
 }
 
 /// A time in which a limit holds connections back: said once when it begins, once when it is over.
-pub(super) struct Episode<'a> {
+pub(super) struct LimitEpisode<'a> {
     state: &'a State,
     limit: Option<Limit>,
     /// How long to wait at the next error that a pause may help with.
@@ -45,7 +45,7 @@ pub(super) struct Episode<'a> {
     calm: Option<Sleep>,
 }
 
-impl Obstacle {
+impl AcceptError {
     /// None: no retry mends it.
     pub(super) fn of(error: &io::Error) -> Option<Self> {
         let error = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
@@ -87,7 +87,7 @@ impl Obstacle {
     }
 }
 
-impl<'a> Episode<'a> {
+impl<'a> LimitEpisode<'a> {
     pub(super) fn new(state: &'a State) -> Self {
         Self {
             state,

@@ -18,7 +18,7 @@ pub(super) enum Answer {
 
 /// Reads, lets `change` have it, sends it back, until the end of input; then closes.
 // By hand, as an async function stores its arguments a second time, in each connection's task.
-pub(super) struct Answers<R, W, F> {
+pub(super) struct Transform<R, W, F> {
     reader: Reader<R>,
     writer: Writer<W>,
     change: F,
@@ -27,7 +27,7 @@ pub(super) struct Answers<R, W, F> {
     closing: bool,
 }
 
-impl<R, W, F> Answers<R, W, F> {
+impl<R, W, F> Transform<R, W, F> {
     pub(super) fn new(reader: Reader<R>, writer: Writer<W>, change: F) -> Self {
         Self {
             reader,
@@ -39,7 +39,7 @@ impl<R, W, F> Answers<R, W, F> {
     }
 }
 
-impl<R, W, F> Answers<R, W, F>
+impl<R, W, F> Transform<R, W, F>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -57,7 +57,7 @@ where
     }
 }
 
-impl<R, W, F> Future for Answers<R, W, F>
+impl<R, W, F> Future for Transform<R, W, F>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
