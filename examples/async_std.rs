@@ -1,7 +1,8 @@
 //! On a runtime that knows nothing of Halves: `cargo run --example async_std -- 127.0.0.1:50007`
 
 use async_std::task;
-use halves::{Connection, bind, serve, service::upper, spawn_fn};
+use halves::service::upper;
+use halves::{Connection, bind, serve, spawn_fn};
 
 fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:50007".into());

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use halves::{Connection, Handle, Server, bind, connect, service::upper};
+use halves::service::upper;
+use halves::{Connection, Handle, Server, bind, connect};
 
 fn main() -> io::Result<()> {
     let ex = smol::Executor::new();

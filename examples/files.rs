@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use halves::{Connection, Executor, Once, files, serve, service::upper};
+use halves::listener::files;
+use halves::service::upper;
+use halves::{Connection, Executor, Once, serve};
 
 fn main() -> io::Result<()> {
     let args: Vec<String> = std::env::args().collect();

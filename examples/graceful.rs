@@ -1,7 +1,8 @@
 //! A limit, and an end in good order: `cargo run --example graceful -- 127.0.0.1:50007`
 //!
 //! Ctrl-C or TERM lets connections finish, for ten seconds at most; a second one ends at once.
-use halves::{Connection, Executor, Server, Shutdown, bind, service::upper};
+use halves::service::upper;
+use halves::{Connection, Executor, Server, Shutdown, bind};
 use std::{io::Write, time::Duration};
 
 fn main() -> std::io::Result<()> {

@@ -4,8 +4,10 @@
 use std::io::{self, Write};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use halves::listener::files;
 use halves::listener::memory::{self, Connector};
-use halves::{Connection, Executor, Listeners, Once, bind, files, serve, service::upper};
+use halves::service::upper;
+use halves::{Connection, Executor, Listeners, Once, bind, serve};
 
 fn main() -> io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -1,7 +1,8 @@
 //! A handler of your own and its tests, without a network: `cargo test --example test_handler`
 
 use futures_lite::{AsyncWriteExt, future};
-use halves::{Connection, listener::memory};
+use halves::Connection;
+use halves::listener::memory;
 use std::io::{self, Write};
 
 /// Greets each name, a line at a time.

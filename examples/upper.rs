@@ -1,5 +1,6 @@
 //! Answers in capital letters: `cargo run --example upper -- 127.0.0.1:50007`
-use halves::{Connection, Executor, bind, serve, service::upper};
+use halves::service::upper;
+use halves::{Connection, Executor, bind, serve};
 
 fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:50007".into());

@@ -33,7 +33,7 @@ const TOO_LONG: Problem = "that is longer than any clock counts";
 /// # Examples
 ///
 /// ```
-/// use halves::parse_duration;
+/// use halves::duration::parse_duration;
 /// use std::time::Duration;
 ///
 /// assert_eq!(parse_duration("1m30s")?, Duration::from_secs(90));

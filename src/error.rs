@@ -29,14 +29,14 @@ pub enum Error {
         /// The reason, and what to write instead where that is known.
         problem: Cow<'static, str>,
     },
-    /// The text is not a network; [`Net`](crate::Net) takes CIDR notation.
+    /// The text is not a network; [`Net`](crate::limits::Net) takes CIDR notation.
     Net {
         /// What was given.
         text: String,
         /// The reason, and what to write instead where that is known.
         problem: Cow<'static, str>,
     },
-    /// The text is not a duration; [`parse_duration`](crate::parse_duration) lists the forms that are.
+    /// The text is not a duration; [`parse_duration`](crate::duration::parse_duration) lists the forms that are.
     Duration {
         /// The text.
         text: String,

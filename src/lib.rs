@@ -42,7 +42,8 @@
 //! limit, and an end that TERM or Ctrl-C begins and ten seconds bound, it is:
 //!
 //! ```no_run
-//! use halves::{Connection, Executor, Server, Shutdown, bind, service::upper};
+//! use halves::{Connection, Executor, Server, Shutdown, bind};
+//! use halves::service::upper;
 //! use std::time::Duration;
 //!
 //! fn main() -> std::io::Result<()> {
@@ -84,15 +85,15 @@
 //! | listen and connect | [`bind`], [`connect`], [`Address`]; [`Listeners`] for several at once |
 //! | take over what the process was started with | [`listener::inherited`]; [`Listeners`] from an `OwnedFd` |
 //! | know whose process a client is | [`Peer::credentials`], on Unix sockets |
-//! | serve what is not a socket | [`stdio`], [`files`], [`fifos`], [`device`], [`process`], [`listener::memory`]; [`Once`] for any two halves, [`FdReader`] and [`FdWriter`] for any two descriptors |
+//! | serve what is not a socket | [`listener::stdio`], [`listener::files`], [`listener::fifos`], [`listener::device`], [`process`], [`listener::memory`]; [`Once`] for any two halves, [`descriptor::FdReader`] and [`descriptor::FdWriter`] for any two descriptors |
 //! | know what a stream can do | [`listener`]: half-close, end and reset of each |
-//! | write without waiting, up to a mark | [`Writer::buffered`], [`Buffered`] |
-//! | put a layer on a stream | [`Connection::upgrade`], [`Connection::into_parts`], [`Connection::from_stream`], [`split`] |
+//! | write without waiting, up to a mark | [`Writer::buffered`], [`connection::Buffered`] |
+//! | put a layer on a stream | [`Connection::upgrade`], [`Connection::into_parts`], [`Connection::from_stream`], [`connection::split`] |
 //! | write a handler | [`Connection`], [`Reader::read_or_drain`], [`Peer`] |
 //! | read lines, messages, so many bytes | [`Reader::line`], [`until`](Reader::until), [`exactly`](Reader::exactly), [`frame`](Reader::frame), [`frames`](Reader::frames) |
-//! | write a listener | [`Listener`], [`Link`] for how its streams end |
-//! | bound what clients may take | [`Server::max_connections`], [`Sources`], [`Rules`], [`Timeouts`] |
-//! | end, and know how it ended | [`Shutdown`], [`Report`], [`Reason`], [`Stats`] |
+//! | write a listener | [`Listener`], [`connection::Link`] for how its streams end |
+//! | bound what clients may take | [`Server::max_connections`], [`limits::Sources`], [`limits::Rules`], [`Timeouts`] |
+//! | end, and know how it ended | [`Shutdown`], [`Report`], [`Reason`], [`stats::Stats`] |
 //! | hear what happens | [`Server::on_event`], [`Event`]; the library itself writes nowhere; [`escape`] for lines of a log |
 //! | run elsewhere | [`Spawn`], [`spawn_fn`] |
 //! | test | [`listener::memory`], [`Clock::manual`] |
@@ -106,7 +107,8 @@
 //!
 //! ```
 //! use futures_lite::io::empty;
-//! use halves::{Connection, Executor, Once, serve, service::echo, spawn_fn};
+//! use halves::{Connection, Executor, Once, serve, spawn_fn};
+//! use halves::service::echo;
 //! # let listener = || Once::new(Connection::new(empty(), vec![]));
 //! # let handler = async |Connection { reader, writer, .. }| echo(reader, writer).await;
 //!
@@ -132,7 +134,7 @@
 //! * `tokio::net::TcpListener` and `tokio::net::UnixListener` are listeners,
 //! * a runtime without `enable_io` is an [`Unsupported`](std::io::ErrorKind::Unsupported) error of each
 //!   call that has to wait, beside the message of tokio's panic on standard error,
-//! * a [`Sleep`] panics in a runtime without `enable_time`, and in one that has ended,
+//! * a [`time::Sleep`] panics in a runtime without `enable_time`, and in one that has ended,
 //! * a socket goes on when its runtime ends, or when it is polled outside: with the reactor of an
 //!   [`Executor`], or with async-io for good. A sleep goes on wherever it is polled.
 //! * Sockets and sleeps wait while nothing drives the runtime of the thread, as tokio's own do: within
@@ -145,7 +147,7 @@
 //!
 //! A future may be dropped at any await, and what was not returned has not been taken:
 //! [`Listener::accept`], [`Reader::read_or_drain`] and plain reads, the calls that read in frames
-//! ([`Reader::line`] and its like), those of a [`Buffered`] writer but [`Buffered::into_inner`], [`bind`],
+//! ([`Reader::line`] and its like), those of a [`connection::Buffered`] writer but [`connection::Buffered::into_inner`], [`bind`],
 //! [`connect`], [`Shutdown::requested`] and every sleep can be raced against others and made again. futures-lite's operations that move several pieces cannot:
 //! after a cancelled `read_exact`, `read_line` or `write_all` nobody knows how much has passed, and the
 //! connection is best ended. Dropping the future of [`serve`] drops the
@@ -154,7 +156,7 @@
 //! # Panics
 //!
 //! A handler that panics, wherever it does so, resets its own connection, which then ends with
-//! [`Reason::Panic`] and the message in [`Closed::error`]; the server and the other connections go
+//! [`Reason::Panic`] and the message in [`server::Closed::error`]; the server and the other connections go
 //! on. (With `panic = "abort"` there is nothing left to go on.) The library itself panics only where
 //! a function's own documentation says so, and never on input, on a peer that is gone, or on an
 //! error of the system while it serves.
@@ -168,17 +170,17 @@
 //!
 //! A library user writes `default-features = false`.
 
-mod address;
+pub mod address;
 mod blocking;
 mod catch;
-mod connection;
-mod descriptor;
-mod duration;
+pub mod connection;
+pub mod descriptor;
+pub mod duration;
 mod error;
 pub mod escape;
-mod executor;
-mod framing;
-mod limit;
+pub mod executor;
+pub mod framing;
+pub mod limits;
 pub mod listener;
 mod polling;
 pub mod process;
@@ -187,39 +189,28 @@ pub mod process;
     path = "reactor/portable.rs"
 )]
 mod reactor;
-mod server;
+pub mod server;
 pub mod service;
 mod shutdown;
 mod signals;
 mod spawn;
-mod stats;
+pub mod stats;
 mod sync;
-mod time;
-mod timeout;
+pub mod time;
 mod waiting;
 
-pub use address::{Access, Address, ListenOptions, Owner};
-pub use connection::{
-    AnyRead, AnyWrite, Buffered, Chunk, Connection, Credentials, Endpoint, Frames, Handshake, Link,
-    Peer, Phase, ReadAhead, ReadHalf, Reader, UnixName, WriteHalf, Writer, split,
-};
-pub use descriptor::{FdReader, FdWriter};
-pub use duration::parse_duration;
+pub use address::Address;
+pub use connection::{Chunk, Connection, Endpoint, Peer, Reader, Writer};
 pub use error::Error;
-pub use executor::Executor;
-pub use framing::{FrameError, Framing, Length};
-pub use limit::{Net, Rules, Sources};
-pub use listener::{Listener, Listeners, Once, bind, connect, device, fifos, files, stdio};
-pub use server::{
-    Closed, ConnectionInfo, Event, Handle, Handler, Limit, Report, Server, Serving, serve,
-};
+pub use executor::{Executor, Spawn, spawn_fn};
+pub use limits::Timeouts;
+pub use listener::{Listener, Listeners, Once, bind, connect};
+pub use server::{Event, Handle, Report, Server, serve};
 pub use shutdown::Shutdown;
 #[doc(hidden)]
 pub use signals::Signals;
-pub use spawn::{Spawn, spawn_fn};
-pub use stats::{Ended, Reason, Stats};
-pub use time::{Clock, ManualClock, Sleep, unix_time};
-pub use timeout::Timeouts;
+pub use stats::Reason;
+pub use time::Clock;
 
 /// asyncio's streams, call by call. This is a page to read: the module is only in the documentation.
 ///

@@ -132,7 +132,8 @@ impl fmt::Display for Reason {
 /// # Examples
 ///
 /// ```
-/// use halves::{Reason, Stats};
+/// use halves::Reason;
+/// use halves::stats::Stats;
 ///
 /// let ended = Stats::default().ended;
 /// assert_eq!(ended[Reason::Eof], 0);
@@ -147,7 +148,7 @@ impl Ended {
     /// # Examples
     ///
     /// ```
-    /// assert_eq!(halves::Stats::default().ended.total(), 0);
+    /// assert_eq!(halves::stats::Stats::default().ended.total(), 0);
     /// ```
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -159,7 +160,7 @@ impl Ended {
     /// # Examples
     ///
     /// ```
-    /// assert_eq!(halves::Stats::default().ended.refused(), 0);
+    /// assert_eq!(halves::stats::Stats::default().ended.refused(), 0);
     /// ```
     #[must_use]
     pub fn refused(&self) -> u64 {
@@ -195,7 +196,7 @@ impl Index<Reason> for Ended {
 ///
 /// ```
 /// let server = halves::Server::default();
-/// assert_eq!(server.handle().stats(), halves::Stats::default());
+/// assert_eq!(server.handle().stats(), halves::stats::Stats::default());
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -210,7 +211,7 @@ pub struct Stats {
     pub bytes_in: u64,
     /// Bytes that ended connections had sent.
     pub bytes_out: u64,
-    /// Bytes that [`Buffered`](crate::Buffered) writers kept and were dropped with.
+    /// Bytes that [`Buffered`](crate::connection::Buffered) writers kept and were dropped with.
     pub bytes_unsent: u64,
     /// Accepts that failed, whatever the error.
     pub accept_errors: u64,

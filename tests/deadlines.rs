@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use futures_lite::io::empty;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use halves::connection::{Link, Phase};
 use halves::listener::memory::MemoryConnection;
 use halves::service::echo;
-use halves::{Connection, Link, Once, Peer, Phase, Reason, Server, Timeouts};
+use halves::{Connection, Once, Peer, Reason, Server, Timeouts};
 use harness::{Served, World};
 
 const SECOND: Duration = Duration::from_secs(1);

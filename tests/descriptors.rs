@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use halves::{
-    Connection, Event, Executor, FdReader, FdWriter, Once, Reason, Server, device, fifos, files,
-};
+use halves::descriptor::{FdReader, FdWriter};
+use halves::listener::{device, fifos, files};
+use halves::{Connection, Event, Executor, Once, Reason, Server};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::io::Errno;
 use rustix::net::sockopt;

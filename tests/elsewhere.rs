@@ -9,10 +9,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
+use halves::listener::files;
 use halves::listener::memory::{self, MemoryConnection};
 use halves::service::echo;
 use halves::{
-    Connection, Executor, Once, Reason, Server, Shutdown, Timeouts, bind, connect, files, serve,
+    Connection, Executor, Once, Reason, Server, Shutdown, Timeouts, bind, connect, serve,
 };
 use harness::World;
 

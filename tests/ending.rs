@@ -346,7 +346,7 @@ fn a_handler_that_forgets_to_flush_loses_nothing() -> io::Result<()> {
     std::fs::write(&request, b"")?;
     let ex = Executor::new();
     ex.block_on(async {
-        let listener = halves::Once::new(halves::files(&request, &reply).await?);
+        let listener = halves::Once::new(halves::listener::files(&request, &reply).await?);
         let handler = async |mut c: Connection| c.writer.write_all(&vec![b'x'; 100_000]).await;
         halves::serve(&ex, listener, handler).await
     })?;

@@ -8,8 +8,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use halves::connection::UnixName;
 use halves::listener::memory::{self, MemoryConnection};
-use halves::{Endpoint, Event, Limit, Peer, Reason, Server, UnixName};
+use halves::server::Limit;
+use halves::{Endpoint, Event, Peer, Reason, Server};
 use harness::World;
 
 /// All that a server tells of clients that each send a line to this handler, in words.

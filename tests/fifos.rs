@@ -12,7 +12,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::future;
-use halves::{Connection, Executor, Once, Reason, Server, Shutdown, fifos, files, service};
+use halves::listener::{fifos, files};
+use halves::{Connection, Executor, Once, Reason, Server, Shutdown, service};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use smol::{LocalExecutor, Timer};
 

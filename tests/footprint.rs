@@ -4,8 +4,9 @@ use std::io;
 use std::sync::Mutex;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::connection::{AnyRead, AnyWrite};
 use halves::service::{Upper, echo, upper};
-use halves::{AnyRead, AnyWrite, Chunk, Connection, Executor, Server, bind, connect, spawn_fn};
+use halves::{Chunk, Connection, Executor, Server, bind, connect, spawn_fn};
 
 /// Runs one connection, whose handler is given, and says how large its task is.
 fn task<H, F>(handler: H) -> usize

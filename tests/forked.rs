@@ -8,7 +8,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use halves::{Connection, Executor, Listener, bind, connect, files};
+use halves::listener::files;
+use halves::{Connection, Executor, Listener, bind, connect};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 /// What the child exits with, where all is as it should be.

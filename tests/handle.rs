@@ -10,9 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::connection::Phase;
 use halves::listener::memory::{self, Connector, MemoryConnection};
+use halves::server::ConnectionInfo;
 use halves::service::echo;
-use halves::{ConnectionInfo, Endpoint, Executor, Handle, Phase, Reason, Server, Timeouts};
+use halves::{Endpoint, Executor, Handle, Reason, Server, Timeouts};
 use harness::network::{endpoint, network};
 use harness::{Served, World};
 

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use futures_lite::future::yield_now;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::connection::Phase;
 use halves::listener::memory::MemoryConnection;
 use halves::service::echo;
-use halves::{Clock, Connection, Executor, Phase, Server, Timeouts, connect};
+use halves::{Clock, Connection, Executor, Server, Timeouts, connect};
 use harness::World;
 use harness::sockets::{self, Client, Family};
 

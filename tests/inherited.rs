@@ -13,8 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::limits::Rules;
 use halves::listener::inherited::{self, receive};
-use halves::{Connection, Endpoint, Executor, Listener, Listeners, Reason, Report, Rules, Server};
+use halves::{Connection, Endpoint, Executor, Listener, Listeners, Reason, Report, Server};
 use halves::{bind, connect, service};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{FdFlags, fcntl_getfd};

@@ -10,10 +10,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use halves::{
-    AnyRead, AnyWrite, Connection, Endpoint, Listener, Listeners, Peer, ReadAhead, Reader, Server,
-    Writer, bind,
-};
+use halves::connection::{AnyRead, AnyWrite, ReadAhead};
+use halves::{Connection, Endpoint, Listener, Listeners, Peer, Reader, Server, Writer, bind};
 use harness::place;
 use harness::sockets::{Family, Served, World, eventually, run};
 

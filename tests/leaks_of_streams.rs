@@ -15,11 +15,11 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::descriptor::{FdReader, FdWriter};
 use halves::listener::memory;
+use halves::listener::{device, fifos, files};
 use halves::process::Command;
-use halves::{
-    Connection, FdReader, FdWriter, Listener, Listeners, Once, Peer, device, fifos, files, serve,
-};
+use halves::{Connection, Listener, Listeners, Once, Peer, serve};
 use leftovers::leaves_nothing;
 use namespace::wait_until;
 use rustix::fs::{CWD, FileType, Mode, mknodat};

@@ -4,8 +4,9 @@ mod harness;
 
 use std::time::Duration;
 
+use halves::Server;
 use halves::listener::memory::MemoryConnection;
-use halves::{Limit, Server};
+use halves::server::Limit;
 use harness::script::{Script, ask, uppercase};
 use harness::{Served, World};
 use rustix::io::Errno;

@@ -13,7 +13,8 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncReadExt, FutureExt, future};
-use halves::{Connection, Executor, FdReader, Listener, Listeners, bind};
+use halves::descriptor::FdReader;
+use halves::{Connection, Executor, Listener, Listeners, bind};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use futures_lite::future::{self, block_on};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, io};
-use halves::{
-    Connection, Endpoint, Event, Executor, Link, Listener, Once, Peer, Reason, Rules, Server, bind,
-};
+use halves::connection::Link;
+use halves::limits::Rules;
+use halves::{Connection, Endpoint, Event, Executor, Listener, Once, Peer, Reason, Server, bind};
 use harness::network::{echoes, endpoint, identified, network};
 use harness::sockets::eventually;
 use harness::{World, place};
@@ -83,8 +83,8 @@ struct Named {
 }
 
 impl Listener for Named {
-    type Reader = halves::AnyRead;
-    type Writer = halves::AnyWrite;
+    type Reader = halves::connection::AnyRead;
+    type Writer = halves::connection::AnyWrite;
 
     async fn accept(&mut self) -> io::Result<Option<Connection>> {
         let accepted = self.listeners.accept().await?;

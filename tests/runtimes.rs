@@ -16,9 +16,11 @@ use std::time::Duration;
 
 use futures_lite::future::{self, BoxedLocal};
 use futures_lite::{AsyncWriteExt, FutureExt};
+use halves::connection::{AnyRead, AnyWrite};
+use halves::server::Serving;
+use halves::time::ManualClock;
 use halves::{
-    AnyRead, AnyWrite, Connection, Event, Executor, Handle, Listener, ManualClock, Reason, Report,
-    Server, Serving, Spawn, spawn_fn,
+    Connection, Event, Executor, Handle, Listener, Reason, Report, Server, Spawn, spawn_fn,
 };
 
 /// How long a client waits before it says that the server does not answer.

@@ -40,7 +40,7 @@ fn a_handle_knows_where_its_server_listens_while_it_does() {
 
         let many = bind("127.0.0.1:0").await.expect("a port");
         let many = many.and(memory::listener(1).0);
-        let at = Listeners::local(&many);
+        let at = Listeners::local_addrs(&many);
         let server = Server::default();
         let handle = server.handle();
         let mut serving = Box::pin(server.serve(&ex, many, async |_| Ok(())));

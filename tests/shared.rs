@@ -8,7 +8,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use futures_lite::future::{self, yield_now};
-use halves::{Connection, Executor, Handle, Listener, Listeners, Server, service::echo};
+use halves::service::echo;
+use halves::{Connection, Executor, Handle, Listener, Listeners, Server};
 use harness::sockets::{PATIENCE, eventually};
 use rustix::net::{Shutdown, shutdown};
 

@@ -9,8 +9,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::connection::Phase;
+use halves::limits::{Rules, Sources};
 use halves::listener::memory::MemoryConnection;
-use halves::{Phase, Reason, Rules, Server, Sources, Timeouts};
+use halves::{Reason, Server, Timeouts};
 use harness::network::{Clients, echoes, endpoint, identified, network};
 use harness::{Served, World};
 use smol::channel;

@@ -14,7 +14,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use halves::{Connection, Executor, FdReader, FdWriter, Once, serve, stdio};
+use halves::descriptor::{FdReader, FdWriter};
+use halves::listener::stdio;
+use halves::{Connection, Executor, Once, serve};
 use rustix::stdio::{dup2_stdin, dup2_stdout};
 
 type Far = Connection<FdReader, FdWriter>;

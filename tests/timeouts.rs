@@ -7,9 +7,10 @@ use std::io;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use halves::connection::Phase;
 use halves::listener::memory::{self, Connector, MemoryConnection};
 use halves::service::echo;
-use halves::{Phase, Reason, Server, Timeouts};
+use halves::{Reason, Server, Timeouts};
 use harness::{Served, World};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -11,7 +11,8 @@ use std::fmt;
 /// # Examples
 ///
 /// ```
-/// use halves::{Access, Address};
+/// use halves::Address;
+/// use halves::address::Access;
 ///
 /// let access = Access::default().mode(0o660).group("web");
 /// let address = Address::Unix { path: "/run/x.sock".into(), access };
@@ -31,7 +32,7 @@ pub struct Access {
 /// # Examples
 ///
 /// ```
-/// use halves::Owner;
+/// use halves::address::Owner;
 ///
 /// assert_eq!(Owner::from("web"), Owner::Name("web".into()));
 /// assert_eq!(Owner::from(33), Owner::Number(33));
@@ -61,7 +62,7 @@ impl Access {
     /// # Examples
     ///
     /// ```
-    /// let access = halves::Access::default().user("web");
+    /// let access = halves::address::Access::default().user("web");
     /// assert_eq!(access.to_string(), ",user=web");
     /// ```
     #[must_use]
@@ -75,7 +76,7 @@ impl Access {
     /// # Examples
     ///
     /// ```
-    /// let access = halves::Access::default().group(33);
+    /// let access = halves::address::Access::default().group(33);
     /// assert_eq!(access.to_string(), ",group=33");
     /// ```
     #[must_use]

@@ -16,7 +16,8 @@ use std::time::Duration;
 /// # Examples
 ///
 /// ```
-/// use halves::{Address, ListenOptions};
+/// use halves::Address;
+/// use halves::address::ListenOptions;
 /// use std::time::Duration;
 ///
 /// let options = ListenOptions::default().keepalive(Duration::from_secs(30)).nagle(true);
@@ -67,7 +68,7 @@ impl ListenOptions {
     /// # Examples
     ///
     /// ```
-    /// let options = halves::ListenOptions::default().backlog(128);
+    /// let options = halves::address::ListenOptions::default().backlog(128);
     /// assert_eq!(options.to_string(), ",backlog=128");
     /// ```
     #[must_use]
@@ -112,7 +113,7 @@ impl ListenOptions {
     /// # Examples
     ///
     /// ```
-    /// let options = halves::ListenOptions::default().v6_only(true);
+    /// let options = halves::address::ListenOptions::default().v6_only(true);
     /// assert_eq!(options.to_string(), ",v6-only");
     /// ```
     #[must_use]

@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use halves::{Endpoint, UnixName};
+use halves::Endpoint;
+use halves::connection::UnixName;
 
 /// How the servers that are tried behave.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,9 @@ use std::panic::{self, PanicHookInfo};
 use std::sync::Arc;
 use std::time::Duration;
 
-use halves::{Closed, Event, Listeners, Peer, Reason, unix_time};
+use halves::server::Closed;
+use halves::time::unix_time;
+use halves::{Event, Listeners, Peer, Reason};
 
 use super::escape;
 use super::format::{Format, Line};
@@ -244,7 +246,8 @@ fn panicked(info: &PanicHookInfo<'_>) -> Line {
 mod tests {
     use std::io;
 
-    use halves::{Credentials, Limit};
+    use halves::connection::Credentials;
+    use halves::server::Limit;
 
     use super::*;
 

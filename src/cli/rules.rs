@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use halves::{Net, Rules};
+use halves::limits::{Net, Rules};
 
 /// More is a mistake: each new connection is compared with every network.
 const LARGEST_FILE: u64 = 1024 * 1024;

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_lite::future;
+use halves::limits::Sources;
 use halves::listener::inherited::unclaimed;
 use halves::process::reap_all_orphans;
+use halves::server::Closed;
 use halves::service::{Upper, discard, echo};
 use halves::{
-    Address, Closed, Connection, Endpoint, Event, Executor, Listeners, Reason, Report, Server,
-    Shutdown, Sources, Timeouts, bind,
+    Address, Connection, Endpoint, Event, Executor, Listeners, Reason, Report, Server, Shutdown,
+    Timeouts, bind,
 };
 
 use super::args::Serve;

@@ -4,7 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::RawFd;
 
-use halves::{Address, ListenOptions};
+use halves::Address;
+use halves::address::ListenOptions;
 
 /// A problem in one line, if there is one. `[::]` beside `0.0.0.0` with the same port is made to take IPv6
 /// only.

@@ -5,7 +5,8 @@ use std::os::fd::RawFd;
 use std::str::FromStr;
 use std::time::Duration;
 
-use halves::{Address, Error, parse_duration};
+use halves::duration::parse_duration;
+use halves::{Address, Error};
 
 use super::rules::Given;
 

@@ -23,7 +23,7 @@ use crate::framing::Length;
 ///
 /// What is still kept when it is dropped is lost, as the handler did not wait for it. That is told
 /// by [`Event::Unsent`](crate::Event::Unsent), and counted by
-/// [`Stats::bytes_unsent`](crate::Stats::bytes_unsent) and [`Peer::bytes_unsent`]. A handler that ends
+/// [`Stats::bytes_unsent`](crate::stats::Stats::bytes_unsent) and [`Peer::bytes_unsent`]. A handler that ends
 /// with [`close`](Self::close) or [`flush`](Self::flush) loses nothing.
 ///
 /// All of its calls but [`into_inner`](Self::into_inner) are **cancel-safe**: what was kept is kept on,
@@ -147,7 +147,7 @@ impl<W> Buffered<W> {
     /// # Examples
     ///
     /// ```
-    /// use halves::Length;
+    /// use halves::framing::Length;
     ///
     /// let c = halves::Connection::new(futures_lite::io::empty(), vec![]);
     /// let mut writer = c.writer.buffered();

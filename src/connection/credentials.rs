@@ -12,7 +12,8 @@ use std::os::fd::BorrowedFd;
 /// A handler for the user that the server runs as, and for root:
 ///
 /// ```
-/// use halves::{Connection, service::echo};
+/// use halves::Connection;
+/// use halves::service::echo;
 /// use std::io;
 ///
 /// async fn for_us(Connection { reader, writer, peer }: Connection) -> io::Result<()> {
@@ -41,7 +42,7 @@ impl Credentials {
     /// # Examples
     ///
     /// ```
-    /// let root = halves::Credentials::new(None, 0, 0);
+    /// let root = halves::connection::Credentials::new(None, 0, 0);
     /// assert_eq!(root.uid, 0);
     /// ```
     #[must_use]

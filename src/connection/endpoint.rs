@@ -50,7 +50,8 @@ pub enum Endpoint {
 /// # Examples
 ///
 /// ```
-/// use halves::{Endpoint, UnixName};
+/// use halves::Endpoint;
+/// use halves::connection::UnixName;
 ///
 /// let listener = Endpoint::Unix(UnixName::Path(std::path::Path::new("/run/x.sock").into()));
 /// assert_eq!(listener.to_string(), "unix:/run/x.sock");

@@ -69,7 +69,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// assert_eq!(c.reader.until(&[b"\r\n", b"\n"]).await?.unwrap(), b"there\r\n");
     /// assert_eq!(c.reader.until(&[b"\r\n", b"\n"]).await?.unwrap(), b"DATA\n");
     /// assert_eq!(c.reader.until(&[b"\r\n"]).await?, None);
-    /// # Ok::<(), halves::FrameError>(()) }).unwrap();
+    /// # Ok::<(), halves::framing::FrameError>(()) }).unwrap();
     /// ```
     pub async fn until(&mut self, separators: &[&[u8]]) -> Result<Option<Vec<u8>>, FrameError> {
         self.cut(Framing::Until(separators)).await
@@ -92,7 +92,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// # smol::block_on(async {
     /// let mut c = Connection::new(&b"PNG1234"[..], futures_lite::io::sink());
     /// assert_eq!(c.reader.exactly(3).await?, b"PNG");
-    /// # Ok::<(), halves::FrameError>(()) }).unwrap();
+    /// # Ok::<(), halves::framing::FrameError>(()) }).unwrap();
     /// ```
     pub async fn exactly(&mut self, bytes: usize) -> Result<Vec<u8>, FrameError> {
         let frame = self.cut(Framing::Exactly(bytes)).await?;
@@ -113,13 +113,14 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// # Examples
     ///
     /// ```
-    /// use halves::{Connection, Length};
+    /// use halves::Connection;
+    /// use halves::framing::Length;
     ///
     /// # smol::block_on(async {
     /// let mut c = Connection::new(&b"\x00\x05hello"[..], futures_lite::io::sink());
     /// assert_eq!(c.reader.frame(Length::U16Be).await?.unwrap(), b"hello");
     /// assert_eq!(c.reader.frame(Length::U16Be).await?, None);
-    /// # Ok::<(), halves::FrameError>(()) }).unwrap();
+    /// # Ok::<(), halves::framing::FrameError>(()) }).unwrap();
     /// ```
     pub async fn frame(&mut self, length: Length) -> Result<Option<Vec<u8>>, FrameError> {
         self.cut(Framing::Length(length)).await
@@ -140,13 +141,14 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ///
     /// ```
     /// use futures_lite::StreamExt;
-    /// use halves::{Connection, Framing};
+    /// use halves::Connection;
+    /// use halves::framing::Framing;
     ///
     /// # smol::block_on(async {
     /// let mut c = Connection::new(&b"one\0two\0"[..], futures_lite::io::sink());
     /// let frames: Vec<_> = c.reader.frames(Framing::Until(&[b"\0"])).try_collect().await?;
     /// assert_eq!(frames, [b"one\0", b"two\0"]);
-    /// # Ok::<(), halves::FrameError>(()) }).unwrap();
+    /// # Ok::<(), halves::framing::FrameError>(()) }).unwrap();
     /// ```
     pub fn frames<'a>(&'a mut self, framing: impl Into<Framing<'a>>) -> Frames<'a, R> {
         let framing = framing.into();
@@ -177,7 +179,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ///
     /// ```
     /// use futures_lite::AsyncWriteExt;
-    /// use halves::{Connection, Length};
+    /// use halves::Connection;
+    /// use halves::framing::Length;
     ///
     /// async fn echo(mut c: Connection) -> std::io::Result<()> {
     ///     while c.reader.more_or_drain().await? {
@@ -274,7 +277,8 @@ impl<R> Reader<R> {
     /// # Examples
     ///
     /// ```
-    /// use halves::{Connection, FrameError};
+    /// use halves::Connection;
+    /// use halves::framing::FrameError;
     ///
     /// # smol::block_on(async {
     /// use futures_lite::AsyncBufReadExt;
@@ -315,7 +319,7 @@ impl<R> Reader<R> {
     /// assert!(!c.reader.at_eof(), "nobody has looked");
     /// assert_eq!(c.reader.line().await?, None);
     /// assert!(c.reader.at_eof());
-    /// # Ok::<(), halves::FrameError>(()) }).unwrap();
+    /// # Ok::<(), halves::framing::FrameError>(()) }).unwrap();
     /// ```
     #[must_use]
     pub fn at_eof(&self) -> bool {

@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 ///
 /// struct Nothing;
 ///
-/// impl halves::Link for Nothing {
+/// impl halves::connection::Link for Nothing {
 ///     fn poll_linger(&self, _: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
 ///         Poll::Ready(Ok(()))
 ///     }

@@ -155,7 +155,8 @@ impl<R, W> Connection<R, W> {
     /// # Examples
     ///
     /// ```
-    /// use halves::{Endpoint, Peer, listener::memory};
+    /// use halves::{Endpoint, Peer};
+    /// use halves::listener::memory;
     ///
     /// let (near, _far) = memory::pair(64);
     /// let address: std::net::SocketAddr = "192.0.2.1:5".parse().unwrap();

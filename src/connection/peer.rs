@@ -56,7 +56,8 @@ impl Peer {
     /// # Examples
     ///
     /// ```
-    /// use halves::{Credentials, Peer};
+    /// use halves::Peer;
+    /// use halves::connection::Credentials;
     ///
     /// let peer = Peer::default().with_credentials(Credentials::new(None, 1000, 100));
     /// assert_eq!(peer.credentials().unwrap().uid, 1000);
@@ -113,7 +114,8 @@ impl Peer {
     ///
     /// ```
     /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
-    /// use halves::{Connection, service::echo};
+    /// use halves::Connection;
+    /// use halves::service::echo;
     ///
     /// /// A service for those who know the word.
     /// async fn secret(mut connection: Connection) -> std::io::Result<()> {
@@ -219,7 +221,7 @@ impl Peer {
         self.0.bytes_out()
     }
 
-    /// Bytes that a [`Buffered`](crate::Buffered) writer kept for the peer, and that were dropped with
+    /// Bytes that a [`Buffered`](crate::connection::Buffered) writer kept for the peer, and that were dropped with
     /// it.
     ///
     /// # Examples

@@ -10,7 +10,7 @@ use super::Record;
 /// # Examples
 ///
 /// ```
-/// assert_eq!(halves::Phase::Open.to_string(), "open");
+/// assert_eq!(halves::connection::Phase::Open.to_string(), "open");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -33,8 +33,8 @@ use super::{Connection, Discard, Link, Peer};
 ///
 /// # smol::block_on(async {
 /// let (near, far) = async_net::unix::UnixStream::pair()?;
-/// let (_, mut writer) = halves::split(near);
-/// let (mut reader, _) = halves::split(far);
+/// let (_, mut writer) = halves::connection::split(near);
+/// let (mut reader, _) = halves::connection::split(far);
 /// let mut heard = [0; 5];
 /// let say = writer.write_all(b"hello");
 /// future::try_zip(say, reader.read_exact(&mut heard)).await?;

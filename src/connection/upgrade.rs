@@ -26,7 +26,7 @@ impl<R, W: AsyncWrite + Unpin> Connection<R, W> {
     /// use halves::Connection;
     /// use std::io;
     /// # use futures_lite::{AsyncRead, AsyncWrite};
-    /// # use halves::{AnyWrite, AnyRead, ReadAhead, ReadHalf, WriteHalf};
+    /// # use halves::connection::{AnyRead, AnyWrite, ReadAhead, ReadHalf, WriteHalf};
     /// # type Secret = async_net::TcpStream;
     /// # async fn handshake(_: ReadAhead<AnyRead>, _: AnyWrite) -> io::Result<Secret> {
     /// #     Err(io::ErrorKind::Unsupported.into())

@@ -72,7 +72,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// [`Reader::frame`](crate::Reader::frame), whose limit does not count here.
     ///
     /// Not cancel-safe: a part of the frame may have been written then, and what is written next is
-    /// taken for the rest of it. [`Buffered::write_frame`](crate::Buffered::write_frame) does not wait.
+    /// taken for the rest of it. [`Buffered::write_frame`](crate::connection::Buffered::write_frame) does not wait.
     ///
     /// # Errors
     ///
@@ -83,13 +83,15 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// # Examples
     ///
     /// ```
-    /// use halves::{Connection, Length, listener::memory};
+    /// use halves::Connection;
+    /// use halves::framing::Length;
+    /// use halves::listener::memory;
     ///
     /// # smol::block_on(async {
     /// let (mut near, mut far) = memory::pair(64);
     /// near.writer.write_frame(Length::U16Be, b"hello").await?;
     /// assert_eq!(far.reader.frame(Length::U16Be).await?.unwrap(), b"hello");
-    /// # Ok::<(), halves::FrameError>(()) }).unwrap();
+    /// # Ok::<(), halves::framing::FrameError>(()) }).unwrap();
     /// ```
     pub async fn write_frame(&mut self, length: Length, bytes: &[u8]) -> io::Result<()> {
         let mut room = [0; 4];

@@ -31,7 +31,7 @@ use crate::reactor::{Watched, slices};
 ///
 /// ```
 /// use futures_lite::AsyncReadExt;
-/// use halves::FdReader;
+/// use halves::descriptor::FdReader;
 /// use std::io::Write;
 ///
 /// let (from, mut to) = std::io::pipe()?;
@@ -57,7 +57,7 @@ enum Source {
 impl FdReader {
     /// Takes over a descriptor. What it stands for is made non-blocking where it can be watched,
     /// also for others who share it: so not for a copy of one that somebody else uses, and never
-    /// for the standard streams, for which there is [`stdio`](crate::stdio).
+    /// for the standard streams, for which there is [`stdio`](crate::listener::stdio).
     ///
     /// # Errors
     ///

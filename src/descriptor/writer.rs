@@ -34,7 +34,7 @@ use crate::reactor::{Watched, slices};
 ///
 /// ```
 /// use futures_lite::AsyncWriteExt;
-/// use halves::FdWriter;
+/// use halves::descriptor::FdWriter;
 /// use std::io::Read;
 ///
 /// let (mut from, to) = std::io::pipe()?;
@@ -60,7 +60,7 @@ enum Sink {
 impl FdWriter {
     /// Takes over a descriptor. What it stands for is made non-blocking where it can be watched,
     /// also for others who share it: so not for a copy of one that somebody else uses, and never
-    /// for the standard streams, for which there is [`stdio`](crate::stdio).
+    /// for the standard streams, for which there is [`stdio`](crate::listener::stdio).
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use async_task::Task;
 
-use crate::spawn::Spawn;
+pub use crate::spawn::{Spawn, spawn_fn};
 use entered::Entered;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 use native::Pool;
@@ -127,7 +127,7 @@ impl Executor {
     /// future is done.
     ///
     /// In a task, another runtime's blocking wait, such as `smol::block_on`, may not wait for a
-    /// socket of this thread, or for a [`Sleep`](crate::Sleep): it holds the thread, which is the
+    /// socket of this thread, or for a [`Sleep`](crate::time::Sleep): it holds the thread, which is the
     /// one that hears of the socket, and of the time.
     ///
     /// # Panics

@@ -10,7 +10,8 @@ use std::{fmt, io};
 /// # Examples
 ///
 /// ```
-/// use halves::{Connection, FrameError};
+/// use halves::Connection;
+/// use halves::framing::FrameError;
 /// use std::io::{Error, ErrorKind};
 ///
 /// # smol::block_on(async {

@@ -16,7 +16,7 @@ pub(crate) const LIMIT: usize = 64 * 1024;
 /// # Examples
 ///
 /// ```
-/// use halves::{Framing, Length};
+/// use halves::framing::{Framing, Length};
 ///
 /// let messages = Framing::Until(&[b"\0"]);
 /// let packets = Framing::from(Length::U16Be);

@@ -12,7 +12,7 @@ use crate::error::Error;
 ///
 /// A host name that means several addresses is listened on at each of them, with one port where that is
 /// 0; each must be an address of this machine. Sockets have a backlog of 4,096, and TCP connections have
-/// `TCP_NODELAY` set, unless [`ListenOptions`](crate::ListenOptions) in the address say otherwise.
+/// `TCP_NODELAY` set, unless [`ListenOptions`](crate::address::ListenOptions) in the address say otherwise.
 ///
 /// A Unix socket's file that nobody listens at is replaced, which is found out by connecting to
 /// it; while that is done, there is an empty file `PATH.lock` beside it, and one of that name that

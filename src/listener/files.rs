@@ -29,7 +29,8 @@ use crate::descriptor::{FdReader, FdWriter};
 /// # Examples
 ///
 /// ```
-/// use halves::{Connection, Executor, Once, files, serve, service};
+/// use halves::{Connection, Executor, Once, serve, service};
+/// use halves::listener::files;
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let (request, reply) = (dir.path().join("request"), dir.path().join("reply"));
@@ -81,7 +82,8 @@ pub async fn files(input: impl AsRef<Path>, output: impl AsRef<Path>) -> io::Res
 /// # Examples
 ///
 /// ```no_run
-/// use halves::{Connection, Executor, Once, fifos, serve, service};
+/// use halves::{Connection, Executor, Once, serve, service};
+/// use halves::listener::fifos;
 ///
 /// let ex = Executor::new();
 /// ex.block_on(async {
@@ -120,7 +122,7 @@ pub async fn fifos(input: impl AsRef<Path>, output: impl AsRef<Path>) -> io::Res
 ///
 /// # smol::block_on(async {
 /// let mut nothing = [1; 4];
-/// let mut connection = halves::device("/dev/zero").await?;
+/// let mut connection = halves::listener::device("/dev/zero").await?;
 /// connection.reader.read_exact(&mut nothing).await?;
 /// assert_eq!(nothing, [0; 4]);
 /// # std::io::Result::Ok(()) }).unwrap();

@@ -11,7 +11,8 @@
 //!
 //! ```
 //! use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-//! use halves::{Connection, Executor, listener::memory, serve, service};
+//! use halves::{Connection, Executor, serve, service};
+//! use halves::listener::memory;
 //!
 //! let ex = Executor::new();
 //! ex.block_on(async {

@@ -76,8 +76,8 @@ pub use stdio::stdio;
 /// struct One(Option<Connection>);
 ///
 /// impl Listener for One {
-///     type Reader = halves::AnyRead;
-///     type Writer = halves::AnyWrite;
+///     type Reader = halves::connection::AnyRead;
+///     type Writer = halves::connection::AnyWrite;
 ///
 ///     async fn accept(&mut self) -> io::Result<Option<Connection>> {
 ///         Ok(self.0.take())

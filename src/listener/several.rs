@@ -67,7 +67,8 @@ impl Listeners {
     /// # Examples
     ///
     /// ```
-    /// use halves::{Listeners, listener::memory};
+    /// use halves::Listeners;
+    /// use halves::listener::memory;
     ///
     /// let (listener, connector) = memory::listener(64);
     /// let listeners = Listeners::default().and(listener);
@@ -94,7 +95,7 @@ impl Listeners {
         self.members.iter().map(|member| member.local()).collect()
     }
 
-    /// Of each of them, in the order of [`local`](Self::local), whether it listens, so that clients
+    /// Of each of them, in the order of [`local_addrs`](Self::local_addrs), whether it listens, so that clients
     /// can connect to it. Else it is one connection that is there already: a [`Once`], standard
     /// input and output, or a connection that this process was started with.
     ///

@@ -38,7 +38,8 @@ use crate::descriptor::{FdReader, FdWriter};
 /// # Examples
 ///
 /// ```no_run
-/// use halves::{Connection, Executor, Once, serve, service, stdio};
+/// use halves::{Connection, Executor, Once, serve, service};
+/// use halves::listener::stdio;
 ///
 /// let ex = Executor::new();
 /// let listener = Once::new(stdio()?);

@@ -107,7 +107,7 @@ impl Command {
     /// Runs it, and connects to its standard input and output. That takes this thread about a
     /// millisecond.
     ///
-    /// The connection's [`Peer`] is the process; its [`Link`](crate::Link) ends the process with
+    /// The connection's [`Peer`] is the process; its [`Link`](crate::connection::Link) ends the process with
     /// the connection, as the [module](super) says.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::connection::{Flag, Record};
-use crate::limit::{Accounts, Rules, Sources};
+use crate::limits::{Accounts, Rules, Sources};
 use crate::stats::Reason;
 use crate::time::Stamp;
 

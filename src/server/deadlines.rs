@@ -6,10 +6,10 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use crate::connection::{LookAfter, Phase, Record};
+use crate::limits::Timeouts;
 use crate::polling::poll_for_task;
 use crate::stats::Reason;
 use crate::time::{Clock, Sleep, Stamp};
-use crate::timeout::Timeouts;
 
 /// The time over which a minimum rate is an average.
 const WINDOW: Duration = Duration::from_secs(5);

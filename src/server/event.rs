@@ -17,7 +17,8 @@ use crate::stats::Reason;
 /// # Examples
 ///
 /// ```
-/// use halves::{Event, Server, escape::OneLine};
+/// use halves::{Event, Server};
+/// use halves::escape::OneLine;
 ///
 /// let server = Server::default().on_event(|event| match event {
 ///     Event::Closed(closed) => eprintln!("{} left: {}", OneLine(&closed.peer), closed.reason),
@@ -37,7 +38,7 @@ pub enum Event {
     Opened(Peer),
     /// A connection ended. There is one for each [`Opened`](Self::Opened).
     Closed(Closed),
-    /// A handler dropped a [`Buffered`](crate::Buffered) writer with bytes that it did not wait for, and
+    /// A handler dropped a [`Buffered`](crate::connection::Buffered) writer with bytes that it did not wait for, and
     /// that were never sent.
     Unsent {
         /// Who did not get them.
@@ -164,7 +165,7 @@ pub struct Closed {
 /// # Examples
 ///
 /// ```
-/// let limit = halves::Limit::MaxConnections(100);
+/// let limit = halves::server::Limit::MaxConnections(100);
 /// assert_eq!(limit.to_string(), "max_connections=100");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

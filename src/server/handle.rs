@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::registry::Registry;
 use crate::connection::{Endpoint, Phase, Record};
-use crate::limit::Rules;
+use crate::limits::Rules;
 use crate::shutdown::Shutdown;
 use crate::stats::{Reason, Stats};
 
@@ -16,7 +16,8 @@ use crate::stats::{Reason, Stats};
 /// # Examples
 ///
 /// ```
-/// use halves::{Connection, Executor, Server, bind, service::discard};
+/// use halves::{Connection, Executor, Server, bind};
+/// use halves::service::discard;
 ///
 /// let ex = Executor::new();
 /// let server = Server::default();
@@ -148,7 +149,7 @@ impl Handle {
 
     /// Ends every connection in order: its handler is dropped, what was written is delivered, and
     /// the peer told the end of input; one in the middle of a write is reset, and so is one whose
-    /// [`Buffered`](crate::Buffered) has kept bytes that are not sent yet: these are lost, and told.
+    /// [`Buffered`](crate::connection::Buffered) has kept bytes that are not sent yet: these are lost, and told.
     /// The server goes on, with new ones. (asyncio's `Server.close_clients`, which flushes them.)
     ///
     /// # Examples
@@ -181,7 +182,8 @@ impl Handle {
     /// # Examples
     ///
     /// ```
-    /// use halves::{Rules, Server};
+    /// use halves::Server;
+    /// use halves::limits::Rules;
     ///
     /// let handle = Server::default().handle();
     /// handle.set_rules(Rules::default().deny("192.0.2.0/24".parse()?));

@@ -13,7 +13,8 @@ use std::io;
 /// A function that serves any handler names it in its bounds:
 ///
 /// ```
-/// use halves::{Connection, Executor, Handler, Once, Report, serve};
+/// use halves::{Connection, Executor, Once, Report, serve};
+/// use halves::server::Handler;
 /// use std::{future::Future, io};
 ///
 /// async fn serve_once<H, F>(ex: &Executor, handler: H) -> io::Result<Report>

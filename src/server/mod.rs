@@ -24,13 +24,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connection::Connection;
-use crate::limit::{Rules, Sources};
+use crate::limits::Timeouts;
+use crate::limits::{Rules, Sources};
 use crate::listener::Listener;
 use crate::shutdown::Shutdown;
 use crate::spawn::Spawn;
 use crate::stats::Stats;
 use crate::time::Clock;
-use crate::timeout::Timeouts;
 
 pub use event::{Closed, Event, Limit};
 pub use handle::{ConnectionInfo, Handle};
@@ -50,7 +50,8 @@ use state::Observer;
 /// # Examples
 ///
 /// ```no_run
-/// use halves::{Connection, Executor, bind, serve, service::upper};
+/// use halves::{Connection, Executor, bind, serve};
+/// use halves::service::upper;
 ///
 /// let ex = Executor::new();
 /// ex.block_on(async {
@@ -74,7 +75,8 @@ where
 /// # Examples
 ///
 /// ```no_run
-/// use halves::{Connection, Executor, Server, Shutdown, bind, service::upper};
+/// use halves::{Connection, Executor, Server, Shutdown, bind};
+/// use halves::service::upper;
 /// use std::time::Duration;
 ///
 /// let ex = Executor::new();
@@ -171,7 +173,8 @@ impl Server {
     /// # Examples
     ///
     /// ```
-    /// use halves::{Rules, Server};
+    /// use halves::Server;
+    /// use halves::limits::Rules;
     ///
     /// # let _ =
     /// Server::default().rules(Rules::default().deny("192.0.2.0/24".parse()?));

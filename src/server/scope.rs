@@ -32,7 +32,8 @@ impl Server {
     /// # Examples
     ///
     /// ```
-    /// use halves::{Connection, Executor, Server, bind, connect, service::echo};
+    /// use halves::{Connection, Executor, Server, bind, connect};
+    /// use halves::service::echo;
     ///
     /// let ex = Executor::new();
     /// let (answer, report) = ex.block_on(async {

@@ -30,7 +30,9 @@ pin_project! {
     /// A function that serves on any executor names it in its bounds:
     ///
     /// ```
-    /// use halves::{Connection, Report, Serving, Spawn, listener::memory::*, serve};
+    /// use halves::{Connection, Report, Spawn, serve};
+    /// use halves::listener::memory::*;
+    /// use halves::server::Serving;
     /// use std::io;
     ///
     /// async fn serve_memory<E, H, F>(ex: E, listener: MemoryListener, handler: H) -> io::Result<Report>

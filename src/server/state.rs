@@ -14,10 +14,10 @@ use crate::catch::catch_panic;
 use crate::connection::{
     Connection, Flag, Link, LookAfter, Peer, Phase, Record, ServerContext, ServerHooks, SocketGuard,
 };
+use crate::limits::Timeouts;
 use crate::shutdown::Shutdown;
 use crate::stats::{Reason, count};
 use crate::time::{Clock, Stamp};
-use crate::timeout::Timeouts;
 
 /// One serving: the registry, which its handles share, and what it was configured with.
 pub(super) struct State {

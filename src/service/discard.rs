@@ -15,7 +15,8 @@ use crate::connection::{Reader, Writer};
 /// # Examples
 ///
 /// ```
-/// use halves::{Connection, service::discard};
+/// use halves::Connection;
+/// use halves::service::discard;
 ///
 /// # smol::block_on(async {
 /// let connection = Connection::new(&b"hello"[..], vec![]);

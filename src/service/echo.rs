@@ -17,7 +17,8 @@ use crate::connection::{Reader, Writer};
 /// # Examples
 ///
 /// ```
-/// use halves::{Connection, service::echo};
+/// use halves::Connection;
+/// use halves::service::echo;
 ///
 /// # smol::block_on(async {
 /// let connection = Connection::new(&b"hello"[..], vec![]);

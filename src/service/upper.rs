@@ -19,7 +19,8 @@ use crate::connection::{Reader, Writer};
 /// # Examples
 ///
 /// ```
-/// use halves::{Connection, service::upper};
+/// use halves::Connection;
+/// use halves::service::upper;
 ///
 /// # smol::block_on(async {
 /// let connection = Connection::new("straße 1\n".as_bytes(), vec![]);
@@ -43,7 +44,8 @@ where
 /// # Examples
 ///
 /// ```
-/// use halves::{Connection, service::Upper};
+/// use halves::Connection;
+/// use halves::service::Upper;
 ///
 /// # smol::block_on(async {
 /// let connection = Connection::new(&b"close"[..], vec![]);

@@ -202,7 +202,8 @@ impl Clock {
     /// # Examples
     ///
     /// ```
-    /// use halves::{Clock, listener::memory};
+    /// use halves::Clock;
+    /// use halves::listener::memory;
     /// use std::{io::ErrorKind, time::Duration};
     ///
     /// # smol::block_on(async {
@@ -277,7 +278,7 @@ pub(crate) fn park(longest: Duration) {
 /// # Examples
 ///
 /// ```
-/// assert!(halves::unix_time().as_secs() > 1_600_000_000);
+/// assert!(halves::time::unix_time().as_secs() > 1_600_000_000);
 /// ```
 #[must_use]
 pub fn unix_time() -> Duration {

@@ -7,7 +7,9 @@ use std::os::unix::net::UnixListener;
 use futures_lite::AsyncReadExt;
 use futures_lite::future::block_on;
 use futures_lite::io::sink;
-use halves::{Connection, Endpoint, Executor, FdReader, FrameError, connect};
+use halves::descriptor::FdReader;
+use halves::framing::FrameError;
+use halves::{Connection, Endpoint, Executor, connect};
 
 use crate::harness::place;
 use crate::served::{ask_for_all, while_answering};

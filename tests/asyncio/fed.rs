@@ -13,7 +13,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures_lite::future::{block_on, poll_once};
 use futures_lite::io::sink;
 use futures_lite::{AsyncRead, AsyncReadExt};
-use halves::{Connection, FrameError, Reader};
+use halves::framing::FrameError;
+use halves::{Connection, Reader};
 
 /// The end that feeds, and the stream itself.
 #[derive(Clone, Default)]

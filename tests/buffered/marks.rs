@@ -9,8 +9,9 @@ use std::time::Duration;
 use futures_lite::AsyncWrite;
 use futures_lite::future::{block_on, poll_once};
 use futures_lite::io::{empty, sink};
+use halves::listener::device;
 use halves::listener::memory::pair;
-use halves::{Connection, Executor, Peer, connect, device};
+use halves::{Connection, Executor, Peer, connect};
 
 #[test]
 fn nothing_is_taken_in_above_the_high_mark() {

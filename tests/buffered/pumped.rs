@@ -11,8 +11,9 @@ use std::time::Duration;
 use futures_lite::future::{self, poll_once};
 use futures_lite::io::{Empty, Sink, empty, sink};
 use futures_lite::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use halves::connection::Buffered;
 use halves::listener::memory::{MemoryConnection, pair};
-use halves::{Buffered, Connection, Once, Reason, Server};
+use halves::{Connection, Once, Reason, Server};
 use smol::channel::{self, Receiver};
 
 use crate::harness::World;

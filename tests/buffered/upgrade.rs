@@ -8,10 +8,9 @@ use futures_lite::future::{self, block_on};
 use futures_lite::io::BufWriter;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use halves::Listener;
+use halves::connection::{AnyRead, AnyWrite, ReadAhead};
 use halves::listener::memory::pair;
-use halves::{
-    AnyRead, AnyWrite, Connection, Executor, Once, ReadAhead, Reason, bind, connect, serve,
-};
+use halves::{Connection, Executor, Once, Reason, bind, connect, serve};
 
 use crate::harness::World;
 

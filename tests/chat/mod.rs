@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::connection::Phase;
+use halves::framing::FrameError;
 use halves::listener::memory::{self, Connector, MemoryConnection};
-use halves::{Connection, Executor, FrameError, Handle, Phase, Reason, Server, bind, connect};
+use halves::{Connection, Executor, Handle, Reason, Server, bind, connect};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::harness::{Served, World};

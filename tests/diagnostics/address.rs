@@ -1,6 +1,7 @@
 //! An address in place of a listener.
 
-use halves::{Connection, Executor, serve, service::upper};
+use halves::{Connection, Executor, serve};
+use halves::service::upper;
 
 async fn run(ex: &Executor) -> std::io::Result<()> {
     let handler = async |Connection { reader, writer, .. }| upper(reader, writer).await;

@@ -4,7 +4,8 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
-use halves::{Connection, Executor, Listeners, bind, serve, service::upper, spawn_fn};
+use halves::{Connection, Executor, Listeners, bind, serve, spawn_fn};
+use halves::service::upper;
 
 async fn count(served: Arc<Mutex<u32>>, client: Connection) -> std::io::Result<()> {
     *served.lock().expect("no panic") += 1;

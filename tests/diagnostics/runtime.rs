@@ -1,6 +1,7 @@
 //! A runtime of another library in place of an executor.
 
-use halves::{Connection, bind, serve, service::upper};
+use halves::{Connection, bind, serve};
+use halves::service::upper;
 
 struct Runtime;
 

@@ -2,7 +2,8 @@
 
 use std::net::TcpListener;
 
-use halves::{Connection, Executor, serve, service::upper};
+use halves::{Connection, Executor, serve};
+use halves::service::upper;
 
 async fn run(ex: &Executor) -> std::io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;

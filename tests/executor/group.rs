@@ -114,7 +114,7 @@ fn a_socket_is_heard_while_the_thread_that_waited_for_it_is_held() {
 }
 
 /// A sleep that waits on the thread of the task that polls this, and wakes another task.
-async fn sleep_for(waker: std::task::Waker, duration: Duration) -> halves::Sleep {
+async fn sleep_for(waker: std::task::Waker, duration: Duration) -> halves::time::Sleep {
     let mut sleep = Clock::default().sleep(duration);
     poll_fn(move |_| {
         let polled = Pin::new(&mut sleep).poll(&mut Context::from_waker(&waker));

@@ -6,7 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, channel as unbounded};
 use std::task::{Context, Wake, Waker};
 
 use futures_lite::AsyncRead;
-use halves::{Clock, Sleep};
+use halves::Clock;
+use halves::time::Sleep;
 
 use super::*;
 

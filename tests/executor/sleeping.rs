@@ -1,7 +1,8 @@
 //! Sleeps of the machine's clock, wherever they are polled.
 
 use futures_lite::future;
-use halves::{Clock, Sleep};
+use halves::Clock;
+use halves::time::Sleep;
 
 use super::*;
 

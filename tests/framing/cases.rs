@@ -8,7 +8,7 @@ use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use fastrand::Rng;
-use halves::Length;
+use halves::framing::Length;
 
 use crate::check::{Ask, Case};
 

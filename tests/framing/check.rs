@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_lite::{AsyncBufReadExt, AsyncRead, AsyncReadExt, Future};
-use halves::{Connection, FrameError, Length};
+use halves::Connection;
+use halves::framing::{FrameError, Length};
 
 /// What bytes of a stream mostly are: letters, separators and small lengths.
 const ALPHABET: &[u8] = b"ab\r\n\0\x01\x02\x03";

@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use futures_lite::future::{block_on, poll_once};
 use futures_lite::io::{Cursor, sink};
 use futures_lite::{AsyncBufReadExt, AsyncRead, AsyncReadExt, StreamExt};
-use halves::{Connection, FrameError, Framing, Length, Reader};
+use halves::framing::{FrameError, Framing, Length};
+use halves::{Connection, Reader};
 
 use crate::check::Pieces;
 

@@ -3,8 +3,9 @@
 use std::io::ErrorKind;
 
 use futures_lite::future;
+use halves::Connection;
+use halves::framing::Length;
 use halves::listener::memory;
-use halves::{Connection, Length};
 
 const ALL: [(Length, usize); 5] = [
     (Length::U8, u8::MAX as usize),

@@ -16,8 +16,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_lite::future;
+use halves::connection::Phase;
 use halves::listener::memory::{self, Connector, MemoryConnection};
-use halves::{Clock, Connection, Event, Handle, Listener, ManualClock, Phase, Report, Server};
+use halves::time::ManualClock;
+use halves::{Clock, Connection, Event, Handle, Listener, Report, Server};
 use smol::{LocalExecutor, Task};
 
 /// One thread, one clock.

@@ -10,9 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_lite::future::yield_now;
-use halves::{
-    Clock, Connection, Endpoint, Executor, Handle, Listeners, ManualClock, Report, Server, Shutdown,
-};
+use halves::time::ManualClock;
+use halves::{Clock, Connection, Endpoint, Executor, Handle, Listeners, Report, Server, Shutdown};
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 use smol::Task;
 use tempfile::TempDir;

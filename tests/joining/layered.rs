@@ -3,10 +3,8 @@
 use std::io;
 
 use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, future};
-use halves::{
-    AnyRead, AnyWrite, Connection, Endpoint, Executor, Listener, Once, Peer, ReadAhead, ReadHalf,
-    Reason, WriteHalf, bind, connect, serve,
-};
+use halves::connection::{AnyRead, AnyWrite, ReadAhead, ReadHalf, WriteHalf};
+use halves::{Connection, Endpoint, Executor, Listener, Once, Peer, Reason, bind, connect, serve};
 
 use crate::conformance;
 use crate::receipts::Receipts;

@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{self, Read};
 
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
+use halves::descriptor::{FdReader, FdWriter};
+use halves::listener::files;
 use halves::listener::memory;
-use halves::{
-    Connection, Executor, FdReader, FdWriter, Once, bind, connect, files, serve, service,
-};
+use halves::{Connection, Executor, Once, bind, connect, serve, service};
 
 use crate::conformance;
 use crate::place;

@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use async_net::unix::UnixStream;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::connection::{ReadAhead, ReadHalf, WriteHalf, split};
 use halves::listener::memory::{self, MemoryConnection, PipeReader, PipeWriter};
-use halves::{
-    Connection, Executor, Once, Peer, ReadAhead, ReadHalf, Reason, Server, Shutdown, WriteHalf,
-    serve, split,
-};
+use halves::{Connection, Executor, Once, Peer, Reason, Server, Shutdown, serve};
 
 use crate::conformance;
 use crate::receipts::Receipts;

@@ -74,7 +74,7 @@ async fn serve_one<L, S>(
     connect: impl FnOnce() -> io::Result<S> + Send + 'static,
 ) -> (Report, JoinHandle<()>)
 where
-    L: Listener<Reader = halves::AnyRead, Writer = halves::AnyWrite>,
+    L: Listener<Reader = halves::connection::AnyRead, Writer = halves::connection::AnyWrite>,
     S: Read + Write + HalfClose,
 {
     let server = Server::default();

@@ -10,8 +10,9 @@ use std::future::Future;
 use std::io;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::descriptor::{FdReader, FdWriter};
 use halves::process::Command;
-use halves::{Connection, FdReader, FdWriter, Listener, bind, connect};
+use halves::{Connection, Listener, bind, connect};
 use tokio::runtime::{Builder, Runtime};
 
 fn one_thread() -> Runtime {

@@ -4,7 +4,8 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::{block_on, poll_once};
-use halves::{Clock, Executor, Sleep};
+use halves::time::Sleep;
+use halves::{Clock, Executor};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::one_thread;

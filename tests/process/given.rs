@@ -55,7 +55,7 @@ fn a_child_has_no_descriptor_but_its_standard_streams() {
             let _ = pipes.1.wait().await;
             drop(pipes);
         });
-        let files = halves::files("/dev/null", &file).await;
+        let files = halves::listener::files("/dev/null", &file).await;
         for command in [
             sh("ls /proc/$$/fd", &[]),
             sh("ls /proc/$$/fd", &[]).socketpair(),

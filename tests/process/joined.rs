@@ -7,8 +7,9 @@ use std::thread;
 
 use futures_lite::io::copy;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::listener::files;
 use halves::process::Command;
-use halves::{Connection, Endpoint, Executor, Server, Shutdown, bind, files};
+use halves::{Connection, Endpoint, Executor, Server, Shutdown, bind};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::conformance;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use halves::{ConnectionInfo, Event, Phase, Reason};
+use halves::connection::Phase;
+use halves::server::ConnectionInfo;
+use halves::{Event, Reason};
 
 use crate::handlers::Behaviour;
 use crate::settings::Settings;

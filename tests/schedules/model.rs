@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use halves::{Endpoint, Handle, Reason, Report, Rules, Shutdown, Stats};
+use halves::limits::Rules;
+use halves::stats::Stats;
+use halves::{Endpoint, Handle, Reason, Report, Shutdown};
 use smol::Task;
 
 use crate::books::{Heard, Known};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use halves::{Server, Sources, Timeouts};
+use halves::limits::Sources;
+use halves::{Server, Timeouts};
 
 /// A zero is no limit, but for `drain_delay` and `drain_timeout`.
 #[derive(Debug)]

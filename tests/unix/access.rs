@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use halves::{Access, Address, Credentials, Endpoint, Peer, bind};
+use halves::address::Access;
+use halves::connection::Credentials;
+use halves::{Address, Endpoint, Peer, bind};
 use rustix::fs::{Mode, Uid};
 use smol::block_on;
 

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::thread;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use halves::{Connection, Executor, Handle, Report, Rules, Server, Sources};
+use halves::limits::{Rules, Sources};
+use halves::{Connection, Executor, Handle, Report, Server};
 
 use crate::{dir, listen};
 

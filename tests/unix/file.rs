@@ -10,7 +10,8 @@ use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
 
-use halves::{Endpoint, Listener, UnixName, bind};
+use halves::connection::UnixName;
+use halves::{Endpoint, Listener, bind};
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
 use smol::block_on;
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use halves::{Endpoint, Listener, UnixName, bind, connect};
+use halves::connection::UnixName;
+use halves::{Endpoint, Listener, bind, connect};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use smol::{Timer, block_on};
 

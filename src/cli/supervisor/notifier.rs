@@ -5,7 +5,8 @@ use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use futures_lite::future;
-use halves::{Clock, Stats};
+use halves::Clock;
+use halves::stats::Stats;
 use sd_notify::NotifyState;
 use smol::channel::Receiver;
 

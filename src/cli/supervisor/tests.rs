@@ -5,7 +5,9 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use futures_lite::future;
-use halves::{Clock, ManualClock, Shutdown, Stats};
+use halves::stats::Stats;
+use halves::time::ManualClock;
+use halves::{Clock, Shutdown};
 use smol::Async;
 use smol::channel::{self, Sender};
 

@@ -25,7 +25,8 @@ use crate::connection::Connection;
 ///
 /// ```
 /// use futures_lite::{AsyncWriteExt, future};
-/// use halves::{Connection, listener::memory};
+/// use halves::Connection;
+/// use halves::listener::memory;
 ///
 /// async fn greet(mut c: Connection) -> std::io::Result<()> {
 ///     let name = c.reader.line().await?.unwrap_or_default();

@@ -14,7 +14,7 @@ use crate::error::Error;
 /// # Examples
 ///
 /// ```
-/// use halves::Net;
+/// use halves::limits::Net;
 ///
 /// let net: Net = "192.0.2.0/24".parse()?;
 /// assert!(net.contains("192.0.2.7".parse().unwrap()));
@@ -33,7 +33,7 @@ pub struct Net(IpNet);
 /// # Examples
 ///
 /// ```
-/// use halves::Rules;
+/// use halves::limits::Rules;
 ///
 /// let rules = Rules::default()
 ///     .allow("10.0.0.0/8".parse()?)

@@ -19,7 +19,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// # Examples
 ///
 /// ```
-/// use halves::{Server, Sources};
+/// use halves::Server;
+/// use halves::limits::Sources;
 ///
 /// let sources = Sources::default().max_connections(40).accept_rate(10);
 /// # let _ =
@@ -55,7 +56,7 @@ impl Sources {
     ///
     /// ```
     /// # let _ =
-    /// halves::Sources::default().max_connections(40);
+    /// halves::limits::Sources::default().max_connections(40);
     /// ```
     pub fn max_connections(mut self, most: u32) -> Self {
         self.max_connections = Some(most).filter(|&most| most > 0);
@@ -69,7 +70,7 @@ impl Sources {
     ///
     /// ```
     /// # let _ =
-    /// halves::Sources::default().accept_rate(10);
+    /// halves::limits::Sources::default().accept_rate(10);
     /// ```
     pub fn accept_rate(mut self, per_second: u32) -> Self {
         self.accept_rate = Some(per_second).filter(|&rate| rate > 0);
@@ -82,7 +83,7 @@ impl Sources {
     ///
     /// ```
     /// # let _ =
-    /// halves::Sources::default().v4_prefix(24);
+    /// halves::limits::Sources::default().v4_prefix(24);
     /// ```
     pub fn v4_prefix(mut self, bits: u8) -> Self {
         self.v4_prefix = bits.min(32);
@@ -97,7 +98,7 @@ impl Sources {
     ///
     /// ```
     /// # let _ =
-    /// halves::Sources::default().v6_prefix(56);
+    /// halves::limits::Sources::default().v6_prefix(56);
     /// ```
     pub fn v6_prefix(mut self, bits: u8) -> Self {
         self.v6_prefix = bits.min(128);
