@@ -225,7 +225,9 @@ impl Source {
         if let Some(reactor) = home {
             reactor.deregister(self.fd(), self);
         } else if let Some(seldom) = seldom {
-            drop(lock(&seldom.foreign).take());
+            // Not while it is locked: with it go wakers, whose drops run code of others.
+            let foreign = lock(&seldom.foreign).take();
+            drop(foreign);
         }
         if let Some(seldom) = seldom {
             // A flush for which there was nothing left: it holds what it is held by.
