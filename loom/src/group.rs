@@ -1,7 +1,9 @@
 //! Workers that take tasks, park and listen: no task is left while all of them sleep.
 //!
 //! The queues and the list of idle workers are the library's own. The order in which they are used
-//! is that of `executor::native::group::worker`, without the watch, which wakes up by itself.
+//! is that of `executor::native::group::worker`, without the watch, which wakes up by itself, and
+//! without the look at the worker's own queue after the end of a turn. That look spares a worker
+//! the two later ones, and either way is enough.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 
 use loom::sync::Condvar;
 
+use crate::epoll::Epoll;
 use crate::explore;
 use crate::idle::{Idle, Role};
 use crate::queue::Queue;
@@ -17,82 +20,93 @@ use crate::sync::{Mutex, thread};
 
 const WORKERS: usize = 2;
 
-/// A step that a worker leaves out.
+/// A task that runs once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    Short,
+    /// It holds its thread until a short task has run.
+    Holds,
+    /// It writes something that leaves at the end of the turn, which wakes a short task.
+    Writes,
+}
+
+/// A step that is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Without {
     Nothing,
     /// The look for a notification right before the wait for the reactor: another worker may have
     /// taken its edge in.
     LookForNotification,
-    /// The wake-up of a searcher where no worker listens, and the look for injected tasks before the
-    /// wait. Either alone is enough.
-    SearcherAndLook,
+    /// The look for injected tasks right before the wait for the reactor.
+    LookForInjected,
+    /// The look at the worker's own queue right before the wait for the reactor.
+    LookAtQueueBeforeWait,
+    /// The look at the worker's own queue right before it parks.
+    LookAtQueueBeforePark,
+    /// The wake-up of a searcher where no worker listens.
+    Searcher,
 }
 
 struct Group {
-    injector: Queue<()>,
-    queues: [Queue<()>; WORKERS],
+    injector: Queue<Task>,
+    queues: [Queue<Task>; WORKERS],
     idle: Idle,
-    /// The flag of the bell.
-    rung: AtomicBool,
-    /// An edge of the bell that no poll has taken in yet.
-    edge: Mutex<bool>,
-    edges: Condvar,
-    driving: Mutex<()>,
+    epoll: Epoll,
     left: AtomicUsize,
+    short: Mutex<bool>,
+    short_ran: Condvar,
     stopping: AtomicBool,
     without: Without,
 }
 
 impl Group {
-    fn new(tasks: usize, without: Without) -> Arc<Self> {
+    fn new(tasks: &[Task], without: Without) -> Arc<Self> {
+        let woken = tasks.iter().filter(|&&task| task == Task::Writes).count();
         Arc::new(Self {
             injector: Queue::new(),
             queues: [Queue::new(), Queue::new()],
             idle: Idle::new(WORKERS),
-            rung: AtomicBool::new(false),
-            edge: Mutex::new(false),
-            edges: Condvar::new(),
-            driving: Mutex::new(()),
-            left: AtomicUsize::new(tasks),
+            epoll: Epoll::default(),
+            left: AtomicUsize::new(tasks.len() + woken),
+            short: Mutex::new(false),
+            short_ran: Condvar::new(),
             stopping: AtomicBool::new(false),
             without,
         })
     }
 
+    fn has(&self, step: Without) -> bool {
+        self.without != step
+    }
+
     /// A task is woken on a thread that is no worker's.
-    fn inject(&self) {
-        self.injector.push(());
+    fn inject(&self, task: Task) {
+        self.injector.push(task);
         if self.idle.is_listening() {
-            self.notify();
-        } else if self.without != Without::SearcherAndLook {
+            self.epoll.notify();
+        } else if self.has(Without::Searcher) {
             self.idle.call_searcher();
         }
     }
 
-    fn notify(&self) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            *self.edge.lock().expect("no panic") = true;
-            self.edges.notify_one();
+    fn run_task(&self, task: Task) {
+        match task {
+            Task::Short => {
+                *self.short.lock().expect("no panic") = true;
+                self.short_ran.notify_all();
+            }
+            Task::Holds => {
+                let mut ran = self.short.lock().expect("no panic");
+                while !*ran {
+                    ran = self.short_ran.wait(ran).expect("no panic");
+                }
+            }
+            Task::Writes => {}
         }
-    }
-
-    /// Polls the reactor, and waits if `blocks` says so right before. None: another worker polls.
-    fn turn(&self, blocks: impl FnOnce() -> bool) -> Option<bool> {
-        let _driving = self.driving.try_lock().ok()?;
-        let blocks = blocks();
-        let mut edge = self.edge.lock().expect("no panic");
-        while blocks && !*edge {
-            edge = self.edges.wait(edge).expect("no panic");
-        }
-        Some(mem::take(&mut *edge))
-    }
-
-    fn run_task(&self) {
         if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.stopping.store(true, Ordering::SeqCst);
             self.idle.close();
-            self.notify();
+            self.epoll.notify();
         }
     }
 
@@ -107,10 +121,14 @@ impl Group {
         } else {
             injected
         };
-        self.adopt(me, tasks)
+        let any = self.adopt(me, tasks);
+        if any && self.injector.len() > 0 {
+            self.idle.call_searcher();
+        }
+        any
     }
 
-    fn adopt(&self, me: usize, tasks: VecDeque<()>) -> bool {
+    fn adopt(&self, me: usize, tasks: VecDeque<Task>) -> bool {
         let any = !tasks.is_empty();
         self.queues[me].append(tasks);
         any
@@ -125,33 +143,36 @@ impl Group {
             }
         };
         while !self.is_stopping() {
-            while self.queues[me].pop().is_some() {
+            let mut written = 0;
+            while let Some(task) = self.queues[me].pop() {
                 end_search(&mut searching);
-                self.run_task();
+                written += usize::from(task == Task::Writes);
+                self.run_task(task);
             }
+            // The end of the turn: a wake on a worker goes to its own queue.
+            (0..written).for_each(|_| self.queues[me].push(Task::Short));
             if self.take(me) {
                 continue;
             }
             end_search(&mut searching);
-            if self.idle.is_last_awake(WORKERS) {
+            if self.idle.is_last_awake() {
                 self.listen(me);
-            } else if self.turn(|| false) != Some(true) {
+            } else if self.epoll.turn(|| false, drop) != Some(true) {
                 searching = self.park(me);
             }
         }
     }
 
     fn listen(&self, me: usize) {
-        self.rung.swap(false, Ordering::AcqRel);
+        self.epoll.listen();
         self.idle.begin_listening();
-        let without = |step| self.without == step;
         let blocks = || {
-            let injected = !without(Without::SearcherAndLook) && self.injector.len() > 0;
-            let notified =
-                !without(Without::LookForNotification) && self.rung.load(Ordering::Acquire);
-            !(self.queues[me].len() > 0 || injected || self.is_stopping() || notified)
+            let queued = self.has(Without::LookAtQueueBeforeWait) && self.queues[me].len() > 0;
+            let injected = self.has(Without::LookForInjected) && self.injector.len() > 0;
+            let notified = self.has(Without::LookForNotification) && self.epoll.is_notified();
+            !(queued || injected || self.is_stopping() || notified)
         };
-        let found = self.turn(blocks);
+        let found = self.epoll.turn(blocks, drop);
         self.idle.end_listening();
         if found == Some(true) {
             self.idle.begin_watch();
@@ -163,7 +184,8 @@ impl Group {
         if !self.idle.enter(me) {
             return false;
         }
-        if self.injector.len() > 0 || self.is_stopping() {
+        let queued = self.has(Without::LookAtQueueBeforePark) && self.queues[me].len() > 0;
+        if queued || self.injector.len() > 0 || self.is_stopping() {
             return !self.idle.leave(me);
         }
         while self.idle.role(me) != Role::Searcher {
@@ -174,18 +196,22 @@ impl Group {
 }
 
 /// Tasks come from outside while two workers look for some, park and listen.
-pub fn no_task_is_left_while_all_sleep(tasks: usize, interruptions: usize, without: Without) {
+pub fn no_task_is_left_while_all_sleep(
+    tasks: &'static [Task],
+    interruptions: usize,
+    without: Without,
+) {
     explore(interruptions, move || {
         let group = Group::new(tasks, without);
         let workers = [0, 1].map(|me| {
             let group = group.clone();
             thread::spawn(move || group.work(me))
         });
-        while !group.idle.is_last_awake(WORKERS) {
+        while !group.idle.is_last_awake() {
             thread::yield_now();
         }
-        for _ in 0..tasks {
-            group.inject();
+        for &task in tasks {
+            group.inject(task);
         }
         for worker in workers {
             worker.join().expect("it ends");

@@ -1,16 +1,19 @@
 //! Models of what threads of Halves share without a lock, or with a subtle one, explored by loom.
 //!
-//! The state word, the bell, who waits, the run queues and the list of idle workers are the library's
-//! own files. The order in which they are used is written down again in the models, as what surrounds
+//! The state word, the bell, the place of a waker, the run queues, the list of idle workers and the looks
+//! of the watch are the library's own files. The order in which they are used is written down again in the models, as what surrounds
 //! it there is full of system calls. Where that order has fences, or looks again, a model is also run
 //! without them, and has to fail.
 
+pub mod closing;
+mod epoll;
 pub mod graveyard;
 pub mod group;
 pub mod inbox;
 pub mod late;
 pub mod record;
 pub mod rehoming;
+pub mod watch;
 pub mod words;
 
 #[allow(dead_code)]
@@ -23,6 +26,9 @@ mod idle;
 #[path = "../../src/executor/native/group/queue.rs"]
 mod queue;
 #[allow(dead_code)]
+#[path = "../../src/executor/native/group/watch.rs"]
+mod sight;
+#[allow(dead_code)]
 #[path = "../../src/reactor/state.rs"]
 mod state;
 mod sync;
@@ -34,6 +40,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use sync::atomic::{AtomicBool, Ordering, fence};
+use watch::{Group, Worker};
 
 /// Runs a model in each order in which its threads may take turns, if they are interrupted no more
 /// than so many times: all orders would take minutes.

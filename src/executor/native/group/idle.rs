@@ -11,6 +11,8 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 /// sides have a sequentially consistent fence in between, so one of them sees the other.
 #[derive(Debug)]
 pub(super) struct Idle {
+    /// The number of workers, parked or not.
+    workers: usize,
     parked: Mutex<Parked>,
     /// The number of parked workers, readable without the lock.
     parked_len: AtomicUsize,
@@ -46,6 +48,7 @@ pub(super) enum Role {
 impl Idle {
     pub(super) fn new(workers: usize) -> Self {
         Self {
+            workers,
             parked: Mutex::new(Parked {
                 stack: Vec::with_capacity(workers),
                 watcher: None,
@@ -68,7 +71,7 @@ impl Idle {
     /// already, so this one has to listen.
     pub(super) fn enter(&self, worker: usize) -> bool {
         let mut parked = self.lock();
-        if parked.closed || parked.stack.len() + 1 == parked.threads.len() {
+        if parked.closed || parked.stack.len() + 1 == self.workers {
             return false;
         }
         parked.stack.push(worker);
@@ -107,8 +110,8 @@ impl Idle {
     }
 
     /// Whether all workers but one are parked.
-    pub(super) fn is_last_awake(&self, workers: usize) -> bool {
-        self.parked_len.load(Ordering::SeqCst) + 1 == workers
+    pub(super) fn is_last_awake(&self) -> bool {
+        self.parked_len.load(Ordering::SeqCst) + 1 == self.workers
     }
 
     /// There is work that no awake worker has for itself: wakes a parked worker to search for it,

@@ -96,11 +96,6 @@ impl Group {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Whether all workers but one are parked.
-    fn is_last_awake(&self) -> bool {
-        self.idle.is_last_awake(self.workers.len())
-    }
-
     /// Drops every task. No thread runs any, or ever will.
     fn close(&self) {
         // A task that is woken comes here, and is dropped with the queue. Dropping one may wake or

@@ -1,5 +1,6 @@
 //! Finds workers that are held by a task while others wait.
 
+use std::mem;
 use std::time::Duration;
 
 use super::{Group, Worker};
@@ -11,7 +12,7 @@ pub(super) const PERIOD: Duration = Duration::from_millis(2);
 /// The progress of a group at one look.
 #[derive(Debug)]
 pub(super) struct Sight {
-    steps: Vec<usize>,
+    steps: Box<[usize]>,
     turns: usize,
 }
 
@@ -34,25 +35,24 @@ impl Sight {
         }
     }
 
-    /// Compares the group with the last look, for the worker `me`.
+    /// Compares the group with the last look, for the worker `me`, and keeps this look for the next.
     pub(super) fn look(&mut self, group: &Group, me: usize) -> Look {
-        let now = Self::of(group);
-        let before = std::mem::replace(self, now);
-        let stuck = |n: usize| {
-            let (then, now) = (before.steps[n], self.steps[n]);
-            n != me && then == now && (is_running(now) || group.workers[n].queue.len() > 0)
-        };
-        // Tasks run one after another, and no worker has polled for them.
-        let unheard = before.turns == self.turns && !group.idle.is_listening();
-        if (0..self.steps.len()).any(stuck) || unheard {
+        let (mut ran, mut stuck) = (false, false);
+        for (n, (worker, seen)) in group.workers.iter().zip(&mut self.steps).enumerate() {
+            let before = mem::replace(seen, worker.steps());
+            let same = before == *seen;
+            ran |= !same;
+            stuck |= same && n != me && (is_running(*seen) || worker.queue.len() > 0);
+        }
+        let before = mem::replace(&mut self.turns, group.reactor.turns());
+        let polled = before != self.turns;
+        let listens = group.idle.is_listening();
+        if stuck || !(polled || listens) {
             Look::Stuck
-        } else if before.steps == self.steps
-            && before.turns == self.turns
-            && group.idle.is_listening()
-        {
-            Look::Quiet
-        } else {
+        } else if ran || polled || !listens {
             Look::Busy
+        } else {
+            Look::Quiet
         }
     }
 }

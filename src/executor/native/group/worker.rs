@@ -127,7 +127,7 @@ impl Loop<'_> {
             return;
         }
         self.beside_stuck = None;
-        if self.group.is_last_awake() {
+        if self.group.idle.is_last_awake() {
             self.listen_after_yield();
         } else if self.poll_reactor(Duration::ZERO) != Some(true) {
             self.park();
@@ -184,7 +184,7 @@ impl Loop<'_> {
                 || group.is_stopping()
                 || driver.is_notified();
             // Beside another worker that is awake, only for a while.
-            let alone = longest.is_some() || group.is_last_awake();
+            let alone = longest.is_some() || idle.is_last_awake();
             if work || !alone {
                 Some(Duration::ZERO)
             } else {

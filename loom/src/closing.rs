@@ -1,0 +1,126 @@
+//! A group closes while tasks are woken on threads that are none of its: each task is dropped.
+//!
+//! The queue is the library's own. The order in which it is used is that of `Group::close` and
+//! `Group::schedule`. For loom an operation that is sequentially consistent only acquires and
+//! releases, so there is a fence where the library relies on more.
+
+use std::mem;
+use std::sync::Arc;
+
+use crate::explore;
+use crate::queue::Queue;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+
+/// A step that is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Without {
+    Nothing,
+    /// The look whether the group is closed, after a task is queued.
+    LookAtClosed,
+    /// The drop of the queued tasks, after the group is closed.
+    LastDrop,
+}
+
+#[derive(Debug)]
+struct Group {
+    injector: Queue<Runnable>,
+    /// The wakers of tasks that are not done.
+    tasks: Mutex<Vec<Arc<Task>>>,
+    closed: AtomicBool,
+    without: Without,
+}
+
+/// A task's waker.
+#[derive(Debug, Default)]
+struct Task {
+    /// It is queued, or dropped.
+    woken: AtomicBool,
+    drops: AtomicUsize,
+    /// Woken when this task is dropped.
+    next: Option<Arc<Task>>,
+}
+
+/// A task that is woken, dropped with this.
+#[derive(Debug)]
+struct Runnable {
+    task: Arc<Task>,
+    group: Arc<Group>,
+}
+
+impl Drop for Runnable {
+    fn drop(&mut self) {
+        self.task.drops.fetch_add(1, Ordering::Relaxed);
+        if let Some(next) = &self.task.next {
+            self.group.wake(next);
+        }
+    }
+}
+
+impl Group {
+    fn wake(self: &Arc<Self>, task: &Arc<Task>) {
+        if !task.woken.swap(true, Ordering::AcqRel) {
+            let (task, group) = (task.clone(), self.clone());
+            self.schedule(Runnable { task, group });
+        }
+    }
+
+    fn schedule(&self, runnable: Runnable) {
+        if self.closed.load(Ordering::SeqCst) {
+            return drop(runnable);
+        }
+        self.injector.push(runnable);
+        fence(Ordering::SeqCst);
+        if self.without != Without::LookAtClosed && self.closed.load(Ordering::SeqCst) {
+            drop(self.injector.take_part(1));
+        }
+    }
+
+    fn close(self: &Arc<Self>) {
+        loop {
+            let tasks = mem::take(&mut *self.tasks.lock().expect("no panic"));
+            tasks.iter().for_each(|task| self.wake(task));
+            let left = self.injector.take_part(1);
+            let queued = left.len();
+            drop(left);
+            if tasks.is_empty() && queued == 0 {
+                break;
+            }
+        }
+        self.closed.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        if self.without != Without::LastDrop {
+            drop(self.injector.take_part(1));
+        }
+    }
+}
+
+/// Two tasks are woken late, one of them also by the other's drop.
+pub fn no_task_outlives_its_group(without: Without) {
+    explore(3, move || {
+        let last = Arc::new(Task::default());
+        let first = Arc::new(Task {
+            next: Some(last.clone()),
+            ..Task::default()
+        });
+        let late = Arc::new(Task::default());
+        let group = Arc::new(Group {
+            injector: Queue::new(),
+            tasks: Mutex::new(vec![first.clone()]),
+            closed: AtomicBool::new(false),
+            without,
+        });
+        let threads = [last.clone(), late.clone()].map(|task| {
+            let group = group.clone();
+            loom::thread::spawn(move || group.wake(&task))
+        });
+        group.close();
+        for thread in threads {
+            thread.join().expect("woken");
+        }
+        for task in [first, last, late] {
+            let drops = task.drops.load(Ordering::Relaxed);
+            assert_eq!(drops, 1, "a task is left");
+        }
+    });
+}

@@ -1,0 +1,95 @@
+//! A reactor as the workers that share it see it: a bell, a socket, and one worker at a time that
+//! waits for them.
+
+use std::mem;
+
+use loom::sync::Condvar;
+
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Mutex, thread};
+
+#[derive(Debug, Default)]
+pub(crate) struct Epoll {
+    /// The flag of the bell.
+    rung: AtomicBool,
+    events: Mutex<Events>,
+    more: Condvar,
+    /// The lock of the worker that polls. A `Mutex` of loom may block in `try_lock`.
+    driving: AtomicBool,
+    turns: AtomicUsize,
+}
+
+/// Events that no poll has taken in yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Events {
+    /// An edge of the bell.
+    pub(crate) edge: bool,
+    /// The socket is ready.
+    pub(crate) socket: bool,
+}
+
+impl Events {
+    pub(crate) fn any(self) -> bool {
+        self.edge || self.socket
+    }
+}
+
+impl Epoll {
+    pub(crate) fn listen(&self) {
+        self.rung.swap(false, Ordering::AcqRel);
+    }
+
+    pub(crate) fn is_notified(&self) -> bool {
+        self.rung.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn notify(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.tell(|events| events.edge = true);
+        }
+    }
+
+    pub(crate) fn make_socket_ready(&self) {
+        self.tell(|events| events.socket = true);
+    }
+
+    fn tell(&self, what: impl FnOnce(&mut Events)) {
+        what(&mut self.events.lock().expect("no panic"));
+        self.more.notify_one();
+    }
+
+    /// Polls, and waits if `blocks` says so right before. None: another worker polls. `dispatch` is
+    /// called for the events, before another worker can poll.
+    pub(crate) fn turn(
+        &self,
+        blocks: impl FnOnce() -> bool,
+        dispatch: impl FnOnce(Events),
+    ) -> Option<bool> {
+        let (held, order) = (&self.driving, (Ordering::Acquire, Ordering::Relaxed));
+        if held
+            .compare_exchange(false, true, order.0, order.1)
+            .is_err()
+        {
+            // Without this a worker may look on for ever, while loom lets the other one rest.
+            thread::yield_now();
+            return None;
+        }
+        let blocks = blocks();
+        let mut events = self.events.lock().expect("no panic");
+        while blocks && !events.any() {
+            events = self.more.wait(events).expect("no panic");
+        }
+        let taken = mem::take(&mut *events);
+        drop(events);
+        dispatch(taken);
+        let turns = self.turns.load(Ordering::Relaxed);
+        self.turns.store(turns + 1, Ordering::Relaxed);
+        self.driving.store(false, Ordering::Release);
+        Some(taken.any())
+    }
+
+    /// Polls so far.
+    pub(crate) fn turns(&self) -> usize {
+        self.turns.load(Ordering::Relaxed)
+    }
+}
