@@ -189,6 +189,7 @@ pub mod process;
     path = "reactor/portable.rs"
 )]
 mod reactor;
+mod reason;
 pub mod server;
 pub mod service;
 mod shutdown;
@@ -205,11 +206,11 @@ pub use error::Error;
 pub use executor::{Executor, Spawn, spawn_fn};
 pub use limits::Timeouts;
 pub use listener::{Listener, Listeners, Once, bind, connect};
+pub use reason::Reason;
 pub use server::{Event, Handle, Report, Server, serve};
 pub use shutdown::Shutdown;
 #[doc(hidden)]
 pub use signals::Signals;
-pub use stats::Reason;
 pub use time::Clock;
 
 /// asyncio's streams, call by call. This is a page to read: the module is only in the documentation.

@@ -1,133 +1,14 @@
-//! Why connections ended, and how many did.
+//! The counts of a server: connections, bytes, errors of accept.
 
 use std::fmt;
 use std::ops::Index;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Why a connection ended. Every connection ends with exactly one.
+use crate::reason::Reason;
+
+/// The number of connections that ended, by [`Reason`].
 ///
-/// Its [`Display`](fmt::Display) is the word that logs use.
-///
-/// # Examples
-///
-/// ```
-/// assert_eq!(halves::Reason::Drained.to_string(), "drained");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// The peer ended its side, and the handler then returned `Ok`.
-    Eof,
-    /// The handler returned `Ok` while the peer's side was still open.
-    Handler,
-    /// The handler returned an error, or reset the connection with
-    /// [`Peer::abort`](crate::Peer::abort).
-    Error,
-    /// The handler panicked, and the connection was reset.
-    Panic,
-    /// The server was told to end, the peer was quiet, and the handler closed for that.
-    Drained,
-    /// No byte moved, in either direction, for the idle timeout.
-    Idle,
-    /// The connection reached its lifetime.
-    Lifetime,
-    /// The peer sent, and slower than the minimum rate.
-    MinRate,
-    /// The handshakes were not done, or the real client not known, in time.
-    Handshake,
-    /// The rules do not allow the source.
-    Denied,
-    /// The source had as many connections open as one may have.
-    PerSource,
-    /// The source connected too often.
-    AcceptRate,
-    /// [`Handle::kill`](crate::Handle::kill) ended it, with a reset.
-    Killed,
-    /// [`Handle::close_clients`](crate::Handle::close_clients) ended it, in order.
-    Closed,
-    /// The server ended before the connection did, which was reset: the drain deadline passed, a
-    /// second signal came, the serving future was dropped, or
-    /// [`Handle::abort_clients`](crate::Handle::abort_clients) was called.
-    Aborted,
-}
-
-impl Reason {
-    /// Every reason there is.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert!(halves::Reason::ALL.contains(&halves::Reason::Eof));
-    /// ```
-    pub const ALL: &'static [Self] = &[
-        Self::Eof,
-        Self::Handler,
-        Self::Error,
-        Self::Panic,
-        Self::Drained,
-        Self::Idle,
-        Self::Lifetime,
-        Self::MinRate,
-        Self::Handshake,
-        Self::Denied,
-        Self::PerSource,
-        Self::AcceptRate,
-        Self::Killed,
-        Self::Closed,
-        Self::Aborted,
-    ];
-
-    /// The word that logs use.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(halves::Reason::Eof.as_str(), "eof");
-    /// ```
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Eof => "eof",
-            Self::Handler => "handler",
-            Self::Error => "error",
-            Self::Panic => "panic",
-            Self::Drained => "drained",
-            Self::Idle => "idle",
-            Self::Lifetime => "lifetime",
-            Self::MinRate => "min_rate",
-            Self::Handshake => "handshake",
-            Self::Denied => "denied",
-            Self::PerSource => "per_source",
-            Self::AcceptRate => "accept_rate",
-            Self::Killed => "killed",
-            Self::Closed => "closed",
-            Self::Aborted => "aborted",
-        }
-    }
-
-    /// Whether the connection was refused, for where it came from.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert!(halves::Reason::Denied.is_refusal());
-    /// assert!(!halves::Reason::Eof.is_refusal());
-    /// ```
-    #[must_use]
-    pub const fn is_refusal(self) -> bool {
-        matches!(self, Self::Denied | Self::PerSource | Self::AcceptRate)
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// How many connections ended for each [`Reason`].
-///
-/// Its [`Debug`] form has the reasons by name, less those for which none ended.
+/// The [`Debug`] form lists the reasons by name and leaves out those with a count of 0.
 ///
 /// # Examples
 ///
@@ -143,7 +24,7 @@ impl fmt::Display for Reason {
 pub struct Ended([u64; Reason::ALL.len()]);
 
 impl Ended {
-    /// How many ended, for any reason.
+    /// Returns the number of connections that ended for any reason.
     ///
     /// # Examples
     ///
@@ -155,7 +36,7 @@ impl Ended {
         self.0.iter().sum()
     }
 
-    /// How many were refused, for where they came from.
+    /// Returns the number of connections that were refused because of their source.
     ///
     /// # Examples
     ///
@@ -190,7 +71,7 @@ impl Index<Reason> for Ended {
     }
 }
 
-/// What a server has done so far: plain numbers, taken at one moment.
+/// The statistics of a server, read at one moment.
 ///
 /// # Examples
 ///
@@ -203,23 +84,23 @@ impl Index<Reason> for Ended {
 pub struct Stats {
     /// Connections that were accepted.
     pub accepted: u64,
-    /// Of these, the ones that are open now.
+    /// Accepted connections that are open now.
     pub open: u64,
-    /// Of these, the ones that ended, by reason.
+    /// Accepted connections that ended, by reason.
     pub ended: Ended,
-    /// Bytes that ended connections had received.
+    /// Bytes received by connections that ended.
     pub bytes_in: u64,
-    /// Bytes that ended connections had sent.
+    /// Bytes sent by connections that ended.
     pub bytes_out: u64,
-    /// Bytes that [`Buffered`](crate::connection::Buffered) writers kept and were dropped with.
+    /// Bytes that [`Buffered`](crate::connection::Buffered) writers still held when they were dropped.
     pub bytes_unsent: u64,
-    /// Accepts that failed, whatever the error.
+    /// Accepts that failed with any error.
     pub accept_errors: u64,
-    /// How often a limit, ours or the system's, held new connections back.
+    /// Times that a limit of the server or of the system began to hold new connections back.
     pub limit_episodes: u64,
 }
 
-/// The counters behind [`Stats`]. None of them is touched while data flows.
+/// The counters behind [`Stats`]. Reads and writes of a connection do not touch them.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) accepted: AtomicU64,
@@ -238,7 +119,7 @@ impl Counters {
         count(&self.ended[reason as usize], 1);
     }
 
-    /// Read so that no connection is counted as both open and ended.
+    /// Reads `ended` before `accepted`, so that no connection counts as both open and ended.
     pub(crate) fn snapshot(&self) -> Stats {
         let ended = Ended(
             self.ended

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use halves::server::Closed;
 use halves::time::unix_time;
-use halves::{Event, Listeners, Peer, Reason};
+use halves::{Event, Listeners, Peer};
 
 use super::escape;
 use super::format::{Format, Line};
@@ -139,7 +139,7 @@ fn line(event: &Event, level: Level) -> Option<Line> {
         Event::Closed(closed) if level < Level::Verbose && closed.reason.is_refusal() => {
             return None;
         }
-        Event::Closed(closed) if level >= Level::Normal || is_trouble(closed) => {
+        Event::Closed(closed) if level >= Level::Normal || closed.reason.is_failure() => {
             ended(closed, level)
         }
         Event::Refused { peer, reason } if level >= Level::Normal => {
@@ -221,11 +221,6 @@ fn count(line: Line, key: &'static str, count: u64) -> Line {
     }
 }
 
-fn is_trouble(closed: &Closed) -> bool {
-    let reason = closed.reason;
-    matches!(reason, Reason::Error | Reason::Panic | Reason::Aborted)
-}
-
 /// Rounded up, so that what was said every five seconds is a multiple of five.
 fn in_seconds(left: Duration) -> Duration {
     match left.as_secs() {
@@ -246,6 +241,7 @@ fn panicked(info: &PanicHookInfo<'_>) -> Line {
 mod tests {
     use std::io;
 
+    use halves::Reason;
     use halves::connection::Credentials;
     use halves::server::Limit;
 

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Credentials, Endpoint, Flag, Handshake, Link, Record};
+use crate::reason::Reason;
 use crate::shutdown::Shutdown;
-use crate::stats::Reason;
 
 /// Who is at the other end of a connection, and what has passed so far.
 ///

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::stats::Reason;
+use crate::reason::Reason;
 use crate::time::Stamp;
 
 /// Below this many sources, nobody looks for those that could be forgotten.

@@ -16,8 +16,9 @@ use super::state::State;
 use crate::catch::catch_panic;
 use crate::connection::{Connection, ServerContext};
 use crate::listener::Listener;
+use crate::reason::Reason;
 use crate::spawn::Spawn;
-use crate::stats::{Reason, count};
+use crate::stats::count;
 
 /// Accepts in a row before others get a turn.
 const BATCH: usize = 32;

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::connection::{Flag, Record};
 use crate::limits::{Accounts, Rules, Sources};
-use crate::stats::Reason;
+use crate::reason::Reason;
 use crate::time::Stamp;
 
 /// The checks on where a connection comes from.

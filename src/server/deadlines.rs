@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::connection::{LookAfter, Phase, Record};
 use crate::limits::Timeouts;
 use crate::polling::poll_for_task;
-use crate::stats::Reason;
+use crate::reason::Reason;
 use crate::time::{Clock, Sleep, Stamp};
 
 /// The time over which a minimum rate is an average.

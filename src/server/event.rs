@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Report;
 use crate::connection::Peer;
 use crate::escape::OneLine;
-use crate::stats::Reason;
+use crate::reason::Reason;
 
 /// Something that happened in a server; [`Server::on_event`](crate::Server::on_event) hears it.
 ///

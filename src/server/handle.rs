@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::registry::Registry;
 use crate::connection::{Endpoint, Phase, Record};
 use crate::limits::Rules;
+use crate::reason::Reason;
 use crate::shutdown::Shutdown;
-use crate::stats::{Reason, Stats};
+use crate::stats::Stats;
 
 /// A handle to one [`Server`](crate::Server). Clones are cheap.
 ///

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use super::state::Ticket;
 use crate::catch::catch_panic;
 use crate::connection::{Flag, Link, Record};
-use crate::stats::Reason;
+use crate::reason::Reason;
 use crate::time::Sleep;
 
 /// How long a closed connection may take to hear the end of its peer.

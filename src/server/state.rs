@@ -15,8 +15,9 @@ use crate::connection::{
     Connection, Flag, Link, LookAfter, Peer, Phase, Record, ServerContext, ServerHooks, SocketGuard,
 };
 use crate::limits::Timeouts;
+use crate::reason::Reason;
 use crate::shutdown::Shutdown;
-use crate::stats::{Reason, count};
+use crate::stats::count;
 use crate::time::{Clock, Stamp};
 
 /// One serving: the registry, which its handles share, and what it was configured with.

@@ -8,7 +8,7 @@ use crate::source::Source;
 const LAYERS: &[&[&str]] = &[
     &[
         "error", "address", "blocking", "catch", "duration", "escape", "framing", "polling",
-        "reactor", "shutdown", "signals", "spawn", "stats", "sync", "time", "waiting",
+        "reactor", "reason", "shutdown", "signals", "spawn", "stats", "sync", "time", "waiting",
     ],
     &["connection", "descriptor"],
     &["limits", "listener", "process", "proxy_protocol", "tls"],
@@ -31,6 +31,7 @@ const BESIDE: &[(&str, &str)] = &[
     ("reactor", "sync"),
     ("reactor", "waiting"),
     ("shutdown", "signals"),
+    ("stats", "reason"),
     ("time", "reactor"),
     ("waiting", "sync"),
 ];

@@ -8,7 +8,7 @@ use std::task::Waker;
 use super::{Flag, Record};
 use crate::catch::{catch_panic, quietly_drop};
 use crate::connection::Link;
-use crate::stats::Reason;
+use crate::reason::Reason;
 
 /// Why a connection ends, and whether its stream is reset, or closed in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::task::{Wake, Waker};
 
 use super::{Flag, Phase, Record};
 use crate::catch::catch_panic;
-use crate::stats::Reason;
+use crate::reason::Reason;
 use crate::time::Clock;
 
 /// Looks after the deadlines of one connection, as its task.
