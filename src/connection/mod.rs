@@ -1,53 +1,22 @@
 //! A connection: two halves, the peer, and what is known of them.
 
-mod ahead;
-mod any;
-mod budget;
-mod buffered;
-mod chunk;
-mod copy;
-mod credentials;
-mod discard;
-mod ending;
-mod endpoint;
-mod framed;
-mod keep;
-mod link;
-mod outgoing;
+mod close;
+mod halves;
 mod peer;
-mod phase;
-mod reader;
-mod record;
-mod remote;
-mod slot;
-mod socket;
-mod split;
-mod upgrade;
-mod waker_pair;
-mod writer;
+mod state;
+mod stream;
 
 use std::io;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-pub use ahead::ReadAhead;
-pub use any::{AnyRead, AnyWrite};
-pub use buffered::Buffered;
-pub use chunk::Chunk;
-pub use credentials::Credentials;
-pub(crate) use discard::Discard;
-pub(crate) use ending::Ending;
-pub use endpoint::{Endpoint, UnixName};
-pub use framed::Frames;
-pub(crate) use keep::keep;
-pub use link::Link;
-pub use peer::Peer;
-pub use phase::{Handshake, Phase};
-pub use reader::Reader;
-pub(crate) use record::{Flag, LookAfter, Record, ServerContext, ServerHooks};
-pub(crate) use socket::{Ownership, SocketGuard};
-pub use split::{ReadHalf, WriteHalf, split};
-pub use writer::Writer;
+pub use close::Link;
+pub(crate) use close::{Discard, Ending, Ownership, SocketGuard};
+pub use halves::{AnyRead, AnyWrite, Buffered, Chunk, Frames, ReadAhead, Reader, Writer};
+pub use peer::{Credentials, Endpoint, Handshake, Peer, Phase, UnixName};
+pub(crate) use state::{Flag, LookAfter, Record, ServerContext, ServerHooks};
+pub(crate) use stream::flush_on_close;
+pub use stream::{ReadHalf, WriteHalf, split};
 
 /// What a handler gets: two halves and who is at their other end.
 ///
@@ -241,7 +210,7 @@ where
         let writer = if record.is_socket() || record.link().is_some() {
             AnyWrite::new(&record, writer)
         } else {
-            let (writer, link) = keep(writer);
+            let (writer, link) = flush_on_close(writer);
             record.set_link(link);
             AnyWrite::new(&record, writer)
         };

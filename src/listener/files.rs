@@ -9,7 +9,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::retry;
 use crate::blocking::unblock;
-use crate::connection::{Connection, Endpoint, Peer, keep};
+use crate::connection::{Connection, Endpoint, Peer, flush_on_close};
 use crate::descriptor::{FdReader, FdWriter};
 
 /// A file to read and a file to write, created or emptied, as one connection. Either may be a
@@ -141,7 +141,7 @@ pub async fn device(path: impl AsRef<Path>) -> io::Result<Connection> {
 }
 
 fn connection(input: FdReader, output: FdWriter, endpoint: Endpoint) -> Connection {
-    let (output, link) = keep(output);
+    let (output, link) = flush_on_close(output);
     let peer = Peer::new(endpoint.clone(), endpoint).with_link(link);
     Connection::from_parts(input, output, peer).erase()
 }

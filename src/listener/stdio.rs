@@ -12,7 +12,7 @@ use rustix::net::{Shutdown, shutdown};
 
 use super::given::{Given, are_one_stream, given};
 use crate::address::ListenOptions;
-use crate::connection::{Connection, Endpoint, Peer, keep};
+use crate::connection::{Connection, Endpoint, Peer, flush_on_close};
 use crate::descriptor::{FdReader, FdWriter};
 
 /// Standard input and output as one connection.
@@ -56,7 +56,7 @@ pub fn stdio() -> io::Result<Connection> {
     let input = FdReader::shared(io::stdin().as_fd())?;
     let output = FdWriter::shared(io::stdout().as_fd())?;
     let input = Standard::new(input, Stream::Input)?;
-    let (output, link) = keep(Standard::new(output, Stream::Output)?);
+    let (output, link) = flush_on_close(Standard::new(output, Stream::Output)?);
     let mut peer = Peer::new(Endpoint::Stdio, Endpoint::Stdio).with_link(link);
     let kind = FileType::from_raw_mode(Stream::Output.stat()?.st_mode);
     if kind == FileType::CharacterDevice {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::child::{Child, Process};
 use super::link::ChildLink;
 use super::{before_exec, orphans};
-use crate::connection::{Connection, Endpoint, Peer, keep};
+use crate::connection::{Connection, Endpoint, Peer, flush_on_close};
 use crate::descriptor::{FdReader, FdWriter};
 
 /// A program to be run as the other end of a connection.
@@ -127,7 +127,7 @@ impl Command {
         }?;
         let reader = FdReader::new(reader)?;
         let output = reader.watched();
-        let (writer, input) = keep(FdWriter::new(writer)?);
+        let (writer, input) = flush_on_close(FdWriter::new(writer)?);
         let child = self.spawn()?;
         let link = ChildLink::new(child.process().clone(), input, output);
         let process = Endpoint::Process(child.id());

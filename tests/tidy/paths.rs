@@ -1,5 +1,5 @@
 //! The paths in a file's code that begin at the root of the crate, however they are written:
-//! `crate::x`, `crate::{x, y}`, `super::x` from a top module, `halves::x`.
+//! `crate::x`, `crate::{x, y}`, `super::x` from a top module, `halves::x` in the command.
 
 use crate::source::{Source, Token};
 
@@ -13,6 +13,8 @@ pub(crate) struct RootPath<'a> {
 /// In the order of the file.
 pub(crate) fn paths(source: &Source) -> Vec<RootPath<'_>> {
     let tokens = source.tokens();
+    // In the library this is the module `connection::halves`.
+    let is_command = ["cli", "main"].contains(&source.module());
     let mut depth = source.modules().len();
     // The brace depths at which inline modules were opened.
     let (mut braces, mut inline) = (0_usize, Vec::new());
@@ -33,6 +35,7 @@ pub(crate) fn paths(source: &Source) -> Vec<RootPath<'_>> {
                 braces = braces.saturating_sub(1);
             }
             _ if follows_path(&tokens[..at]) => {}
+            "halves" if !is_command => {}
             "crate" | "halves" => first_names(&tokens[at + 1..], &mut paths),
             "super" => {
                 let (mut ups, mut end) = (1, at + 1);

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use futures_lite::{AsyncBufRead, AsyncRead};
 
-use super::record::Flag;
-use super::{AnyRead, Chunk, Peer, Record};
+use super::{AnyRead, Chunk};
+use crate::connection::{Flag, Peer, Record};
 
 /// How long a peer must be quiet, once a drain was asked for, to count as having nothing to say.
 const QUIET: Duration = Duration::from_secs(1);
@@ -53,11 +53,11 @@ pub struct Reader<R = AnyRead> {
 }
 
 impl<R> Reader<R> {
-    pub(super) fn new(io: R, record: Arc<Record>, ahead: Chunk) -> Self {
+    pub(in crate::connection) fn new(io: R, record: Arc<Record>, ahead: Chunk) -> Self {
         Self { io, record, ahead }
     }
 
-    pub(super) fn into_parts(self) -> (R, Arc<Record>, Chunk) {
+    pub(in crate::connection) fn into_parts(self) -> (R, Arc<Record>, Chunk) {
         (self.io, self.record, self.ahead)
     }
 

@@ -9,12 +9,11 @@ use std::task::{Context, Poll, Waker, ready};
 
 use rustix::net::{RecvFlags, Shutdown, shutdown};
 
-use super::Record;
-use super::discard;
-use super::ending::Ending;
-use super::remote::Remote;
-use super::{AnyRead, AnyWrite, Connection, Credentials, Discard, Endpoint, Flag, Link, Peer};
+use super::linger::MOST;
+use super::{Discard, Ending, Link};
 use crate::catch::catch_panic;
+use crate::connection::peer::Remote;
+use crate::connection::{AnyRead, AnyWrite, Connection, Credentials, Endpoint, Flag, Peer, Record};
 use crate::reactor::{Socket, Source, SourceOwner, reset};
 
 /// A use of a connection's stream: by a half, or by the server that ends it. The last one closes
@@ -98,7 +97,7 @@ impl SocketGuard {
 fn end_now(socket: BorrowedFd<'_>) {
     let _ = shutdown(socket, Shutdown::Both);
     let mut buf = [0; 4096];
-    for _ in 0..discard::MOST / buf.len() {
+    for _ in 0..MOST / buf.len() {
         match rustix::net::recv(socket, &mut buf[..], RecvFlags::DONTWAIT) {
             Ok((n, _)) if n > 0 => {}
             _ => break,
@@ -178,7 +177,7 @@ impl Record {
 
     /// What ends all of it, as the link of another record. A socket's hold ends what is above the
     /// socket, too.
-    pub(super) fn whole_link(self: &Arc<Self>) -> Option<Arc<dyn Link>> {
+    pub(in crate::connection) fn whole_link(self: &Arc<Self>) -> Option<Arc<dyn Link>> {
         if self.is_socket() {
             return Some(Arc::new(SocketGuard::of(self)));
         }
@@ -186,13 +185,13 @@ impl Record {
     }
 
     /// Whether something that was written is not with the kernel yet.
-    pub(super) fn is_corked(&self) -> bool {
+    pub(in crate::connection) fn is_corked(&self) -> bool {
         self.source().is_corked()
     }
 
     /// Whether a write is to wait for more of its kind: if it is not the task's first since it was
     /// woken, or something waits already.
-    pub(super) fn gathers(&self) -> bool {
+    pub(in crate::connection) fn gathers(&self) -> bool {
         !self.writing.is_whole() || self.is_corked()
     }
 
@@ -214,7 +213,7 @@ impl Record {
     }
 
     /// Resets the socket, if that is what the stream is, and it is still open.
-    pub(super) fn disconnect(&self) {
+    pub(in crate::connection) fn disconnect(&self) {
         self.source().visit(reset);
     }
 }

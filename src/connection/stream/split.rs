@@ -10,11 +10,8 @@ use std::task::{Context, Poll, Waker, ready};
 use atomic_waker::AtomicWaker;
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::ahead;
-use super::link::is_gone;
-use super::slot::Slot;
-use super::waker_pair::WakerPair;
-use super::{Connection, Discard, Link, Peer};
+use super::shared::{Slot, WakerPair};
+use crate::connection::halves::taken;
 
 /// Splits a stream into two halves, which may be in two tasks.
 ///
@@ -51,18 +48,18 @@ pub struct ReadHalf<S>(Arc<Shared<S>>);
 
 /// The writing half of a stream that was [`split`]. Closing it closes the stream's writing side;
 /// dropping it does not.
-pub struct WriteHalf<S>(Arc<Shared<S>>);
+pub struct WriteHalf<S>(pub(super) Arc<Shared<S>>);
 
-struct Shared<S> {
-    stream: Slot<S>,
+pub(super) struct Shared<S> {
+    pub(super) stream: Slot<S>,
     /// The reader, then the writer.
     waiting: Arc<WakerPair>,
     /// Wakes both; the only one that the stream ever sees.
-    waker: Waker,
+    pub(super) waker: Waker,
     /// A read has found the end of input.
-    ended: AtomicBool,
+    pub(super) ended: AtomicBool,
     /// Its writing side was closed.
-    closed: AtomicBool,
+    pub(super) closed: AtomicBool,
 }
 
 impl<S: Unpin> Shared<S> {
@@ -84,7 +81,7 @@ impl<S: Unpin> Shared<S> {
         (place, other): (&AtomicWaker, &AtomicWaker),
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let taken = ahead::taken();
+        let before = taken();
         // First: what happens during the poll is not to be missed.
         place.register(cx.waker());
         let mut both = Context::from_waker(&self.waker);
@@ -93,13 +90,13 @@ impl<S: Unpin> Shared<S> {
             drop(place.take());
         }
         // What the other one waits for may have come to us, and nobody else will tell of it.
-        if result.is_ready() || taken != ahead::taken() {
+        if result.is_ready() || before != taken() {
             other.wake();
         }
         result
     }
 
-    fn poll_read(
+    pub(super) fn poll_read(
         &self,
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
@@ -121,7 +118,7 @@ impl<S: Unpin> Shared<S> {
         self.poll(cx, (second, first), poll)
     }
 
-    fn poll_close(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>
+    pub(super) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>
     where
         S: AsyncWrite,
     {
@@ -131,118 +128,6 @@ impl<S: Unpin> Shared<S> {
         let result = ready!(self.poll_write(cx, AsyncWrite::poll_close));
         self.closed.store(true, Ordering::Release);
         Poll::Ready(result)
-    }
-}
-
-/// The server's guard.
-struct Whole<S> {
-    shared: Arc<Shared<S>>,
-    /// That on the stream beneath, if it is known, and not the connection's own socket: that one is
-    /// ended after this.
-    beneath: Option<Arc<dyn Link>>,
-    discard: Discard,
-}
-
-impl<S> Whole<S> {
-    /// Whether a half is still held by somebody.
-    fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.shared) > 1
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Link for Whole<S> {
-    fn poll_linger(&self, cx: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
-        let shared = &self.shared;
-        if !shared.stream.is_gone() {
-            match ready!(shared.poll_close(cx)) {
-                Err(error) if !is_gone(&error) => return Poll::Ready(Err(error)),
-                _ => {}
-            }
-            // Where a task of the handler's still has a half, what comes is that task's.
-            if self.is_shared() {
-                return Poll::Ready(Ok(()));
-            }
-            // A reader around the half may have ended by itself.
-            if !shared.ended.load(Ordering::Acquire) {
-                ready!(self.discard.poll(cx, |cx, buf| {
-                    shared.poll_read(cx, |stream, cx| stream.poll_read(cx, buf))
-                }));
-            }
-            // What is beneath is then its link's alone.
-            shared.stream.end();
-        }
-        match &self.beneath {
-            // What has ended is the layer.
-            Some(link) => link.poll_linger(cx, false),
-            None => Poll::Ready(Ok(())),
-        }
-    }
-
-    fn is_flushed(&self) -> bool {
-        let closed = self.shared.closed.load(Ordering::Acquire);
-        let beneath = self.beneath.as_ref();
-        closed && beneath.is_none_or(|link| link.is_flushed())
-    }
-
-    fn unsent(&self) -> Option<usize> {
-        self.beneath.as_ref().and_then(|link| link.unsent())
-    }
-
-    fn abort(&self) {
-        if let Some(link) = &self.beneath {
-            link.abort();
-        }
-        self.shared.stream.abort();
-        self.shared.waker.wake_by_ref();
-    }
-
-    fn close(&self) {
-        if let Some(link) = &self.beneath {
-            link.close();
-        }
-        self.shared.waker.wake_by_ref();
-    }
-}
-
-impl<S> Connection<ReadHalf<S>, WriteHalf<S>>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    /// A connection of one stream that is both reader and writer, such as TLS over the halves of
-    /// another connection, whose peer is then given on.
-    ///
-    /// It gets a [`Link`] that closes the stream when the handler has ended, reads and discards
-    /// until the peer ends too, and then ends what is beneath, as far as the peer knows it; that is
-    /// also how it is reset. Before a server has the connection, its peer is then another one, which
-    /// counts from here on.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
-    /// use halves::{Connection, Peer};
-    ///
-    /// # smol::block_on(async {
-    /// let (near, far) = async_net::unix::UnixStream::pair()?;
-    /// let mut near = Connection::from_stream(near, Peer::default());
-    /// let mut far = Connection::from_stream(far, Peer::default());
-    /// near.writer.write_all(b"hello").await?;
-    /// near.writer.close().await?;
-    /// let mut heard = String::new();
-    /// far.reader.read_to_string(&mut heard).await?;
-    /// assert_eq!(heard, "hello");
-    /// # std::io::Result::Ok(()) }).unwrap();
-    /// ```
-    pub fn from_stream(stream: S, peer: Peer) -> Self {
-        let (reader, writer) = split(stream);
-        let (peer, beneath) = peer.above();
-        let link = Whole {
-            shared: writer.0.clone(),
-            beneath,
-            discard: Discard::default(),
-        };
-        peer.record().link_above(Arc::new(link));
-        Self::from_parts(reader, writer, peer)
     }
 }
 

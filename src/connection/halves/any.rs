@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::record::BoxSlot;
-use super::{Endpoint, Record, SocketGuard};
+use crate::connection::state::BoxSlot;
+use crate::connection::{Endpoint, Record, SocketGuard};
 
 /// A reading half of any type: a socket of our own, or what
 /// [`Connection::erase`](crate::Connection::erase) was given.
@@ -22,7 +22,7 @@ pub struct AnyRead(SocketGuard);
 pub struct AnyWrite(SocketGuard);
 
 impl AnyRead {
-    pub(super) fn new(
+    pub(in crate::connection) fn new(
         record: &Arc<Record>,
         reader: impl AsyncRead + Send + Unpin + 'static,
     ) -> Self {
@@ -31,7 +31,7 @@ impl AnyRead {
         Self(guard)
     }
 
-    pub(super) fn of(socket: SocketGuard) -> Self {
+    pub(in crate::connection) fn of(socket: SocketGuard) -> Self {
         Self(socket)
     }
 
@@ -41,7 +41,7 @@ impl AnyRead {
 }
 
 impl AnyWrite {
-    pub(super) fn new(
+    pub(in crate::connection) fn new(
         record: &Arc<Record>,
         writer: impl AsyncWrite + Send + Unpin + 'static,
     ) -> Self {
@@ -50,7 +50,7 @@ impl AnyWrite {
         Self(guard)
     }
 
-    pub(super) fn of(socket: SocketGuard) -> Self {
+    pub(in crate::connection) fn of(socket: SocketGuard) -> Self {
         Self(socket)
     }
 

@@ -5,7 +5,6 @@ mod end;
 mod flags;
 mod look;
 mod pace;
-mod pump;
 mod traffic;
 
 use std::fmt;
@@ -16,8 +15,7 @@ use std::sync::{Arc, OnceLock};
 
 use once_cell::race::OnceBox;
 
-use super::budget::Budget;
-use super::remote::Remote;
+use super::peer::Remote;
 use super::{Credentials, Endpoint, Link, Phase};
 use crate::framing::LIMIT;
 use crate::reactor::{Source, SourceOwner};
@@ -28,6 +26,7 @@ use crate::waiting::Waiting;
 pub(super) use cold::{BoxSlot, ColdState};
 pub(crate) use flags::{Flag, Flags};
 pub(crate) use look::LookAfter;
+use traffic::Budget;
 
 /// One connection. The halves write to it with plain stores, as each counter has one writer.
 ///

@@ -72,7 +72,7 @@ pub trait Link: Send + Sync {
 }
 
 /// Whether an error says that the peer is gone, which is none for whoever ends a stream.
-pub(super) fn is_gone(error: &io::Error) -> bool {
+pub(in crate::connection) fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
     matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
 }

@@ -7,22 +7,22 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::AsyncWrite;
 
-use super::Link;
-use super::link::is_gone;
-use super::slot::Slot;
+use super::shared::Slot;
+use crate::connection::Link;
+use crate::connection::close::is_gone;
 
 /// Splits a writer into the handler's half and the server's hold on it: files, pipes and standard
 /// output keep bytes back until they are flushed, and lose them when they are only dropped.
-pub(crate) fn keep<W>(writer: W) -> (Kept<W>, Arc<Shared<W>>)
+pub(crate) fn flush_on_close<W>(writer: W) -> (FlushOnClose<W>, Arc<Shared<W>>)
 where
     W: AsyncWrite + Send + Unpin + 'static,
 {
     let shared = Arc::new(Shared(Slot::new(writer)));
-    (Kept(shared.clone()), shared)
+    (FlushOnClose(shared.clone()), shared)
 }
 
 /// The handler's half.
-pub(crate) struct Kept<W>(Arc<Shared<W>>);
+pub(crate) struct FlushOnClose<W>(Arc<Shared<W>>);
 
 /// The server's guard.
 pub(crate) struct Shared<W>(Slot<W>);
@@ -73,7 +73,7 @@ impl<W: AsyncWrite + Unpin + Send> Link for Shared<W> {
     }
 }
 
-impl<W: AsyncWrite + Unpin> AsyncWrite for Kept<W> {
+impl<W: AsyncWrite + Unpin> AsyncWrite for FlushOnClose<W> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -139,7 +139,7 @@ mod tests {
             (io::ErrorKind::ConnectionReset, false),
             (io::ErrorKind::StorageFull, true),
         ] {
-            let (_half, link) = keep(Failing(kind));
+            let (_half, link) = flush_on_close(Failing(kind));
             let Poll::Ready(ended) = link.poll_linger(&mut cx, false) else {
                 panic!("nothing waits");
             };

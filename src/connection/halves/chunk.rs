@@ -132,7 +132,7 @@ impl Chunk {
     }
 
     /// All are counted now, or none. Says how many were not.
-    pub(super) fn count(&mut self, counted: bool) -> usize {
+    pub(in crate::connection) fn count(&mut self, counted: bool) -> usize {
         let Some(page) = &mut self.0 else { return 0 };
         let length = page.end - page.start;
         let before = page.counted;

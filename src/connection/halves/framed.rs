@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::{AsyncBufRead, AsyncRead, Stream};
 
-use super::{AnyRead, Chunk, Flag, Reader};
+use super::{AnyRead, Chunk, Reader};
+use crate::connection::Flag;
 use crate::framing::{Cut, Cutter, FrameError, Framing, Length};
 
 /// Reading in frames.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use futures_lite::AsyncWrite;
 
 use super::outgoing::{Outgoing, Until};
-use super::{AnyWrite, Flag, Peer, Record, Writer};
+use super::{AnyWrite, Writer};
+use crate::connection::{Flag, Peer, Record};
 use crate::framing::Length;
 
 /// A [`Writer`] that keeps what the stream does not take yet, as asyncio's `StreamWriter` does.

@@ -1,10 +1,12 @@
-//! A stream that a half and the server's link both guard, and either may end.
+//! A stream that two halves, or a half and the server's link, share; and the wakers of the two.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Poll, Wake};
+
+use atomic_waker::AtomicWaker;
 
 use crate::catch::quietly_drop;
 
@@ -66,5 +68,23 @@ impl<S> Slot<S> {
 
     fn lock(&self) -> MutexGuard<'_, Option<S>> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes both.
+#[derive(Default)]
+pub(in crate::connection) struct WakerPair {
+    pub(in crate::connection) first: AtomicWaker,
+    pub(in crate::connection) second: AtomicWaker,
+}
+
+impl Wake for WakerPair {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.first.wake();
+        self.second.wake();
     }
 }

@@ -3,13 +3,16 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 
 use futures_lite::AsyncWrite;
 
-use super::waker_pair::WakerPair;
-use super::{Record, Writer};
+use super::Writer;
+use crate::catch::catch_panic;
+use crate::connection::stream::WakerPair;
+use crate::connection::{Flag, Record};
 
 /// Above so many bytes no more is taken in, unless that is set.
 const HIGH: usize = 64 * 1024;
@@ -40,7 +43,7 @@ pub(super) struct Queue<W> {
 }
 
 /// Sends what waits, as far as the stream takes it.
-pub(super) trait Pump: Send {
+pub(in crate::connection) trait Pump: Send {
     /// The connection's task waits; it is woken when more can be sent. False: there is nobody any
     /// more whose bytes these are.
     fn pump(&self, cx: &mut Context<'_>) -> bool;
@@ -212,5 +215,41 @@ impl<W: AsyncWrite + Send + Unpin> Pump for Weak<Outgoing<W>> {
             outgoing.waiting.first.wake();
         }
         true
+    }
+}
+
+impl Record {
+    /// The task, which may wait already, is to send what this one keeps.
+    pub(in crate::connection) fn set_pump(&self, pump: Box<dyn Pump>) {
+        self.cold().pump.put(pump);
+        self.flags.set(Flag::Pumped);
+        self.wake();
+    }
+
+    /// The handler waits. Called at the end of each poll of the task.
+    #[inline]
+    pub(crate) fn pump(&self, cx: &mut Context<'_>) {
+        if self.flags.has(Flag::Pumped) {
+            self.pump_out(cx);
+        }
+    }
+
+    #[cold]
+    fn pump_out(&self, cx: &mut Context<'_>) {
+        let slot = &self.cold().pump;
+        let Some(pump) = slot.take() else { return };
+        // What panics in there is not used again, and its bytes are told as lost.
+        if catch_panic(|| pump.pump(cx)).is_ok_and(|goes_on| goes_on) {
+            slot.put_back(pump);
+        }
+    }
+
+    /// A writer was dropped with so many bytes. Says so, once.
+    pub(in crate::connection) fn lose(self: &Arc<Self>, bytes: usize) {
+        self.cold().lost.fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(context) = self.context() {
+            // In a drop, a panic of the observer's would have nowhere to go.
+            let _ = catch_panic(|| context.host.lost(self, bytes));
+        }
     }
 }

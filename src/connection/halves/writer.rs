@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::{AsyncWrite, AsyncWriteExt};
 
-use super::{AnyWrite, Peer, Record};
+use super::AnyWrite;
+use crate::connection::{Peer, Record};
 use crate::framing::Length;
 
 /// The writing half of a connection: an [`AsyncWrite`] around whatever is beneath.
@@ -41,7 +42,7 @@ pub struct Writer<W = AnyWrite> {
 }
 
 impl<W> Writer<W> {
-    pub(super) fn new(io: W, record: Arc<Record>) -> Self {
+    pub(in crate::connection) fn new(io: W, record: Arc<Record>) -> Self {
         Self { io, record }
     }
 
@@ -49,7 +50,7 @@ impl<W> Writer<W> {
         &self.record
     }
 
-    pub(super) fn into_parts(self) -> (W, Arc<Record>) {
+    pub(in crate::connection) fn into_parts(self) -> (W, Arc<Record>) {
         (self.io, self.record)
     }
 

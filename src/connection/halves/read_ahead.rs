@@ -39,7 +39,7 @@ thread_local! {
 }
 
 /// How often something was read beneath a layer on this thread, round and round.
-pub(super) fn taken() -> usize {
+pub(in crate::connection) fn taken() -> usize {
     TAKEN.get()
 }
 
@@ -51,7 +51,7 @@ fn count<T>(read: Poll<T>) -> Poll<T> {
 }
 
 impl<R> ReadAhead<R> {
-    pub(super) fn new(ahead: Chunk, io: R) -> Self {
+    pub(in crate::connection) fn new(ahead: Chunk, io: R) -> Self {
         Self { ahead, io }
     }
 

@@ -1,13 +1,21 @@
 //! Who is at the other end, and what has passed so far.
 
+mod credentials;
+mod endpoint;
+mod handshake;
+mod remote;
+
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Credentials, Endpoint, Flag, Handshake, Link, Record};
+use crate::connection::{Flag, Link, Record};
 use crate::reason::Reason;
 use crate::shutdown::Shutdown;
+pub use credentials::Credentials;
+pub use endpoint::{Endpoint, UnixName};
+pub use handshake::{Handshake, Phase};
+pub(super) use remote::Remote;
 
 /// Who is at the other end of a connection, and what has passed so far.
 ///
@@ -68,69 +76,6 @@ impl Peer {
             record.set_credentials(credentials);
         }
         self
-    }
-
-    /// Says that this peer speaks for a client that it will name: the checks on the source wait
-    /// for [`Connection::identify`](crate::Connection::identify), under the handshake deadline. For
-    /// a listener that trusts the sender of a PROXY header.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use halves::{Endpoint, Peer};
-    ///
-    /// let peer = Peer::new(Endpoint::Memory, Endpoint::Memory).anonymous();
-    /// # drop(peer);
-    /// ```
-    #[must_use]
-    pub fn anonymous(self) -> Self {
-        if !self.0.flags.set(Flag::Anonymous) {
-            self.0.cold().begin_handshake();
-        }
-        self
-    }
-
-    pub(super) fn identify(&self, real: Endpoint) -> io::Result<()> {
-        let record = &self.0;
-        if !record.flags.clear(Flag::Anonymous) {
-            let stranger = "no real client was to be named on this connection";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, stranger));
-        }
-        record.set_real(real);
-        let host = record.context().map(|context| &context.host);
-        let admitted = host.map_or(Ok(()), |host| host.identify(record));
-        record.cold().end_handshake();
-        admitted.map_err(|reason| {
-            record.close(reason);
-            let refused = format!("the client is refused: {reason}");
-            io::Error::new(io::ErrorKind::PermissionDenied, refused)
-        })
-    }
-
-    /// Begins a handshake: the connection is under the handshake deadline, counted from accept,
-    /// until the returned value is dropped.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
-    /// use halves::Connection;
-    /// use halves::service::echo;
-    ///
-    /// /// A service for those who know the word.
-    /// async fn secret(mut connection: Connection) -> std::io::Result<()> {
-    ///     let handshake = connection.peer.handshake();
-    ///     let mut word = [0; 6];
-    ///     connection.reader.read_exact(&mut word).await?;
-    ///     drop(handshake);
-    ///     if &word == b"please" {
-    ///         echo(connection.reader, connection.writer).await?;
-    ///     }
-    ///     Ok(())
-    /// }
-    /// ```
-    pub fn handshake(&self) -> Handshake {
-        Handshake::begin(&self.0)
     }
 
     /// The connection's number: 1 for the first that its server accepted, and so on; 0 before a
@@ -272,8 +217,7 @@ impl Peer {
     ///
     /// ```
     /// use halves::{Connection, Peer};
-    /// use std::io;
-    ///
+    ///     ///
     /// /// Works until the server is told to end.
     /// async fn handler(Connection { peer, .. }: Connection) -> io::Result<()> {
     ///     peer.shutdown().requested().await;
@@ -301,8 +245,7 @@ impl Peer {
     /// ```
     /// use futures_lite::AsyncWriteExt;
     /// use halves::Connection;
-    /// use std::io;
-    ///
+    ///     ///
     /// /// Sends a file, whose end is the end of the stream.
     /// async fn send(mut c: Connection) -> io::Result<()> {
     ///     // Nothing is written yet: the client reads the end at once.
@@ -328,7 +271,7 @@ impl Peer {
     /// A server lets go of the layer's link, which holds the layer, which holds the halves beneath,
     /// which may hold this record. Where there is no server yet, another record has the link, so that
     /// nothing holds itself.
-    pub(super) fn above(self) -> (Self, Option<Arc<dyn Link>>) {
+    pub(in crate::connection) fn above(self) -> (Self, Option<Arc<dyn Link>>) {
         let record = &self.0;
         if record.context().is_some() {
             let link = record.link();

@@ -9,7 +9,7 @@ use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::LookAfter;
 use super::pace::Pace;
-use crate::connection::outgoing::Pump;
+use crate::connection::halves::Pump;
 use crate::connection::{Discard, Endpoint, Link};
 use crate::framing::LIMIT;
 use crate::time::{AtomicStamp, Sleep, Stamp};
@@ -38,9 +38,9 @@ pub(in crate::connection) struct ColdState {
     /// How long `read_or_drain` still waits for the peer.
     pub(in crate::connection) quiet: BoxSlot<Sleep>,
     /// Sends what a writer keeps.
-    pub(super) pump: BoxSlot<dyn Pump>,
+    pub(in crate::connection) pump: BoxSlot<dyn Pump>,
     /// What writers have kept and never sent, in bytes.
-    pub(super) lost: AtomicU64,
+    pub(in crate::connection) lost: AtomicU64,
     /// What a frame may hold at most, in bytes.
     pub(in crate::connection) frame_limit: AtomicUsize,
     /// What a lingering close of a socket has read.
