@@ -10,6 +10,9 @@ mod group;
 mod leaving;
 #[path = "executor/panicking.rs"]
 mod panicking;
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+#[path = "executor/resting.rs"]
+mod resting;
 #[path = "executor/sleeping.rs"]
 mod sleeping;
 #[path = "executor/tokens.rs"]
