@@ -3,7 +3,7 @@
 
 use std::env;
 use std::hint::black_box;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::task::Waker;
 
 use fastrand::Rng;
@@ -15,6 +15,8 @@ const THREADS: usize = 8;
 const TASKS: usize = 48;
 const TOKENS: usize = 24;
 const HOPS: usize = 400;
+/// Longer than a worker may be in one task before others take what it has queued.
+const LONG: Duration = Duration::from_millis(3);
 
 /// Tokens for one task, each with the hops that it has left.
 #[derive(Default)]
@@ -25,7 +27,9 @@ struct Mailbox {
 
 struct World {
     ex: Executor,
-    mailboxes: Vec<Mailbox>,
+    mailboxes: Arc<[Mailbox]>,
+    /// Brings a token to a task, on a thread of its own.
+    courier: mpsc::Sender<(usize, usize)>,
     ended: channel::Sender<()>,
 }
 
@@ -47,32 +51,53 @@ impl Mailbox {
     }
 }
 
+/// Writes back what it reads.
+async fn echo(mut server: Connection) {
+    let mut buf = [0; 64];
+    while let Ok(read @ 1..) = server.reader.read(&mut buf).await {
+        server
+            .writer
+            .write_all(&buf[..read])
+            .await
+            .expect("written");
+    }
+}
+
 /// Passes tokens on, each after something that takes a while.
-async fn pass_on(world: Arc<World>, me: usize, mut rng: Rng) {
+async fn pass_on(world: Arc<World>, me: usize, mut client: Connection, mut rng: Rng) {
     loop {
         let hops = world.mailboxes[me].take().await;
-        match rng.u8(..16) {
-            0 => {
+        match rng.u8(..64) {
+            0 => thread::sleep(LONG * rng.u32(1..4)),
+            1..5 => {
                 let short = Duration::from_micros(rng.u64(..500));
                 Clock::default().sleep(short).await;
             }
-            1 => {
+            5..9 => {
                 // Blocks its thread for some hundred microseconds.
                 (0..rng.u32(..200_000)).for_each(|n| {
                     black_box(n);
                 });
             }
-            2 => world.ex.spawn(yield_now()).await,
-            3 => {
+            9..13 => world.ex.spawn(yield_now()).await,
+            13..17 => {
                 let inner = Executor::new();
                 inner.block_on(Clock::default().sleep(Duration::from_micros(50)));
             }
-            4 => smol::unblock(|| ()).await,
-            5..8 => yield_now().await,
+            17..21 => smol::unblock(|| ()).await,
+            21..33 => yield_now().await,
+            33..41 => {
+                let mut buf = [0; 5];
+                client.writer.write_all(b"token").await.expect("written");
+                client.reader.read_exact(&mut buf).await.expect("read");
+                assert_eq!(&buf, b"token");
+            }
             _ => {}
         }
+        let to = rng.usize(..TASKS);
         match hops.checked_sub(1) {
-            Some(hops) => world.mailboxes[rng.usize(..TASKS)].post(hops),
+            Some(hops) if rng.u8(..8) == 0 => world.courier.send((to, hops)).expect("heard"),
+            Some(hops) => world.mailboxes[to].post(hops),
             None => world.ended.send(()).await.expect("heard"),
         }
     }
@@ -92,15 +117,31 @@ fn run(seed: u64) {
     let mut rng = Rng::with_seed(seed);
     let ex = threads(THREADS);
     let (ended, ends) = channel::unbounded();
+    let mailboxes: Arc<[_]> = (0..TASKS).map(|_| Mailbox::default()).collect();
+    let (courier, errands) = mpsc::channel();
+    let bringing = thread::spawn({
+        let mailboxes = mailboxes.clone();
+        move || {
+            for (to, hops) in errands {
+                let mailbox: &Mailbox = &mailboxes[to];
+                mailbox.post(hops);
+            }
+        }
+    });
     let world = Arc::new(World {
         ex: ex.clone(),
-        mailboxes: (0..TASKS).map(|_| Mailbox::default()).collect(),
+        mailboxes: mailboxes.clone(),
+        courier,
         ended,
     });
-    let tasks = (0..TASKS).map(|me| ex.spawn(pass_on(world.clone(), me, rng.fork())));
+    let tasks = (0..TASKS).map(|me| {
+        let (client, server) = ex.block_on(in_time(pair()));
+        ex.spawn(echo(server)).detach();
+        ex.spawn(pass_on(world.clone(), me, client, rng.fork()))
+    });
     let tasks: Vec<_> = tasks.collect();
     for _ in 0..TOKENS {
-        world.mailboxes[rng.usize(..TASKS)].post(HOPS);
+        mailboxes[rng.usize(..TASKS)].post(HOPS);
     }
     ex.block_on(in_time(async {
         for _ in 0..TOKENS {
@@ -110,10 +151,9 @@ fn run(seed: u64) {
             task.cancel().await;
         }
     }));
-    let left = world
-        .mailboxes
-        .iter()
-        .map(|mailbox| lock(&mailbox.tokens).len());
+    drop(world);
+    bringing.join().expect("it has brought all");
+    let left = mailboxes.iter().map(|mailbox| lock(&mailbox.tokens).len());
     assert_eq!(left.sum::<usize>(), 0);
 }
 
