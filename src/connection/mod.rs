@@ -11,10 +11,10 @@ use std::io;
 use futures_lite::{AsyncRead, AsyncWrite};
 
 pub use close::Link;
-pub(crate) use close::{Discard, Ending, Ownership, SocketGuard};
+pub(crate) use close::{DiscardBudget, Linger, Ownership, SocketGuard};
 pub use halves::{AnyRead, AnyWrite, Buffered, Chunk, Frames, ReadAhead, Reader, Writer};
 pub use peer::{Credentials, Endpoint, Handshake, Peer, Phase, UnixName};
-pub(crate) use state::{Flag, LookAfter, Record, ServerContext, ServerHooks};
+pub(crate) use state::{DeadlineCheck, Flag, Record, ServerContext, ServerHooks};
 pub(crate) use stream::flush_on_close;
 pub use stream::{ReadHalf, WriteHalf, split};
 
@@ -139,11 +139,11 @@ impl<R, W> Connection<R, W> {
         // The new peer has had none of it.
         ahead.count(false);
         peer.record().set_frame_limit(old.frame_limit());
-        if old.flags.has(Flag::Whole) {
-            peer.record().flags.set(Flag::Whole);
+        if old.flags.has(Flag::NoHalfClose) {
+            peer.record().flags.set(Flag::NoHalfClose);
         }
         if peer.record().link().is_none()
-            && let Some(link) = old.whole_link()
+            && let Some(link) = old.as_link()
         {
             peer.record().set_link(link);
         }

@@ -1,15 +1,15 @@
 //! How a stream is cut into frames: what is asked for, and what went wrong. It reads nothing.
 
-mod cut;
+mod decoder;
 mod error;
 
 use std::io;
 
-pub(crate) use cut::{Cut, Cutter};
+pub(crate) use decoder::{Decoded, FrameDecoder};
 pub use error::FrameError;
 
 /// What a frame holds at most, in bytes, unless that is set.
-pub(crate) const LIMIT: usize = 64 * 1024;
+pub(crate) const DEFAULT_FRAME_LIMIT_BYTES: usize = 64 * 1024;
 
 /// Where a frame ends, for [`Reader::frames`](crate::Reader::frames).
 ///

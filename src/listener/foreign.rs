@@ -11,7 +11,7 @@ use smol::Async;
 
 use super::Listener;
 use crate::address::ListenOptions;
-use crate::connection::{Connection, Credentials, Discard, Ending, Endpoint, Link, Peer};
+use crate::connection::{Connection, Credentials, DiscardBudget, Endpoint, Linger, Link, Peer};
 use crate::error::Error;
 use crate::reactor::{reset, unsent};
 
@@ -73,7 +73,7 @@ where
 {
     let link = StreamLink {
         io: stream.clone().into(),
-        discard: Discard::default(),
+        discard: DiscardBudget::default(),
     };
     let peer = peer.with_link(Arc::new(link));
     // Clones, as each has wakers of its own.
@@ -82,10 +82,10 @@ where
 
 struct StreamLink<S> {
     io: Arc<Async<S>>,
-    discard: Discard,
+    discard: DiscardBudget,
 }
 
-impl<S: AsFd> Ending for StreamLink<S>
+impl<S: AsFd> Linger for StreamLink<S>
 where
     for<'a> &'a S: Read,
 {
@@ -117,7 +117,7 @@ where
         }
     }
 
-    fn discard(&self) -> &Discard {
+    fn discard(&self) -> &DiscardBudget {
         &self.discard
     }
 }
@@ -135,7 +135,7 @@ where
     }
 
     fn close(&self) {
-        self.hang_up();
+        self.shut_down_if_open();
     }
 
     fn abort(&self) {

@@ -61,7 +61,7 @@ mod tests {
             let idle = is_probed.then(|| sockopt::tcp_keepidle(fd)).transpose()?;
             Ok((sockopt::tcp_nodelay(fd)?, idle))
         };
-        let asked: Option<Result<_>> = connection.peer.record().ask(ask);
+        let asked: Option<Result<_>> = connection.peer.record().with_fd(ask);
         asked.expect("TCP has a descriptor").expect("it is TCP")
     }
 

@@ -76,7 +76,7 @@ async fn connect_socket(socket: OwnedFd, address: SocketAddr) -> io::Result<Conn
 /// Whether a socket has connected to itself: the kernel may choose the very port for it that it
 /// connects to, if no other socket has that. Nothing listens there then.
 fn is_to_itself(connection: &Connection) -> bool {
-    let asked = connection.peer.record().ask(|fd| {
+    let asked = connection.peer.record().with_fd(|fd| {
         // Neither is known where the peer is gone already.
         let far = rustix::net::getpeername(fd).ok().flatten();
         far.is_some() && far == rustix::net::getsockname(fd).ok()

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use super::child::Process;
 use super::exit::Exit;
-use crate::connection::{Discard, Link};
+use crate::connection::{DiscardBudget, Link};
 use crate::reactor::Watched;
 
 /// Ends a child with its connection.
@@ -16,7 +16,7 @@ pub(super) struct ChildLink {
     input: Arc<dyn Link>,
     /// What it writes, until that is of no interest any more.
     output: Mutex<Option<Watched>>,
-    discard: Discard,
+    discard: DiscardBudget,
     exit: Mutex<Exit>,
 }
 
@@ -31,7 +31,7 @@ impl ChildLink {
             process,
             input,
             output: Mutex::new(output),
-            discard: Discard::default(),
+            discard: DiscardBudget::default(),
         }
     }
 }

@@ -37,7 +37,7 @@ impl Admission {
         let mut accounts = self.accounts();
         if accounts.is_on() {
             accounts.open(source, now)?;
-            record.flags.set(Flag::Counted);
+            record.flags.set(Flag::SourceCounted);
         }
         Ok(())
     }
@@ -46,7 +46,7 @@ impl Admission {
         // The mark is looked at under the lock under which it is made: a client that is named just
         // as its connection ends leaves here, or where it was named.
         let mut accounts = self.accounts();
-        if record.flags.clear(Flag::Counted)
+        if record.flags.clear(Flag::SourceCounted)
             && let Some(source) = record.peer().socket_addr()
         {
             accounts.close(source, now);

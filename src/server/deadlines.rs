@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use crate::connection::{LookAfter, Phase, Record};
+use crate::connection::{DeadlineCheck, Phase, Record};
 use crate::limits::Timeouts;
 use crate::polling::poll_for_task;
 use crate::reason::Reason;
@@ -41,7 +41,7 @@ impl Watch {
     pub(super) fn new(record: &Record, timeouts: Timeouts, lifetime: Option<Duration>) -> Self {
         let opened = record.opened();
         if timeouts.min_rate.is_some() {
-            record.measure_pace();
+            record.measure_input_wait();
         }
         Self {
             timeouts,
@@ -105,8 +105,8 @@ impl Watch {
     }
 }
 
-impl LookAfter for Watch {
-    fn look(&mut self, record: &Arc<Record>, clock: &Clock, task: &Waker) -> bool {
+impl DeadlineCheck for Watch {
+    fn check(&mut self, record: &Arc<Record>, clock: &Clock, task: &Waker) -> bool {
         let waker = Waker::from(record.clone());
         let mut cx = Context::from_waker(&waker);
         loop {
@@ -116,7 +116,7 @@ impl LookAfter for Watch {
                 // Input that came in time may be in the kernel still: the handler is polled once more.
                 Some(_) if !self.tried => {
                     self.tried = true;
-                    record.retry();
+                    record.retry_read_and_recheck();
                     return true;
                 }
                 // Closing takes its time already.
@@ -146,19 +146,19 @@ impl Window {
     fn new(record: &Record, now: Stamp) -> Self {
         Self {
             bytes_in: record.bytes_in(),
-            waited: record.waited(now),
+            waited: record.input_wait(now),
         }
     }
 
     /// How long it is: only time counts in which the handler waits for more of something.
     fn length(&self, record: &Record, now: Stamp) -> Duration {
-        record.waited(now).saturating_sub(self.waited)
+        record.input_wait(now).saturating_sub(self.waited)
     }
 
     /// When it is to be looked at.
     fn end(&self, record: &Record, now: Stamp) -> Stamp {
         let left = WINDOW.saturating_sub(self.length(record, now));
-        if record.waits_for_more() {
+        if record.is_awaiting_input() {
             return now + left;
         }
         now + left.max(AGAIN)

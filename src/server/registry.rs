@@ -56,7 +56,7 @@ impl Registry {
     /// That was told: its place is another's. Whoever waits for it may end the process next.
     pub(super) fn leave(&self, record: &Record) {
         let mut live = self.live();
-        let place = record.seat.load(Ordering::Relaxed) as usize;
+        let place = record.registry_index.load(Ordering::Relaxed) as usize;
         let left = live.swap_remove(place);
         if let Some(moved) = live.get(place) {
             seat(moved, place);
@@ -137,5 +137,5 @@ impl Registry {
 /// Connections have descriptors, which are numbered by an `i32`, so places fit.
 #[allow(clippy::cast_possible_truncation)]
 fn seat(record: &Record, place: usize) {
-    record.seat.store(place as u32, Ordering::Relaxed);
+    record.registry_index.store(place as u32, Ordering::Relaxed);
 }

@@ -119,7 +119,7 @@ where
                 Ok(Poll::Ready(stage)) => this.stage.set(stage),
                 Ok(Poll::Pending) => {
                     if let Some(record) = this.ticket.record() {
-                        record.pump(cx);
+                        record.send_queued(cx);
                     }
                     return Poll::Pending;
                 }
@@ -212,7 +212,7 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
     // What the handler makes of being ended is not its error, unless it has ended itself.
     let error = error.filter(|_| reason == Reason::Error);
     // A cut answer is not to look like a whole one.
-    let cut = verdict.is_some() && record.is_writing() || record.bytes_lost() > 0;
+    let cut = verdict.is_some() && record.is_writing() || record.bytes_dropped() > 0;
     if cut || verdict.is_some_and(|verdict| verdict.reset) {
         record.reset();
         ticket.close(reason, error);
@@ -232,7 +232,7 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
 /// written. What a layer keeps is not counted as unsent, so the layer is flushed first.
 fn hurry_if_acknowledged(record: &Record, drained: bool) {
     if drained && record.is_flushed() && record.unsent() == Some(0) {
-        record.flags.set(Flag::Hurry);
+        record.flags.set(Flag::SkipLinger);
     }
 }
 
@@ -258,7 +258,7 @@ fn poll_close(
         return Poll::Ready(result.or_else(|error| if reset { Ok(()) } else { Err(error) }));
     }
     hurry_if_acknowledged(record, drained && !was_flushed);
-    let (flushed, hurry) = (guard.is_flushed(), record.flags.has(Flag::Hurry));
+    let (flushed, hurry) = (guard.is_flushed(), record.flags.has(Flag::SkipLinger));
     if flushed && patience.as_ref().is_some_and(|before| !before.flushed) {
         // It has had no time to end yet.
         *patience = None;
@@ -300,7 +300,7 @@ fn poll_close(
 impl Patience {
     fn new(record: &Record, flushed: bool) -> Self {
         // What was taken before does not count.
-        record.is_taken();
+        record.send_progressed();
         let clock = record.context().map(|context| context.clock.clone());
         let sleep = clock.unwrap_or_default().sleep(LINGER);
         Self {
@@ -312,7 +312,7 @@ impl Patience {
 
     fn look(&mut self, record: &Record) {
         if !self.flushed {
-            self.taken |= record.is_taken();
+            self.taken |= record.send_progressed();
         }
     }
 }

@@ -12,7 +12,8 @@ use super::quiet::{Kind, Quiet};
 use super::registry::Registry;
 use crate::catch::catch_panic;
 use crate::connection::{
-    Connection, Flag, Link, LookAfter, Peer, Phase, Record, ServerContext, ServerHooks, SocketGuard,
+    Connection, DeadlineCheck, Flag, Link, Peer, Phase, Record, ServerContext, ServerHooks,
+    SocketGuard,
 };
 use crate::limits::Timeouts;
 use crate::reason::Reason;
@@ -68,7 +69,7 @@ impl State {
             clock: self.clock.clone(),
             shutdown: self.shutdown.clone(),
             timed: self.timeouts.idle.is_some() || self.timeouts.min_rate.is_some(),
-            host: self.clone(),
+            hooks: self.clone(),
         })
     }
 
@@ -101,9 +102,9 @@ impl State {
             let lifetime = self.timeouts.lifetime;
             let lifetime = lifetime.map(|lifetime| lifetime.mul_f64(self.jitter()));
             let watch = Watch::new(record, self.timeouts.clone(), lifetime);
-            record.set_watch(Box::new(watch));
+            record.set_deadlines(Box::new(watch));
         } else if record.phase() == Phase::Handshake {
-            record.remind();
+            record.recheck_deadlines();
         }
         self.emit(|| Event::Opened(peer.clone()));
         Ok(Ticket(Some(SocketGuard::of(record))))
@@ -132,7 +133,7 @@ impl State {
         self.registry.counters.end(reason, 0, 0);
         let guard = SocketGuard::of(record);
         let _ = catch_panic(|| drop((reader, writer)));
-        guard.turn_away();
+        guard.refuse();
         self.tell_refusal(&peer, reason, record.opened());
     }
 
@@ -155,11 +156,11 @@ impl ServerHooks for State {
         admitted
     }
 
-    fn watch(&self, record: &Record) -> Box<dyn LookAfter> {
+    fn handshake_deadline(&self, record: &Record) -> Box<dyn DeadlineCheck> {
         Box::new(Watch::new(record, self.timeouts.clone(), None))
     }
 
-    fn lost(&self, record: &Arc<Record>, bytes: usize) {
+    fn dropped(&self, record: &Arc<Record>, bytes: usize) {
         count(&self.registry.counters.bytes_unsent, bytes as u64);
         self.emit(|| Event::Unsent {
             peer: Peer::of(record),
@@ -210,8 +211,8 @@ impl Ticket {
     #[inline(always)]
     pub(super) fn attend(&self, cx: &Context<'_>) -> bool {
         if let Some(record) = self.record() {
-            record.attend(cx.waker());
-            record.look(cx.waker());
+            record.register_task(cx.waker());
+            record.check_deadlines(cx.waker());
         }
         !self.is_ended()
     }
@@ -224,13 +225,13 @@ impl Ticket {
         let record = guard.host().clone();
         if reason.is_refusal() && !record.flags.has(Flag::Reset) {
             // As at accept.
-            guard.end_socket();
+            guard.shut_down();
         }
-        let reason = record.settle(reason);
+        let reason = record.finish(reason);
         guard.close();
         drop(guard);
         if let Some(context) = record.context() {
-            context.host.closed(&record, reason, error);
+            context.hooks.closed(&record, reason, error);
         }
     }
 }

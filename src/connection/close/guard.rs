@@ -9,10 +9,10 @@ use std::task::{Context, Poll, Waker, ready};
 
 use rustix::net::{RecvFlags, Shutdown, shutdown};
 
-use super::linger::MOST;
-use super::{Discard, Ending, Link};
+use super::linger::MAX_DISCARD_BYTES;
+use super::{DiscardBudget, Linger, Link};
 use crate::catch::catch_panic;
-use crate::connection::peer::Remote;
+use crate::connection::peer::CompactEndpoint;
 use crate::connection::{AnyRead, AnyWrite, Connection, Credentials, Endpoint, Flag, Peer, Record};
 use crate::reactor::{Socket, Source, SourceOwner, reset};
 
@@ -42,14 +42,14 @@ impl Connection {
             Endpoint::Unix(_) => Credentials::of(socket.as_fd()),
             _ => None,
         };
-        let remote = Remote::new(remote, credentials);
+        let remote = CompactEndpoint::new(remote, credentials);
         let source = match *local {
             Endpoint::Inet(_) => Source::trusted(socket),
             _ => Source::new(socket),
         };
         let record = Record::of_socket(source, remote, local);
         if ownership == Ownership::Shared {
-            record.flags.set(Flag::Shared);
+            record.flags.set(Flag::SharedSocket);
         }
         let guard = SocketGuard::first(Arc::new(record));
         let peer = Peer::of(guard.host());
@@ -68,7 +68,7 @@ impl Connection {
 impl SocketGuard {
     /// Ends the output, at the end of the thread's turn at the latest.
     pub(crate) fn poll_close(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        if !self.host().flags.has(Flag::Shared) {
+        if !self.host().flags.has(Flag::SharedSocket) {
             return self.poll_end(cx);
         }
         // At the end of the turn it may be closed, which says nothing where others have it.
@@ -78,8 +78,8 @@ impl SocketGuard {
 
     /// Ends the stream at once, and in order, after both halves are dropped: the peer reads the
     /// end, also if it has sent something.
-    pub(crate) fn turn_away(&self) {
-        if !self.end_socket() {
+    pub(crate) fn refuse(&self) {
+        if !self.shut_down() {
             let mut cx = Context::from_waker(Waker::noop());
             let _ = catch_panic(|| self.poll_linger(&mut cx, false));
         }
@@ -87,17 +87,17 @@ impl SocketGuard {
     }
 
     /// Ends a socket at once, so that its close is no reset. False: the stream has none.
-    pub(crate) fn end_socket(&self) -> bool {
-        self.host().ask(end_now).is_some()
+    pub(crate) fn shut_down(&self) -> bool {
+        self.host().with_fd(shut_down_and_discard).is_some()
     }
 }
 
 /// Ends a socket, and discards what has come, so that the close is no reset. The end is sent before
 /// a reset that later input brings about; a Unix socket gets no later input.
-fn end_now(socket: BorrowedFd<'_>) {
+fn shut_down_and_discard(socket: BorrowedFd<'_>) {
     let _ = shutdown(socket, Shutdown::Both);
     let mut buf = [0; 4096];
-    for _ in 0..MOST / buf.len() {
+    for _ in 0..MAX_DISCARD_BYTES / buf.len() {
         match rustix::net::recv(socket, &mut buf[..], RecvFlags::DONTWAIT) {
             Ok((n, _)) if n > 0 => {}
             _ => break,
@@ -105,7 +105,7 @@ fn end_now(socket: BorrowedFd<'_>) {
     }
 }
 
-impl Ending for SocketGuard {
+impl Linger for SocketGuard {
     fn fd(&self) -> BorrowedFd<'_> {
         AsFd::as_fd(self)
     }
@@ -115,7 +115,7 @@ impl Ending for SocketGuard {
     }
 
     fn stays_open(&self) -> bool {
-        Socket::is_shared(self) || self.host().flags.has(Flag::Shared)
+        Socket::is_shared(self) || self.host().flags.has(Flag::SharedSocket)
     }
 
     fn is_read_ended(&self) -> bool {
@@ -126,7 +126,7 @@ impl Ending for SocketGuard {
         Socket::poll_read(self, cx, buf)
     }
 
-    fn discard(&self) -> &Discard {
+    fn discard(&self) -> &DiscardBudget {
         &self.host().cold().discard
     }
 }
@@ -134,9 +134,9 @@ impl Ending for SocketGuard {
 impl Link for SocketGuard {
     fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
         let record = self.host();
-        if let Some(link) = record.link().filter(|_| !record.flags.has(Flag::Unlinked)) {
+        if let Some(link) = record.link().filter(|_| !record.flags.has(Flag::LinkEnded)) {
             ready!(link.poll_linger(cx, ended))?;
-            record.flags.set(Flag::Unlinked);
+            record.flags.set(Flag::LinkEnded);
         }
         if !record.is_socket() {
             return Poll::Ready(Ok(()));
@@ -154,9 +154,9 @@ impl Link for SocketGuard {
     }
 
     fn close(&self) {
-        self.host().unlink();
+        self.host().drop_link();
         if self.host().is_socket() {
-            self.hang_up();
+            self.shut_down_if_open();
         }
     }
 
@@ -177,7 +177,7 @@ impl Record {
 
     /// What ends all of it, as the link of another record. A socket's hold ends what is above the
     /// socket, too.
-    pub(in crate::connection) fn whole_link(self: &Arc<Self>) -> Option<Arc<dyn Link>> {
+    pub(in crate::connection) fn as_link(self: &Arc<Self>) -> Option<Arc<dyn Link>> {
         if self.is_socket() {
             return Some(Arc::new(SocketGuard::of(self)));
         }
@@ -192,7 +192,7 @@ impl Record {
     /// Whether a write is to wait for more of its kind: if it is not the task's first since it was
     /// woken, or something waits already.
     pub(in crate::connection) fn gathers(&self) -> bool {
-        !self.writing.is_whole() || self.is_corked()
+        !self.writing.is_unused() || self.is_corked()
     }
 
     /// Bytes that were written, and that the peer has not acknowledged, where that is known. What a
@@ -205,7 +205,7 @@ impl Record {
     }
 
     /// Whether the peer has taken something since this was asked before.
-    pub(crate) fn is_taken(&self) -> bool {
+    pub(crate) fn send_progressed(&self) -> bool {
         let Some(left) = self.unsent() else {
             return false;
         };
@@ -213,7 +213,7 @@ impl Record {
     }
 
     /// Resets the socket, if that is what the stream is, and it is still open.
-    pub(in crate::connection) fn disconnect(&self) {
+    pub(in crate::connection) fn reset_socket(&self) {
         self.source().visit(reset);
     }
 }

@@ -8,12 +8,12 @@ use std::task::{Context, Poll, ready};
 use rustix::net::{Shutdown, shutdown};
 
 /// The most that one connection's end discards, in bytes.
-pub(super) const MOST: usize = 1024 * 1024;
+pub(super) const MAX_DISCARD_BYTES: usize = 1024 * 1024;
 /// What one poll discards before it lets others run, in bytes.
-const PER_POLL: usize = 64 * 1024;
+const DISCARD_BYTES_PER_POLL: usize = 64 * 1024;
 
 /// A handle to a stream socket that is to end.
-pub(crate) trait Ending {
+pub(crate) trait Linger {
     fn fd(&self) -> BorrowedFd<'_>;
     /// Whether there are other handles to it: a task of the handler's still has a half.
     fn is_shared(&self) -> bool;
@@ -23,7 +23,7 @@ pub(crate) trait Ending {
     /// a reader that was put around it, says nothing of what the kernel still has.
     fn is_read_ended(&self) -> bool;
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
-    fn discard(&self) -> &Discard;
+    fn discard(&self) -> &DiscardBudget;
 
     /// As [`Link::poll_linger`](super::Link::poll_linger) says.
     fn linger(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -43,7 +43,7 @@ pub(crate) trait Ending {
     }
 
     /// As [`Link::close`](super::Link::close) says.
-    fn hang_up(&self) {
+    fn shut_down_if_open(&self) {
         if self.stays_open() {
             // What the kernel has yet to send, it sends.
             let _ = shutdown(self.fd(), Shutdown::Both);
@@ -56,9 +56,9 @@ pub(crate) trait Ending {
 /// A socket that is closed with unread input is reset, and the reset overtakes answers that the
 /// peer has not read yet. So input is read until the peer ends too, but not for ever.
 #[derive(Debug, Default)]
-pub(crate) struct Discard(AtomicUsize);
+pub(crate) struct DiscardBudget(AtomicUsize);
 
-impl Discard {
+impl DiscardBudget {
     /// Ready at the peer's end of input, at an error, and when the bound is reached.
     pub(crate) fn poll(
         &self,
@@ -67,10 +67,10 @@ impl Discard {
     ) -> Poll<()> {
         let mut buf = [0; 4096];
         let mut now = 0;
-        while now < PER_POLL {
+        while now < DISCARD_BYTES_PER_POLL {
             match ready!(poll_read(cx, &mut buf)) {
                 Ok(0) => return Poll::Ready(()),
-                Ok(n) if self.0.fetch_add(n, Ordering::Relaxed) + n >= MOST => {
+                Ok(n) if self.0.fetch_add(n, Ordering::Relaxed) + n >= MAX_DISCARD_BYTES => {
                     return Poll::Ready(());
                 }
                 Ok(n) => now += n,

@@ -5,6 +5,6 @@ mod linger;
 mod link;
 
 pub(crate) use guard::{Ownership, SocketGuard};
-pub(crate) use linger::{Discard, Ending};
+pub(crate) use linger::{DiscardBudget, Linger};
 pub use link::Link;
 pub(super) use link::is_gone;

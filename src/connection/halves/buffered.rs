@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_lite::AsyncWrite;
 
-use super::outgoing::{Outgoing, Until};
+use super::write_queue::{Until, WriteQueue};
 use super::{AnyWrite, Writer};
 use crate::connection::{Flag, Peer, Record};
 use crate::framing::Length;
@@ -47,7 +47,7 @@ use crate::framing::Length;
 /// ```
 pub struct Buffered<W = AnyWrite> {
     // Shared with the connection's task, which does not keep it alive.
-    outgoing: Arc<Outgoing<W>>,
+    queue: Arc<WriteQueue<W>>,
     record: Arc<Record>,
 }
 
@@ -59,9 +59,9 @@ impl<W: AsyncWrite + Send + Unpin + 'static> Writer<W> {
     /// See [`Buffered`].
     pub fn buffered(self) -> Buffered<W> {
         let record = self.record().clone();
-        let outgoing = Arc::new(Outgoing::new(self));
-        record.set_pump(Box::new(Arc::downgrade(&outgoing)));
-        Buffered { outgoing, record }
+        let queue = Arc::new(WriteQueue::new(self));
+        record.set_queue(Box::new(Arc::downgrade(&queue)));
+        Buffered { queue, record }
     }
 }
 
@@ -83,8 +83,8 @@ impl<W> Buffered<W> {
     #[must_use]
     pub fn water_marks(self, low: usize, high: usize) -> Self {
         assert!(low <= high, "the low water mark is not above the high one");
-        let mut queue = self.outgoing.queue();
-        (queue.low, queue.high) = (low, high);
+        let mut queue = self.queue.lock();
+        (queue.low_water, queue.high_water) = (low, high);
         drop(queue);
         self
     }
@@ -134,7 +134,7 @@ impl<W> Buffered<W> {
     /// ```
     pub fn write_several(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
         self.record.check()?;
-        self.outgoing.put(pieces)
+        self.queue.put(pieces)
     }
 
     /// Keeps these bytes as a frame, with the length in front, to be sent; all or nothing. The mirror of
@@ -170,7 +170,7 @@ impl<W> Buffered<W> {
     /// See [`write`](Self::write).
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.outgoing.queue().bytes.len()
+        self.queue.lock().bytes.len()
     }
 
     /// Whether nothing more can be written: the end is said, or the server has ended the connection.
@@ -188,7 +188,7 @@ impl<W> Buffered<W> {
     /// ```
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.outgoing.queue().closing || self.record.check().is_err()
+        self.queue.lock().closing || self.record.check().is_err()
     }
 
     /// Whether the stream can say the end of this direction alone: see
@@ -202,7 +202,7 @@ impl<W> Buffered<W> {
     /// ```
     #[must_use]
     pub fn can_write_eof(&self) -> bool {
-        !self.record.flags.has(Flag::Whole)
+        !self.record.flags.has(Flag::NoHalfClose)
     }
 
     /// Who is at the other end: its [`endpoint`](Peer::endpoint), and [`local`](Peer::local) of ours.
@@ -306,7 +306,7 @@ impl<W: AsyncWrite + Unpin> Buffered<W> {
     ///
     /// See [`Buffered`].
     pub async fn close(&mut self) -> io::Result<()> {
-        self.outgoing.queue().closing = true;
+        self.queue.lock().closing = true;
         self.until(Until::Closed).await
     }
 
@@ -321,21 +321,21 @@ impl<W: AsyncWrite + Unpin> Buffered<W> {
     /// See [`Connection::upgrade`](crate::Connection::upgrade).
     pub async fn into_inner(mut self) -> io::Result<Writer<W>> {
         self.flush().await?;
-        let writer = self.outgoing.queue().writer.take();
+        let writer = self.queue.lock().writer.take();
         writer.ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
 
     async fn until(&mut self, until: Until) -> io::Result<()> {
-        poll_fn(|cx| self.outgoing.poll(cx, &self.record, until)).await
+        poll_fn(|cx| self.queue.poll(cx, &self.record, until)).await
     }
 }
 
 impl<W> Drop for Buffered<W> {
     fn drop(&mut self) {
         // Taken: what is told as lost is not sent by the task in this moment.
-        let lost = mem::take(&mut self.outgoing.queue().bytes);
+        let lost = mem::take(&mut self.queue.lock().bytes);
         if !lost.is_empty() {
-            self.record.lose(lost.len());
+            self.record.report_dropped(lost.len());
         }
     }
 }

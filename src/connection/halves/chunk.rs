@@ -14,13 +14,13 @@ use std::task::Poll;
 
 /// What a chunk holds at most, in bytes, unless a frame is longer.
 // Where caches are contended, an echo of 64 KiB messages takes twice the CPU with 128 KiB.
-pub(super) const SIZE: usize = 64 * 1024;
+pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 /// The beginning of a frame is kept in a smaller buffer, if this part of its own is enough.
-const SMALL: usize = 4;
+const SHRINK_BELOW: usize = 4;
 /// The least of these, in bytes.
-const LEAST: usize = 64;
+const MIN_PARTIAL_BYTES: usize = 64;
 /// Buffers that a thread keeps for the next chunks.
-const KEPT: usize = 8;
+const MAX_POOLED_PAGES: usize = 8;
 
 /// Bytes that were read, in a buffer that is given back when the chunk is dropped.
 ///
@@ -65,8 +65,8 @@ impl Chunk {
         &mut self,
         read: impl FnOnce(&mut [u8]) -> Poll<Result<usize, E>>,
     ) -> Poll<Result<(), E>> {
-        let kept = self.0.take().filter(|page| page.bytes.len() == SIZE);
-        let page = self.0.insert(kept.unwrap_or_else(take));
+        let kept = self.0.take().filter(|page| page.bytes.len() == CHUNK_BYTES);
+        let page = self.0.insert(kept.unwrap_or_else(take_page));
         (page.start, page.end, page.counted) = (0, 0, 0);
         let polled = read(&mut page.bytes);
         match polled {
@@ -84,13 +84,13 @@ impl Chunk {
         read: impl FnOnce(&mut [u8]) -> Poll<Result<usize, E>>,
     ) -> Poll<Result<usize, E>> {
         let (mut page, small) = match self.0.take() {
-            None => (take(), None),
-            Some(mut page) if page.bytes.len() >= SIZE => {
+            None => (take_page(), None),
+            Some(mut page) if page.bytes.len() >= CHUNK_BYTES => {
                 page.make_room(most);
                 (page, None)
             }
             Some(small) => {
-                let mut page = take();
+                let mut page = take_page();
                 page.copy(&small);
                 (page, Some(small))
             }
@@ -103,7 +103,7 @@ impl Chunk {
                 self.0 = Some(page);
             }
             (_, Some(small)) => {
-                give_back(page);
+                return_page(page);
                 self.0 = Some(small);
             }
             (_, None) => *self = Self::beginning(page),
@@ -114,15 +114,15 @@ impl Chunk {
     /// What is in a page, in one that is not much larger, or in none.
     fn beginning(page: Box<Page>) -> Self {
         let length = page.end - page.start;
-        if length > page.bytes.len() / SMALL {
+        if length > page.bytes.len() / SHRINK_BELOW {
             return Self(Some(page));
         }
         let small = (length > 0).then(|| {
-            let mut small = Page::new(length.next_power_of_two().max(LEAST));
+            let mut small = Page::new(length.next_power_of_two().max(MIN_PARTIAL_BYTES));
             small.copy(&page);
             small
         });
-        give_back(page);
+        return_page(page);
         Self(small)
     }
 
@@ -162,7 +162,7 @@ impl Chunk {
     }
 
     /// Moves as much as fits to a buffer of others; a chunk of which nothing is left has none.
-    pub(super) fn move_to(&mut self, buf: &mut [u8]) -> usize {
+    pub(super) fn read_into(&mut self, buf: &mut [u8]) -> usize {
         let n = buf.len().min(self.len());
         buf[..n].copy_from_slice(&self[..n]);
         self.advance(n);
@@ -173,8 +173,8 @@ impl Chunk {
     }
 
     /// The same, to several.
-    pub(super) fn move_to_all(&mut self, bufs: &mut [IoSliceMut<'_>]) -> usize {
-        bufs.iter_mut().map(|buf| self.move_to(buf)).sum()
+    pub(super) fn read_into_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> usize {
+        bufs.iter_mut().map(|buf| self.read_into(buf)).sum()
     }
 
     /// Forgets so many bytes at the beginning. The buffer stays, for what comes next.
@@ -251,7 +251,7 @@ impl DerefMut for Chunk {
 impl Drop for Chunk {
     fn drop(&mut self) {
         if let Some(page) = self.0.take() {
-            give_back(page);
+            return_page(page);
         }
     }
 }
@@ -263,18 +263,18 @@ impl fmt::Debug for Chunk {
 }
 
 #[inline(always)]
-fn take() -> Box<Page> {
+fn take_page() -> Box<Page> {
     // While the thread ends there is no pool any more.
     let last = LAST.try_with(Cell::take).ok().flatten();
     let kept = last.or_else(|| POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten());
-    let mut page = kept.unwrap_or_else(|| Page::new(SIZE));
+    let mut page = kept.unwrap_or_else(|| Page::new(CHUNK_BYTES));
     (page.start, page.end, page.counted) = (0, 0, 0);
     page
 }
 
 #[inline(always)]
-fn give_back(page: Box<Page>) {
-    if page.bytes.len() != SIZE {
+fn return_page(page: Box<Page>) {
+    if page.bytes.len() != CHUNK_BYTES {
         return;
     }
     let Ok(Some(page)) = LAST.try_with(|last| last.replace(Some(page))) else {
@@ -282,7 +282,7 @@ fn give_back(page: Box<Page>) {
     };
     let _ = POOL.try_with(|pool| {
         let mut pool = pool.borrow_mut();
-        if pool.len() < KEPT {
+        if pool.len() < MAX_POOLED_PAGES {
             pool.push(page);
         }
     });
@@ -292,7 +292,7 @@ fn give_back(page: Box<Page>) {
 mod tests {
     use super::*;
 
-    static BYTES: [u8; SIZE] = [7; SIZE];
+    static BYTES: [u8; CHUNK_BYTES] = [7; CHUNK_BYTES];
 
     fn append(chunk: &mut Chunk, most: usize, bytes: &[u8]) {
         let room = |page: &mut [u8]| {
@@ -315,31 +315,31 @@ mod tests {
     #[test]
     fn the_beginning_of_a_frame_is_kept_in_little_room() {
         let mut chunk = Chunk::default();
-        assert_eq!(wait(&mut chunk, SIZE), 0);
+        assert_eq!(wait(&mut chunk, CHUNK_BYTES), 0);
         let mut came = 0;
         for (size, room) in [(1, 64), (64, 64), (65, 128), (5000, 8192), (16_384, 16_384)] {
-            append(&mut chunk, SIZE, &BYTES[..size - came]);
+            append(&mut chunk, CHUNK_BYTES, &BYTES[..size - came]);
             came = size;
-            assert_eq!(wait(&mut chunk, SIZE), room, "for {size} bytes");
-            assert_eq!(wait(&mut chunk, SIZE), room, "it stays");
+            assert_eq!(wait(&mut chunk, CHUNK_BYTES), room, "for {size} bytes");
+            assert_eq!(wait(&mut chunk, CHUNK_BYTES), room, "it stays");
         }
-        append(&mut chunk, SIZE, b"a");
-        assert_eq!(wait(&mut chunk, SIZE), SIZE);
+        append(&mut chunk, CHUNK_BYTES, b"a");
+        assert_eq!(wait(&mut chunk, CHUNK_BYTES), CHUNK_BYTES);
         chunk.advance(came + 1);
-        assert_eq!(wait(&mut chunk, SIZE), 0);
+        assert_eq!(wait(&mut chunk, CHUNK_BYTES), 0);
     }
 
     #[test]
     fn a_long_frame_makes_its_buffer_grow_as_it_comes() {
         let mut chunk = Chunk::default();
-        let most = 5 * SIZE;
+        let most = 5 * CHUNK_BYTES;
         for size in [2, 4, 4, 5] {
             append(&mut chunk, most, &BYTES);
-            assert_eq!(wait(&mut chunk, most) / SIZE, size);
+            assert_eq!(wait(&mut chunk, most) / CHUNK_BYTES, size);
         }
         append(&mut chunk, most, &BYTES);
         assert_eq!(chunk.len(), most);
         chunk.advance(most - 10);
-        assert_eq!(wait(&mut chunk, SIZE), 64);
+        assert_eq!(wait(&mut chunk, CHUNK_BYTES), 64);
     }
 }

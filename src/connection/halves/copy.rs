@@ -50,7 +50,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         let (mut copied, mut unflushed) = (0, false);
         loop {
             let more = poll_fn(|cx| {
-                let polled = self.poll_some_or_drain(cx);
+                let polled = self.poll_more_or_drain(cx);
                 if polled.is_pending() && unflushed {
                     ready!(Pin::new(&mut *writer).poll_flush(cx))?;
                     unflushed = false;

@@ -10,7 +10,7 @@ use futures_lite::{AsyncBufRead, AsyncRead, Stream};
 
 use super::{AnyRead, Chunk, Reader};
 use crate::connection::Flag;
-use crate::framing::{Cut, Cutter, FrameError, Framing, Length};
+use crate::framing::{Decoded, FrameDecoder, FrameError, Framing, Length};
 
 /// Reading in frames.
 ///
@@ -43,7 +43,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// }
     /// ```
     pub async fn line(&mut self) -> Result<Option<Vec<u8>>, FrameError> {
-        self.cut(Framing::LINES).await
+        self.next_frame(Framing::LINES).await
     }
 
     /// Everything up to one of these separators, which is at the end of it; none at the end of input.
@@ -73,7 +73,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// # Ok::<(), halves::framing::FrameError>(()) }).unwrap();
     /// ```
     pub async fn until(&mut self, separators: &[&[u8]]) -> Result<Option<Vec<u8>>, FrameError> {
-        self.cut(Framing::Until(separators)).await
+        self.next_frame(Framing::Until(separators)).await
     }
 
     /// So many bytes. (asyncio's `readexactly`.) Unlike
@@ -96,7 +96,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// # Ok::<(), halves::framing::FrameError>(()) }).unwrap();
     /// ```
     pub async fn exactly(&mut self, bytes: usize) -> Result<Vec<u8>, FrameError> {
-        let frame = self.cut(Framing::Exactly(bytes)).await?;
+        let frame = self.next_frame(Framing::Exactly(bytes)).await?;
         frame.ok_or_else(|| FrameError::Incomplete {
             partial: Vec::new(),
             expected: Some(bytes),
@@ -124,7 +124,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// # Ok::<(), halves::framing::FrameError>(()) }).unwrap();
     /// ```
     pub async fn frame(&mut self, length: Length) -> Result<Option<Vec<u8>>, FrameError> {
-        self.cut(Framing::Length(length)).await
+        self.next_frame(Framing::Length(length)).await
     }
 
     /// All frames to come, as a [`Stream`], which ends at the end of input and after an error. The
@@ -155,11 +155,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         let framing = framing.into();
         let empty = framing == Framing::Exactly(0);
         assert!(!empty, "frames of 0 bytes have no end");
-        let cutter = self.cutter(framing);
+        let decoder = self.decoder(framing);
         Frames {
             reader: self,
             framing,
-            cutter: Some(cutter),
+            decoder: Some(decoder),
         }
     }
 
@@ -193,41 +193,41 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// }
     /// ```
     pub async fn more_or_drain(&mut self) -> io::Result<bool> {
-        self.record.complete();
-        poll_fn(|cx| self.poll_some_or_drain(cx)).await
+        self.record.end_message();
+        poll_fn(|cx| self.poll_more_or_drain(cx)).await
     }
 
     /// Whether there is something to read, and no drain that ends the handler.
-    pub(super) fn poll_some_or_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    pub(super) fn poll_more_or_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         self.poll_or_drain(cx, |this, cx| {
             let filled = ready!(Pin::new(this).poll_fill_buf(cx))?;
             Poll::Ready(Ok(!filled.is_empty()))
         })
     }
 
-    async fn cut(&mut self, framing: Framing<'_>) -> Result<Option<Vec<u8>>, FrameError> {
-        let mut cutter = self.cutter(framing);
-        poll_fn(|cx| self.poll_cut(cx, &mut cutter)).await
+    async fn next_frame(&mut self, framing: Framing<'_>) -> Result<Option<Vec<u8>>, FrameError> {
+        let mut decoder = self.decoder(framing);
+        poll_fn(|cx| self.poll_frame(cx, &mut decoder)).await
     }
 
-    fn cutter<'f>(&self, framing: Framing<'f>) -> Cutter<'f> {
-        Cutter::new(framing, self.frame_limit())
+    fn decoder<'f>(&self, framing: Framing<'f>) -> FrameDecoder<'f> {
+        FrameDecoder::new(framing, self.frame_limit())
     }
 
-    fn poll_cut(
+    fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
-        cutter: &mut Cutter<'_>,
+        decoder: &mut FrameDecoder<'_>,
     ) -> Poll<Result<Option<Vec<u8>>, FrameError>> {
         loop {
-            ready!(self.poll_turn(cx))?;
-            let most = match cutter.cut(&self.ahead)? {
-                Cut::Whole { size, prefix } => {
+            ready!(self.poll_budget(cx))?;
+            let most = match decoder.decode(&self.ahead)? {
+                Decoded::Frame { size, prefix } => {
                     let frame = self.ahead[prefix..size].to_vec();
                     self.pass(size);
                     return Poll::Ready(Ok(Some(frame)));
                 }
-                Cut::More { most } => most,
+                Decoded::NeedMore { most } => most,
             };
             if ready!(self.poll_more(cx, most))? > 0 {
                 continue;
@@ -237,7 +237,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 return Poll::Ready(Ok(None));
             }
             self.pass(partial.len());
-            let expected = cutter.expected(&partial);
+            let expected = decoder.expected(&partial);
             return Poll::Ready(Err(FrameError::Incomplete { partial, expected }));
         }
     }
@@ -339,7 +339,7 @@ pub struct Frames<'a, R = AnyRead> {
     reader: &'a mut Reader<R>,
     framing: Framing<'a>,
     /// For the next frame; none at the end.
-    cutter: Option<Cutter<'a>>,
+    decoder: Option<FrameDecoder<'a>>,
 }
 
 impl<R: AsyncRead + Unpin> Stream for Frames<'_, R> {
@@ -347,12 +347,12 @@ impl<R: AsyncRead + Unpin> Stream for Frames<'_, R> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let Some(cutter) = &mut this.cutter else {
+        let Some(decoder) = &mut this.decoder else {
             return Poll::Ready(None);
         };
-        let frame = ready!(this.reader.poll_cut(cx, cutter)).transpose();
+        let frame = ready!(this.reader.poll_frame(cx, decoder)).transpose();
         let goes_on = matches!(frame, Some(Ok(_)));
-        this.cutter = goes_on.then(|| this.reader.cutter(this.framing));
+        this.decoder = goes_on.then(|| this.reader.decoder(this.framing));
         Poll::Ready(frame)
     }
 }

@@ -35,17 +35,17 @@ pub struct ReadAhead<R> {
 }
 
 thread_local! {
-    static TAKEN: Cell<usize> = const { Cell::new(0) };
+    static READS_BENEATH: Cell<usize> = const { Cell::new(0) };
 }
 
 /// How often something was read beneath a layer on this thread, round and round.
-pub(in crate::connection) fn taken() -> usize {
-    TAKEN.get()
+pub(in crate::connection) fn reads_beneath() -> usize {
+    READS_BENEATH.get()
 }
 
 fn count<T>(read: Poll<T>) -> Poll<T> {
     if read.is_ready() {
-        TAKEN.set(TAKEN.get().wrapping_add(1));
+        READS_BENEATH.set(READS_BENEATH.get().wrapping_add(1));
     }
     read
 }
@@ -80,7 +80,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for ReadAhead<R> {
         if self.ahead.is_empty() && !buf.is_empty() {
             return count(Pin::new(&mut self.io).poll_read(cx, buf));
         }
-        count(Poll::Ready(Ok(self.ahead.move_to(buf))))
+        count(Poll::Ready(Ok(self.ahead.read_into(buf))))
     }
 
     fn poll_read_vectored(
@@ -91,7 +91,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for ReadAhead<R> {
         if self.ahead.is_empty() && bufs.iter().any(|buf| !buf.is_empty()) {
             return count(Pin::new(&mut self.io).poll_read_vectored(cx, bufs));
         }
-        count(Poll::Ready(Ok(self.ahead.move_to_all(bufs))))
+        count(Poll::Ready(Ok(self.ahead.read_into_vectored(bufs))))
     }
 }
 

@@ -14,9 +14,9 @@ use super::{AnyRead, Chunk};
 use crate::connection::{Flag, Peer, Record};
 
 /// How long a peer must be quiet, once a drain was asked for, to count as having nothing to say.
-const QUIET: Duration = Duration::from_secs(1);
+const QUIET_TIMEOUT: Duration = Duration::from_secs(1);
 /// Buffers of so many bytes are read into as they are.
-const LARGE: usize = 16 * 1024;
+const DIRECT_READ_BYTES: usize = 16 * 1024;
 
 /// The reading half of a connection: an [`AsyncRead`] around whatever is beneath.
 ///
@@ -173,9 +173,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         if self.ahead.is_empty() {
             return chunk.poll_fill(|buf| Pin::new(&mut *self).poll_read(cx, buf));
         }
-        ready!(self.poll_turn(cx))?;
+        ready!(self.poll_budget(cx))?;
         *chunk = mem::take(&mut self.ahead);
-        self.yielded(chunk.len(), chunk.counted());
+        self.count_read(chunk.len(), chunk.counted());
         Poll::Ready(Ok(()))
     }
 
@@ -202,8 +202,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             self.record.retry_read();
             is_last = true;
         };
-        if self.record.flags.has(Flag::Quiet) {
-            self.record.flags.clear(Flag::Quiet);
+        if self.record.flags.has(Flag::AwaitingQuiet) {
+            self.record.flags.clear(Flag::AwaitingQuiet);
             drop(self.record.cold().quiet.take());
         }
         polled
@@ -222,11 +222,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         if !context.shutdown.is_draining() {
             return Poll::Pending;
         }
-        self.record.flags.set(Flag::Quiet);
+        self.record.flags.set(Flag::AwaitingQuiet);
         let quiet = &self.record.cold().quiet;
         let mut sleep = quiet
             .take()
-            .unwrap_or_else(|| Box::new(context.clock.sleep(QUIET)));
+            .unwrap_or_else(|| Box::new(context.clock.sleep(QUIET_TIMEOUT)));
         if Pin::new(&mut *sleep).poll(cx).is_pending() {
             quiet.put(sleep);
             return Poll::Pending;
@@ -235,14 +235,14 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// Pending when it is the others' turn.
-    pub(super) fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.record.check()?;
         self.record.reading.poll(cx).map(Ok)
     }
 
     /// So many bytes are the handler's now, of which some are counted already.
     #[inline(always)]
-    fn yielded(&self, n: usize, counted: usize) {
+    fn count_read(&self, n: usize, counted: usize) {
         self.record.reading.charge(n);
         self.record.received(n.saturating_sub(counted));
     }
@@ -257,17 +257,17 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         match &result {
             Poll::Pending => {
                 self.record.reading.reset();
-                self.record.wait_for_more();
+                self.record.begin_input_wait();
             }
             Poll::Ready(Ok(0)) => {
                 // A socket tells of an error once, and of an end after that.
-                if self.record.flags.has(Flag::Lost) {
+                if self.record.flags.has(Flag::ReadFailed) {
                     return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
                 }
                 self.record.flags.set(Flag::Eof);
             }
-            Poll::Ready(Err(error)) if self.is_last(error.kind()) => {
-                self.record.flags.set(Flag::Lost);
+            Poll::Ready(Err(error)) if self.is_final(error.kind()) => {
+                self.record.flags.set(Flag::ReadFailed);
             }
             Poll::Ready(_) => {}
         }
@@ -275,7 +275,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// Whether nothing comes after an error of this kind.
-    fn is_last(&self, error: ErrorKind) -> bool {
+    fn is_final(&self, error: ErrorKind) -> bool {
         match error {
             ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => true,
             // Of others it may be a deadline of one read.
@@ -291,8 +291,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         if !self.record.is_socket() {
             return self.poll_io(cx, |io, cx| io.poll_read(cx, buf));
         }
-        let bulk = self.record.flags.has(Flag::Bulk);
-        let n = if bulk && room < LARGE {
+        let bulk = self.record.flags.has(Flag::LastReadFull);
+        let n = if bulk && room < DIRECT_READ_BYTES {
             let mut ahead = mem::take(&mut self.ahead);
             let polled = ahead.poll_fill_after(buf, |bufs| {
                 self.poll_io(cx, |io, cx| io.poll_read_vectored(cx, bufs))
@@ -303,7 +303,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             ready!(self.poll_io(cx, |io, cx| io.poll_read(cx, buf)))?
         };
         if bulk != (n == room) {
-            self.record.flags.put(Flag::Bulk, !bulk);
+            self.record.flags.put(Flag::LastReadFull, !bulk);
         }
         Poll::Ready(Ok(n))
     }
@@ -316,18 +316,18 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_turn(cx))?;
+        ready!(this.poll_budget(cx))?;
         if buf.is_empty() {
-            this.yielded(0, 0);
+            this.count_read(0, 0);
             return Poll::Ready(Ok(0));
         }
         let counted = this.ahead.counted();
         let n = if this.ahead.is_empty() {
             ready!(this.poll_into(cx, buf))?
         } else {
-            this.ahead.move_to(buf)
+            this.ahead.read_into(buf)
         };
-        this.yielded(n, counted);
+        this.count_read(n, counted);
         Poll::Ready(Ok(n))
     }
 
@@ -337,18 +337,18 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_turn(cx))?;
+        ready!(this.poll_budget(cx))?;
         if bufs.iter().all(|buf| buf.is_empty()) {
-            this.yielded(0, 0);
+            this.count_read(0, 0);
             return Poll::Ready(Ok(0));
         }
         let counted = this.ahead.counted();
         let n = if this.ahead.is_empty() {
             ready!(this.poll_io(cx, |io, cx| io.poll_read_vectored(cx, bufs)))?
         } else {
-            this.ahead.move_to_all(bufs)
+            this.ahead.read_into_vectored(bufs)
         };
-        this.yielded(n, counted);
+        this.count_read(n, counted);
         Poll::Ready(Ok(n))
     }
 }
@@ -358,7 +358,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
 impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        ready!(this.poll_turn(cx))?;
+        ready!(this.poll_budget(cx))?;
         if this.ahead.is_empty() {
             let mut ahead = mem::take(&mut this.ahead);
             let filled = ahead.poll_fill(|buf| this.poll_io(cx, |io, cx| io.poll_read(cx, buf)));
@@ -375,7 +375,7 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
         if amt > 0 {
             let counted = this.ahead.counted();
             this.ahead.advance(amt);
-            this.yielded(amt, counted);
+            this.count_read(amt, counted);
         }
         if this.ahead.is_empty() {
             this.ahead = Chunk::default();

@@ -50,7 +50,7 @@ impl Handshake {
     fn begin(record: &Arc<Record>) -> Self {
         record.cold().begin_handshake();
         // It may have a deadline.
-        record.remind();
+        record.recheck_deadlines();
         Self(record.clone())
     }
 }
@@ -58,7 +58,7 @@ impl Handshake {
 impl Drop for Handshake {
     fn drop(&mut self) {
         self.0.cold().end_handshake();
-        self.0.complete();
+        self.0.end_message();
     }
 }
 
@@ -90,8 +90,8 @@ impl Peer {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, stranger));
         }
         record.set_real(real);
-        let host = record.context().map(|context| &context.host);
-        let admitted = host.map_or(Ok(()), |host| host.identify(record));
+        let hooks = record.context().map(|context| &context.hooks);
+        let admitted = hooks.map_or(Ok(()), |hooks| hooks.identify(record));
         record.cold().end_handshake();
         admitted.map_err(|reason| {
             record.close(reason);

@@ -1,9 +1,9 @@
 //! Who is at the other end, and what has passed so far.
 
+mod compact;
 mod credentials;
 mod endpoint;
 mod handshake;
-mod remote;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,10 +12,10 @@ use std::sync::Arc;
 use crate::connection::{Flag, Link, Record};
 use crate::reason::Reason;
 use crate::shutdown::Shutdown;
+pub(super) use compact::CompactEndpoint;
 pub use credentials::Credentials;
 pub use endpoint::{Endpoint, UnixName};
 pub use handshake::{Handshake, Phase};
-pub(super) use remote::Remote;
 
 /// Who is at the other end of a connection, and what has passed so far.
 ///
@@ -181,7 +181,7 @@ impl Peer {
     /// ```
     #[must_use]
     pub fn bytes_unsent(&self) -> u64 {
-        self.0.bytes_lost()
+        self.0.bytes_dropped()
     }
 
     /// Whether the stream can say the end of one direction while the other goes on. Most can; see
@@ -194,7 +194,7 @@ impl Peer {
     /// ```
     #[must_use]
     pub fn can_half_close(&self) -> bool {
-        !self.0.flags.has(Flag::Whole)
+        !self.0.flags.has(Flag::NoHalfClose)
     }
 
     /// Says that the stream cannot say the end of one direction alone, for a listener of such streams.
@@ -206,7 +206,7 @@ impl Peer {
     /// ```
     #[must_use]
     pub fn without_half_close(self) -> Self {
-        self.0.flags.set(Flag::Whole);
+        self.0.flags.set(Flag::NoHalfClose);
         self
     }
 
@@ -284,11 +284,11 @@ impl Peer {
         if record.flags.has(Flag::Anonymous) {
             above = above.anonymous();
         }
-        if record.flags.has(Flag::Whole) {
+        if record.flags.has(Flag::NoHalfClose) {
             above = above.without_half_close();
         }
         above.record().set_frame_limit(record.frame_limit());
-        (above, record.whole_link())
+        (above, record.as_link())
     }
 
     pub(crate) fn record(&self) -> &Arc<Record> {
@@ -315,7 +315,7 @@ impl fmt::Display for Peer {
 /// The address of our end, as the system knows it.
 fn local_name(record: &Record) -> Option<Endpoint> {
     let name = record
-        .ask(|socket| rustix::net::getsockname(socket))?
+        .with_fd(|socket| rustix::net::getsockname(socket))?
         .ok()?;
     SocketAddr::try_from(name).ok().map(Endpoint::from)
 }

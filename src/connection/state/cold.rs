@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::LookAfter;
-use super::pace::Pace;
-use crate::connection::halves::Pump;
-use crate::connection::{Discard, Endpoint, Link};
-use crate::framing::LIMIT;
+use super::DeadlineCheck;
+use super::input_wait::InputWait;
+use crate::connection::halves::SendQueued;
+use crate::connection::{DiscardBudget, Endpoint, Link};
+use crate::framing::DEFAULT_FRAME_LIMIT_BYTES;
 use crate::time::{AtomicStamp, Sleep, Stamp};
 use crate::waiting::Waiting;
 
@@ -32,19 +32,19 @@ pub(in crate::connection) struct ColdState {
     /// How long writes waited before that, in nanoseconds.
     pub(super) blocked_before: AtomicU64,
     /// How long the handler has waited for more.
-    pub(super) pace: Pace,
+    pub(super) input_wait: InputWait,
     /// Who looks after the deadlines.
-    pub(super) watch: BoxSlot<dyn LookAfter>,
+    pub(super) deadlines: BoxSlot<dyn DeadlineCheck>,
     /// How long `read_or_drain` still waits for the peer.
     pub(in crate::connection) quiet: BoxSlot<Sleep>,
     /// Sends what a writer keeps.
-    pub(in crate::connection) pump: BoxSlot<dyn Pump>,
+    pub(in crate::connection) queue: BoxSlot<dyn SendQueued>,
     /// What writers have kept and never sent, in bytes.
-    pub(in crate::connection) lost: AtomicU64,
+    pub(in crate::connection) dropped: AtomicU64,
     /// What a frame may hold at most, in bytes.
     pub(in crate::connection) frame_limit: AtomicUsize,
     /// What a lingering close of a socket has read.
-    pub(in crate::connection) discard: Discard,
+    pub(in crate::connection) discard: DiscardBudget,
     /// What the kernel had yet to send when a close last looked, in bytes.
     pub(in crate::connection) unsent: AtomicUsize,
 }
@@ -87,13 +87,13 @@ impl Default for ColdState {
             task: Waiting::default(),
             blocked: AtomicStamp::new(Stamp::NEVER),
             blocked_before: AtomicU64::new(0),
-            pace: Pace::default(),
-            watch: BoxSlot::default(),
+            input_wait: InputWait::default(),
+            deadlines: BoxSlot::default(),
             quiet: BoxSlot::default(),
-            pump: BoxSlot::default(),
-            lost: AtomicU64::new(0),
-            frame_limit: AtomicUsize::new(LIMIT),
-            discard: Discard::default(),
+            queue: BoxSlot::default(),
+            dropped: AtomicU64::new(0),
+            frame_limit: AtomicUsize::new(DEFAULT_FRAME_LIMIT_BYTES),
+            discard: DiscardBudget::default(),
             unsent: AtomicUsize::new(0),
         }
     }

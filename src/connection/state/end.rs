@@ -61,7 +61,7 @@ impl Record {
     /// is closing, and has all its bytes out, is only told to hurry.
     pub(crate) fn cut(&self) -> bool {
         // First: what is told to close, and has not begun to, does not linger then.
-        self.flags.set(Flag::Hurry);
+        self.flags.set(Flag::SkipLinger);
         let closing = self.flags.has(Flag::Closing);
         if closing && self.is_flushed() {
             self.wake();
@@ -86,14 +86,14 @@ impl Record {
 
     /// The connection is over: for this reason, unless it has one. Says which. Lets go of the
     /// stream, and of our task: both would otherwise live as long as somebody holds the peer.
-    pub(crate) fn settle(&self, reason: Reason) -> Reason {
+    pub(crate) fn finish(&self, reason: Reason) -> Reason {
         let _ = self.end(Verdict {
             reason,
             reset: false,
         });
-        self.unlink();
+        self.drop_link();
         if let Some(cold) = self.cold.get() {
-            drop(cold.watch.take());
+            drop(cold.deadlines.take());
             drop(cold.task.take());
         }
         // Who reads on, in another task, is to hear of it.
@@ -102,15 +102,15 @@ impl Record {
     }
 
     /// A link that holds the halves themselves, unless it comes too late: nobody would let go of it.
-    pub(crate) fn link_above(&self, link: Arc<dyn Link>) {
+    pub(crate) fn set_layer_link(&self, link: Arc<dyn Link>) {
         self.set_link(link);
         if self.verdict().is_some() {
-            self.unlink();
+            self.drop_link();
         }
     }
 
     /// Lets go of the link that was given.
-    pub(crate) fn unlink(&self) {
+    pub(crate) fn drop_link(&self) {
         let link = self.cold.get().and_then(|cold| cold.link().take());
         if let Some(link) = link {
             let _ = catch_panic(|| link.close());
@@ -126,7 +126,7 @@ impl Record {
     /// The socket first: the drop of a layer above it could close it, which says the end.
     pub(crate) fn reset_stream(&self) {
         self.flags.set(Flag::Reset);
-        self.disconnect();
+        self.reset_socket();
         if let Some(link) = self.link() {
             drop(catch_panic(|| link.abort()));
         }
@@ -144,7 +144,7 @@ impl Record {
 
     /// The connection's task waits. What was stored before it is woken the next time is seen by
     /// it after this.
-    pub(crate) fn attend(&self, waker: &Waker) {
+    pub(crate) fn register_task(&self, waker: &Waker) {
         if !self.waiting().reaches(waker) {
             self.cold().task.register(waker);
             fence(Ordering::SeqCst);

@@ -8,7 +8,7 @@ pub(crate) enum Flag {
     /// The real client is still to be named.
     Anonymous = 1,
     /// It has a place in its source's account.
-    Counted = 1 << 1,
+    SourceCounted = 1 << 1,
     /// The peer's end of input was read.
     Eof = 1 << 2,
     /// `read_or_drain` has told the handler to end.
@@ -16,27 +16,27 @@ pub(crate) enum Flag {
     /// The handler and its halves are gone; the stream is being ended.
     Closing = 1 << 4,
     /// The server is about to end: what is closing need not wait for the peer any more.
-    Hurry = 1 << 5,
+    SkipLinger = 1 << 5,
     /// `read_or_drain` waits for the peer to be quiet.
-    Quiet = 1 << 6,
+    AwaitingQuiet = 1 << 6,
     /// The task is to look at the deadlines.
-    Reminded = 1 << 7,
+    DeadlinesDue = 1 << 7,
     /// The last read filled its buffer: more is likely to have come.
-    Bulk = 1 << 8,
+    LastReadFull = 1 << 8,
     /// Others have its socket open as well, perhaps: that we close it says nothing to the peer.
-    Shared = 1 << 9,
+    SharedSocket = 1 << 9,
     /// What a link was given for has ended in order.
-    Unlinked = 1 << 10,
+    LinkEnded = 1 << 10,
     /// The handler is in the middle of a write.
     Writing = 1 << 11,
     /// We have reset the stream.
     Reset = 1 << 12,
     /// Neither direction can end alone.
-    Whole = 1 << 13,
+    NoHalfClose = 1 << 13,
     /// A queue of the writer's is to be sent while the handler waits.
-    Pumped = 1 << 14,
+    HasQueue = 1 << 14,
     /// The stream was lost: what looks like the end of input after that is none.
-    Lost = 1 << 15,
+    ReadFailed = 1 << 15,
 }
 
 #[derive(Debug, Default)]

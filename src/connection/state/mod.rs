@@ -1,10 +1,10 @@
 //! What is known of one connection, shared by its halves, its task and the server; and its socket.
 
 mod cold;
+mod deadlines;
 mod end;
 mod flags;
-mod look;
-mod pace;
+mod input_wait;
 mod traffic;
 
 use std::fmt;
@@ -15,17 +15,17 @@ use std::sync::{Arc, OnceLock};
 
 use once_cell::race::OnceBox;
 
-use super::peer::Remote;
+use super::peer::CompactEndpoint;
 use super::{Credentials, Endpoint, Link, Phase};
-use crate::framing::LIMIT;
+use crate::framing::DEFAULT_FRAME_LIMIT_BYTES;
 use crate::reactor::{Source, SourceOwner};
 use crate::reason::Reason;
 use crate::shutdown::Shutdown;
 use crate::time::{AtomicStamp, Clock, Stamp};
 use crate::waiting::Waiting;
 pub(super) use cold::{BoxSlot, ColdState};
+pub(crate) use deadlines::DeadlineCheck;
 pub(crate) use flags::{Flag, Flags};
-pub(crate) use look::LookAfter;
 use traffic::Budget;
 
 /// One connection. The halves write to it with plain stores, as each counter has one writer.
@@ -35,7 +35,7 @@ use traffic::Budget;
 pub(crate) struct Record {
     /// The socket, if the stream is one of our own: whoever reads waits there in any case.
     source: Source,
-    remote: Remote,
+    remote: CompactEndpoint,
     /// As the listener knows it; the real one is asked for when somebody wants it.
     pub(crate) local: Arc<Endpoint>,
     served: OnceLock<Served>,
@@ -46,7 +46,7 @@ pub(crate) struct Record {
     pub(super) reading: Budget,
     pub(super) writing: Budget,
     /// Where it stands among its server's.
-    pub(crate) seat: AtomicU32,
+    pub(crate) registry_index: AtomicU32,
     pub(crate) flags: Flags,
     /// Why and how it ended, 0 while it has not. Set once; see [`Verdict`].
     verdict: AtomicU8,
@@ -66,7 +66,7 @@ pub(crate) struct ServerContext {
     pub(crate) shutdown: Shutdown,
     /// Some deadline depends on when a byte last moved.
     pub(crate) timed: bool,
-    pub(crate) host: Arc<dyn ServerHooks>,
+    pub(crate) hooks: Arc<dyn ServerHooks>,
 }
 
 /// What a connection asks of its server.
@@ -74,9 +74,9 @@ pub(crate) trait ServerHooks: Send + Sync {
     /// Runs the checks of admission on the real client.
     fn identify(&self, record: &Arc<Record>) -> Result<(), Reason>;
     /// What looks after the deadline of a handshake, where there are no others.
-    fn watch(&self, record: &Record) -> Box<dyn LookAfter>;
+    fn handshake_deadline(&self, record: &Record) -> Box<dyn DeadlineCheck>;
     /// A writer has lost so many bytes that it kept.
-    fn lost(&self, record: &Arc<Record>, bytes: usize);
+    fn dropped(&self, record: &Arc<Record>, bytes: usize);
     /// It is over, for this reason.
     fn closed(&self, record: &Arc<Record>, reason: Reason, error: Option<io::Error>);
 }
@@ -93,7 +93,7 @@ impl Record {
             active: AtomicStamp::new(Stamp::NEVER),
             reading: Budget::default(),
             writing: Budget::default(),
-            seat: AtomicU32::new(u32::MAX),
+            registry_index: AtomicU32::new(u32::MAX),
             flags: Flags::default(),
             verdict: AtomicU8::new(0),
             cold: OnceBox::new(),
@@ -101,7 +101,7 @@ impl Record {
     }
 
     /// One whose halves are a socket.
-    pub(super) fn of_socket(source: Source, remote: Remote, local: Arc<Endpoint>) -> Self {
+    pub(super) fn of_socket(source: Source, remote: CompactEndpoint, local: Arc<Endpoint>) -> Self {
         Self {
             source,
             remote,
@@ -129,7 +129,9 @@ impl Record {
     /// What a frame may hold at most, in bytes.
     pub(super) fn frame_limit(&self) -> usize {
         let cold = self.cold.get();
-        cold.map_or(LIMIT, |cold| cold.frame_limit.load(Ordering::Relaxed))
+        cold.map_or(DEFAULT_FRAME_LIMIT_BYTES, |cold| {
+            cold.frame_limit.load(Ordering::Relaxed)
+        })
     }
 
     pub(super) fn set_frame_limit(&self, bytes: usize) {
@@ -148,11 +150,11 @@ impl Record {
     }
 
     /// Asks the system about the stream, where it has a descriptor that is open.
-    pub(crate) fn ask<T>(&self, ask: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+    pub(crate) fn with_fd<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
         if self.is_socket() {
-            return self.source.visit(ask);
+            return self.source.visit(f);
         }
-        self.link().and_then(|link| link.as_fd().map(ask))
+        self.link().and_then(|link| link.as_fd().map(f))
     }
 
     /// Who the peer is, as far as is known.
@@ -169,7 +171,7 @@ impl Record {
 
     /// As long as nobody else has the record.
     pub(super) fn set_credentials(&mut self, credentials: Credentials) {
-        self.remote = Remote::new(Endpoint::from(&self.remote), Some(credentials));
+        self.remote = CompactEndpoint::new(Endpoint::from(&self.remote), Some(credentials));
     }
 
     pub(crate) fn set_real(&self, real: Endpoint) {

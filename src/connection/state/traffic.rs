@@ -8,9 +8,9 @@ use super::{ColdState, Flag, Record};
 use crate::time::Stamp;
 
 /// Bytes that a half may move before it yields.
-const BYTES: u32 = 64 * 1024;
+const BUDGET_BYTES: u32 = 64 * 1024;
 /// What an operation counts at least, in bytes: 32 of them are as much.
-const LEAST: u32 = BYTES / 32;
+const MIN_CHARGE_BYTES: u32 = BUDGET_BYTES / 32;
 
 /// What a half has done since it last returned `Pending`, in bytes. Only that half, and its task,
 /// write to it.
@@ -23,7 +23,7 @@ pub(crate) struct Budget(AtomicU32);
 impl Budget {
     /// Pending, once, when the budget is used up; the task is woken to go on later.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.0.load(Ordering::Relaxed) < BYTES {
+        if self.0.load(Ordering::Relaxed) < BUDGET_BYTES {
             return Poll::Ready(());
         }
         self.reset();
@@ -32,13 +32,15 @@ impl Budget {
     }
 
     pub(crate) fn charge(&self, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(BYTES).max(LEAST);
+        let bytes = u32::try_from(bytes)
+            .unwrap_or(BUDGET_BYTES)
+            .max(MIN_CHARGE_BYTES);
         let spent = self.0.load(Ordering::Relaxed);
         self.0.store(spent.saturating_add(bytes), Ordering::Relaxed);
     }
 
     /// Whether the half has done nothing since.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(crate) fn is_unused(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 
@@ -58,9 +60,9 @@ impl Record {
     }
 
     /// Bytes that a writer kept, and that were dropped with it.
-    pub(crate) fn bytes_lost(&self) -> u64 {
+    pub(crate) fn bytes_dropped(&self) -> u64 {
         let cold = self.cold.get();
-        cold.map_or(0, |cold| cold.lost.load(Ordering::Relaxed))
+        cold.map_or(0, |cold| cold.dropped.load(Ordering::Relaxed))
     }
 
     /// Called by the reader only, hence no read-modify-write.
@@ -68,8 +70,8 @@ impl Record {
     pub(crate) fn received(&self, n: usize) {
         let sum = self.bytes_in() + n as u64;
         self.bytes_in.store(sum, Ordering::Relaxed);
-        if self.moved(n) {
-            self.came();
+        if self.touch(n) {
+            self.end_input_wait();
         }
     }
 
@@ -78,8 +80,8 @@ impl Record {
     pub(crate) fn sent(&self, n: usize) {
         let sum = self.bytes_out() + n as u64;
         self.bytes_out.store(sum, Ordering::Relaxed);
-        if self.moved(n) {
-            self.complete();
+        if self.touch(n) {
+            self.end_message();
         }
         self.unblock();
     }
@@ -135,7 +137,7 @@ impl Record {
 
     /// Says whether some deadline depends on it.
     #[inline(always)]
-    fn moved(&self, n: usize) -> bool {
+    fn touch(&self, n: usize) -> bool {
         if n > 0
             && let Some(context) = self.context()
         {

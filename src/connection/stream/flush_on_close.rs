@@ -7,27 +7,27 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::AsyncWrite;
 
-use super::shared::Slot;
+use super::shared::SharedStream;
 use crate::connection::Link;
 use crate::connection::close::is_gone;
 
 /// Splits a writer into the handler's half and the server's hold on it: files, pipes and standard
 /// output keep bytes back until they are flushed, and lose them when they are only dropped.
-pub(crate) fn flush_on_close<W>(writer: W) -> (FlushOnClose<W>, Arc<Shared<W>>)
+pub(crate) fn flush_on_close<W>(writer: W) -> (FlushOnClose<W>, Arc<FlushOnCloseLink<W>>)
 where
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    let shared = Arc::new(Shared(Slot::new(writer)));
+    let shared = Arc::new(FlushOnCloseLink(SharedStream::new(writer)));
     (FlushOnClose(shared.clone()), shared)
 }
 
 /// The handler's half.
-pub(crate) struct FlushOnClose<W>(Arc<Shared<W>>);
+pub(crate) struct FlushOnClose<W>(Arc<FlushOnCloseLink<W>>);
 
 /// The server's guard.
-pub(crate) struct Shared<W>(Slot<W>);
+pub(crate) struct FlushOnCloseLink<W>(SharedStream<W>);
 
-impl<W: AsyncWrite + Unpin> Shared<W> {
+impl<W: AsyncWrite + Unpin> FlushOnCloseLink<W> {
     fn poll_write(
         &self,
         cx: &mut Context<'_>,
@@ -56,7 +56,7 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
     }
 }
 
-impl<W: AsyncWrite + Unpin + Send> Link for Shared<W> {
+impl<W: AsyncWrite + Unpin + Send> Link for FlushOnCloseLink<W> {
     fn poll_linger(&self, cx: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
         match ready!(self.poll_close(cx)) {
             Err(error) if !is_gone(&error) => Poll::Ready(Err(error)),

@@ -8,10 +8,10 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::split::Shared;
+use super::split::SplitStream;
 use super::{ReadHalf, WriteHalf, split};
 use crate::connection::close::is_gone;
-use crate::connection::{Connection, Discard, Link, Peer, ReadAhead};
+use crate::connection::{Connection, DiscardBudget, Link, Peer, ReadAhead};
 
 impl<S> Connection<ReadHalf<S>, WriteHalf<S>>
 where
@@ -45,12 +45,12 @@ where
     pub fn from_stream(stream: S, peer: Peer) -> Self {
         let (reader, writer) = split(stream);
         let (peer, beneath) = peer.above();
-        let link = Whole {
+        let link = LayerLink {
             shared: writer.0.clone(),
             beneath,
-            discard: Discard::default(),
+            discard: DiscardBudget::default(),
         };
-        peer.record().link_above(Arc::new(link));
+        peer.record().set_layer_link(Arc::new(link));
         Self::from_parts(reader, writer, peer)
     }
 }
@@ -110,22 +110,22 @@ impl<R, W: AsyncWrite + Unpin> Connection<R, W> {
 }
 
 /// The server's guard.
-struct Whole<S> {
-    shared: Arc<Shared<S>>,
+struct LayerLink<S> {
+    shared: Arc<SplitStream<S>>,
     /// That on the stream beneath, if it is known, and not the connection's own socket: that one is
     /// ended after this.
     beneath: Option<Arc<dyn Link>>,
-    discard: Discard,
+    discard: DiscardBudget,
 }
 
-impl<S> Whole<S> {
+impl<S> LayerLink<S> {
     /// Whether a half is still held by somebody.
     fn is_shared(&self) -> bool {
         Arc::strong_count(&self.shared) > 1
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Link for Whole<S> {
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Link for LayerLink<S> {
     fn poll_linger(&self, cx: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
         let shared = &self.shared;
         if !shared.stream.is_gone() {

@@ -11,12 +11,12 @@ use atomic_waker::AtomicWaker;
 use crate::catch::quietly_drop;
 
 /// A stream until it is gone: closed, or aborted from any thread.
-pub(super) struct Slot<S> {
+pub(super) struct SharedStream<S> {
     stream: Mutex<Option<S>>,
     aborted: AtomicBool,
 }
 
-impl<S> Slot<S> {
+impl<S> SharedStream<S> {
     pub(super) fn new(stream: S) -> Self {
         Self {
             stream: Mutex::new(Some(stream)),

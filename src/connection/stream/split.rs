@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker, ready};
 use atomic_waker::AtomicWaker;
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::shared::{Slot, WakerPair};
-use crate::connection::halves::taken;
+use super::shared::{SharedStream, WakerPair};
+use crate::connection::halves::reads_beneath;
 
 /// Splits a stream into two halves, which may be in two tasks.
 ///
@@ -39,19 +39,19 @@ use crate::connection::halves::taken;
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 pub fn split<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> (ReadHalf<S>, WriteHalf<S>) {
-    let shared = Arc::new(Shared::new(stream));
+    let shared = Arc::new(SplitStream::new(stream));
     (ReadHalf(shared.clone()), WriteHalf(shared))
 }
 
 /// The reading half of a stream that was [`split`].
-pub struct ReadHalf<S>(Arc<Shared<S>>);
+pub struct ReadHalf<S>(Arc<SplitStream<S>>);
 
 /// The writing half of a stream that was [`split`]. Closing it closes the stream's writing side;
 /// dropping it does not.
-pub struct WriteHalf<S>(pub(super) Arc<Shared<S>>);
+pub struct WriteHalf<S>(pub(super) Arc<SplitStream<S>>);
 
-pub(super) struct Shared<S> {
-    pub(super) stream: Slot<S>,
+pub(super) struct SplitStream<S> {
+    pub(super) stream: SharedStream<S>,
     /// The reader, then the writer.
     waiting: Arc<WakerPair>,
     /// Wakes both; the only one that the stream ever sees.
@@ -62,11 +62,11 @@ pub(super) struct Shared<S> {
     pub(super) closed: AtomicBool,
 }
 
-impl<S: Unpin> Shared<S> {
+impl<S: Unpin> SplitStream<S> {
     fn new(stream: S) -> Self {
         let waiting = Arc::<WakerPair>::default();
         Self {
-            stream: Slot::new(stream),
+            stream: SharedStream::new(stream),
             waker: waiting.clone().into(),
             waiting,
             ended: AtomicBool::new(false),
@@ -81,7 +81,7 @@ impl<S: Unpin> Shared<S> {
         (place, other): (&AtomicWaker, &AtomicWaker),
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let before = taken();
+        let before = reads_beneath();
         // First: what happens during the poll is not to be missed.
         place.register(cx.waker());
         let mut both = Context::from_waker(&self.waker);
@@ -90,7 +90,7 @@ impl<S: Unpin> Shared<S> {
             drop(place.take());
         }
         // What the other one waits for may have come to us, and nobody else will tell of it.
-        if result.is_ready() || before != taken() {
+        if result.is_ready() || before != reads_beneath() {
             other.wake();
         }
         result

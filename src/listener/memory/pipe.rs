@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::MemoryConnection;
-use crate::connection::{Connection, Discard, Endpoint, Link, Peer};
+use crate::connection::{Connection, DiscardBudget, Endpoint, Link, Peer};
 
 /// Reads what the other end wrote.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub fn pair(bound: usize) -> (MemoryConnection, MemoryConnection) {
         let end = Arc::new(End {
             incoming: incoming.clone(),
             outgoing: outgoing.clone(),
-            discard: Discard::default(),
+            discard: DiscardBudget::default(),
         });
         let peer = Peer::new(Endpoint::Memory, Endpoint::Memory)
             .with_link(Arc::new(PipeLink(end.clone())));
@@ -63,7 +63,7 @@ pub fn pair(bound: usize) -> (MemoryConnection, MemoryConnection) {
 struct End {
     incoming: Arc<Pipe>,
     outgoing: Arc<Pipe>,
-    discard: Discard,
+    discard: DiscardBudget,
 }
 
 /// The server's hold on an end, which it drops when the connection is over.

@@ -7,7 +7,7 @@ use super::{Credentials, Endpoint, UnixName};
 /// An [`Endpoint`] and, if they are known, its [`Credentials`], in 24 bytes. Of an IPv6 address, the
 /// flow label is not kept.
 #[derive(Debug)]
-pub(crate) enum Remote {
+pub(crate) enum CompactEndpoint {
     V4(SocketAddrV4),
     V6 {
         ip: Ipv6Addr,
@@ -20,7 +20,7 @@ pub(crate) enum Remote {
     Unknown,
 }
 
-impl Remote {
+impl CompactEndpoint {
     pub(crate) fn new(endpoint: Endpoint, credentials: Option<Credentials>) -> Self {
         match (endpoint, credentials) {
             (Endpoint::Inet(SocketAddr::V4(v4)), None) => Self::V4(v4),
@@ -44,22 +44,22 @@ impl Remote {
     }
 }
 
-impl From<Endpoint> for Remote {
+impl From<Endpoint> for CompactEndpoint {
     fn from(endpoint: Endpoint) -> Self {
         Self::new(endpoint, None)
     }
 }
 
-impl From<&Remote> for Endpoint {
-    fn from(remote: &Remote) -> Self {
+impl From<&CompactEndpoint> for Endpoint {
+    fn from(remote: &CompactEndpoint) -> Self {
         match *remote {
-            Remote::V4(v4) => Self::Inet(v4.into()),
-            Remote::V6 { ip, port, scope } => {
+            CompactEndpoint::V4(v4) => Self::Inet(v4.into()),
+            CompactEndpoint::V6 { ip, port, scope } => {
                 Self::Inet(SocketAddrV6::new(ip, port, 0, scope).into())
             }
-            Remote::Process(_) => Self::Unix(UnixName::Unnamed),
-            Remote::Other(ref other) => Self::clone(&other.0),
-            Remote::Unknown => Self::Unknown,
+            CompactEndpoint::Process(_) => Self::Unix(UnixName::Unnamed),
+            CompactEndpoint::Other(ref other) => Self::clone(&other.0),
+            CompactEndpoint::Unknown => Self::Unknown,
         }
     }
 }
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_what_was_given() {
-        assert!(size_of::<Remote>() <= 24);
+        assert!(size_of::<CompactEndpoint>() <= 24);
         let addresses = ["192.0.2.1:5", "[2001:db8::1]:65535", "[fe80::1%7]:1"];
         let inet = addresses.map(|address| Endpoint::Inet(address.parse().expect("an address")));
         let others = [
@@ -83,7 +83,7 @@ mod tests {
         ];
         for endpoint in inet.into_iter().chain(others) {
             for credentials in [None, Some(Credentials::new(Some(1), 2, 3))] {
-                let remote = Remote::new(endpoint.clone(), credentials);
+                let remote = CompactEndpoint::new(endpoint.clone(), credentials);
                 assert_eq!(Endpoint::from(&remote), endpoint);
                 assert_eq!(remote.credentials(), credentials, "{endpoint}");
             }

@@ -6,27 +6,27 @@ use super::{FrameError, Framing};
 
 /// Searched at first for all separators, in bytes; then twice as many, so that one which does not
 /// occur costs no more than the frame is long.
-const STRETCH: usize = 512;
+const FIRST_SEARCH_BYTES: usize = 512;
 
 /// What is to be done next.
 #[derive(Debug)]
-pub(crate) enum Cut {
+pub(crate) enum Decoded {
     /// The frame has come: it is the first `size` bytes, without `prefix` at the beginning.
-    Whole { size: usize, prefix: usize },
+    Frame { size: usize, prefix: usize },
     /// It has not, and has at most so many bytes in all.
-    More { most: usize },
+    NeedMore { most: usize },
 }
 
 /// Looks for the end of one frame, while more and more comes.
 #[derive(Debug)]
-pub(crate) struct Cutter<'a> {
+pub(crate) struct FrameDecoder<'a> {
     framing: Framing<'a>,
     limit: usize,
     /// At so many bytes in the beginning no separator begins.
     searched: usize,
 }
 
-impl<'a> Cutter<'a> {
+impl<'a> FrameDecoder<'a> {
     /// Panics when there is no separator, or an empty one.
     pub(crate) fn new(framing: Framing<'a>, limit: usize) -> Self {
         if let Framing::Until(separators) = framing {
@@ -42,23 +42,23 @@ impl<'a> Cutter<'a> {
     }
 
     /// `bytes` is what has come, of which the beginning is as it was before.
-    pub(crate) fn cut(&mut self, bytes: &[u8]) -> Result<Cut, FrameError> {
+    pub(crate) fn decode(&mut self, bytes: &[u8]) -> Result<Decoded, FrameError> {
         let (prefix, body) = match self.framing {
             Framing::Until(separators) => return self.until(separators, bytes),
             Framing::Exactly(body) => (0, Some(body)),
             Framing::Length(length) => (length.width(), length.read(bytes)),
         };
         let Some(body) = body else {
-            return Ok(Cut::More { most: prefix });
+            return Ok(Decoded::NeedMore { most: prefix });
         };
         if body > self.limit {
             return Err(self.too_long(prefix, Some(body)));
         }
         let size = prefix + body;
         Ok(if bytes.len() < size {
-            Cut::More { most: size }
+            Decoded::NeedMore { most: size }
         } else {
-            Cut::Whole { size, prefix }
+            Decoded::Frame { size, prefix }
         })
     }
 
@@ -72,10 +72,10 @@ impl<'a> Cutter<'a> {
     }
 
     /// The match that ends first, and of several the shortest. The limit is on what is before it.
-    fn until(&mut self, separators: &[&[u8]], bytes: &[u8]) -> Result<Cut, FrameError> {
+    fn until(&mut self, separators: &[&[u8]], bytes: &[u8]) -> Result<Decoded, FrameError> {
         let longest = separators.iter().map(|separator| separator.len()).max();
         let beyond = longest.unwrap_or(1) - 1;
-        let mut stretch = STRETCH;
+        let mut stretch = FIRST_SEARCH_BYTES;
         loop {
             let end = bytes.len().min(self.searched + stretch + beyond);
             let searched = &bytes[..end];
@@ -87,7 +87,7 @@ impl<'a> Cutter<'a> {
                 if size - separator > self.limit {
                     return Err(self.too_long(size - separator, None));
                 }
-                return Ok(Cut::Whole { size, prefix: 0 });
+                return Ok(Decoded::Frame { size, prefix: 0 });
             }
             self.searched = self.searched.max(end.saturating_sub(beyond));
             if end == bytes.len() {
@@ -98,7 +98,7 @@ impl<'a> Cutter<'a> {
         if self.searched > self.limit {
             return Err(self.too_long(self.searched, None));
         }
-        Ok(Cut::More {
+        Ok(Decoded::NeedMore {
             most: self.limit.saturating_add(beyond + 1),
         })
     }

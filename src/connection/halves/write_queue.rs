@@ -15,11 +15,11 @@ use crate::connection::stream::WakerPair;
 use crate::connection::{Flag, Record};
 
 /// Above so many bytes no more is taken in, unless that is set.
-const HIGH: usize = 64 * 1024;
+const HIGH_WATER_BYTES: usize = 64 * 1024;
 
 /// A writer with a queue before it, for two who send: the one who drains it, and the connection's
 /// task, whenever the handler waits.
-pub(super) struct Outgoing<W> {
+pub(super) struct WriteQueue<W> {
     queue: Mutex<Queue<W>>,
     /// The one who drains, then the task.
     waiting: Arc<WakerPair>,
@@ -31,8 +31,8 @@ pub(super) struct Queue<W> {
     /// None once it was given back.
     pub(super) writer: Option<Writer<W>>,
     pub(super) bytes: VecDeque<u8>,
-    pub(super) low: usize,
-    pub(super) high: usize,
+    pub(super) low_water: usize,
+    pub(super) high_water: usize,
     /// It went above the high mark, and was not at the low one since.
     paused: bool,
     /// What went wrong while nobody drained.
@@ -43,10 +43,10 @@ pub(super) struct Queue<W> {
 }
 
 /// Sends what waits, as far as the stream takes it.
-pub(in crate::connection) trait Pump: Send {
+pub(in crate::connection) trait SendQueued: Send {
     /// The connection's task waits; it is woken when more can be sent. False: there is nobody any
     /// more whose bytes these are.
-    fn pump(&self, cx: &mut Context<'_>) -> bool;
+    fn send_queued(&self, cx: &mut Context<'_>) -> bool;
 }
 
 /// When a call is done.
@@ -59,15 +59,15 @@ pub(super) enum Until {
     Closed,
 }
 
-impl<W> Outgoing<W> {
+impl<W> WriteQueue<W> {
     pub(super) fn new(writer: Writer<W>) -> Self {
         let waiting = Arc::<WakerPair>::default();
         Self {
             queue: Mutex::new(Queue {
                 writer: Some(writer),
                 bytes: VecDeque::new(),
-                low: HIGH / 4,
-                high: HIGH,
+                low_water: HIGH_WATER_BYTES / 4,
+                high_water: HIGH_WATER_BYTES,
                 paused: false,
                 failed: None,
                 closing: false,
@@ -78,18 +78,18 @@ impl<W> Outgoing<W> {
         }
     }
 
-    pub(super) fn queue(&self) -> MutexGuard<'_, Queue<W>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Queue<W>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes bytes in, whole, as long as no more than the high mark wait.
     pub(super) fn put(&self, pieces: &[&[u8]]) -> io::Result<()> {
-        let mut queue = self.queue();
+        let mut queue = self.lock();
         let idle = queue.bytes.is_empty();
         queue.put(pieces)?;
-        let news = idle && !queue.bytes.is_empty();
+        let notify = idle && !queue.bytes.is_empty();
         drop(queue);
-        if news {
+        if notify {
             // It may wait already, where another one writes.
             self.waiting.second.wake();
         }
@@ -97,7 +97,7 @@ impl<W> Outgoing<W> {
     }
 }
 
-impl<W: AsyncWrite + Unpin> Outgoing<W> {
+impl<W: AsyncWrite + Unpin> WriteQueue<W> {
     /// For the one who drains.
     pub(super) fn poll(
         &self,
@@ -107,7 +107,7 @@ impl<W: AsyncWrite + Unpin> Outgoing<W> {
     ) -> Poll<io::Result<()>> {
         // First: what happens during the poll is not to be missed.
         self.waiting.first.register(cx.waker());
-        let mut queue = self.queue();
+        let mut queue = self.lock();
         if let Some(error) = queue.failed.take() {
             return Poll::Ready(Err(error));
         }
@@ -134,14 +134,14 @@ impl<W> Queue<W> {
             return Err(io::Error::new(io::ErrorKind::BrokenPipe, ended));
         }
         let waiting = self.bytes.len();
-        if waiting > self.high {
+        if waiting > self.high_water {
             let full = format!("{waiting} bytes wait to be sent: drain first");
             return Err(io::Error::new(io::ErrorKind::WouldBlock, full));
         }
         for piece in pieces {
             self.bytes.extend(*piece);
         }
-        self.paused |= self.bytes.len() > self.high;
+        self.paused |= self.bytes.len() > self.high_water;
         Ok(())
     }
 }
@@ -168,7 +168,7 @@ impl<W: AsyncWrite + Unpin> Queue<W> {
             // No memory without bytes.
             self.bytes = VecDeque::new();
         }
-        self.paused &= self.bytes.len() > self.low;
+        self.paused &= self.bytes.len() > self.low_water;
         Poll::Ready(Ok(()))
     }
 
@@ -185,13 +185,13 @@ impl<W: AsyncWrite + Unpin> Queue<W> {
     }
 }
 
-impl<W: AsyncWrite + Send + Unpin> Pump for Weak<Outgoing<W>> {
-    fn pump(&self, cx: &mut Context<'_>) -> bool {
-        let Some(outgoing) = self.upgrade() else {
+impl<W: AsyncWrite + Send + Unpin> SendQueued for Weak<WriteQueue<W>> {
+    fn send_queued(&self, cx: &mut Context<'_>) -> bool {
+        let Some(shared) = self.upgrade() else {
             return false;
         };
-        outgoing.waiting.second.register(cx.waker());
-        let mut queue = match outgoing.queue.try_lock() {
+        shared.waiting.second.register(cx.waker());
+        let mut queue = match shared.queue.try_lock() {
             Ok(queue) => queue,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             // Who has it may send, or only look; and may have been told before us to wait.
@@ -201,7 +201,7 @@ impl<W: AsyncWrite + Send + Unpin> Pump for Weak<Outgoing<W>> {
             }
         };
         let paused = queue.paused;
-        let mut both = Context::from_waker(&outgoing.waker);
+        let mut both = Context::from_waker(&shared.waker);
         while !queue.bytes.is_empty() && queue.failed.is_none() {
             match queue.poll_send(&mut both) {
                 Poll::Ready(Ok(())) => {}
@@ -209,10 +209,10 @@ impl<W: AsyncWrite + Send + Unpin> Pump for Weak<Outgoing<W>> {
                 Poll::Pending => break,
             }
         }
-        let news = paused != queue.paused || queue.bytes.is_empty() || queue.failed.is_some();
+        let notify = paused != queue.paused || queue.bytes.is_empty() || queue.failed.is_some();
         drop(queue);
-        if news {
-            outgoing.waiting.first.wake();
+        if notify {
+            shared.waiting.first.wake();
         }
         true
     }
@@ -220,36 +220,38 @@ impl<W: AsyncWrite + Send + Unpin> Pump for Weak<Outgoing<W>> {
 
 impl Record {
     /// The task, which may wait already, is to send what this one keeps.
-    pub(in crate::connection) fn set_pump(&self, pump: Box<dyn Pump>) {
-        self.cold().pump.put(pump);
-        self.flags.set(Flag::Pumped);
+    pub(in crate::connection) fn set_queue(&self, queue: Box<dyn SendQueued>) {
+        self.cold().queue.put(queue);
+        self.flags.set(Flag::HasQueue);
         self.wake();
     }
 
     /// The handler waits. Called at the end of each poll of the task.
     #[inline]
-    pub(crate) fn pump(&self, cx: &mut Context<'_>) {
-        if self.flags.has(Flag::Pumped) {
-            self.pump_out(cx);
+    pub(crate) fn send_queued(&self, cx: &mut Context<'_>) {
+        if self.flags.has(Flag::HasQueue) {
+            self.run_send_queued(cx);
         }
     }
 
     #[cold]
-    fn pump_out(&self, cx: &mut Context<'_>) {
-        let slot = &self.cold().pump;
-        let Some(pump) = slot.take() else { return };
+    fn run_send_queued(&self, cx: &mut Context<'_>) {
+        let slot = &self.cold().queue;
+        let Some(queue) = slot.take() else { return };
         // What panics in there is not used again, and its bytes are told as lost.
-        if catch_panic(|| pump.pump(cx)).is_ok_and(|goes_on| goes_on) {
-            slot.put_back(pump);
+        if catch_panic(|| queue.send_queued(cx)).is_ok_and(|goes_on| goes_on) {
+            slot.put_back(queue);
         }
     }
 
     /// A writer was dropped with so many bytes. Says so, once.
-    pub(in crate::connection) fn lose(self: &Arc<Self>, bytes: usize) {
-        self.cold().lost.fetch_add(bytes as u64, Ordering::Relaxed);
+    pub(in crate::connection) fn report_dropped(self: &Arc<Self>, bytes: usize) {
+        self.cold()
+            .dropped
+            .fetch_add(bytes as u64, Ordering::Relaxed);
         if let Some(context) = self.context() {
             // In a drop, a panic of the observer's would have nowhere to go.
-            let _ = catch_panic(|| context.host.lost(self, bytes));
+            let _ = catch_panic(|| context.hooks.dropped(self, bytes));
         }
     }
 }

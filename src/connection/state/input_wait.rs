@@ -8,7 +8,7 @@ use crate::time::{AtomicStamp, Stamp};
 
 /// Written by the reader, but for `begun`; read by the task, which judges the rate.
 #[derive(Debug)]
-pub(in crate::connection) struct Pace {
+pub(in crate::connection) struct InputWait {
     /// There is a minimum rate.
     measured: AtomicBool,
     /// Bytes have come since the handler last wrote.
@@ -23,7 +23,7 @@ pub(in crate::connection) struct Pace {
     before: AtomicU64,
 }
 
-impl Default for Pace {
+impl Default for InputWait {
     fn default() -> Self {
         Self {
             measured: AtomicBool::new(false),
@@ -36,79 +36,82 @@ impl Default for Pace {
     }
 }
 
-impl Pace {
+impl InputWait {
     fn counts(&self) -> bool {
         self.begun.load(Ordering::Relaxed) || self.partial.load(Ordering::Relaxed)
     }
 }
 
 impl Record {
-    /// From now on it is known how long the handler [waits for more](Self::waited).
-    pub(crate) fn measure_pace(&self) {
-        self.cold().pace.measured.store(true, Ordering::Relaxed);
+    /// From now on it is known how long the handler [waits for more](Self::input_wait).
+    pub(crate) fn measure_input_wait(&self) {
+        self.cold()
+            .input_wait
+            .measured
+            .store(true, Ordering::Relaxed);
     }
 
-    fn pace(&self) -> Option<&Pace> {
-        let pace = &self.cold.get()?.pace;
-        pace.measured.load(Ordering::Relaxed).then_some(pace)
+    fn measured_wait(&self) -> Option<&InputWait> {
+        let wait = &self.cold.get()?.input_wait;
+        wait.measured.load(Ordering::Relaxed).then_some(wait)
     }
 
     /// Bytes have come. Called by the reader only.
-    pub(super) fn came(&self) {
-        if let (Some(pace), Some(context)) = (self.pace(), self.context()) {
-            let waited = nanos(self.waited(context.clock.stamp()));
-            pace.before.store(waited, Ordering::Relaxed);
-            pace.since.set(Stamp::NEVER);
-            pace.begun.store(true, Ordering::Relaxed);
-            pace.partial.store(false, Ordering::Relaxed);
+    pub(super) fn end_input_wait(&self) {
+        if let (Some(wait), Some(context)) = (self.measured_wait(), self.context()) {
+            let waited = nanos(self.input_wait(context.clock.stamp()));
+            wait.before.store(waited, Ordering::Relaxed);
+            wait.since.set(Stamp::NEVER);
+            wait.begun.store(true, Ordering::Relaxed);
+            wait.partial.store(false, Ordering::Relaxed);
         }
     }
 
     /// Something is complete: the handler has answered, or says so. What comes next is something new.
-    pub(in crate::connection) fn complete(&self) {
-        if let Some(pace) = self.pace() {
-            pace.begun.store(false, Ordering::Relaxed);
+    pub(in crate::connection) fn end_message(&self) {
+        if let Some(wait) = self.measured_wait() {
+            wait.begun.store(false, Ordering::Relaxed);
         }
     }
 
     /// The reader has the beginning of a frame, or has none. Called by the reader only.
     pub(in crate::connection) fn set_partial(&self, partial: bool) {
-        if let Some(pace) = self.pace() {
-            pace.partial.store(partial, Ordering::Relaxed);
+        if let Some(wait) = self.measured_wait() {
+            wait.partial.store(partial, Ordering::Relaxed);
         }
     }
 
     /// A read has to wait. Called by the reader only.
-    pub(in crate::connection) fn wait_for_more(&self) {
-        if let (Some(pace), Some(context)) = (self.pace(), self.context())
-            && pace.counts()
-            && pace.since.get() == Stamp::NEVER
+    pub(in crate::connection) fn begin_input_wait(&self) {
+        if let (Some(wait), Some(context)) = (self.measured_wait(), self.context())
+            && wait.counts()
+            && wait.since.get() == Stamp::NEVER
         {
             let now = context.clock.stamp();
             let blocked = nanos(self.blocked_for(now));
-            pace.blocked.store(blocked, Ordering::Relaxed);
-            pace.since.set(now);
+            wait.blocked.store(blocked, Ordering::Relaxed);
+            wait.since.set(now);
         }
     }
 
     /// Whether the handler waits for more of something that it has begun to get.
-    pub(crate) fn waits_for_more(&self) -> bool {
-        let waits = |pace: &Pace| pace.counts() && pace.since.get() != Stamp::NEVER;
-        self.pace().is_some_and(waits) && !self.is_blocked()
+    pub(crate) fn is_awaiting_input(&self) -> bool {
+        let waits = |wait: &InputWait| wait.counts() && wait.since.get() != Stamp::NEVER;
+        self.measured_wait().is_some_and(waits) && !self.is_blocked()
     }
 
     /// How long the handler has waited so, in all, without the time in which its own writes waited.
-    pub(crate) fn waited(&self, now: Stamp) -> Duration {
-        let Some(pace) = self.pace() else {
+    pub(crate) fn input_wait(&self, now: Stamp) -> Duration {
+        let Some(wait) = self.measured_wait() else {
             return Duration::ZERO;
         };
-        let before = Duration::from_nanos(pace.before.load(Ordering::Relaxed));
-        if !pace.counts() {
+        let before = Duration::from_nanos(wait.before.load(Ordering::Relaxed));
+        if !wait.counts() {
             return before;
         }
-        let blocked_before = Duration::from_nanos(pace.blocked.load(Ordering::Relaxed));
+        let blocked_before = Duration::from_nanos(wait.blocked.load(Ordering::Relaxed));
         let blocked = self.blocked_for(now).saturating_sub(blocked_before);
-        before + now.since(pace.since.get()).saturating_sub(blocked)
+        before + now.since(wait.since.get()).saturating_sub(blocked)
     }
 }
 
