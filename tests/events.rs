@@ -5,10 +5,13 @@ mod harness;
 use std::future::Future;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use halves::connection::UnixName;
+use halves::limits::Rules;
 use halves::listener::memory::{self, MemoryConnection};
 use halves::server::Limit;
 use halves::{Endpoint, Event, Peer, Reason, Server};
@@ -150,4 +153,40 @@ fn everything_else_is_a_line_too() {
     ] {
         assert_eq!(event.to_string(), said);
     }
+}
+
+#[test]
+fn an_observer_may_call_the_handle_in_each_event() {
+    let (done, ended) = mpsc::channel();
+    // A lock that is held twice by one thread would hang it.
+    thread::spawn(move || {
+        let world = World::new();
+        let server = Server::default();
+        let (handle, events) = (server.handle(), Arc::new(AtomicUsize::new(0)));
+        let seen = events.clone();
+        let server = server.clock(world.clock.clone()).on_event(move |_| {
+            handle.set_rules(Rules::default());
+            handle.close_clients();
+            for connection in handle.connections() {
+                handle.kill(connection.id);
+            }
+            let stats = handle.stats();
+            assert!(stats.accepted >= stats.ended.total());
+            seen.fetch_add(1, Ordering::Relaxed);
+        });
+        let shutdown = server.handle().shutdown().clone();
+        let (listener, connector) = memory::listener(1);
+        let handler = async |_: MemoryConnection| Ok(());
+        let serving = world
+            .ex
+            .spawn(server.serve(world.ex.clone(), listener, handler));
+        drop(world.connect(&connector));
+        world.settle();
+        shutdown.drain();
+        world.now(serving).expect("it ends well");
+        done.send(events.load(Ordering::Relaxed))
+            .expect("a test waits");
+    });
+    let events = ended.recv_timeout(Duration::from_mins(1));
+    assert_eq!(events, Ok(4), "opened, closed, draining, ended");
 }

@@ -13,7 +13,8 @@ mod source;
 use std::process::Command;
 
 use rules::{
-    LONGEST_FILE, LONGEST_FUNCTION, arrows, clocks, leftovers, lengths, opening, sockets, unsafety,
+    LONGEST_FILE, LONGEST_FUNCTION, arrows, child_signals, clocks, leftovers, lengths, opening,
+    sockets, threads, unsafety,
 };
 use skip::skip;
 use source::Source;
@@ -42,6 +43,8 @@ fn an_arrow_that_goes_up_is_seen() {
         ("src/server/state.rs", "use super::super::cli;"),
         ("src/listener/tls.rs", "use crate::timeout;"),
         ("src/error.rs", "use crate::address::Address;"),
+        ("src/duration.rs", "use crate::waiting::Waiting;"),
+        ("src/server/mod.rs", "use crate::Listener;"),
         ("src/time/mod.rs", "use crate::Shutdown;"),
         ("src/time/mod.rs", "use crate::*;"),
         ("src/time/mod.rs", "use crate as halves;"),
@@ -67,6 +70,7 @@ fn an_arrow_that_goes_up_is_seen() {
             "pub(crate) struct S; pub(super) fn f() { g(\"crate::server\") }",
         ),
         ("src/address.rs", "use crate::error::Error;"),
+        ("src/cli/serve.rs", "use halves::{Server, server::serve};"),
         ("src/main.rs", "mod cli; fn main() { crate::cli::run() }"),
     ] {
         keeps(path, text, arrows);
@@ -74,7 +78,7 @@ fn an_arrow_that_goes_up_is_seen() {
 }
 
 #[test]
-fn services_know_halves_only() {
+fn services_name_halves_only() {
     holds(&Source::all("src"), sockets);
 }
 
@@ -97,7 +101,7 @@ fn a_service_that_names_what_is_beneath_is_seen() {
 }
 
 #[test]
-fn only_the_time_module_knows_the_time() {
+fn only_time_reads_a_clock_or_sleeps() {
     holds(&Source::all("src"), clocks);
 }
 
@@ -123,6 +127,41 @@ fn a_clock_elsewhere_is_seen() {
         "let now = clock.now(); let t: Instant;",
         clocks,
     );
+}
+
+#[test]
+fn threads_are_started_in_few_places() {
+    holds(&Source::all("src"), threads);
+}
+
+#[test]
+fn a_thread_elsewhere_is_seen() {
+    for text in [
+        "std::thread::spawn(f)",
+        "thread::Builder::new().spawn(f)",
+        "use std::thread::Builder;",
+    ] {
+        breaks("src/server/accept.rs", text, threads);
+        keeps("src/executor/native/group/mod.rs", text, threads);
+        keeps("src/server/tests/mod.rs", text, threads);
+    }
+    keeps(
+        "src/server/accept.rs",
+        "spawn(f); thread::scope(f)",
+        threads,
+    );
+}
+
+#[test]
+fn sigchld_is_caught_for_orphans_only() {
+    holds(&Source::all("src"), child_signals);
+}
+
+#[test]
+fn sigchld_caught_elsewhere_is_seen() {
+    let text = "Signals::catch(&[Signal::Child])";
+    breaks("src/process/child.rs", text, child_signals);
+    keeps("src/process/orphans.rs", text, child_signals);
 }
 
 #[test]
@@ -175,7 +214,7 @@ fn what_is_too_long_is_seen() {
 }
 
 #[test]
-fn every_file_says_first_what_it_is_for() {
+fn each_file_begins_with_its_purpose() {
     holds(&Source::all("src"), opening);
     holds(&Source::all("tests"), opening);
 }
@@ -269,10 +308,7 @@ fn holds(sources: &[Source], rule: Rule) {
 #[track_caller]
 fn breaks(path: &str, text: &str, rule: Rule) {
     let complaints = rule(&Source::new(path, text));
-    assert!(
-        !complaints.is_empty(),
-        "nobody complains of {path}:\n{text}"
-    );
+    assert!(!complaints.is_empty(), "no complaint of {path}:\n{text}");
 }
 
 #[track_caller]

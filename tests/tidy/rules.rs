@@ -3,37 +3,22 @@
 use crate::paths::paths;
 use crate::source::Source;
 
-/// The modules of the crate, the lowest first. A module may name those of lower layers; `main`
-/// stands for src/main.rs, and `lib` for what src/lib.rs exports.
-const LAYERS: &[&[&str]] = &[
+/// The modules of the crate, the lowest layer first. A module names only modules of lower layers. `lib`
+/// stands for the names that src/lib.rs exports, `main` for src/main.rs.
+pub(crate) const LAYERS: &[&[&str]] = &[
     &[
-        "error", "address", "blocking", "catch", "duration", "escape", "framing", "polling",
-        "reactor", "reason", "shutdown", "signals", "spawn", "stats", "sync", "time", "waiting",
+        "blocking", "catch", "error", "escape", "framing", "polling", "reason", "signals", "spawn",
+        "sync",
     ],
-    &["connection", "descriptor"],
-    &["limits", "listener", "process", "proxy_protocol", "tls"],
+    &["duration", "shutdown", "stats", "waiting"],
+    &["address", "reactor"],
+    &["descriptor", "time"],
+    &["connection", "executor", "limits"],
+    &["listener", "process", "service"],
     &["server"],
-    &["executor", "service"],
-    &["cli", "lib", "main"],
-];
-
-/// Arrows within a layer, from and to. Anything else there is a reason to think again.
-const BESIDE: &[(&str, &str)] = &[
-    ("address", "duration"),
-    ("address", "error"),
-    ("cli", "lib"),
-    ("duration", "error"),
-    ("lib", "cli"),
-    ("main", "cli"),
-    ("main", "lib"),
-    ("reactor", "catch"),
-    ("reactor", "polling"),
-    ("reactor", "sync"),
-    ("reactor", "waiting"),
-    ("shutdown", "signals"),
-    ("stats", "reason"),
-    ("time", "reactor"),
-    ("waiting", "sync"),
+    &["lib"],
+    &["cli"],
+    &["main"],
 ];
 
 /// In lines.
@@ -74,6 +59,19 @@ const CLOCKS: &[&str] = &[
     ".elapsed",
 ];
 
+/// Ways to start a thread, and where that may be.
+const THREADS: &[&str] = &["thread::Builder", "thread::spawn"];
+const STARTS_THREADS: &[&str] = &[
+    "src/blocking.rs",
+    "src/cli/",
+    "src/executor/",
+    "src/signals.rs",
+];
+
+/// The signal of children, and the one file that may catch it.
+const CHILD_SIGNAL: &str = "Signal::Child";
+const CATCHES_CHILD_SIGNAL: &str = "src/process/orphans.rs";
+
 /// Where `unsafe` may be.
 const UNSAFE: &[&str] = &[
     "src/reactor/",
@@ -107,9 +105,11 @@ pub(crate) fn arrows(source: &Source) -> Vec<String> {
     let mut complaints = Vec::new();
     for path in paths(source) {
         // A name that is no module is one that src/lib.rs exports.
-        let (to, below) =
-            self::layer(path.first).map_or(("lib", LAYERS.len() - 1), |n| (path.first, n));
-        if from == to || below < layer || BESIDE.contains(&(from, to)) {
+        let (to, below) = match self::layer(path.first) {
+            Some(below) => (path.first, below),
+            None => ("lib", self::layer("lib").unwrap_or(LAYERS.len())),
+        };
+        if from == to || below < layer {
             continue;
         }
         let help = match to {
@@ -147,6 +147,30 @@ pub(crate) fn clocks(source: &Source) -> Vec<String> {
     }
     let read = CLOCKS.iter().flat_map(|clock| found(source, clock));
     read.map(|what| format!("{what} outside src/time: take a Clock"))
+        .collect()
+}
+
+/// Threads are those of executors, of the blocking pool, for signals, and of the command.
+pub(crate) fn threads(source: &Source) -> Vec<String> {
+    let may = |place: &&str| source.path.starts_with(*place);
+    if STARTS_THREADS.iter().any(may) || source.is_test() {
+        return Vec::new();
+    }
+    let started = THREADS.iter().flat_map(|call| found(source, call));
+    started
+        .map(|what| format!("{what} outside {}", STARTS_THREADS.join(", ")))
+        .collect()
+}
+
+/// No handler of SIGCHLD, unless a program asks for that as process 1.
+pub(crate) fn child_signals(source: &Source) -> Vec<String> {
+    if source.path == CATCHES_CHILD_SIGNAL {
+        return Vec::new();
+    }
+    let caught = found(source, CHILD_SIGNAL);
+    caught
+        .iter()
+        .map(|what| format!("{what} outside {CATCHES_CHILD_SIGNAL}"))
         .collect()
 }
 

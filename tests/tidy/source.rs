@@ -60,6 +60,12 @@ impl Source {
             .trim_end_matches(".rs")
     }
 
+    /// It is compiled for tests only.
+    pub(crate) fn is_test(&self) -> bool {
+        let mut parts = self.path.split('/');
+        parts.any(|part| part == "tests" || part == "tests.rs")
+    }
+
     pub(crate) fn tokens(&self) -> Vec<Token<'_>> {
         let mut tokens = Vec::new();
         for (n, mut rest) in self.code.lines().enumerate() {
