@@ -1,4 +1,4 @@
-//! How a line of the log is spelled: text for people, logfmt and JSON for programs.
+//! The formats of a log line: text for people, logfmt and JSON for programs.
 
 use std::fmt::Write;
 use std::str::FromStr;
@@ -6,9 +6,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use humantime::format_rfc3339_millis;
 
-use super::escape;
+use super::quote;
 
-/// How the log is written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Format {
     /// `closed conn=1 reason=eof`
@@ -22,23 +22,23 @@ pub(super) enum Format {
     Json,
 }
 
-/// One thing to say. Its fields are the same in every format.
+/// One line of the log. Its fields are the same in every format.
 #[derive(Debug)]
 pub(super) struct Line {
     event: &'static str,
     fields: Vec<(&'static str, Value)>,
-    /// Said after the rest, to people only.
+    /// Added in parentheses at the end of a text line. Other formats leave it out.
     remark: &'static str,
 }
 
 #[derive(Debug)]
 enum Value {
     Number(u64),
-    /// Quoted only where it must be.
+    /// Quoted only if it is not one word.
     Word(String),
-    /// Quoted always.
+    /// Always quoted.
     Text(String),
-    /// Text has the unit, JSON counts seconds; without end it is `off`, in JSON null.
+    /// With its unit in text; in seconds in JSON. `Duration::MAX` is `off` in text and null in JSON.
     Time(Duration),
 }
 
@@ -50,7 +50,7 @@ impl FromStr for Format {
             "text" => Ok(Self::Text),
             "logfmt" => Ok(Self::Logfmt),
             "json" => Ok(Self::Json),
-            _ => Err("not a format; there are text, logfmt and json".to_owned()),
+            _ => Err("not a format; write text, logfmt or json".to_owned()),
         }
     }
 }
@@ -92,7 +92,8 @@ impl Line {
 }
 
 impl Format {
-    /// The same, and text has the time in each line, if it is to be `timed`. All else has it anyway.
+    /// Returns this format, with the time in each line of text if `timed`. The other formats always have
+    /// the time.
     pub(super) fn with_time(self, timed: bool) -> Self {
         match self {
             Self::Text if timed => Self::TimedText,
@@ -100,12 +101,12 @@ impl Format {
         }
     }
 
-    /// Whether people read it, not programs.
+    /// Returns true for the formats that people read.
     pub(super) fn is_text(self) -> bool {
         matches!(self, Self::Text | Self::TimedText)
     }
 
-    /// The line with its end; `now` is the time since 1970.
+    /// Returns the line with its newline; `now` is the time since 1970.
     pub(super) fn render(self, line: &Line, now: Duration) -> String {
         let mut out = String::with_capacity(160);
         let (secs, millis) = (now.as_secs(), now.subsec_millis());
@@ -121,7 +122,7 @@ impl Format {
             Self::Json => write!(out, r#"{{"ts":{secs}.{millis:03},"event":"{event}""#),
         };
         for (key, value) in &line.fields {
-            // Not by `write!`: there is a line for each connection.
+            // Faster than `write!`: each connection has a line.
             if self == Self::Json {
                 out.extend([",\"", key, "\":"]);
                 value.json(&mut out);
@@ -149,8 +150,8 @@ impl Value {
             Self::Time(Duration::MAX) => write!(out, "off"),
             Self::Time(time) if time.subsec_millis() == 0 => write!(out, "{}s", time.as_secs()),
             Self::Time(time) => write!(out, "{}ms", time.as_millis()),
-            Self::Word(word) => return escape::word(word, out),
-            Self::Text(text) => return escape::quote(text, out),
+            Self::Word(word) => return quote::word(word, out),
+            Self::Text(text) => return quote::quote(text, out),
         };
     }
 
@@ -160,7 +161,7 @@ impl Value {
             Self::Time(Duration::MAX) => write!(out, "null"),
             Self::Time(time) if time.subsec_millis() == 0 => write!(out, "{}", time.as_secs()),
             Self::Time(time) => write!(out, "{}.{:03}", time.as_secs(), time.subsec_millis()),
-            Self::Word(text) | Self::Text(text) => return escape::quote(text, out),
+            Self::Word(text) | Self::Text(text) => return quote::quote(text, out),
         };
     }
 }
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn only_text_is_without_the_time_unless_it_is_wanted() {
+    fn text_has_the_time_only_if_it_is_timed() {
         let formats = [Format::Text, Format::Logfmt, Format::Json];
         assert_eq!(formats.map(|format| format.with_time(false)), formats);
         let timed = [Format::TimedText, Format::Logfmt, Format::Json];
@@ -241,14 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn a_remark_is_for_people_only() {
-        let line = Line::new("draining").remark("again to force");
+    fn a_remark_is_in_text_only() {
+        let line = Line::new("draining").remark("a remark");
         let text = Format::Text.render(&line, NOW);
-        assert_eq!(text, "draining (again to force)\n");
+        assert_eq!(text, "draining (a remark)\n");
         let timed = Format::TimedText.render(&line, NOW);
         assert_eq!(timed, format!("2023-11-14T22:13:20.007Z {text}"));
         for format in [Format::Logfmt, Format::Json] {
-            assert!(!format.render(&line, NOW).contains("force"));
+            assert!(!format.render(&line, NOW).contains("remark"));
         }
     }
 }

@@ -1,23 +1,24 @@
-//! The line that tries a server, and can be pasted as it is. For TCP it needs nothing but bash.
+//! The shell command in the log that tries a server. For TCP it needs only bash.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use halves::Endpoint;
 use halves::connection::UnixName;
 
-/// How the servers that are tried behave.
+/// Properties of the server that the command tries.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tried {
-    /// The service sends an answer.
+pub(super) struct HintOptions {
+    /// True if the service sends an answer.
     pub(super) answers: bool,
-    /// `[::]` takes IPv6 only.
+    /// True if `[::]` accepts IPv6 only.
     pub(super) v6_only: bool,
 }
 
-/// Says `hello` to the server that listens at `local`, and shows its answer, if it gives one.
-pub(super) fn hint(local: &Endpoint, tried: Tried) -> Option<String> {
+/// Returns a command that sends `hello` to the server at `local` and prints the answer. Returns None if
+/// there is no such command.
+pub(super) fn hint(local: &Endpoint, options: HintOptions) -> Option<String> {
     match local {
-        Endpoint::Inet(address) => Some(inet(*address, tried)),
+        Endpoint::Inet(address) => Some(inet(*address, options)),
         Endpoint::Unix(UnixName::Path(path)) => unix("UNIX-CONNECT", path.to_str()?),
         Endpoint::Unix(UnixName::Abstract(name)) => {
             unix("ABSTRACT-CONNECT", str::from_utf8(name).ok()?)
@@ -26,13 +27,18 @@ pub(super) fn hint(local: &Endpoint, tried: Tried) -> Option<String> {
     }
 }
 
-fn inet(local: SocketAddr, tried: Tried) -> String {
-    let (host, port) = (reachable(local, tried.v6_only), local.port());
-    let answer = if tried.answers { "; head -n1 <&3" } else { "" };
+fn inet(local: SocketAddr, options: HintOptions) -> String {
+    let (host, port) = (reachable(local, options.v6_only), local.port());
+    let answer = if options.answers {
+        "; head -n1 <&3"
+    } else {
+        ""
+    };
     format!("bash -c 'exec 3<>/dev/tcp/{host}/{port}; echo hello >&3{answer}'")
 }
 
-/// Bash knows no Unix sockets. None for names that a shell, or socat, reads in another way.
+/// Returns a command with socat, because bash has no Unix sockets. Returns None for a name that needs
+/// quotes in a shell or in socat.
 fn unix(kind: &str, name: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     name.chars()
@@ -40,8 +46,8 @@ fn unix(kind: &str, name: &str) -> Option<String> {
         .then(|| format!("echo hello | socat - {kind}:{name}"))
 }
 
-/// Where a client on this machine finds a listener: of every interface by IPv4, which `[::]` takes as well
-/// as a rule; of a link-local address with its zone.
+/// Returns the host by which a client on this machine reaches a listener. A listener on every interface is
+/// reached over IPv4, unless it accepts IPv6 only. A link-local address keeps its zone.
 fn reachable(local: SocketAddr, v6_only: bool) -> String {
     match local {
         SocketAddr::V6(v6) if v6.ip().is_unspecified() && v6_only => {
@@ -59,13 +65,13 @@ mod tests {
 
     use super::*;
 
-    const SILENT: Tried = Tried {
+    const SILENT: HintOptions = HintOptions {
         answers: false,
         v6_only: false,
     };
 
     #[test]
-    fn the_hint_names_an_address_that_can_be_connected_to() {
+    fn the_hint_names_a_reachable_address() {
         for (local, host) in [
             ("127.0.0.1:7", "127.0.0.1"),
             ("192.0.2.1:7", "192.0.2.1"),
@@ -81,19 +87,19 @@ mod tests {
     }
 
     #[test]
-    fn the_hint_leaves_ipv4_to_others_where_the_listener_does() {
-        let tried = Tried {
+    fn the_hint_uses_ipv6_for_a_listener_of_ipv6_only() {
+        let options = HintOptions {
             v6_only: true,
             ..SILENT
         };
         for (local, host) in [("[::]:7", "::1"), ("0.0.0.0:7", "127.0.0.1")] {
             let line = format!("bash -c 'exec 3<>/dev/tcp/{host}/7; echo hello >&3'");
-            assert_eq!(inet(local.parse().expect(local), tried), line);
+            assert_eq!(inet(local.parse().expect(local), options), line);
         }
     }
 
     #[test]
-    fn a_unix_socket_is_tried_by_socat_where_its_name_is_plain() {
+    fn a_unix_socket_with_a_plain_name_is_tried_by_socat() {
         let path = |path: &str| Endpoint::Unix(UnixName::Path(Path::new(path).into()));
         for (local, line) in [
             (path("/run/x.sock"), "UNIX-CONNECT:/run/x.sock"),

@@ -1,4 +1,4 @@
-//! What whoever started us left open for us: taken over, and said to nobody else.
+//! Descriptors that the process inherits: taken over once, and not passed on to children.
 #![allow(unsafe_code)]
 
 use std::env;
@@ -9,35 +9,39 @@ use std::os::fd::{AsFd, RawFd};
 use halves::listener::inherited::{receive, take};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 
-/// What a service manager says of the sockets that it hands over.
-const LISTEN: [&str; 4] = [
+/// The variables by which a service manager describes the sockets that it passes.
+const LISTEN_VARIABLES: [&str; 4] = [
     "LISTEN_PID",
     "LISTEN_PIDFDID",
     "LISTEN_FDS",
     "LISTEN_FDNAMES",
 ];
 
-/// Takes over the sockets that a service manager has handed over, and forgets what it says of
-/// them: it is of no use to our children. To be called while there is one thread; where that is not
-/// certain, it stays in the environment, where it names nobody but us.
+/// Takes over the sockets that a service manager passes, and removes its variables from the environment,
+/// because children have no use for them. The process must have one thread. If that is not certain, the
+/// variables stay: they name this process only.
 pub(super) fn receive_sockets() {
     receive();
-    if LISTEN.iter().all(|name| env::var_os(name).is_none()) || !is_alone() {
+    if LISTEN_VARIABLES
+        .iter()
+        .all(|name| env::var_os(name).is_none())
+        || !is_single_threaded()
+    {
         return;
     }
-    for name in LISTEN {
-        // SAFETY: this is the only thread, so no other one reads or writes the environment, and
-        // none begins before this one has returned.
+    for name in LISTEN_VARIABLES {
+        // SAFETY: this is the only thread, so no other thread reads or writes the environment, and
+        // no thread starts before this function returns.
         unsafe { env::remove_var(name) };
     }
 }
 
-/// Whether this thread is certainly the only one of the process.
-fn is_alone() -> bool {
+/// Returns true if this is certainly the only thread of the process.
+fn is_single_threaded() -> bool {
     fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
-/// Takes over a descriptor that can be written to.
+/// Takes over a descriptor that is open for writing.
 pub(super) fn writable(number: RawFd) -> io::Result<File> {
     let file = File::from(take(number)?);
     if fcntl_getfl(&file)?.intersects(OFlags::WRONLY | OFlags::RDWR) {
@@ -47,18 +51,18 @@ pub(super) fn writable(number: RawFd) -> io::Result<File> {
     }
 }
 
-/// Has standard error lead nowhere where it is the client's socket, as this one is: inetd makes all
-/// three of one, and nothing that is said here is for the client. (That output and error are one
-/// socket says nothing: under systemd both are that of the journal.)
+/// Connects standard error to /dev/null if it is the socket of this client: inetd makes one socket
+/// all three standard streams, and the log is not for the client. (A socket that is both standard output
+/// and error proves nothing: under systemd both are the journal's.)
 pub(super) fn keep_log_from_client(client: impl AsFd) -> io::Result<()> {
-    // What is not open is no socket.
+    // A descriptor that is not open is no socket.
     let (Ok(client), Ok(log)) = (fstat(client), fstat(io::stderr())) else {
         return Ok(());
     };
     let is_socket = FileType::from_raw_mode(log.st_mode) == FileType::Socket;
     if is_socket && (client.st_dev, client.st_ino) == (log.st_dev, log.st_ino) {
-        let nowhere = File::options().write(true).open("/dev/null")?;
-        rustix::stdio::dup2_stderr(nowhere)?;
+        let null = File::options().write(true).open("/dev/null")?;
+        rustix::stdio::dup2_stderr(null)?;
     }
     Ok(())
 }

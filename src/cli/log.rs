@@ -1,4 +1,4 @@
-//! What is said of each event, and at which level.
+//! The log: one line for each event, depending on the level.
 
 use std::io;
 use std::panic::{self, PanicHookInfo};
@@ -9,47 +9,48 @@ use halves::server::Closed;
 use halves::time::unix_time;
 use halves::{Event, Listeners, Peer};
 
-use super::escape;
 use super::format::{Format, Line};
-use super::hint::{Tried, hint};
-use super::queue::Queue;
-use super::stderr::Stderr;
+use super::hint::{HintOptions, hint};
+use super::log_queue::{LogQueue, Stderr};
+use super::quote;
 
-/// The log on standard error. Dropping it gives its last lines a moment to be written.
+/// The remark on a drain, for text logs.
+const FORCE_REMARK: &str = "signal again to cut connections now";
+
+/// The log on standard error. Its drop waits a moment until the last lines are written.
 pub(super) struct Log {
     lines: Lines,
 }
 
-/// How much is said.
+/// The level of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
-    /// Trouble only.
+    /// Problems only.
     Quiet,
-    /// And how each connection ended.
+    /// Problems, and the end of each connection.
     #[default]
     Normal,
-    /// And how each began.
+    /// Also the start of each connection.
     Verbose,
 }
 
-/// What goes through the queue: all that this process says on standard error. Clones are for
-/// those who have something to say themselves.
+/// Writes lines to the log. Each part of the command that logs has a clone.
 #[derive(Clone)]
 pub(super) struct Lines {
-    queue: Arc<Queue>,
+    queue: Arc<LogQueue>,
     format: Format,
     level: Level,
 }
 
 impl Log {
     pub(super) fn start(format: Format, level: Level) -> io::Result<Self> {
-        let say_dropped = move |dropped: u64| {
+        let dropped_line = move |dropped: u64| {
             let line = Line::new("log").number("dropped", dropped);
             format.render(&line, unix_time())
         };
         Ok(Self {
             lines: Lines {
-                queue: Queue::start(Stderr, say_dropped)?,
+                queue: LogQueue::start(Stderr, dropped_line)?,
                 format,
                 level,
             },
@@ -60,33 +61,33 @@ impl Log {
         &self.lines
     }
 
-    /// What a [`Server`](halves::Server) is to call with its events.
+    /// Returns the observer for [`Server::on_event`](halves::Server::on_event).
     pub(super) fn observer(&self) -> impl Fn(&Event) + Send + Sync + 'static {
         let lines = self.lines.clone();
         move |event| {
             if let Some(line) = line(event, lines.level) {
-                lines.say(lines.level, &line);
+                lines.write(lines.level, &line);
             }
         }
     }
 
-    /// Says why the command fails.
+    /// Logs the error with which the command fails.
     pub(super) fn complain(&self, problem: &str) {
         if self.lines.format.is_text() {
-            let problem = escape::one_line(problem);
+            let problem = quote::one_line(problem);
             self.lines.queue.push(&format!("halves: {problem}\n"));
         } else {
             let line = Line::new("failed").text("error", problem);
-            self.lines.say(Level::Quiet, &line);
+            self.lines.write(Level::Quiet, &line);
         }
     }
 
-    /// Says panics in one line each, through the queue: the usual report of them writes to
-    /// standard error itself, and would wait for it.
+    /// Logs each panic in one line through the queue. The default hook writes to standard error, and
+    /// may block on it.
     pub(super) fn catch_panics(&self) {
         let lines = self.lines.clone();
         panic::set_hook(Box::new(move |info| {
-            lines.say(Level::Quiet, &panicked(info));
+            lines.write(Level::Quiet, &panicked(info));
         }));
     }
 }
@@ -98,15 +99,15 @@ impl Drop for Log {
 }
 
 impl Lines {
-    /// Says where the server listens, and how to try it; and which connections it serves that are
-    /// there already.
-    pub(super) fn listening(&self, listeners: &Listeners, service: &str, tried: Tried) {
+    /// Logs each listening address, each connection that is open from the start, and a hint how to try
+    /// the server.
+    pub(super) fn listening(&self, listeners: &Listeners, service: &str, options: HintOptions) {
         if self.level < Level::Normal {
             return;
         }
         let (local, listens) = (listeners.local_addrs(), listeners.listens());
         let ends = || local.iter().zip(&listens).enumerate();
-        let hint = |end, &listens| if listens { hint(end, tried) } else { None };
+        let hint = |end, &listens| if listens { hint(end, options) } else { None };
         let mut hint = ends().find_map(|(n, (end, listens))| Some((n, hint(end, listens)?)));
         for (n, (end, &listens)) in ends() {
             let mut line = Line::new(if listens { "listening" } else { "serving" })
@@ -117,15 +118,15 @@ impl Lines {
             {
                 line = line.text("try", &hint);
             }
-            self.say(Level::Normal, &line);
+            self.write(Level::Normal, &line);
         }
         if let Some((_, hint)) = hint {
             self.queue.push(&format!("  {hint}\n"));
         }
     }
 
-    /// Says something that belongs to this level and those above.
-    pub(super) fn say(&self, level: Level, line: &Line) {
+    /// Logs a line if the level of the log is at least this one.
+    pub(super) fn write(&self, level: Level, line: &Line) {
         if level <= self.level {
             self.queue.push(&self.format.render(line, unix_time()));
         }
@@ -135,7 +136,7 @@ impl Lines {
 fn line(event: &Event, level: Level) -> Option<Line> {
     let line = match event {
         Event::Opened(peer) if level >= Level::Verbose => connection("opened", peer, level),
-        // Only some refusals have lines.
+        // `Event::Refused` has a line for it, unless that is suppressed.
         Event::Closed(closed) if level < Level::Verbose && closed.reason.is_refusal() => {
             return None;
         }
@@ -159,14 +160,14 @@ fn line(event: &Event, level: Level) -> Option<Line> {
         Event::LimitOver(limit) => Line::new("limit").word("over", limit),
         Event::Delaying { delay } if level >= Level::Normal => Line::new("draining")
             .time("delay", *delay)
-            .remark("again to force"),
+            .remark(FORCE_REMARK),
         Event::Draining {
             connections,
             deadline,
         } if level >= Level::Normal => Line::new("draining")
             .number("connections", *connections)
             .time("deadline", *deadline)
-            .remark("again to force"),
+            .remark(FORCE_REMARK),
         Event::StillDraining { connections, left } if level >= Level::Normal => {
             Line::new("draining")
                 .number("connections", *connections)
@@ -213,7 +214,7 @@ fn ended(closed: &Closed, level: Level) -> Line {
     }
 }
 
-/// A count that is there only when it is not 0.
+/// Adds a count, unless it is 0.
 fn count(line: Line, key: &'static str, count: u64) -> Line {
     match count {
         0 => line,
@@ -221,7 +222,7 @@ fn count(line: Line, key: &'static str, count: u64) -> Line {
     }
 }
 
-/// Rounded up, so that what was said every five seconds is a multiple of five.
+/// Rounds up to seconds, so that a report every five seconds shows multiples of five.
 fn in_seconds(left: Duration) -> Duration {
     match left.as_secs() {
         _ if left == Duration::MAX => left,
@@ -247,17 +248,17 @@ mod tests {
 
     use super::*;
 
-    fn said(event: &Event, level: Level) -> Option<String> {
+    fn logged(event: &Event, level: Level) -> Option<String> {
         line(event, level).map(|line| Format::Text.render(&line, Duration::ZERO))
     }
 
     #[test]
-    fn each_level_says_more_than_the_one_below() {
+    fn each_level_logs_more_than_the_one_below() {
         let draining = Event::Draining {
             connections: 3,
             deadline: Duration::from_secs(30),
         };
-        for (event, text, least) in [
+        for (event, text, min_level) in [
             (
                 Event::LimitReached(Limit::MaxConnections(5)),
                 "limit reached=\"max_connections=5\"\n",
@@ -277,12 +278,12 @@ mod tests {
                 Event::Delaying {
                     delay: Duration::from_secs(5),
                 },
-                "draining delay=5s (again to force)\n",
+                "draining delay=5s (signal again to cut connections now)\n",
                 Level::Normal,
             ),
             (
                 draining,
-                "draining connections=3 deadline=30s (again to force)\n",
+                "draining connections=3 deadline=30s (signal again to cut connections now)\n",
                 Level::Normal,
             ),
             (
@@ -300,24 +301,24 @@ mod tests {
             ),
         ] {
             for level in [Level::Quiet, Level::Normal, Level::Verbose] {
-                let expected = (level >= least).then(|| text.to_owned());
-                assert_eq!(said(&event, level), expected, "{event:?} {level:?}");
+                let expected = (level >= min_level).then(|| text.to_owned());
+                assert_eq!(logged(&event, level), expected, "{event:?} {level:?}");
             }
         }
     }
 
     #[test]
-    fn whose_process_it_is_is_said_where_it_is_known() {
-        for (pid, said_of_it) in [(Some(12), "uid=1000 pid=12"), (None, "uid=1000")] {
+    fn the_credentials_of_a_peer_are_logged_if_known() {
+        for (pid, fields) in [(Some(12), "uid=1000 pid=12"), (None, "uid=1000")] {
             let peer = Peer::default().with_credentials(Credentials::new(pid, 1000, 100));
-            let line = said(&Event::Opened(peer), Level::Verbose);
-            let expected = format!("opened conn=0 peer=unknown {said_of_it} local=unknown\n");
+            let line = logged(&Event::Opened(peer), Level::Verbose);
+            let expected = format!("opened conn=0 peer=unknown {fields} local=unknown\n");
             assert_eq!(line, Some(expected));
         }
     }
 
     #[test]
-    fn a_refusal_is_said_once() {
+    fn a_refusal_is_logged_once() {
         for (level, text) in [
             (Level::Normal, "peer=unknown reason=accept_rate\n"),
             (
@@ -329,14 +330,17 @@ mod tests {
                 peer: Peer::default(),
                 reason: Reason::AcceptRate,
             };
-            assert_eq!(said(&event, level), Some(format!("refused conn=0 {text}")));
-            assert_eq!(said(&event, Level::Quiet), None);
+            assert_eq!(
+                logged(&event, level),
+                Some(format!("refused conn=0 {text}"))
+            );
+            assert_eq!(logged(&event, Level::Quiet), None);
         }
     }
 
     #[test]
-    fn what_was_suppressed_is_counted() {
-        for (refused, accept_failed, least, text) in [
+    fn suppressed_events_are_counted() {
+        for (refused, accept_failed, min_level, text) in [
             (7, 0, Level::Normal, "suppressed refused=7\n"),
             (0, 5, Level::Quiet, "suppressed accept_failed=5\n"),
             (7, 5, Level::Quiet, "suppressed refused=7 accept_failed=5\n"),
@@ -346,19 +350,19 @@ mod tests {
                 accept_failed,
             };
             for level in [Level::Quiet, Level::Normal, Level::Verbose] {
-                let expected = (level >= least).then(|| text.to_owned());
-                assert_eq!(said(&event, level), expected, "{event:?} {level:?}");
+                let expected = (level >= min_level).then(|| text.to_owned());
+                assert_eq!(logged(&event, level), expected, "{event:?} {level:?}");
             }
         }
     }
 
     #[test]
-    fn what_a_handler_lost_is_said_in_any_case() {
+    fn unsent_bytes_are_logged_at_every_level() {
         let event = Event::Unsent {
             peer: Peer::default(),
             bytes: 6,
         };
-        let line = said(&event, Level::Quiet);
+        let line = logged(&event, Level::Quiet);
         assert_eq!(
             line.as_deref(),
             Some("unsent conn=0 peer=unknown bytes=6\n")
@@ -366,12 +370,12 @@ mod tests {
     }
 
     #[test]
-    fn no_deadline_leaves_no_number() {
+    fn no_deadline_is_logged_as_off() {
         let event = Event::StillDraining {
             connections: 2,
             left: Duration::MAX,
         };
-        let line = said(&event, Level::Normal);
+        let line = logged(&event, Level::Normal);
         assert_eq!(line.as_deref(), Some("draining connections=2 left=off\n"));
     }
 }

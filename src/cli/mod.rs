@@ -1,25 +1,20 @@
-//! The command: reads its arguments, does what they ask, says how it went by its exit code.
+//! The command: parses the arguments, runs the request, and reports the result as an exit code.
 
 mod args;
-mod escape;
-mod files;
+mod conflicts;
+mod forced_exit;
 mod format;
 mod hint;
 mod inherited;
 mod log;
-mod nearest;
-mod queue;
-mod room;
+mod log_queue;
+mod quote;
+mod resources;
 mod rules;
 mod serve;
-mod services;
 mod signals;
-mod stderr;
 mod supervisor;
-mod terminal;
-mod together;
 mod values;
-mod watchdog;
 mod words;
 
 use std::io::{self, IsTerminal, Write};
@@ -30,22 +25,22 @@ use format::Format;
 use halves::Address;
 use log::{Level, Log};
 
-/// Could not start, or failed while running.
-const FAILED: u8 = 1;
-/// The arguments make no sense.
-const USAGE: u8 = 2;
-/// The drain deadline passed, and connections were aborted.
-const ABORTED: u8 = 3;
-/// The end was forced by a signal, whose number is added.
-const FORCED: u8 = 128;
+/// The server could not start, or failed while running.
+const EXIT_FAILED: u8 = 1;
+/// Bad usage.
+const EXIT_USAGE: u8 = 2;
+/// The drain deadline passed and connections were aborted.
+const EXIT_ABORTED: u8 = 3;
+/// Added to the number of the second signal, which forced the end.
+const EXIT_SIGNALED: u8 = 128;
 
-/// Runs the command with this process's arguments.
+/// Runs the command with the arguments of this process.
 pub(crate) fn run() -> ExitCode {
-    // First of all, as there are no threads yet.
+    // Called first, while the process has one thread.
     inherited::receive_sockets();
-    // Before anything is said.
+    // Called before anything is written to standard error.
     if inherited::keep_log_from_client(io::stdin()).is_err() {
-        return ExitCode::from(FAILED);
+        return ExitCode::from(EXIT_FAILED);
     }
     let code = match args::parse(std::env::args_os().skip(1)) {
         Ok(Request::Print(text)) => print(&text),
@@ -56,7 +51,7 @@ pub(crate) fn run() -> ExitCode {
             if options.listen.iter().any(is_output)
                 && inherited::keep_log_from_client(io::stdout()).is_err()
             {
-                return ExitCode::from(FAILED);
+                return ExitCode::from(EXIT_FAILED);
             }
             let timed = options.log_time || io::stderr().is_terminal();
             let format = options.log.with_time(timed);
@@ -64,30 +59,30 @@ pub(crate) fn run() -> ExitCode {
         }
         Err(problem) => with_log(Format::Text, Level::Normal, |log| {
             log.complain(&problem);
-            log.complain("'halves serve --help' shows what there is");
-            USAGE
+            log.complain("run 'halves serve --help' for the services and options");
+            EXIT_USAGE
         }),
     };
     ExitCode::from(code)
 }
 
-/// What was asked for goes to standard output.
+/// Writes help or the version to standard output.
 fn print(text: &str) -> u8 {
     let mut out = io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => 0,
-        Err(_) => FAILED,
+        Err(_) => EXIT_FAILED,
     }
 }
 
-/// Everything else goes to standard error, which may be stalled: so all of it goes through the
-/// log's queue, also the complaint of a command that ends at once.
+/// Calls `then` with a log. Standard error may be stalled, so every message goes through the queue of
+/// the log, also the error of a command that ends at once.
 fn with_log(format: Format, level: Level, then: impl FnOnce(&Log) -> u8) -> u8 {
     match Log::start(format, level) {
         Ok(log) => then(&log),
         Err(error) => {
             let _ = writeln!(io::stderr(), "halves: cannot start a thread: {error}");
-            FAILED
+            EXIT_FAILED
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who may connect, as the command is told: networks, and files of them that can be read again.
+//! `--allow` and `--deny`: networks, and files of networks that can be reloaded.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,46 +8,46 @@ use std::path::{Path, PathBuf};
 
 use halves::limits::{Net, Rules};
 
-/// More is a mistake: each new connection is compared with every network.
-const LARGEST_FILE: u64 = 1024 * 1024;
+/// The largest rule file. Each new connection is compared with every network.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// A network, or a file with one a line.
+/// The value of one `--allow` or `--deny`: a network, or a file with a network on each line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Given {
+pub(super) enum RuleSource {
     Net(Net),
     File(PathBuf),
 }
 
-/// All that was given.
+/// The values of all `--allow` and `--deny` options.
 #[derive(Debug)]
 pub(super) struct RuleSources {
-    allow: Vec<Given>,
-    deny: Vec<Given>,
-    /// The files that named a network when they were last read well.
+    allow: Vec<RuleSource>,
+    deny: Vec<RuleSource>,
+    /// The files that had a network at the last successful load.
     filled: HashSet<PathBuf>,
 }
 
-/// Why a file of rules cannot be used.
+/// An error in a rule file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(super) struct RuleFileError {
     pub(super) file: PathBuf,
-    /// From 1; none, when it is the file as a whole.
+    /// Counted from 1; None if the error concerns the whole file.
     pub(super) line: Option<usize>,
-    pub(super) what: String,
+    pub(super) message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for RuleFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.file.display())?;
         if let Some(line) = self.line {
             write!(f, "{line}:")?;
         }
-        write!(f, " {}", self.what)
+        write!(f, " {}", self.message)
     }
 }
 
 impl RuleSources {
-    pub(super) fn new(allow: Vec<Given>, deny: Vec<Given>) -> Self {
+    pub(super) fn new(allow: Vec<RuleSource>, deny: Vec<RuleSource>) -> Self {
         Self {
             allow,
             deny,
@@ -55,21 +55,22 @@ impl RuleSources {
         }
     }
 
-    /// The rules as they are now, and how many networks they name. Reads files: not for a thread
-    /// on which connections are served.
+    /// Reads the files, and returns the rules with the number of networks in them. Blocks: not for a
+    /// thread that serves connections.
     ///
-    /// A file that named a network at an earlier call and names none now is a problem: a file that is
-    /// being written is empty for a moment.
-    pub(super) fn load(&mut self) -> Result<(Rules, usize), Problem> {
+    /// A file that had a network at an earlier call and has none now is an error: a file that is being
+    /// written is empty for a moment.
+    pub(super) fn load(&mut self) -> Result<(Rules, usize), RuleFileError> {
         let mut filled = HashSet::new();
         let allowed = self.nets(&self.allow, &mut filled)?;
         let denied = self.nets(&self.deny, &mut filled)?;
-        // A file that is empty, or half written, must not open the door to everyone.
+        // An empty or half-written file must not allow every client.
         if allowed.is_empty()
-            && let Some(file) = self.allow.iter().find_map(Given::file)
+            && let Some(file) = self.allow.iter().find_map(RuleSource::file)
         {
-            let what = "no network in it, and no other is allowed: that would be everyone";
-            return Err(problem(file, None, what));
+            let message =
+                "no network in this file, and no other is allowed: every client could connect";
+            return Err(error(file, None, message));
         }
         self.filled = filled;
         let count = allowed.len() + denied.len();
@@ -77,19 +78,23 @@ impl RuleSources {
         Ok((denied.into_iter().fold(rules, Rules::deny), count))
     }
 
-    fn nets(&self, given: &[Given], filled: &mut HashSet<PathBuf>) -> Result<Vec<Net>, Problem> {
+    fn nets(
+        &self,
+        sources: &[RuleSource],
+        filled: &mut HashSet<PathBuf>,
+    ) -> Result<Vec<Net>, RuleFileError> {
         let mut nets = Vec::new();
-        for given in given {
-            match given {
-                Given::Net(net) => nets.push(*net),
-                Given::File(file) => {
+        for source in sources {
+            match source {
+                RuleSource::Net(net) => nets.push(*net),
+                RuleSource::File(file) => {
                     let before = nets.len();
                     read(file, &mut nets)?;
                     if nets.len() > before {
                         filled.insert(file.clone());
                     } else if self.filled.contains(file) {
-                        let what = "no network in it any more; a restart takes it as it is";
-                        return Err(problem(file, None, what));
+                        let message = "no network in this file any more; a restart accepts that";
+                        return Err(error(file, None, message));
                     }
                 }
             }
@@ -98,7 +103,7 @@ impl RuleSources {
     }
 }
 
-impl Given {
+impl RuleSource {
     fn file(&self) -> Option<&Path> {
         match self {
             Self::Net(_) => None,
@@ -107,34 +112,34 @@ impl Given {
     }
 }
 
-fn read(file: &Path, nets: &mut Vec<Net>) -> Result<(), Problem> {
-    let failed = |error: std::io::Error| problem(file, None, error);
-    // A pipe could be read once only, and might never be opened by anyone else.
+fn read(file: &Path, nets: &mut Vec<Net>) -> Result<(), RuleFileError> {
+    let failed = |problem: std::io::Error| error(file, None, problem);
+    // A pipe can be read only once, and its open may block for ever.
     if !fs::metadata(file).map_err(failed)?.is_file() {
-        return Err(problem(file, None, "not a regular file"));
+        return Err(error(file, None, "not a regular file"));
     }
     let mut bytes = Vec::new();
     let opened = File::open(file).map_err(failed)?;
-    let read = opened.take(LARGEST_FILE + 1).read_to_end(&mut bytes);
-    if read.map_err(failed)? as u64 > LARGEST_FILE {
-        return Err(problem(file, None, "longer than 1 MiB"));
+    let read = opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes);
+    if read.map_err(failed)? as u64 > MAX_FILE_BYTES {
+        return Err(error(file, None, "longer than 1 MiB"));
     }
     for (n, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-        let bad = |what: &dyn fmt::Display| problem(file, Some(n + 1), what);
-        let line = str::from_utf8(line).map_err(|_| bad(&"not text"))?;
+        let bad = |message: &dyn fmt::Display| error(file, Some(n + 1), message);
+        let line = str::from_utf8(line).map_err(|_| bad(&"not UTF-8 text"))?;
         let (rule, _comment) = line.split_once('#').unwrap_or((line, ""));
         if !rule.trim().is_empty() {
-            nets.push(rule.trim().parse().map_err(|error| bad(&error))?);
+            nets.push(rule.trim().parse().map_err(|problem| bad(&problem))?);
         }
     }
     Ok(())
 }
 
-fn problem(file: &Path, line: Option<usize>, what: impl fmt::Display) -> Problem {
-    Problem {
+fn error(file: &Path, line: Option<usize>, message: impl fmt::Display) -> RuleFileError {
+    RuleFileError {
         file: file.to_owned(),
         line,
-        what: what.to_string(),
+        message: message.to_string(),
     }
 }
 
@@ -142,8 +147,8 @@ fn problem(file: &Path, line: Option<usize>, what: impl fmt::Display) -> Problem
 mod tests {
     use super::*;
 
-    fn net(text: &str) -> Given {
-        Given::Net(text.parse().expect("a network"))
+    fn net(text: &str) -> RuleSource {
+        RuleSource::Net(text.parse().expect("a network"))
     }
 
     /// The rules of a deny file with this text.
@@ -151,24 +156,24 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("deny");
         fs::write(&path, text).expect("a file");
-        let mut sources = RuleSources::new(vec![], vec![Given::File(path)]);
+        let mut sources = RuleSources::new(vec![], vec![RuleSource::File(path)]);
         let whole = dir.path().display().to_string();
         let loaded = sources.load();
         loaded.map_err(|problem| problem.to_string().replace(&whole, ""))
     }
 
     #[test]
-    fn a_file_has_a_network_a_line() {
+    fn each_line_of_a_file_is_a_network() {
         let text = b"# comment\n\n 192.0.2.0/24 # why\r\n2001:db8::/32\n\t::1";
         let (rules, count) = denied(text).expect("it is good");
         assert_eq!(count, 3);
-        for (source, admitted) in [
+        for (address, admitted) in [
             ("192.0.2.9", false),
             ("2001:db8::9", false),
             ("::1", false),
             ("192.0.3.1", true),
         ] {
-            assert_eq!(rules.admit(source.parse().expect(source)), admitted);
+            assert_eq!(rules.admit(address.parse().expect(address)), admitted);
         }
         assert_eq!(denied(b"").expect("it is good"), (Rules::default(), 0));
     }
@@ -182,7 +187,7 @@ mod tests {
             ),
             (b"10.0.0.1/8", "/deny:1: bad network '10.0.0.1/8': "),
             (b"::1\n10.0.0.0/8 10.0.0.0/8", "/deny:2: bad network "),
-            (b"::1\n\xff\n", "/deny:2: not text"),
+            (b"::1\n\xff\n", "/deny:2: not UTF-8 text"),
             (&vec![b' '; 1024 * 1024 + 1], "/deny: longer than 1 MiB"),
         ] {
             let problem = denied(text).expect_err(said);
@@ -191,20 +196,20 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_again_is_no_file_of_rules() {
+    fn only_a_regular_file_is_a_rule_file() {
         for (file, said) in [("/dev/null", "not a regular"), ("/nosuch", "No such file")] {
-            let mut sources = RuleSources::new(vec![], vec![Given::File(file.into())]);
+            let mut sources = RuleSources::new(vec![], vec![RuleSource::File(file.into())]);
             let problem = sources.load().expect_err(file).to_string();
             assert!(problem.starts_with(&format!("{file}: {said}")), "{problem}");
         }
     }
 
     #[test]
-    fn an_empty_allow_file_does_not_allow_everyone() {
+    fn an_empty_allow_file_is_an_error() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("allow");
-        fs::write(&path, "# nobody\n").expect("a file");
-        let file = Given::File(path.clone());
+        fs::write(&path, "# none\n").expect("a file");
+        let file = RuleSource::File(path.clone());
         let problem = RuleSources::new(vec![file.clone()], vec![]).load();
         assert_eq!(problem.expect_err("it is empty").file, path);
         let (rules, count) = RuleSources::new(vec![file, net("10.0.0.0/8")], vec![])
@@ -215,11 +220,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_emptied_is_a_problem_until_it_is_filled() {
+    fn an_emptied_file_is_an_error_until_it_is_filled() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("rules");
         let write = |text: &str| fs::write(&path, text).expect("a file");
-        let file = || Given::File(path.clone());
+        let file = || RuleSource::File(path.clone());
         for (allow, deny) in [
             (vec![file(), net("10.0.0.0/8")], vec![]),
             (vec![], vec![file()]),
@@ -227,7 +232,7 @@ mod tests {
             let nets = allow.len();
             let mut sources = RuleSources::new(allow, deny);
             write("");
-            // That it is empty at first is meant.
+            // A file may be empty at the first load.
             let loaded = sources.load().map(|(_, count)| count);
             assert_eq!(loaded, Ok(nets.saturating_sub(1)));
             write("192.0.2.1\n");
@@ -243,11 +248,11 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_elsewhere_does_not_forget_what_was_in_a_file() {
+    fn an_error_in_one_file_keeps_the_memory_of_the_others() {
         let dir = tempfile::tempdir().expect("a directory");
         let [first, second] = ["first", "second"].map(|name| dir.path().join(name));
         let write = |path: &Path, text: &str| fs::write(path, text).expect("a file");
-        let deny = [&first, &second].map(|path| Given::File(path.clone()));
+        let deny = [&first, &second].map(|path| RuleSource::File(path.clone()));
         let mut sources = RuleSources::new(vec![], deny.to_vec());
         write(&first, "192.0.2.1\n");
         write(&second, "192.0.2.2\n");

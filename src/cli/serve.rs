@@ -1,9 +1,11 @@
-//! `halves serve`: binds, serves, and says by the exit code how it ended.
+//! `halves serve`: sets up the server, binds the addresses, serves, and returns the exit code.
 
 use std::fs::File;
+use std::future::Future;
 use std::io::{self, Write};
 use std::mem::{self, ManuallyDrop};
 use std::os::fd::RawFd;
+use std::pin::Pin;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +15,7 @@ use halves::limits::Sources;
 use halves::listener::inherited::unclaimed;
 use halves::process::reap_all_orphans;
 use halves::server::Closed;
-use halves::service::{Upper, discard, echo};
+use halves::service::{BuiltIn, RunHandler, Settings};
 use halves::{
     Address, Connection, Endpoint, Event, Executor, Listeners, Reason, Report, Server, Shutdown,
     Timeouts, bind,
@@ -21,79 +23,106 @@ use halves::{
 
 use super::args::Serve;
 use super::format::Line;
-use super::hint::Tried;
+use super::hint::HintOptions;
 use super::log::{Level, Lines, Log};
 use super::rules::RuleSources;
-use super::services::Service;
-use super::signals::{self, Orders};
+use super::signals::{self, SignalHandler};
 use super::supervisor::Supervisor;
-use super::{ABORTED, FAILED, files, inherited, room, terminal, together, watchdog};
+use super::{EXIT_ABORTED, EXIT_FAILED, conflicts, forced_exit, inherited, resources};
 
-/// All that a server needs, before it listens.
-struct Plan {
+/// A service of the command, as a row of the library's table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Service(pub(super) &'static BuiltIn<ServiceRunner>);
+
+impl Service {
+    /// Every service, in the order of `--help`.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        BuiltIn::ALL.iter().map(Self)
+    }
+}
+
+/// Serves connections with the handler of the service that was chosen.
+pub(super) struct ServiceRunner {
+    server: Server,
+    ex: Executor,
+    listeners: Listeners,
+}
+
+impl RunHandler for ServiceRunner {
+    type Output = Pin<Box<dyn Future<Output = io::Result<Report>> + Send>>;
+
+    fn run<H, F>(self, handler: H) -> Self::Output
+    where
+        H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        Box::pin(self.server.serve(self.ex, self.listeners, handler))
+    }
+}
+
+/// A server that is set up and does not listen yet.
+struct PreparedServer {
     options: Serve,
     shutdown: Shutdown,
     server: Server,
-    /// Standard input and output were the connection, and it failed.
+    /// True if a connection over standard input and output failed.
     stdio_failed: Arc<AtomicBool>,
     ready_fd: Option<File>,
     supervisor: Supervisor,
 }
 
-/// Serves until told to end; the exit code.
+/// Serves until a signal or an error ends the server, and returns the exit code.
 pub(super) fn run(options: Serve, log: &Log) -> u8 {
-    files::raise_limit();
+    resources::raise_file_limit();
     log.catch_panics();
     serve(options, log).unwrap_or_else(|error| {
         log.complain(&error.to_string());
-        FAILED
+        EXIT_FAILED
     })
 }
 
 fn serve(options: Serve, log: &Log) -> io::Result<u8> {
-    let plan = Plan::new(options, log)?;
-    // Not dropped: that would wait for its threads, and a handler may hang on one of them.
-    let ex = ManuallyDrop::new(Executor::try_threads(plan.options.threads)?);
-    let (shutdown, stdio_failed) = (plan.shutdown.clone(), plan.stdio_failed.clone());
-    // A task like those of the connections: most begin on the thread that accepts them.
-    let report = ex.block_on(ex.spawn(plan.run(Executor::clone(&ex), log.lines().clone())));
+    let prepared = PreparedServer::new(options, log)?;
+    // Never dropped: the drop would wait for its threads, and a handler may block one of them for ever.
+    let ex = ManuallyDrop::new(Executor::try_threads(prepared.options.threads)?);
+    let (shutdown, stdio_failed) = (prepared.shutdown.clone(), prepared.stdio_failed.clone());
+    // Spawned as a task like those of the connections, most of which start on the thread that accepts.
+    let report = ex.block_on(ex.spawn(prepared.run(Executor::clone(&ex), log.lines().clone())));
     if shutdown.is_aborting() {
-        return Ok(watchdog::code(&shutdown));
+        return Ok(forced_exit::code(&shutdown));
     }
     Ok(match report? {
-        report if report.aborted > 0 => ABORTED,
-        _ if stdio_failed.load(Ordering::Acquire) => FAILED,
+        report if report.aborted > 0 => EXIT_ABORTED,
+        _ if stdio_failed.load(Ordering::Acquire) => EXIT_FAILED,
         _ => 0,
     })
 }
 
-impl Plan {
+impl PreparedServer {
     fn new(mut options: Serve, log: &Log) -> io::Result<Self> {
-        // First of all: its number is none of ours yet.
+        // Taken first, before another file of this process gets its number.
         let ready_fd = options.ready_fd.map(inherit).transpose()?;
-        room::check(options.threads.get())?;
+        resources::check(options.threads.get())?;
         let shutdown = Shutdown::on_signals()?;
         let signals = signals::catch()?;
         let longest = options.drain_delay.saturating_add(options.drain_timeout);
-        watchdog::start(&shutdown, longest)?;
+        forced_exit::start(&shutdown, longest)?;
         let mut sources =
             RuleSources::new(mem::take(&mut options.allow), mem::take(&mut options.deny));
         let loaded = sources.load();
-        let (rules, _) = loaded.map_err(|problem| io::Error::other(problem.to_string()))?;
+        let (rules, _) = loaded.map_err(|error| io::Error::other(error.to_string()))?;
         let stdio_failed = Arc::default();
         let server = server(&options, log, &shutdown, &stdio_failed).rules(rules);
         let supervisor = Supervisor::find(log.lines());
-        signals::watch(
-            signals,
-            Orders {
-                handle: server.handle(),
-                shutdown: shutdown.clone(),
-                at_terminal: terminal::is_ours(),
-                sources,
-                lines: log.lines().clone(),
-                notices: supervisor.notices(),
-            },
-        )?;
+        let handler = SignalHandler {
+            handle: server.handle(),
+            shutdown: shutdown.clone(),
+            at_terminal: signals::is_at_terminal(),
+            sources,
+            lines: log.lines().clone(),
+            notices: supervisor.notices(),
+        };
+        handler.watch(signals)?;
         Ok(Self {
             options,
             shutdown,
@@ -110,31 +139,40 @@ impl Plan {
             return Ok(Report::default());
         };
         close_unused(&lines);
-        let tried = Tried {
-            answers: options.service != Service::Discard,
-            v6_only: together::any_is_v6_only(&options.listen),
+        let Service(service) = options.service;
+        let hint = HintOptions {
+            answers: service.answers,
+            v6_only: conflicts::any_is_v6_only(&options.listen),
         };
-        lines.listening(&listeners, options.service.as_str(), tried);
+        lines.listening(&listeners, service.name, hint);
         if let Some(ready_fd) = self.ready_fd {
-            tell_ready(ready_fd, &lines);
+            notify_ready(ready_fd, &lines);
         }
         if process::id() == 1 {
             ex.spawn(reap(lines.clone())).detach();
         }
-        let patience = options.drain_delay.saturating_add(options.drain_timeout);
-        let told = self.supervisor.start(&ex, handle, self.shutdown, patience);
-        let report = handle_all(self.server, &ex, listeners, options).await;
-        told.ended().await;
+        let longest = options.drain_delay.saturating_add(options.drain_timeout);
+        let notifier = self.supervisor.start(&ex, handle, self.shutdown, longest);
+        let runner = ServiceRunner {
+            server: self.server,
+            ex,
+            listeners,
+        };
+        let settings = Settings {
+            close_word: options.close_word,
+        };
+        let report = (service.run)(runner, settings).await;
+        notifier.finish().await;
         report
     }
 }
 
-/// As process 1 of a container we are given the orphans of all others in it. There are no other
-/// children: the command starts none but by `Command`.
+/// Reaps the orphans of a container, which the system passes to process 1. The command has no other
+/// children, except those that `Command` starts.
 async fn reap(lines: Lines) {
     let error = reap_all_orphans().await;
     let line = Line::new("orphans_not_reaped").text("error", &error);
-    lines.say(Level::Quiet, &line);
+    lines.write(Level::Quiet, &line);
 }
 
 fn inherit(number: RawFd) -> io::Result<File> {
@@ -142,17 +180,17 @@ fn inherit(number: RawFd) -> io::Result<File> {
         .map_err(|error| io::Error::other(format!("--ready-fd {number}: {error}")))
 }
 
-/// An empty line, then the end: whoever waits may wait for either. Who does not any more is no
-/// reason not to serve.
-fn tell_ready(mut ready_fd: File, lines: &Lines) {
+/// Writes an empty line, then closes the descriptor: its reader may wait for either. The server goes on if
+/// the reader is gone.
+fn notify_ready(mut ready_fd: File, lines: &Lines) {
     if let Err(error) = ready_fd.write_all(b"\n") {
         let line = Line::new("ready_failed").text("error", &error);
-        lines.say(Level::Quiet, &line);
+        lines.write(Level::Quiet, &line);
     }
 }
 
-/// Closes the sockets that a service manager handed over and no `--listen` names: clients would wait for
-/// an answer in vain.
+/// Closes the sockets that a service manager passed and no `--listen` names. Their clients would wait for
+/// ever.
 fn close_unused(lines: &Lines) {
     let unused = unclaimed();
     if unused.is_empty() {
@@ -164,12 +202,12 @@ fn close_unused(lines: &Lines) {
     });
     let line = Line::new("unused")
         .text("sockets", &names.collect::<Vec<_>>().join(", "))
-        .remark("handed over, and closed, as no --listen names them");
-    lines.say(Level::Quiet, &line);
+        .remark("closed: passed by the service manager, named by no --listen");
+    lines.write(Level::Quiet, &line);
 }
 
-/// Listens at every address. None: it was told to end before that was done, as a host name may
-/// take long to resolve.
+/// Listens on every address. Returns None if a signal ends the server first: a host name may take long to
+/// resolve.
 async fn listen(addresses: &[Address], shutdown: &Shutdown) -> io::Result<Option<Listeners>> {
     let all = async {
         let mut listeners = Listeners::default();
@@ -178,11 +216,11 @@ async fn listen(addresses: &[Address], shutdown: &Shutdown) -> io::Result<Option
         }
         Ok(Some(listeners))
     };
-    let asked = async {
+    let ended = async {
         shutdown.requested().await;
         Ok(None)
     };
-    future::or(all, asked).await
+    future::or(all, ended).await
 }
 
 fn server(
@@ -191,14 +229,14 @@ fn server(
     shutdown: &Shutdown,
     stdio_failed: &Arc<AtomicBool>,
 ) -> Server {
-    let (say, failed) = (log.observer(), stdio_failed.clone());
+    let (observe, failed) = (log.observer(), stdio_failed.clone());
     let timeouts = Timeouts::default()
         .handshake(options.handshake_timeout)
         .idle(options.idle_timeout)
         .lifetime(options.lifetime)
         .min_rate(options.min_rate);
     let per_source = Sources::default()
-        .max_connections(options.max_per_source.most)
+        .max_connections(options.max_per_source.max_connections)
         .v4_prefix(options.max_per_source.v4_prefix)
         .v6_prefix(options.max_per_source.v6_prefix)
         .accept_rate(options.accept_rate);
@@ -214,44 +252,17 @@ fn server(
             {
                 failed.store(true, Ordering::Release);
             }
-            say(event);
+            observe(event);
         });
     match options.max_connections {
-        Some(most) => server.max_connections(most.get()),
+        Some(max) => server.max_connections(max.get()),
         None => server,
     }
 }
 
-/// A client's error is the client's, also where its socket is standard input and output; of pipes,
-/// files and terminals it is ours to tell.
+/// Returns true if a connection over pipes, files or a terminal failed, which is a failure of the command.
+/// On a socket, also one that is standard input and output, it is a failure of the client.
 fn is_stdio_failure(closed: &Closed) -> bool {
     closed.peer.endpoint() == Endpoint::Stdio
         && matches!(closed.reason, Reason::Error | Reason::Panic)
-}
-
-/// An arm for each service, so that a connection's task is no larger than its own service needs.
-async fn handle_all(
-    server: Server,
-    ex: &Executor,
-    listeners: Listeners,
-    options: Serve,
-) -> io::Result<Report> {
-    match options.service {
-        Service::Upper => {
-            let mut upper = Upper::default();
-            if let Some(word) = options.close_word {
-                upper = upper.close_word(word);
-            }
-            let handler = move |c: Connection| upper.serve(c.reader, c.writer);
-            server.serve(ex, listeners, handler).await
-        }
-        Service::Echo => {
-            let handler = |c: Connection| echo(c.reader, c.writer);
-            server.serve(ex, listeners, handler).await
-        }
-        Service::Discard => {
-            let handler = async |c: Connection| discard(c.reader, c.writer).await;
-            server.serve(ex, listeners, handler).await
-        }
-    }
 }

@@ -1,57 +1,70 @@
-//! Signals that do not end the process: HUP reads the rules again, USR1 says statistics. (Those
-//! that end it are the library's: `Shutdown::on_signals`.) When the terminal is closed, HUP ends it
-//! all the same.
+//! HUP and USR1: HUP reloads the rules, USR1 logs statistics. TERM and INT are handled by
+//! `Shutdown::on_signals`. HUP drains the server if its terminal has closed.
 
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 
 use async_signal::Signal;
 use halves::{Handle, Reason, Shutdown, Signals};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::termios::tcgetpgrp;
 
 use super::format::Line;
 use super::log::{Level, Lines};
-use super::rules::{Problem, RuleSources};
+use super::rules::{RuleFileError, RuleSources};
 use super::supervisor::Notices;
-use super::terminal;
 
-/// What the signals are about.
-pub(super) struct Orders {
+/// The time in which a terminal may close after a HUP.
+const HANGUP_TIMEOUT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 500_000_000,
+};
+
+/// The parts of the server that HUP and USR1 act on.
+pub(super) struct SignalHandler {
     pub(super) handle: Handle,
     pub(super) shutdown: Shutdown,
-    /// Whether the command was started at a terminal, which may be closed.
+    /// True if the command was started at a terminal, as [`is_at_terminal`] returns.
     pub(super) at_terminal: bool,
     pub(super) sources: RuleSources,
     pub(super) lines: Lines,
     pub(super) notices: Notices,
 }
 
-/// Catches them from now on: until they are watched, they wait.
+/// Catches HUP and USR1 from now on. They stay pending until [`SignalHandler::watch`].
 pub(super) fn catch() -> io::Result<Signals> {
-    // XFSZ comes with a write beyond the limit on the size of a file, and would end the process. What
-    // counts is the write's error. Nothing listens for it, so this leaves a handler that does nothing;
-    // programs that are started from here have the default again, which they would not have of a
-    // signal that is ignored.
+    // A write beyond the file size limit raises XFSZ, which by default ends the process; the error of the
+    // write is enough. With no listener, this installs a handler that does nothing. Children get the
+    // default back, which they would not if the signal were ignored.
     drop(Signals::catch(&[Signal::Xfsz])?);
     Signals::catch(&[Signal::Hup, Signal::Usr1])
 }
 
-/// Does what they ask for the rest of the process's life, on a thread of its own: files are read,
-/// and the executor and the blocking pool may be busy.
-pub(super) fn watch(signals: Signals, mut orders: Orders) -> io::Result<()> {
-    signals.watch("halves-orders", move |signal| match signal {
-        Signal::Hup => orders.hang_up(),
-        _ => orders.say_stats(),
-    })
+/// Returns true if standard error or standard input is the controlling terminal of the process.
+pub(super) fn is_at_terminal() -> bool {
+    is_controlling(io::stderr()) || is_controlling(io::stdin())
 }
 
-impl Orders {
-    /// HUP asks for the rules to be read again. The system and shells also send it when a terminal is
-    /// closed. A shell that is about to exit sends it just before.
+impl SignalHandler {
+    /// Handles the signals for the rest of the process, on a thread of its own: reloads read files, and
+    /// the executor and the blocking pool may be busy.
+    pub(super) fn watch(mut self, signals: Signals) -> io::Result<()> {
+        signals.watch("halves-orders", move |signal| match signal {
+            Signal::Hup => self.hang_up(),
+            _ => self.log_stats(),
+        })
+    }
+
+    /// Reloads the rules. The system and shells also send HUP when a terminal closes; a shell that is
+    /// about to exit sends it just before. In both cases the server drains.
     fn hang_up(&mut self) {
-        if self.at_terminal && terminal::is_gone() {
+        if self.at_terminal && is_terminal_gone() {
             return self.shutdown.drain();
         }
         self.reload();
-        if self.at_terminal && terminal::goes_soon() {
+        if self.at_terminal && terminal_goes_soon() {
             self.shutdown.drain();
         }
     }
@@ -62,32 +75,32 @@ impl Orders {
             Ok((rules, count)) => {
                 self.handle.set_rules(rules);
                 let line = Line::new("reloaded").number("rules", count);
-                self.lines.say(Level::Normal, &line);
+                self.lines.write(Level::Normal, &line);
             }
-            Err(problem) => self.lines.say(Level::Quiet, &kept(&problem)),
+            Err(error) => self.lines.write(Level::Quiet, &reload_failed(&error)),
         }
         self.notices.reloaded();
     }
 
-    /// Whoever asks wants to know, at every level.
-    fn say_stats(&self) {
-        self.lines.say(Level::Quiet, &stats(&self.handle));
+    /// Logs the statistics at every level, because they were asked for.
+    fn log_stats(&self) {
+        self.lines.write(Level::Quiet, &stats(&self.handle));
     }
 }
 
-fn kept(problem: &Problem) -> Line {
-    let line = Line::new("reload_failed").word("file", &problem.file.display());
-    let line = match problem.line {
+fn reload_failed(error: &RuleFileError) -> Line {
+    let line = Line::new("reload_failed").word("file", &error.file.display());
+    let line = match error.line {
         Some(number) => line.number("line", number),
         None => line,
     };
-    line.text("error", &problem.what)
-        .remark("the rules stay as they are")
+    line.text("error", &error.message)
+        .remark("the rules are unchanged")
 }
 
 fn stats(handle: &Handle) -> Line {
-    // In this order: a connection that ends in between is missed, and counted the next time; the
-    // other way round it would be counted twice.
+    // In this order, a connection that ends in between is missing from this line only. In the other order
+    // its bytes would count twice.
     let (stats, live) = (handle.stats(), handle.connections());
     let bytes_in: u64 = live.iter().map(|connection| connection.bytes_in).sum();
     let bytes_out: u64 = live.iter().map(|connection| connection.bytes_out).sum();
@@ -101,4 +114,33 @@ fn stats(handle: &Handle) -> Line {
     }
     line.number("in", stats.bytes_in + bytes_in)
         .number("out", stats.bytes_out + bytes_out)
+}
+
+/// Returns true if the process has no controlling terminal: the terminal has closed, or the session has
+/// ended.
+fn is_terminal_gone() -> bool {
+    matches!(open_terminal(), Err(Errno::NXIO))
+}
+
+/// Waits up to [`HANGUP_TIMEOUT`] for the terminal to close, and returns true if it is gone.
+fn terminal_goes_soon() -> bool {
+    if let Ok(terminal) = open_terminal() {
+        // With no event requested, poll(2) returns early only at a hang-up.
+        let mut polled = [PollFd::new(&terminal, PollFlags::empty())];
+        let _ = retry_on_intr(|| poll(&mut polled, Some(&HANGUP_TIMEOUT)));
+    }
+    is_terminal_gone()
+}
+
+/// Opens the controlling terminal. It is closed after each use: an open descriptor would hide the close of
+/// the standard streams from the other end.
+fn open_terminal() -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    open("/dev/tty", flags, Mode::empty())
+}
+
+fn is_controlling(fd: impl AsFd) -> bool {
+    // The system returns the foreground group of the controlling terminal only. A group of another
+    // namespace has no number here.
+    matches!(tcgetpgrp(fd), Ok(_) | Err(Errno::OPNOTSUPP))
 }

@@ -1,4 +1,4 @@
-//! What the value of an option may be.
+//! Parsers for the values of options and arguments.
 
 use std::num::NonZero;
 use std::os::fd::RawFd;
@@ -8,16 +8,19 @@ use std::time::Duration;
 use halves::duration::parse_duration;
 use halves::{Address, Error};
 
-use super::rules::Given;
+use super::rules::RuleSource;
+use super::serve::Service;
+use super::words::{did_you_mean, nearest};
 
-/// More is a mistake, and the system would be long in noticing.
-const MOST_THREADS: usize = 1024;
+/// The highest value of `--threads`. The system would take long to refuse much more.
+const MAX_THREADS: usize = 1024;
 
-/// `N`, `N/V4` or `N/V4/V6`: how many of one source, and how many bits tell sources apart.
+/// `N`, `N/V4` or `N/V4/V6`: the maximum of connections of one source, and the length of the prefix that
+/// makes one source, in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PerSource {
-    /// 0 is any number.
-    pub(super) most: u32,
+    /// 0 is unlimited.
+    pub(super) max_connections: u32,
     pub(super) v4_prefix: u8,
     pub(super) v6_prefix: u8,
 }
@@ -25,7 +28,7 @@ pub(super) struct PerSource {
 impl Default for PerSource {
     fn default() -> Self {
         Self {
-            most: 0,
+            max_connections: 0,
             v4_prefix: 32,
             v6_prefix: 64,
         }
@@ -38,7 +41,7 @@ impl FromStr for PerSource {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split('/');
         let mut value = Self {
-            most: number(parts.next().unwrap_or_default())?,
+            max_connections: number(parts.next().unwrap_or_default())?,
             ..Self::default()
         };
         if let Some(bits) = parts.next() {
@@ -54,36 +57,64 @@ impl FromStr for PerSource {
     }
 }
 
-fn prefix(text: &str, most: u8, family: &str) -> Result<u8, String> {
-    let bits = digits(text).filter(|&bits| bits <= most);
+impl FromStr for Service {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::all().find(|service| service.0.name == text);
+        found.ok_or_else(|| {
+            let names = list(Self::all().map(|service| service.0.name.to_owned()));
+            let meant = nearest(text, Self::all().map(|service| service.0.name));
+            did_you_mean(&format!("not a service; the services are {names}"), meant)
+        })
+    }
+}
+
+/// The error of a command without a service.
+pub(super) fn no_service_given() -> String {
+    let services = list(Service::all().map(|Service(row)| format!("{} ({})", row.name, row.help)));
+    format!("no service given; the services are {services}")
+}
+
+/// Joins items as in "a, b and c".
+fn list(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<_> = items.collect();
+    match &items[..] {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => items.concat(),
+    }
+}
+
+fn prefix(text: &str, max: u8, family: &str) -> Result<u8, String> {
+    let bits = digits(text).filter(|&bits| bits <= max);
     bits.ok_or_else(|| {
-        format!("the {family} prefix is not a number from 0 to {most}; write N, N/V4 or N/V4/V6")
+        format!("the {family} prefix is not a number from 0 to {max}; write N, N/V4 or N/V4/V6")
     })
 }
 
-/// No sign, which the numbers of the standard library would read.
+/// Parses digits without a sign, which `FromStr` of the standard library would accept.
 fn digits<T: FromStr>(text: &str) -> Option<T> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| plain)
 }
 
-/// 0 is off, as for every limit that can be set.
+/// Parses a limit; 0 is off.
 pub(super) fn number<T: FromStr>(text: &str) -> Result<T, String> {
     digits(text).ok_or_else(|| "not a number from 0 up".into())
 }
 
-/// The three below are standard input, output and error.
+/// Parses a descriptor from 3 up: the three below are the standard streams.
 pub(super) fn descriptor(text: &str) -> Result<RawFd, String> {
     digits(text)
         .filter(|&fd| fd >= 3)
-        .ok_or_else(|| "not the number of a descriptor from 3 up".into())
+        .ok_or_else(|| "not a descriptor number from 3 up".into())
 }
 
-pub(super) fn given(text: &str) -> Result<Given, String> {
+pub(super) fn rule(text: &str) -> Result<RuleSource, String> {
     match text.strip_prefix('@') {
-        Some("") => Err("there is no file after the @".into()),
-        Some(file) => Ok(Given::File(file.into())),
-        None => text.parse().map(Given::Net).map_err(problem),
+        Some("") => Err("no file after the @".into()),
+        Some(file) => Ok(RuleSource::File(file.into())),
+        None => text.parse().map(RuleSource::Net).map_err(problem),
     }
 }
 
@@ -95,7 +126,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(problem)
 }
 
-/// The reason alone: the message of an option has the text already.
+/// Returns the problem without the text, which the message of argh already quotes.
 fn problem(error: Error) -> String {
     match error {
         Error::Address { problem, .. }
@@ -112,11 +143,11 @@ pub(super) fn count(text: &str) -> Result<NonZero<usize>, String> {
 pub(super) fn threads(text: &str) -> Result<NonZero<usize>, String> {
     count(text)
         .ok()
-        .filter(|n| n.get() <= MOST_THREADS)
-        .ok_or_else(|| format!("not a number from 1 to {MOST_THREADS}"))
+        .filter(|n| n.get() <= MAX_THREADS)
+        .ok_or_else(|| format!("not a number from 1 to {MAX_THREADS}"))
 }
 
-/// 0 is off, as for every time that can be set.
+/// Parses a deadline; 0 is none.
 pub(super) fn deadline(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     Ok(if time.is_zero() { Duration::MAX } else { time })
@@ -124,7 +155,7 @@ pub(super) fn deadline(text: &str) -> Result<Duration, String> {
 
 pub(super) fn word(text: &str) -> Result<String, String> {
     match text {
-        "" => Err("no read is empty".into()),
+        "" => Err("the word must not be empty".into()),
         text => Ok(text.to_owned()),
     }
 }
@@ -134,8 +165,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_per_source_may_have_a_prefix_for_each_family() {
-        for (text, most, v4_prefix, v6_prefix) in [
+    fn every_service_is_read_and_listed() {
+        for service in Service::all() {
+            let name = service.0.name;
+            assert_eq!(name.parse::<Service>().map(|read| read.0.name), Ok(name));
+            assert!(no_service_given().contains(&format!(" {name} (")));
+        }
+        assert_eq!(
+            list(["a", "b", "c"].map(String::from).into_iter()),
+            "a, b and c"
+        );
+    }
+
+    #[test]
+    fn a_maximum_per_source_may_have_a_prefix_for_each_family() {
+        for (text, max_connections, v4_prefix, v6_prefix) in [
             ("40", 40, 32, 64),
             ("40/24", 40, 24, 64),
             ("40/24/56", 40, 24, 56),
@@ -143,7 +187,7 @@ mod tests {
             ("1/32/128", 1, 32, 128),
         ] {
             let value = PerSource {
-                most,
+                max_connections,
                 v4_prefix,
                 v6_prefix,
             };
@@ -170,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_descriptors_are_not_for_readiness() {
+    fn a_standard_descriptor_is_refused_for_readiness() {
         for text in ["0", "1", "2", "-1", "+3", "three", "99999999999"] {
             assert!(descriptor(text).is_err(), "{text}");
         }

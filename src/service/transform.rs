@@ -1,4 +1,4 @@
-//! The loop of a service that answers what it reads, changed in place.
+//! The loop of a service that reads bytes, changes them in place and sends them back.
 
 use std::future::Future;
 use std::io;
@@ -9,20 +9,21 @@ use futures_lite::{AsyncRead, AsyncWrite};
 
 use crate::connection::{Chunk, Reader, Writer};
 
-/// What becomes of what was read.
+/// The decision of a service about the bytes of one read.
 pub(super) enum Answer {
+    /// Sends the bytes, as the service has changed them.
     Send,
-    /// The connection is over, without an answer.
+    /// Closes the connection without an answer.
     Close,
 }
 
-/// Reads, lets `change` have it, sends it back, until the end of input; then closes.
-// By hand, as an async function stores its arguments a second time, in each connection's task.
+/// Reads bytes, passes them to `change` and sends the result, until the end of input; then closes.
+// Written by hand: an async function stores its arguments a second time in the task of each connection.
 pub(super) struct Transform<R, W, F> {
     reader: Reader<R>,
     writer: Writer<W>,
     change: F,
-    /// What the stream has not taken yet.
+    /// Bytes that the writer has not accepted yet.
     unsent: Chunk,
     closing: bool,
 }

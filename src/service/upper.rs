@@ -1,4 +1,4 @@
-//! The seed of it all: a service that answers in capital letters.
+//! `upper`: answers in capital letters. The default service of the command.
 
 use std::future::Future;
 use std::io;
@@ -9,12 +9,12 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use super::transform::{Answer, Transform};
 use crate::connection::{Reader, Writer};
 
-/// Sends back what it reads with `a` to `z` in upper case, until the end of input, and closes.
-/// Every other byte passes unchanged, whatever the text's encoding.
+/// Sends back what it reads with `a` to `z` in upper case, until the end of input; then closes.
+/// Every other byte is sent unchanged, so text in any superset of ASCII stays valid.
 ///
 /// # Errors
 ///
-/// Those of the halves.
+/// Returns the errors of the halves.
 ///
 /// # Examples
 ///
@@ -39,7 +39,7 @@ where
     Upper::default().serve(reader, writer)
 }
 
-/// [`upper`] with settings.
+/// The service [`upper`], with settings.
 ///
 /// # Examples
 ///
@@ -56,17 +56,20 @@ where
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Upper {
-    /// One pointer, as each connection's task has it.
+    /// One pointer, because the task of each connection holds a copy.
     close_word: Option<Arc<Vec<u8>>>,
 }
 
 impl Upper {
-    /// Closes, without an answer, when one read yields exactly this word. A word that arrives in
-    /// two pieces, or with anything around it, is text like any other.
+    /// Closes the connection without an answer when one read yields exactly this word. A word that
+    /// arrives in two reads, or with other bytes in the same read, is answered like any text.
     ///
     /// # Examples
     ///
-    /// See [`Upper`].
+    /// ```
+    /// # let _ =
+    /// halves::service::Upper::default().close_word("bye\n");
+    /// ```
     #[must_use]
     pub fn close_word(mut self, word: impl AsRef<[u8]>) -> Self {
         self.close_word = Some(Arc::new(word.as_ref().to_vec()));
@@ -77,11 +80,19 @@ impl Upper {
     ///
     /// # Errors
     ///
-    /// Those of the halves.
+    /// Returns the errors of the halves.
     ///
     /// # Examples
     ///
-    /// See [`Upper`].
+    /// ```
+    /// use halves::{Connection, service::Upper};
+    ///
+    /// # smol::block_on(async {
+    /// let connection = Connection::new(&b"hello"[..], vec![]);
+    /// Upper::default().serve(connection.reader, connection.writer).await?;
+    /// assert_eq!(connection.peer.bytes_out(), 5);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub fn serve<R, W>(
         self,
         reader: Reader<R>,

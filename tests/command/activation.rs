@@ -156,7 +156,7 @@ fn what_is_handed_over_and_not_listened_at_is_closed() {
     assert_eq!(
         line,
         format!(
-            r#"unused sockets="w e\"b fd:3 {at}" (handed over, and closed, as no --listen names them)"#
+            r#"unused sockets="w e\"b fd:3 {at}" (closed: passed by the service manager, named by no --listen)"#
         )
     );
     let error = TcpStream::connect(at).expect_err("it is closed");

@@ -14,7 +14,7 @@ fn in_the_delay_it_accepts_and_answers() {
     server.signal(Signal::TERM);
     assert_eq!(
         server.wait_for("draining"),
-        "draining delay=3600s (again to force)"
+        "draining delay=3600s (signal again to cut connections now)"
     );
     for _ in 0..3 {
         let mut late = server.client();
@@ -37,8 +37,8 @@ fn after_the_delay_it_drains() {
     assert_eq!(
         server.said[server.said.len() - 3..],
         [
-            "draining delay=300ms (again to force)",
-            "draining connections=0 deadline=30s (again to force)",
+            "draining delay=300ms (signal again to cut connections now)",
+            "draining connections=0 deadline=30s (signal again to cut connections now)",
             "ended finished=0 aborted=0"
         ]
     );

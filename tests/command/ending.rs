@@ -17,7 +17,7 @@ fn with_nothing_open_a_signal_ends_it_at_once() {
         server.signal(signal);
         assert_eq!(server.code(), Some(0));
         let end = &server.said[server.said.len() - 2..];
-        let draining = "draining connections=0 deadline=30s (again to force)";
+        let draining = "draining connections=0 deadline=30s (signal again to cut connections now)";
         assert_eq!(end, [draining, "ended finished=0 aborted=0"]);
         assert!(TcpStream::connect(server.at[0]).is_err());
     }
@@ -30,7 +30,7 @@ fn an_idle_client_is_let_go_long_before_the_deadline() {
     client.ask("here");
     let begin = Instant::now();
     server.signal(Signal::TERM);
-    server.wait_for("draining connections=1 deadline=30s (again to force)");
+    server.wait_for("draining connections=1 deadline=30s (signal again to cut connections now)");
     assert_eq!(client.rest(), b"");
     assert_eq!(server.code(), Some(0));
     assert!(
@@ -114,7 +114,8 @@ fn a_second_signal_forces() {
         let mut server = serve(&["upper"]);
         let _stuck = stuck(server.at[0]);
         server.signal(first);
-        server.wait_for("draining connections=1 deadline=30s (again to force)");
+        server
+            .wait_for("draining connections=1 deadline=30s (signal again to cut connections now)");
         let begin = Instant::now();
         server.signal(second);
         assert_eq!(server.code(), Some(code));
@@ -140,7 +141,7 @@ fn the_drain_deadline_aborts_what_is_left() {
     server.signal(Signal::TERM);
     assert_eq!(server.code(), Some(3));
     assert_eq!(
-        server.count("draining connections=1 deadline=300ms (again to force)"),
+        server.count("draining connections=1 deadline=300ms (signal again to cut connections now)"),
         1
     );
     assert_eq!(server.count("closed conn=1 "), 1);

@@ -70,7 +70,7 @@ fn a_hangup_reads_the_files_again() {
     let error = "error=\"bad network '127.0.0.300': ";
     let beginning = format!("reload_failed file={} line=3 {error}", file.display());
     assert!(said.starts_with(&beginning), "{said}");
-    assert!(said.ends_with(" (the rules stay as they are)"), "{said}");
+    assert!(said.ends_with(" (the rules are unchanged)"), "{said}");
     check(&server, [3, 4]);
 
     fs::remove_file(&file).expect("it is there");

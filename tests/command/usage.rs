@@ -59,7 +59,10 @@ fn bad_usage_is_exit_2_and_says_what_is_wrong() {
         (&["serve", "upper", "--ready-fd", "three"], "from 3"),
         (&["serve", "upper", "--log", "xml"], "logfmt"),
         (&["serve", "upper", "--close-word", ""], "empty"),
-        (&["serve", "echo", "--close-word", "bye"], "for upper"),
+        (
+            &["serve", "echo", "--close-word", "bye"],
+            "echo has no --close-word",
+        ),
         (&["serve", "upper", "-v", "-q"], "contradict"),
         (&["upper"], "did you mean 'halves serve upper'?"),
         (&["echo", "--listen=1"], "did you mean 'halves serve echo'?"),
@@ -89,7 +92,7 @@ fn an_address_that_makes_no_sense_is_exit_2_and_says_why() {
         (&["--listen=@x,mode=0660"], "with a path"),
         (&["--listen=fd:x"], "not a number"),
         (&["--listen", "-", "--listen=-"], "is given twice"),
-        (&["--listen=-", "--listen=fd:0"], "once"),
+        (&["--listen=-", "--listen=fd:0"], "overlap"),
         (&["--listen=fd:3", "--ready-fd=3"], "--ready-fd 3"),
         (&["--listen=fd:2"], "for the log"),
     ] {
@@ -101,7 +104,7 @@ fn an_address_that_makes_no_sense_is_exit_2_and_says_why() {
 /// Asserts that these arguments are bad usage, for this reason.
 fn refused(args: &[&str], problem: &str) {
     let said = complaint(&run(args), 2);
-    let help = "halves: 'halves serve --help' shows what there is";
+    let help = "halves: run 'halves serve --help' for the services and options";
     assert_eq!(said, format!("halves: {problem}\n{help}\n"));
 }
 
@@ -149,16 +152,16 @@ fn what_is_nearly_right_is_said_with_what_is() {
         ),
         (
             &["serve"],
-            "no service given; there are upper (answers in capital letters), echo (sends back what it \
-             reads) and discard (reads and sends nothing): halves serve upper",
+            "no service given; the services are upper (answers in capital letters), echo (sends back \
+             what it reads) and discard (reads and sends nothing)",
         ),
         (
             &["serv", "upper"],
-            "there is no command 'serv'; did you mean 'serve'?",
+            "unknown command 'serv'; did you mean 'serve'?",
         ),
         (
             &["serve", "upper", "--lisen=7"],
-            "there is no option '--lisen'; did you mean '--listen'?",
+            "unknown option '--lisen'; did you mean '--listen'?",
         ),
     ] {
         refused(args, problem);
@@ -281,7 +284,7 @@ fn an_option_may_carry_its_value() {
     let mut client = server.client();
     client.ask("here");
     server.signal(Signal::TERM);
-    server.wait_for("draining connections=1 deadline=1500ms (again to force)");
+    server.wait_for("draining connections=1 deadline=1500ms (signal again to cut connections now)");
 }
 
 #[test]

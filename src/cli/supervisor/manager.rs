@@ -1,22 +1,24 @@
-//! The service manager's ear: messages go to it, and when they cannot, that is said once.
+//! The connection to the service manager. A failure to send is logged once.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use sd_notify::NotifyState;
+use smol::Async;
 
 use super::super::format::Line;
 use super::super::log::{Level, Lines};
-use super::socket::Socket;
 
 /// The service manager.
 pub(super) struct Manager {
-    socket: Socket,
-    /// Of the socket.
+    socket: NotifySocket,
+    /// The name of the socket.
     name: String,
     lines: Lines,
-    /// It did not hear the last message, which was said.
+    /// True if the last message failed, which is logged already.
     unreachable: bool,
 }
 
@@ -25,25 +27,25 @@ impl Manager {
         let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty())?;
         let manager = Self::new(&name, lines.clone());
         manager
-            .inspect_err(|error| complain(lines, &name.to_string_lossy(), error))
+            .inspect_err(|error| log_failure(lines, &name.to_string_lossy(), error))
             .ok()
     }
 
     pub(super) fn new(name: &OsStr, lines: Lines) -> io::Result<Self> {
         Ok(Self {
-            socket: Socket::new(name)?,
+            socket: NotifySocket::new(name)?,
             name: name.to_string_lossy().into_owned(),
             lines,
             unreachable: false,
         })
     }
 
-    /// Says all of these in one message; nothing, where there are none.
+    /// Sends all states in one message. Sends nothing if there are none.
     pub(super) async fn send<'a>(&mut self, states: impl IntoIterator<Item = NotifyState<'a>>) {
-        self.hear_message(&message(states)).await;
+        self.send_message(&message(states)).await;
     }
 
-    pub(super) async fn hear_message(&mut self, message: &str) {
+    pub(super) async fn send_message(&mut self, message: &str) {
         if message.is_empty() {
             return;
         }
@@ -52,7 +54,7 @@ impl Manager {
         if let Err(error) = sent
             && !was_unreachable
         {
-            complain(&self.lines, &self.name, &error);
+            log_failure(&self.lines, &self.name, &error);
         }
     }
 }
@@ -65,10 +67,66 @@ pub(super) fn message<'a>(states: impl IntoIterator<Item = NotifyState<'a>>) -> 
     message
 }
 
-/// Trouble, and not ours: the service goes on.
-fn complain(lines: &Lines, name: &str, error: &io::Error) {
+/// Logs a failure of the service manager. The server goes on.
+fn log_failure(lines: &Lines, name: &str, error: &io::Error) {
     let line = Line::new("notify_failed")
         .word("socket", name)
         .text("error", error);
-    lines.say(Level::Quiet, &line);
+    lines.write(Level::Quiet, &line);
+}
+
+/// Sends datagrams to the service manager. (The crate sd-notify blocks its thread while the manager is busy,
+/// opens a descriptor for each message, and takes the name of an abstract socket for a path.)
+#[derive(Debug)]
+struct NotifySocket {
+    address: SocketAddr,
+    /// Stays open, so that watchdog messages are sent even if no descriptor is left.
+    open: Option<Async<UnixDatagram>>,
+}
+
+impl NotifySocket {
+    /// `name` is the value of `NOTIFY_SOCKET`: a path, or `@` and the name of an abstract socket.
+    fn new(name: &OsStr) -> io::Result<Self> {
+        let address = parse_name(name)?;
+        Ok(Self {
+            open: connect(&address).ok(),
+            address,
+        })
+    }
+
+    /// Sends one message. Waits while the queue of the manager is full.
+    async fn send(&mut self, message: &str) -> io::Result<()> {
+        if let Some(open) = &self.open
+            && open.send(message.as_bytes()).await.is_ok()
+        {
+            return Ok(());
+        }
+        // A manager that has restarted has a new socket at the same address.
+        self.open = None;
+        let socket = connect(&self.address)?;
+        socket.send(message.as_bytes()).await?;
+        self.open = Some(socket);
+        Ok(())
+    }
+}
+
+fn parse_name(name: &OsStr) -> io::Result<SocketAddr> {
+    match name.as_bytes() {
+        #[cfg(target_os = "linux")]
+        [b'@', name @ ..] => {
+            use std::os::linux::net::SocketAddrExt;
+            SocketAddr::from_abstract_name(name)
+        }
+        [b'/', ..] => SocketAddr::from_pathname(name),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "neither a path nor a name after @",
+        )),
+    }
+}
+
+fn connect(address: &SocketAddr) -> io::Result<Async<UnixDatagram>> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(address)?;
+    Async::new(socket)
 }

@@ -1,10 +1,8 @@
-//! What a service manager is told of us, in systemd's notify protocol (`sd_notify`(3)): that we
-//! are ready, how it goes, that we reload, that we end and how long that may take; and, as long as
-//! the executor turns, that we are alive.
+//! Messages to a service manager in systemd's notify protocol, `sd_notify`(3): ready, status, reload, stop,
+//! time extensions, and watchdog messages while the executor runs.
 
 mod manager;
 mod notifier;
-mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -20,40 +18,40 @@ use super::log::Lines;
 use manager::Manager;
 use notifier::Notifier;
 
-/// How long the end of the process waits for a manager that does not listen.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// The longest wait for the last message at the end of the process.
+const FINISH_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The service manager in our environment, if there is one.
+/// The service manager that the environment names, if there is one.
 pub(super) struct Supervisor {
     notices: Notices,
     found: Option<(Manager, Receiver<Notice>)>,
 }
 
-/// Where others leave word for the manager. Without one it goes nowhere.
+/// Sends notices to the notifier. Without a service manager it does nothing.
 #[derive(Clone, Debug)]
 pub(super) struct Notices(Option<Sender<Notice>>);
 
-/// A manager that is being told.
-pub(super) struct Told {
+/// The running notifier.
+pub(super) struct NotifierTask {
     notices: Notices,
     task: Option<Task<()>>,
 }
 
 #[derive(Debug)]
 enum Notice {
-    /// The message that says so, with the time.
+    /// A reload begins: the message, with the time.
     Reloading(String),
     Reloaded,
     Ended,
 }
 
 impl Supervisor {
-    /// `NOTIFY_SOCKET` says where it listens.
+    /// Finds the service manager by `NOTIFY_SOCKET`.
     pub(super) fn find(lines: &Lines) -> Self {
         let manager = Manager::from_env(lines);
-        let (to, notices) = channel::unbounded();
+        let (sender, notices) = channel::unbounded();
         Self {
-            notices: Notices(manager.is_some().then_some(to)),
+            notices: Notices(manager.is_some().then_some(sender)),
             found: manager.map(|manager| (manager, notices)),
         }
     }
@@ -62,27 +60,27 @@ impl Supervisor {
         self.notices.clone()
     }
 
-    /// Says that we are ready, and from then on what there is to say, in a task of the executor:
-    /// when that hangs, the signs of life end. The end may take as long as `patience`.
+    /// Starts the notifier as a task of the executor, so that watchdog messages stop if the executor hangs.
+    /// `longest_drain` bounds the end of the server.
     pub(super) fn start(
         self,
         ex: &Executor,
         handle: Handle,
         shutdown: Shutdown,
-        patience: Duration,
-    ) -> Told {
+        longest_drain: Duration,
+    ) -> NotifierTask {
         let task = self.found.map(|(manager, notices)| {
-            // `WATCHDOG_USEC` and `WATCHDOG_PID` say whether it wants signs of life.
+            // Reads `WATCHDOG_USEC` and `WATCHDOG_PID`.
             let watchdog = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero());
-            let notifier = Notifier::new(manager, Clock::default(), watchdog, patience);
-            // The end begins when the process is told to, or when the server cannot go on.
+            let notifier = Notifier::new(manager, Clock::default(), watchdog, longest_drain);
+            // The end begins with a signal, or when the server fails.
             let server = handle.clone();
             let stop = async move {
                 future::or(shutdown.requested(), server.shutdown().requested()).await;
             };
             ex.spawn(notifier.run(notices, move || handle.stats(), stop))
         });
-        Told {
+        NotifierTask {
             notices: self.notices,
             task,
         }
@@ -90,35 +88,35 @@ impl Supervisor {
 }
 
 impl Notices {
-    /// The rules are about to be read again.
+    /// Reports that a reload begins.
     pub(super) fn reloading(&self) {
         if self.0.is_some() {
             let now = NotifyState::monotonic_usec_now();
             let states = [NotifyState::Reloading].into_iter().chain(now.ok());
-            self.leave(Notice::Reloading(manager::message(states)));
+            self.send(Notice::Reloading(manager::message(states)));
         }
     }
 
-    /// They have been, well or not.
+    /// Reports that a reload is over, with or without an error.
     pub(super) fn reloaded(&self) {
-        self.leave(Notice::Reloaded);
+        self.send(Notice::Reloaded);
     }
 
-    fn leave(&self, notice: Notice) {
-        if let Some(to) = &self.0 {
-            // An error only says that the manager has heard the last word already.
-            let _ = to.try_send(notice);
+    fn send(&self, notice: Notice) {
+        if let Some(sender) = &self.0 {
+            // An error means that the notifier has ended.
+            let _ = sender.try_send(notice);
         }
     }
 }
 
-impl Told {
-    /// Says the last word, unless the manager is not to be reached.
-    pub(super) async fn ended(self) {
+impl NotifierTask {
+    /// Sends the last message, and waits for it up to [`FINISH_TIMEOUT`].
+    pub(super) async fn finish(self) {
         let Some(task) = self.task else { return };
-        self.notices.leave(Notice::Ended);
+        self.notices.send(Notice::Ended);
         future::or(task, async {
-            Clock::default().sleep(PATIENCE).await;
+            Clock::default().sleep(FINISH_TIMEOUT).await;
         })
         .await;
     }

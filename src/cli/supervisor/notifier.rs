@@ -1,4 +1,4 @@
-//! What a service manager hears from the first accept to the end, and when.
+//! The messages to a service manager, from the first accept to the end.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -13,38 +13,38 @@ use smol::channel::Receiver;
 use super::Notice;
 use super::manager::Manager;
 
-/// Between two looks at the counts, and between two requests for more time.
-const LOOK: Duration = Duration::from_secs(5);
-/// How much time a drain asks for at once: one that hangs is not to be waited for to its end.
-const AHEAD: Duration = Duration::from_secs(10);
-/// What the end may take after its deadline.
-const GRACE: Duration = Duration::from_secs(5);
-/// A watchdog that wants to hear of us more often than this would leave time for nothing else.
-const SHORTEST: Duration = Duration::from_millis(1);
+/// The time between two updates of the status, and between two requests for more time.
+const UPDATE_INTERVAL: Duration = Duration::from_secs(5);
+/// The most time that a drain requests at once, so that the manager can end a drain that hangs.
+const MAX_EXTENSION: Duration = Duration::from_secs(10);
+/// The time that the process may take after the deadline of the drain.
+const DEADLINE_MARGIN: Duration = Duration::from_secs(5);
+/// The shortest time between two watchdog messages. More messages would leave no time for work.
+const MIN_WATCHDOG_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How far it has come, and what was said last.
+/// Sends the messages, and remembers the last status.
 pub(super) struct Notifier {
     manager: Manager,
     clock: Clock,
-    /// Between two signs of life: half of what the manager waits for one.
-    period: Option<Duration>,
-    /// What the end may take: the drain's delay and its timeout.
-    patience: Duration,
-    phase: Phase,
-    /// What was said last.
+    /// The time between two watchdog messages: half the timeout of the manager.
+    watchdog_interval: Option<Duration>,
+    /// The longest drain: its delay and its timeout.
+    longest_drain: Duration,
+    phase: ServerPhase,
+    /// The last status that was sent.
     status: String,
-    next_look: Instant,
-    next_sign: Option<Instant>,
+    next_update: Instant,
+    next_watchdog: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Phase {
+enum ServerPhase {
     Serving,
-    /// Until this instant at most; none is for ever.
+    /// Until this instant at most; None is no deadline.
     Draining(Option<Instant>),
 }
 
-enum Step {
+enum Wakeup {
     Notice(Notice),
     Stop,
     Time,
@@ -55,22 +55,22 @@ impl Notifier {
         manager: Manager,
         clock: Clock,
         watchdog: Option<Duration>,
-        patience: Duration,
+        longest_drain: Duration,
     ) -> Self {
         let now = clock.now();
         Self {
             manager,
             clock,
-            period: watchdog.map(|limit| (limit / 2).max(SHORTEST)),
-            patience,
-            phase: Phase::Serving,
+            watchdog_interval: watchdog.map(|limit| (limit / 2).max(MIN_WATCHDOG_INTERVAL)),
+            longest_drain,
+            phase: ServerPhase::Serving,
             status: String::new(),
-            next_look: now,
-            next_sign: None,
+            next_update: now,
+            next_watchdog: None,
         }
     }
 
-    /// Says that we are ready, and all that follows, until it is told that we have ended.
+    /// Sends the ready message and all later ones, until [`Notice::Ended`].
     pub(super) async fn run(
         mut self,
         notices: Receiver<Notice>,
@@ -81,18 +81,18 @@ impl Notifier {
         self.ready(&stats()).await;
         loop {
             match self.next(&notices, stop.as_mut()).await {
-                Step::Notice(Notice::Ended) => break,
-                // Who ends is not ready any more.
-                Step::Notice(_) if self.phase != Phase::Serving => {}
-                Step::Notice(Notice::Reloading(message)) => {
-                    self.manager.hear_message(&message).await;
+                Wakeup::Notice(Notice::Ended) => break,
+                // A draining server is not ready again.
+                Wakeup::Notice(_) if self.phase != ServerPhase::Serving => {}
+                Wakeup::Notice(Notice::Reloading(message)) => {
+                    self.manager.send_message(&message).await;
                 }
-                Step::Notice(Notice::Reloaded) => self.manager.send([NotifyState::Ready]).await,
-                Step::Stop => self.stop(&stats()).await,
-                Step::Time => self.time(&stats).await,
+                Wakeup::Notice(Notice::Reloaded) => self.manager.send([NotifyState::Ready]).await,
+                Wakeup::Stop => self.stop(&stats()).await,
+                Wakeup::Time => self.time(&stats).await,
             }
         }
-        if self.phase == Phase::Serving {
+        if self.phase == ServerPhase::Serving {
             self.manager.send([NotifyState::Stopping]).await;
         }
     }
@@ -101,33 +101,33 @@ impl Notifier {
         &self,
         notices: &Receiver<Notice>,
         stop: Pin<&mut impl Future<Output = ()>>,
-    ) -> Step {
+    ) -> Wakeup {
         let stopped = async {
             match self.phase {
-                Phase::Serving => stop.await,
-                Phase::Draining(_) => future::pending().await,
+                ServerPhase::Serving => stop.await,
+                ServerPhase::Draining(_) => future::pending().await,
             }
-            Step::Stop
+            Wakeup::Stop
         };
         let notice = async {
             match notices.recv().await {
-                Ok(notice) => Step::Notice(notice),
-                // Nobody is left who could leave one.
-                Err(_) => Step::Notice(Notice::Ended),
+                Ok(notice) => Wakeup::Notice(notice),
+                // The channel is closed: no notice can follow.
+                Err(_) => Wakeup::Notice(Notice::Ended),
             }
         };
         let time = async {
-            let first = self.next_sign.unwrap_or(self.next_look);
-            self.clock.sleep_until(first.min(self.next_look)).await;
-            Step::Time
+            let first = self.next_watchdog.unwrap_or(self.next_update);
+            self.clock.sleep_until(first.min(self.next_update)).await;
+            Wakeup::Time
         };
         future::or(stopped, future::or(notice, time)).await
     }
 
     async fn ready(&mut self, stats: &Stats) {
         let now = self.clock.now();
-        self.next_look = now + LOOK;
-        self.next_sign = self.after_a_period(now);
+        self.next_update = now + UPDATE_INTERVAL;
+        self.next_watchdog = self.watchdog_after(now);
         self.status = self.describe(stats);
         let status = NotifyState::Status(&self.status);
         self.manager.send([NotifyState::Ready, status]).await;
@@ -135,8 +135,8 @@ impl Notifier {
 
     async fn stop(&mut self, stats: &Stats) {
         let now = self.clock.now();
-        self.phase = Phase::Draining(now.checked_add(self.patience));
-        self.next_look = now + LOOK;
+        self.phase = ServerPhase::Draining(now.checked_add(self.longest_drain));
+        self.next_update = now + UPDATE_INTERVAL;
         self.status = self.describe(stats);
         let status = NotifyState::Status(&self.status);
         let states = [NotifyState::Stopping, status].into_iter();
@@ -145,13 +145,13 @@ impl Notifier {
 
     async fn time(&mut self, stats: &impl Fn() -> Stats) {
         let now = self.clock.now();
-        let (mut sign, mut extend, mut status) = (None, None, None);
-        if self.next_sign.is_some_and(|next| next <= now) {
-            self.next_sign = self.after_a_period(now);
-            sign = Some(NotifyState::Watchdog);
+        let (mut watchdog, mut extend, mut status) = (None, None, None);
+        if self.next_watchdog.is_some_and(|next| next <= now) {
+            self.next_watchdog = self.watchdog_after(now);
+            watchdog = Some(NotifyState::Watchdog);
         }
-        if self.next_look <= now {
-            self.next_look = now + LOOK;
+        if self.next_update <= now {
+            self.next_update = now + UPDATE_INTERVAL;
             extend = self.extend(now);
             let fresh = self.describe(&stats());
             if fresh != self.status {
@@ -159,30 +159,33 @@ impl Notifier {
                 status = Some(NotifyState::Status(&self.status));
             }
         }
-        let states = [sign, extend, status].into_iter().flatten();
+        let states = [watchdog, extend, status].into_iter().flatten();
         self.manager.send(states).await;
     }
 
-    fn after_a_period(&self, now: Instant) -> Option<Instant> {
-        self.period.and_then(|period| now.checked_add(period))
+    fn watchdog_after(&self, now: Instant) -> Option<Instant> {
+        self.watchdog_interval
+            .and_then(|interval| now.checked_add(interval))
     }
 
-    /// Asks, in a drain, for as much time as it may still take, but not for all at once.
+    /// Requests more time during a drain: the rest of the drain, up to [`MAX_EXTENSION`].
     fn extend(&self, now: Instant) -> Option<NotifyState<'static>> {
-        let Phase::Draining(end) = self.phase else {
+        let ServerPhase::Draining(end) = self.phase else {
             return None;
         };
-        let left = end.map_or(AHEAD, |end| end.saturating_duration_since(now).min(AHEAD));
-        let micros = u32::try_from((left + GRACE).as_micros());
+        let left = end.map_or(MAX_EXTENSION, |end| {
+            end.saturating_duration_since(now).min(MAX_EXTENSION)
+        });
+        let micros = u32::try_from((left + DEADLINE_MARGIN).as_micros());
         micros.ok().map(NotifyState::ExtendTimeoutUsec)
     }
 
     fn describe(&self, stats: &Stats) -> String {
-        let doing = match self.phase {
-            Phase::Serving => "serving",
-            Phase::Draining(_) => "draining",
+        let phase = match self.phase {
+            ServerPhase::Serving => "serving",
+            ServerPhase::Draining(_) => "draining",
         };
         let (open, accepted, refused) = (stats.open, stats.accepted, stats.ended.refused());
-        format!("{doing} open={open} accepted={accepted} refused={refused}")
+        format!("{phase} open={open} accepted={accepted} refused={refused}")
     }
 }

@@ -1,5 +1,5 @@
-//! Which addresses cannot be listened at together: a port, a path or a name is there once, as is what we
-//! were started with, and standard error is for the log.
+//! Addresses that conflict with each other: the same port, path, name or inherited descriptor twice, or
+//! standard error, which is for the log.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::RawFd;
@@ -7,17 +7,17 @@ use std::os::fd::RawFd;
 use halves::Address;
 use halves::address::ListenOptions;
 
-/// A problem in one line, if there is one. `[::]` beside `0.0.0.0` with the same port is made to take IPv6
-/// only.
+/// Returns an error of one line if two addresses conflict. Sets `v6-only` on `[::]` if `0.0.0.0` is listed
+/// with the same port.
 pub(super) fn check(listen: &mut [Address], ready_fd: Option<RawFd>) -> Result<(), String> {
-    leave_v4_to_others(listen);
+    set_v6_only_beside_v4(listen);
     for (n, address) in listen.iter().enumerate() {
         if let Address::Fd { number: 2, .. } = address {
             return Err("--listen fd:2: standard error is for the log".to_owned());
         }
         for earlier in &listen[..n] {
             let problem = if are_same(earlier, address) {
-                "name the same, which is there once"
+                "overlap: give one of them"
             } else if overlap(earlier, address) {
                 "take the same address and port: give one of them"
             } else {
@@ -32,14 +32,14 @@ pub(super) fn check(listen: &mut [Address], ready_fd: Option<RawFd>) -> Result<(
             && *number == ready_fd
         {
             return Err(format!(
-                "--listen {address} and --ready-fd {ready_fd} name the same, which is there once"
+                "--listen {address} and --ready-fd {ready_fd} are the same descriptor"
             ));
         }
     }
     Ok(())
 }
 
-/// Whether `[::]` takes IPv6 only at any of them.
+/// Returns true if `v6-only` is set on any of these addresses.
 pub(super) fn any_is_v6_only(listen: &[Address]) -> bool {
     let v6_only = |options| has(options, ListenOptions::v6_only);
     listen
@@ -47,7 +47,7 @@ pub(super) fn any_is_v6_only(listen: &[Address]) -> bool {
         .any(|address| matches!(address, Address::Tcp { options, .. } if v6_only(options)))
 }
 
-/// Whether two addresses name the same that we were started with, or the same path or name.
+/// Returns true if two addresses are the same inherited descriptor, path or name.
 fn are_same(one: &Address, other: &Address) -> bool {
     match (one, other) {
         (Address::Stdio, Address::Stdio) => true,
@@ -63,8 +63,8 @@ fn are_same(one: &Address, other: &Address) -> bool {
     }
 }
 
-/// Whether two TCP addresses take the same port of the same IP address, so that the system refuses the
-/// second one. The addresses of a name are not known here.
+/// Returns true if two TCP addresses take the same port of the same IP address, so that the system would
+/// refuse the second. Host names are not resolved.
 fn overlap(one: &Address, other: &Address) -> bool {
     let (
         Address::Tcp {
@@ -89,7 +89,7 @@ fn overlap(one: &Address, other: &Address) -> bool {
     at == port && *port != 0 && !share && meet
 }
 
-/// The IP addresses that a host takes; none where it is a name.
+/// Returns the IP addresses that a host takes, and none for a host name.
 fn taken(host: &str, options: &ListenOptions) -> Vec<IpAddr> {
     let all_v6 = IpAddr::from(Ipv6Addr::UNSPECIFIED);
     if is_everywhere(host) && !has(options, ListenOptions::v6_only) {
@@ -111,13 +111,13 @@ fn ip(host: &str) -> Option<IpAddr> {
     host.parse().ok().map(|ip: IpAddr| ip.to_canonical())
 }
 
-/// Whether a host is every interface, over IPv6 and IPv4.
+/// Returns true if a host is every interface, over IPv6 and IPv4.
 fn is_everywhere(host: &str) -> bool {
     host.is_empty() || ip(host) == Some(Ipv6Addr::UNSPECIFIED.into())
 }
 
-/// Has `[::]` take IPv6 only if `0.0.0.0` has the same port.
-fn leave_v4_to_others(listen: &mut [Address]) {
+/// Sets `v6-only` on each `[::]` with a port that is listed for `0.0.0.0`, too.
+fn set_v6_only_beside_v4(listen: &mut [Address]) {
     let v4_ports: Vec<u16> = listen.iter().filter_map(v4_port).collect();
     for address in listen {
         if let Address::Tcp {
@@ -133,7 +133,7 @@ fn leave_v4_to_others(listen: &mut [Address]) {
     }
 }
 
-/// The port of an address that is every interface over IPv4 only.
+/// Returns the port of an address that is every interface over IPv4 only.
 fn v4_port(address: &Address) -> Option<u16> {
     match address {
         Address::Tcp { host, port, .. } if *port != 0 => {
@@ -163,23 +163,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_once_is_named_once() {
-        for (listen, ready_fd) in [
-            (&["-", "fd:1"][..], None),
-            (&["fd:0", "-"], None),
-            (&["fd:3", "2", "fd:3,nagle"], None),
-            (&["sd-listen", "sd-listen:b"], None),
-            (&["sd-listen:b", "sd-listen"], None),
-            (&["/x", "/x,mode=0660"], None),
-            (&["2", "fd:3"], Some(3)),
+    fn the_same_descriptor_name_or_path_twice_is_a_problem() {
+        for listen in [
+            &["-", "fd:1"][..],
+            &["fd:0", "-"],
+            &["fd:3", "2", "fd:3,nagle"],
+            &["sd-listen", "sd-listen:b"],
+            &["sd-listen:b", "sd-listen"],
+            &["/x", "/x,mode=0660"],
         ] {
-            let problem = problem(listen, ready_fd);
-            assert!(problem.ends_with("name the same, which is there once"));
+            let problem = problem(listen, None);
+            assert!(problem.ends_with(" overlap: give one of them"));
         }
+        let problem = problem(&["2", "fd:3"], Some(3));
+        assert_eq!(
+            problem,
+            "--listen fd:3 and --ready-fd 3 are the same descriptor"
+        );
     }
 
     #[test]
-    fn what_is_given_twice_is_named() {
+    fn an_address_given_twice_is_named() {
         for (listen, twice) in [
             (&["-", "1", "stdio"][..], "-"),
             (&["fd:3", "2", "fd:3"], "fd:3"),
@@ -198,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_of_an_address_is_taken_once() {
+    fn the_same_port_and_ip_address_twice_is_a_problem() {
         for [one, other] in [
             ["127.0.0.1:80", "[::ffff:127.0.0.1]:80"],
             ["127.0.0.1:80", "0.0.0.0:80"],
@@ -224,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn every_interface_is_shared_by_family() {
+    fn every_interface_is_split_by_family() {
         for (listen, checked_so) in [
             (["0.0.0.0:80", "[::]:80"], ["0.0.0.0:80", "[::]:80,v6-only"]),
             ([":80", "0.0.0.0:80"], [":80,v6-only", "0.0.0.0:80"]),
@@ -237,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_goes_together() {
+    fn other_addresses_do_not_conflict() {
         for (listen, ready_fd) in [
             (&["1", "2", "/x", "/y", "@x", "@y"][..], None),
             (&["0", "0", ":0", ":0"], None),

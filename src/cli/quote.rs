@@ -1,12 +1,12 @@
-//! Text in quotes, on one line, whatever is in it.
+//! Text of others on one line of the log: quoted or escaped.
 
 use std::fmt::Write;
 
 use halves::escape::{OneLine, is_unfit};
 
-/// Appends `text` in double quotes, escaped as in JSON (RFC 8259, 7), which logfmt readers
-/// understand as well. Beyond what JSON asks, every character that is not fit for a log is escaped: it
-/// is read on terminals.
+/// Appends `text` in double quotes, escaped as in JSON (RFC 8259, section 7), which readers of logfmt
+/// understand, too. Every character that [`is_unfit`] for a log is escaped in addition, because logs are
+/// read on terminals.
 pub(super) fn quote(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
@@ -27,7 +27,7 @@ pub(super) fn quote(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Appends `text` as it is where it can only be read as one word, else in quotes.
+/// Appends `text` unchanged if it is one word of logfmt, or else in quotes.
 pub(super) fn word(text: &str, out: &mut String) {
     let plain = |c: char| !(c.is_whitespace() || is_unfit(c) || matches!(c, '"' | '\\' | '='));
     if !text.is_empty() && text.chars().all(plain) {
@@ -37,7 +37,7 @@ pub(super) fn word(text: &str, out: &mut String) {
     }
 }
 
-/// `text` on one line, without quotes: its lines are joined, and what is not fit is escaped.
+/// Returns `text` on one line, without quotes: joins its lines and escapes unfit characters.
 pub(super) fn one_line(text: &str) -> String {
     let words = text.lines().map(str::trim).filter(|line| !line.is_empty());
     OneLine(words.collect::<Vec<_>>().join(" ")).to_string()
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_quoted_only_where_they_must_be() {
+    fn only_text_that_is_not_one_word_is_quoted() {
         for (text, out) in [
             ("127.0.0.1:80", "127.0.0.1:80"),
             ("[::1]:80", "[::1]:80"),
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_is_one_line() {
+    fn joined_lines_are_escaped() {
         assert_eq!(one_line("a:\n    b\n"), "a: b");
         assert_eq!(one_line("esc \u{1b}[31m"), "esc \\u{1b}[31m");
         assert_eq!(one_line("a\r\nb\u{85}c\rd"), "a b\\u{85}c\\rd");

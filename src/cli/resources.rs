@@ -1,0 +1,61 @@
+//! The descriptors and threads that a server needs at its start.
+
+use std::io::{self, PipeReader, PipeWriter};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Descriptors for signals, for the executor and for one listener.
+const START_FILES: usize = 16;
+/// Additional descriptors for each thread of the executor after the first.
+const FILES_PER_THREAD: usize = 3;
+/// Threads for signals, reloads, the forced exit, one blocking call and async-io.
+const START_THREADS: usize = 5;
+
+/// Raises the soft limit of open files to the hard limit. Each connection takes a file; the soft limit is
+/// low for programs that use select(2).
+///
+/// If the system refuses, the server runs with the limit that it has.
+pub(super) fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+/// Checks that the descriptors and threads of a start are available: takes all of them at once and gives
+/// them back. A lack that appears later would be a panic of the runtime, or a server that misses signals.
+pub(super) fn check(executor_threads: usize) -> io::Result<()> {
+    let more = executor_threads.saturating_sub(1);
+    let files = START_FILES + more * FILES_PER_THREAD;
+    take_files(files).map_err(|error| {
+        let problem = format!("cannot start: needs {files} more open files (ulimit -n)");
+        io::Error::new(error.kind(), format!("{problem}: {error}"))
+    })?;
+    let threads = START_THREADS + more;
+    take_threads(threads).map_err(|error| {
+        let problem = format!("cannot start: needs {threads} more threads (ulimit -u)");
+        io::Error::new(error.kind(), format!("{problem}: {error}"))
+    })
+}
+
+fn take_files(number: usize) -> io::Result<()> {
+    let pipes: io::Result<Vec<(PipeReader, PipeWriter)>> =
+        (0..number.div_ceil(2)).map(|_| io::pipe()).collect();
+    pipes.map(drop)
+}
+
+/// Starts this many threads, each of which waits until all have started.
+fn take_threads(number: usize) -> io::Result<()> {
+    let barrier = Mutex::new(());
+    thread::scope(|scope| {
+        let _locked = barrier.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..number {
+            let wait = || drop(barrier.lock().unwrap_or_else(PoisonError::into_inner));
+            thread::Builder::new().spawn_scoped(scope, wait)?;
+        }
+        Ok(())
+    })
+}
