@@ -1,14 +1,21 @@
 //! The chat of the benchmark: a queue is bounded in frames and in bytes, and is sent by its receiver.
 
-#[path = "../../tests/chat/mod.rs"]
+#[path = "../../tests/docs/chat.rs"]
 mod chat;
-#[path = "../../tests/harness/mod.rs"]
+#[path = "../../tests/support/harness/mod.rs"]
 mod harness;
 #[path = "../src/bin/peer-halves-chat.rs"]
 #[allow(dead_code, reason = "its main is not run here")]
 mod peer;
-#[path = "../../tests/skip/mod.rs"]
+#[path = "../../tests/support/place.rs"]
+mod place;
+#[path = "../../tests/support/skip.rs"]
 mod skip;
+
+/// The included files name these so.
+mod support {
+    pub(crate) use crate::{harness, place, skip};
+}
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../tests/framing/check.rs"]
+#[path = "../../tests/streams/framing/check.rs"]
 mod check;
 
 use libfuzzer_sys::fuzz_target;

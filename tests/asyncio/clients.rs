@@ -11,8 +11,8 @@ use halves::descriptor::FdReader;
 use halves::framing::FrameError;
 use halves::{Connection, Endpoint, Executor, connect};
 
-use crate::harness::place;
 use crate::served::{ask_for_all, while_answering};
+use crate::support::place;
 
 #[test]
 fn a_client_reads_a_line_and_then_all_that_is_left() {

@@ -66,7 +66,7 @@
 //!
 //! | theirs | why |
 //! |---|---|
-//! | `start_tls` | is in tests/buffered/upgrade.rs, with a toy cipher in the place of TLS |
+//! | `start_tls` | is in tests/streams/buffered/upgrade.rs, with a toy cipher in the place of TLS |
 //! | `open_connection_no_loop_ssl` | there is no TLS yet |
 //! | `open_unix_connection_no_loop_ssl` | the same |
 //! | `multiple_drain` | `drain` takes the writer for itself: two at once do not compile |
@@ -89,17 +89,16 @@
 //! | `__repr__transport` | the same |
 
 mod clients;
+mod differential;
 mod exactly;
 mod failing;
 mod fed;
-#[path = "../harness/mod.rs"]
-mod harness;
 mod lines;
 mod page;
 mod reading;
 mod served;
-#[path = "../skip/mod.rs"]
-mod skip;
+#[path = "../support/mod.rs"]
+mod support;
 mod table;
 mod time;
 mod until;

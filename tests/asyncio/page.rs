@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use crate::skip::skip;
+use crate::support::skip::skip;
 
 const PAGE: &str = include_str!("../../docs/asyncio.md");
 

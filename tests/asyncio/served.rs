@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use halves::listener::memory::{self, MemoryConnection};
 use halves::{Connection, Executor, Handle, Reason, Server, bind, connect};
 
-use crate::harness::World;
-use crate::harness::place;
+use crate::support::harness::World;
+use crate::support::place;
 
 /// Answers one line, with a line and more.
 async fn answer(mut c: Connection) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::skip::skip;
+use crate::support::skip::skip;
 
 /// Prints the names of Python's tests, if this is a version that the table is for.
 const NAMES: &str = "

@@ -11,9 +11,9 @@ use halves::listener::memory::{MemoryConnection, pair};
 use halves::{Connection, Executor, Server, connect};
 
 use crate::fed::{cancel, now};
-use crate::harness::World;
-use crate::harness::network::network_of;
 use crate::served::while_answering;
+use crate::support::harness::World;
+use crate::support::harness::network::network_of;
 
 #[test]
 fn who_writes_and_drains_without_end_hears_that_the_peer_is_gone() {

@@ -11,7 +11,7 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use crate::common::{Client, Halves};
 use crate::given::{accepted, fails, listener, with};
-use crate::skip::skip;
+use crate::support::skip::skip;
 
 /// What hands one over as systemd does: with this name, for the process that the shell becomes.
 const HAND_OVER: &str = "exec 3<&0 0</dev/null && export LISTEN_PID=$$ LISTEN_FDS=1";

@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 
 use crate::common::{Client, Halves, PATIENCE, halves, halves_after, output_of, run_to_end};
-use crate::place;
+use crate::support::place;
 
 /// With `socket` as its standard input, which `shell` makes something of.
 pub(crate) fn with(socket: impl Into<OwnedFd>, shell: &str, args: &[&str]) -> Command {

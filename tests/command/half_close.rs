@@ -16,8 +16,8 @@ use rustix::io::ioctl_fionbio;
 use rustix::net::{Shutdown, SocketAddrAny, SocketAddrUnix, SocketType, connect, shutdown};
 
 use crate::common::{Halves, PATIENCE, free_port, halves, halves_after, serve};
-use crate::place;
-use crate::skip::skip;
+use crate::support::place;
+use crate::support::skip::skip;
 
 const LATE: Duration = Duration::from_millis(1200);
 

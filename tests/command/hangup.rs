@@ -8,8 +8,8 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::common::{Halves, has, port_in, with_port};
-use crate::skip::skip;
-use crate::terminal::terminal;
+use crate::support::skip::skip;
+use crate::support::terminal::terminal;
 
 /// The command as the leader of a session, with standard input as its controlling terminal.
 fn at_terminal(program: &OwnedFd) -> Option<Command> {

@@ -8,8 +8,8 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::common::{Client, Halves, PATIENCE, free_port, has};
-use crate::place;
-use crate::skip::skip;
+use crate::support::place;
+use crate::support::skip::skip;
 
 const HALVES: &str = env!("CARGO_BIN_EXE_halves");
 

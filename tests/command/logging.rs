@@ -8,7 +8,7 @@ use rustix::net::sockopt::set_socket_linger;
 use rustix::process::Signal;
 
 use crate::common::{Client, Halves, free_port, halves, halves_after, port_in, serve, with_port};
-use crate::skip::skip;
+use crate::support::skip::skip;
 
 #[test]
 fn every_connection_ends_with_one_line_and_one_reason() {

@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 
 use crate::common::{Client, Halves, PATIENCE, halves, halves_after, stuck, with_port};
-use crate::place;
+use crate::support::place;
 
 /// A service manager that only listens.
 struct Manager {

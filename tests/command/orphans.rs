@@ -4,9 +4,9 @@ use std::fs;
 use std::process::Command;
 
 use crate::common::Halves;
-use crate::namespace::{as_process_1, processes, wait_until};
-use crate::place;
-use crate::skip::skip;
+use crate::support::namespace::{as_process_1, processes, wait_until};
+use crate::support::place;
+use crate::support::skip::skip;
 
 fn children(parent: u32) -> Vec<u32> {
     let processes = processes().into_iter();

@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 
 use crate::common::{Client, Halves, run, serve};
-use crate::place;
+use crate::support::place;
 
 fn admits(server: &Halves, source: [u8; 4]) -> bool {
     let mut client = Client::from_source(source, server.at[0]);

@@ -9,8 +9,8 @@ use std::thread;
 use rustix::process::Signal;
 
 use crate::common::{Client, Halves, halves, serve};
-use crate::place;
-use crate::skip::skip;
+use crate::support::place;
+use crate::support::skip::skip;
 
 #[test]
 fn without_arguments_it_serves_upper_on_port_50007() {

@@ -7,8 +7,8 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::common::{Client, Halves, free_port, halves, halves_after, serve, stuck, with_port};
-use crate::place;
-use crate::skip::skip;
+use crate::support::place;
+use crate::support::skip::skip;
 
 #[test]
 fn usr1_says_what_was_and_is() {

@@ -11,9 +11,9 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, mknodat};
 use rustix::process::Signal;
 
 use crate::common::{Client, Halves, halves, halves_after};
-use crate::place;
-use crate::skip::skip;
-use crate::terminal::{cooked, terminal};
+use crate::support::place;
+use crate::support::skip::skip;
+use crate::support::terminal::{cooked, terminal};
 
 /// Serves capital letters on these.
 fn serve(command: &mut Command, input: impl Into<Stdio>, output: impl Into<Stdio>) -> Halves {

@@ -13,8 +13,8 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::common::{Halves, PATIENCE, halves, has, run, run_to_end};
-use crate::place;
-use crate::skip::skip;
+use crate::support::place;
+use crate::support::skip::skip;
 
 fn place() -> (TempDir, PathBuf) {
     let dir = place::dir();

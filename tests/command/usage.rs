@@ -5,8 +5,9 @@ use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output};
 
-use crate::common::{halves, run, serve};
 use rustix::process::Signal;
+
+use crate::common::{halves, run, serve};
 
 /// Asserts that it failed with this code and one or two clear lines, and returns them.
 fn complaint(output: &Output, code: i32) -> String {

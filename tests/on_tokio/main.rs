@@ -1,10 +1,10 @@
 //! In a runtime of tokio, with the feature `tokio`: every kind of halves conforms, tokio's own
 //! listeners are served, and sleeps are tokio's.
 
-#[path = "../conformance/mod.rs"]
-mod conformance;
 mod listeners;
 mod sleeps;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::future::Future;
 use std::io;
@@ -14,6 +14,8 @@ use halves::descriptor::{FdReader, FdWriter};
 use halves::process::Command;
 use halves::{Connection, Listener, bind, connect};
 use tokio::runtime::{Builder, Runtime};
+
+use crate::support::conformance;
 
 fn one_thread() -> Runtime {
     let mut builder = Builder::new_current_thread();

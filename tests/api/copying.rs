@@ -1,0 +1,106 @@
+//! Copying what comes, until the end or a drain.
+
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use futures_lite::io::{BufWriter, sink};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::listener::memory::{self, MemoryConnection};
+use halves::{Connection, Reason, Server, Shutdown};
+
+use crate::support::harness::World;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MOMENT: Duration = Duration::from_nanos(1);
+
+/// An echo.
+async fn copies(mut c: MemoryConnection) -> io::Result<()> {
+    c.reader.copy_or_drain(&mut c.writer).await?;
+    c.writer.close().await
+}
+
+#[test]
+fn everything_is_copied_until_the_end() {
+    future::block_on(async {
+        let sent: Vec<_> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+        let mut c = Connection::new(&sent[..], sink());
+        let mut copy = Vec::new();
+        // More than one turn of the reader's.
+        let copied = c.reader.copy_or_drain(&mut copy).await.expect("no error");
+        assert_eq!(copied, 1_000_000);
+        assert!(copy == sent);
+    });
+}
+
+#[test]
+fn it_ends_after_a_second_of_quiet_in_a_drain() {
+    let world = World::new();
+    let shutdown = Shutdown::default();
+    let server = Server::default().shutdown(shutdown.clone());
+    let (served, connector) = world.serve_memory(server, copies);
+    let mut client = world.connect(&connector);
+    future::block_on(client.writer.write_all(b"hello")).expect("it fits");
+    world.pass(SECOND * 60);
+    shutdown.drain();
+    world.pass(SECOND - MOMENT);
+    assert_eq!(served.events(), ["draining 1 within 30s"]);
+    world.pass(MOMENT);
+    let mut heard = Vec::new();
+    let read = future::block_on(client.reader.read_to_end(&mut heard));
+    read.expect("an orderly end");
+    assert_eq!(heard, b"hello");
+    drop(client);
+    world.settle();
+    assert_eq!(served.handle.stats().ended[Reason::Drained], 1);
+}
+
+#[test]
+fn what_was_written_is_flushed_when_nothing_comes() {
+    future::block_on(async {
+        let (mut near, mut far) = memory::pair(1000);
+        let (mut client, mut copy) = memory::pair(1000);
+        client.writer.write_all(b"hello").await.expect("it fits");
+        let mut buffered = BufWriter::new(&mut near.writer);
+        let copying = copy.reader.copy_or_drain(&mut buffered);
+        assert!(future::poll_once(copying).await.is_none());
+        let heard = future::poll_once(far.reader.exactly(5)).await;
+        let heard = heard.expect("it is not kept back");
+        assert_eq!(heard.expect("no error"), b"hello");
+    });
+}
+
+#[test]
+fn one_that_is_cancelled_loses_nothing() {
+    future::block_on(async {
+        let (mut near, mut far) = memory::pair(7);
+        let (mut client, mut copy) = memory::pair(1000);
+        let sent: Vec<_> = (0..100).collect();
+        client.writer.write_all(&sent).await.expect("it fits");
+        client.writer.close().await.expect("an end");
+        let mut heard = Vec::<u8>::new();
+        loop {
+            let copying = copy.reader.copy_or_drain(&mut near.writer);
+            let done = future::poll_once(copying).await;
+            let mut buf = [0; 7];
+            let n = future::poll_once(far.reader.read(&mut buf)).await;
+            let n = n.map_or(0, |read| read.expect("no error"));
+            heard.extend(&buf[..n]);
+            if done.is_some() && n == 0 {
+                break;
+            }
+        }
+        assert_eq!(heard, sent);
+    });
+}
+
+#[test]
+fn a_writer_that_takes_nothing_is_an_error_and_the_bytes_are_left() {
+    future::block_on(async {
+        let mut c = Connection::new(&b"hello"[..], sink());
+        let mut room = [0; 2];
+        let mut full = futures_lite::io::Cursor::new(&mut room[..]);
+        let copied = c.reader.copy_or_drain(&mut full).await;
+        assert_eq!(copied.expect_err("no room").kind(), ErrorKind::WriteZero);
+        assert_eq!(c.reader.exactly(3).await.expect("they are left"), b"llo");
+    });
+}

@@ -1,0 +1,163 @@
+//! Who looks at a connection's deadlines, and when: its own task, when one may have come.
+
+use std::cell::RefCell;
+use std::future::pending;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_lite::io::empty;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use halves::connection::{Link, Phase};
+use halves::listener::memory::MemoryConnection;
+use halves::service::echo;
+use halves::{Connection, Once, Peer, Reason, Server, Timeouts};
+
+use crate::support::harness::{Served, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const MOMENT: Duration = Duration::from_nanos(1);
+
+async fn echoes(connection: MemoryConnection) -> io::Result<()> {
+    echo(connection.reader, connection.writer).await
+}
+
+#[test]
+fn nobody_is_woken_before_a_deadline_may_have_come() {
+    let world = World::new();
+    let timeouts = Timeouts::default().idle(HOUR).lifetime(HOUR * 2);
+    let (served, connector) = world.serve_memory(Server::default().timeouts(timeouts), echoes);
+    let mut clients: Vec<_> = (0..1000).map(|_| world.connect(&connector)).collect();
+    world.pass(HOUR / 2);
+    // One that is active is no exception.
+    let mut active = clients.pop().expect("a thousand");
+    let active = world.now(async move {
+        active.writer.write_all(b"x").await.expect("it is read");
+        active.reader.read_exact(&mut [0]).await.expect("echoed");
+        active
+    });
+    world.manual.advance(HOUR / 2 - MOMENT);
+    assert!(!world.ex.try_tick(), "a task was woken");
+    world.manual.advance(MOMENT);
+    world.settle();
+    drop(clients);
+    world.settle();
+    assert_eq!(served.handle.stats().open, 1);
+    assert_eq!(served.handle.stats().ended[Reason::Idle], 999);
+    world.manual.advance(HOUR / 2 - MOMENT);
+    assert!(!world.ex.try_tick(), "a task was woken");
+    drop(active);
+}
+
+#[test]
+fn a_handshake_that_begins_anywhere_has_its_deadline_from_accept() {
+    let world = World::new();
+    let peers: Rc<RefCell<Vec<Peer>>> = Rc::default();
+    let keep = peers.clone();
+    let handler = async move |c: MemoryConnection| {
+        keep.borrow_mut().push(c.peer.clone());
+        let _connection = c;
+        pending().await
+    };
+    let (served, connector) = world.serve_memory(Server::default(), handler);
+    let phases = || {
+        let mut connections = served.handle.connections();
+        connections.sort_by_key(|connection| connection.id);
+        let phases = connections.iter().map(|connection| connection.phase);
+        <[Phase; 3]>::try_from(phases.collect::<Vec<_>>()).expect("three")
+    };
+    let _clients: Vec<_> = (0..3).map(|_| world.connect(&connector)).collect();
+    world.pass(SECOND * 5);
+    assert!(!world.manual.advance_to_next(), "nobody has a deadline");
+    // Not in the connection's task: here.
+    let peers = peers.take();
+    let _first = peers[0].handshake();
+    let second = peers[1].handshake();
+    world.pass(SECOND * 5 - MOMENT);
+    drop(second);
+    assert_eq!(phases(), [Phase::Handshake, Phase::Open, Phase::Open]);
+    world.pass(MOMENT);
+    assert_eq!(phases(), [Phase::Closing, Phase::Open, Phase::Open]);
+    // What is past already is past at once.
+    let _third = peers[2].handshake();
+    world.settle();
+    assert_eq!(phases(), [Phase::Closing, Phase::Open, Phase::Closing]);
+    world.pass(SECOND * 2);
+    assert_eq!(served.handle.stats().ended[Reason::Handshake], 2);
+    assert!(!world.manual.advance_to_next(), "nobody has a deadline");
+}
+
+#[test]
+fn where_handshakes_have_no_deadline_nobody_sleeps() {
+    let world = World::new();
+    let handler = async |c: MemoryConnection| {
+        let _handshake = c.peer.handshake();
+        pending().await
+    };
+    let timeouts = Timeouts::default().handshake(Duration::ZERO);
+    let (_served, connector) = world.serve_memory(Server::default().timeouts(timeouts), handler);
+    let _client = world.connect(&connector);
+    world.settle();
+    assert!(!world.manual.advance_to_next());
+}
+
+/// A stream that is never flushed, and that may not like to be asked.
+#[derive(Default)]
+struct Stuck {
+    shy: AtomicBool,
+    aborted: AtomicBool,
+}
+
+impl Link for Stuck {
+    fn poll_linger(&self, _: &mut Context<'_>, _: bool) -> Poll<io::Result<()>> {
+        if self.aborted.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    }
+
+    fn is_flushed(&self) -> bool {
+        assert!(!self.shy.load(Ordering::Relaxed), "asked");
+        false
+    }
+
+    fn abort(&self) {
+        self.aborted.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Serves it, with a handler that returns at once, and a second until it is idle.
+fn serve_stuck(world: &World, link: &Arc<Stuck>) -> Served {
+    let peer = Peer::default().with_link(link.clone());
+    let connection = Connection::from_parts(empty(), Vec::new(), peer);
+    let server = Server::default().timeouts(Timeouts::default().idle(SECOND));
+    world.serve(server, Once::new(connection), async |_| Ok(()))
+}
+
+#[test]
+fn what_is_not_flushed_is_reset_at_its_deadline() {
+    let world = World::new();
+    let link = Arc::new(Stuck::default());
+    let served = serve_stuck(&world, &link);
+    world.pass(SECOND - MOMENT);
+    assert!(!link.aborted.load(Ordering::Relaxed));
+    world.pass(MOMENT);
+    assert!(link.aborted.load(Ordering::Relaxed));
+    assert_eq!(served.handle.stats().ended[Reason::Idle], 1);
+}
+
+#[test]
+fn a_link_that_panics_when_its_deadline_is_looked_at_is_reset() {
+    let world = World::new();
+    let link = Arc::new(Stuck::default());
+    let served = serve_stuck(&world, &link);
+    assert!(served.events().is_empty());
+    link.shy.store(true, Ordering::Relaxed);
+    world.pass(SECOND);
+    assert!(link.aborted.load(Ordering::Relaxed));
+    assert_eq!(served.handle.stats().ended[Reason::Panic], 1);
+}

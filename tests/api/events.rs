@@ -1,0 +1,191 @@
+//! What a server tells, in words.
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use halves::connection::UnixName;
+use halves::limits::Rules;
+use halves::listener::memory::{self, MemoryConnection};
+use halves::server::Limit;
+use halves::{Endpoint, Event, Peer, Reason, Server};
+
+use crate::support::harness::World;
+
+/// All that a server tells of clients that each send a line to this handler, in words.
+fn told<F>(
+    lines: &[&'static str],
+    handler: impl FnOnce(MemoryConnection) -> F + Clone + 'static,
+) -> Vec<String>
+where
+    F: Future<Output = io::Result<()>> + 'static,
+{
+    let world = World::new();
+    let (listener, connector) = memory::listener(64);
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let heard = said.clone();
+    let server = Server::default()
+        .clock(world.clock.clone())
+        .on_event(move |event| heard.lock().expect("no panic").push(event.to_string()));
+    let shutdown = server.handle().shutdown().clone();
+    let serving = world
+        .ex
+        .spawn(server.serve(world.ex.clone(), listener, handler));
+    for &line in lines {
+        let mut writer = world.connect(&connector).writer.buffered();
+        let sent = world.now(async move {
+            writer.write(line.as_bytes())?;
+            writer.close().await
+        });
+        sent.expect("it listens");
+    }
+    shutdown.drain();
+    world.now(serving).expect("it ends well");
+    said.lock().expect("no panic").clone()
+}
+
+#[test]
+fn a_connection_and_the_end_are_told_with_who_it_was_and_why() {
+    let fails = async |mut c: MemoryConnection| match c.reader.line().await? {
+        Some(word) => Err(io::Error::other(word.escape_ascii().to_string())),
+        None => Ok(()),
+    };
+    assert_eq!(
+        told(&["why\n", ""], fails),
+        [
+            "memory connected",
+            "memory disconnected: error (why\\n)",
+            "memory connected",
+            "memory disconnected: eof",
+            "draining 0 connections within 30s",
+            "ended: 0 finished in the drain, 0 aborted",
+        ]
+    );
+}
+
+#[test]
+fn nothing_that_a_client_sends_makes_a_second_line() {
+    let quotes = async |mut c: MemoryConnection| {
+        let line = c.reader.line().await?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&line).into_owned();
+        assert!(text.starts_with("error"), "{text}");
+        Err(io::Error::other(text))
+    };
+    assert_eq!(
+        told(
+            &["error\rmemory connected\u{202e}\n", "panic\rx\u{1b}[2J\n"],
+            quotes
+        )[..4],
+        [
+            "memory connected",
+            "memory disconnected: error (error\\rmemory connected\\u{202e}\\n)",
+            "memory connected",
+            "memory disconnected: panic (panic\\rx\\u{1b}[2J\\n)",
+        ]
+    );
+}
+
+#[test]
+fn the_name_of_a_clients_socket_stays_in_its_line() {
+    let name = Path::new("/tmp/a\n/tmp/b connected");
+    let peer = Peer::new(
+        Endpoint::Unix(UnixName::Path(name.into())),
+        Endpoint::Unknown,
+    );
+    let said = Event::Opened(peer).to_string();
+    assert_eq!(said, "unix:/tmp/a\\n/tmp/b connected connected");
+}
+
+#[test]
+fn everything_else_is_a_line_too() {
+    let second = Duration::from_secs(1);
+    let (peer, error) = (Peer::default, io::Error::other("no"));
+    for (event, said) in [
+        (
+            Event::Unsent {
+                peer: peer(),
+                bytes: 7,
+            },
+            "unknown did not get the last 7 bytes",
+        ),
+        (
+            Event::Refused {
+                peer: peer(),
+                reason: Reason::Denied,
+            },
+            "unknown refused: denied",
+        ),
+        (
+            Event::Suppressed {
+                refused: 3,
+                accept_failed: 1,
+            },
+            "3 more refused, 1 more not accepted",
+        ),
+        (
+            Event::AcceptFailed(error),
+            "a connection was not accepted: no",
+        ),
+        (
+            Event::LimitReached(Limit::MaxConnections(5)),
+            "max_connections=5 is reached: new clients wait",
+        ),
+        (
+            Event::LimitOver(Limit::MaxConnections(5)),
+            "max_connections=5 is over",
+        ),
+        (
+            Event::Delaying { delay: second },
+            "not ready, draining in 1s",
+        ),
+        (
+            Event::StillDraining {
+                connections: 2,
+                left: second,
+            },
+            "still draining 2 connections, 1s left",
+        ),
+    ] {
+        assert_eq!(event.to_string(), said);
+    }
+}
+
+#[test]
+fn an_observer_may_call_the_handle_in_each_event() {
+    let (done, ended) = mpsc::channel();
+    // A lock that is held twice by one thread would hang it.
+    thread::spawn(move || {
+        let world = World::new();
+        let server = Server::default();
+        let (handle, events) = (server.handle(), Arc::new(AtomicUsize::new(0)));
+        let seen = events.clone();
+        let server = server.clock(world.clock.clone()).on_event(move |_| {
+            handle.set_rules(Rules::default());
+            handle.close_clients();
+            for connection in handle.connections() {
+                handle.kill(connection.id);
+            }
+            let stats = handle.stats();
+            assert!(stats.accepted >= stats.ended.total());
+            seen.fetch_add(1, Ordering::Relaxed);
+        });
+        let shutdown = server.handle().shutdown().clone();
+        let (listener, connector) = memory::listener(1);
+        let handler = async |_: MemoryConnection| Ok(());
+        let serving = world
+            .ex
+            .spawn(server.serve(world.ex.clone(), listener, handler));
+        drop(world.connect(&connector));
+        world.settle();
+        shutdown.drain();
+        world.now(serving).expect("it ends well");
+        done.send(events.load(Ordering::Relaxed))
+            .expect("a test waits");
+    });
+    let events = ended.recv_timeout(Duration::from_mins(1));
+    assert_eq!(events, Ok(4), "opened, closed, draining, ended");
+}

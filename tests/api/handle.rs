@@ -1,0 +1,380 @@
+//! What an operator can do with a running server from outside: look, kill, close, abort.
+
+use std::cell::Cell;
+use std::future::pending;
+use std::io;
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::connection::Phase;
+use halves::listener::memory::{self, Connector, MemoryConnection};
+use halves::server::ConnectionInfo;
+use halves::service::echo;
+use halves::{Endpoint, Executor, Handle, Reason, Server, Timeouts};
+
+use crate::support::harness::network::{endpoint, network};
+use crate::support::harness::{Served, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// What the pipes of these tests hold, in bytes.
+const BOUND: usize = 100;
+
+/// Does what the first byte says: `h`andshake and stay in it, `s`tay, `w`rite and be blocked, write
+/// and `r`eturn, `a`nswer and stay; everything after another byte is echoed.
+async fn obedient(mut c: MemoryConnection) -> io::Result<()> {
+    let mut order = [0];
+    c.reader.read_exact(&mut order).await?;
+    match &order {
+        b"h" => {
+            let _handshake = c.peer.handshake();
+            pending().await
+        }
+        b"s" => pending().await,
+        b"w" => c.writer.write_all(&[b'x'; 10 * BOUND]).await,
+        b"r" => c.writer.write_all(b"answer").await,
+        b"a" => {
+            c.writer.write_all(b"answer").await?;
+            pending().await
+        }
+        _ => echo(c.reader, c.writer).await,
+    }
+}
+
+fn serve(world: &World) -> (Served, Connector) {
+    let (listener, connector) = memory::listener(BOUND);
+    let served = world.serve(Server::default(), listener, obedient);
+    (served, connector)
+}
+
+/// A client that has given its order.
+fn order(world: &World, connector: &Connector, order: &str) -> MemoryConnection {
+    let mut client = world.connect(connector);
+    let written = future::block_on(client.writer.write_all(order.as_bytes()));
+    written.expect("it fits");
+    world.settle();
+    client
+}
+
+/// What comes until the end, and how it ends. Panics when it does not end.
+fn rest(client: &mut MemoryConnection) -> (Vec<u8>, Result<(), io::ErrorKind>) {
+    let mut heard = Vec::new();
+    let mut reading = client.reader.read_to_end(&mut heard);
+    // More than once, for a long answer is read in turns.
+    let mut polls = (0..100).map(|_| future::block_on(future::poll_once(&mut reading)));
+    let end = polls.find_map(|end| end);
+    let end = end.expect("an end without time passing");
+    (heard, end.map(drop).map_err(|error| error.kind()))
+}
+
+fn is_reset(mut client: MemoryConnection) -> bool {
+    rest(&mut client).1 == Err(io::ErrorKind::ConnectionReset)
+}
+
+fn listed(handle: &Handle) -> Vec<ConnectionInfo> {
+    let mut connections = handle.connections();
+    connections.sort_by_key(|connection| connection.id);
+    connections
+}
+
+fn phases(served: &Served) -> Vec<Phase> {
+    let connections = listed(&served.handle);
+    connections.iter().map(|info| info.phase).collect()
+}
+
+#[test]
+fn the_list_has_exactly_those_that_are_open_with_exact_figures() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let served = world.serve(Server::default(), listener, obedient);
+    let at = |address: &str, order: &[u8]| {
+        let mut client = clients.connect(&world, address);
+        future::block_on(client.writer.write_all(order)).expect("it fits");
+        world.settle();
+        client
+    };
+    let talks = at("192.0.2.1:1", b"e");
+    let gone = at("192.0.2.1:2", b"s");
+    world.pass(SECOND * 3);
+    let shakes = at("[2001:db8::1]:3", b"h");
+    let mut talks = talks;
+    future::block_on(talks.writer.write_all(b"hello")).expect("it fits");
+    assert!(served.handle.kill(2));
+    world.pass(SECOND * 2);
+    let closes = at("192.0.2.4:4", b"r123");
+    world.pass(SECOND);
+    let lines = listed(&served.handle).into_iter().map(|info| {
+        assert_eq!(info.local, Endpoint::Memory);
+        let (age, idle) = (info.age.as_nanos(), info.idle.as_nanos());
+        let (peer, bytes) = (info.peer, (info.bytes_in, info.bytes_out));
+        (info.id, peer, age, idle, bytes, info.phase)
+    });
+    let second = SECOND.as_nanos();
+    let expected = [
+        (1, "192.0.2.1:1", 6, 3, (6, 5), Phase::Open),
+        (3, "[2001:db8::1]:3", 3, 3, (1, 0), Phase::Handshake),
+        (4, "192.0.2.4:4", 1, 1, (1, 6), Phase::Closing),
+    ];
+    let expected = expected.map(|(id, peer, age, idle, bytes, phase)| {
+        (
+            id,
+            endpoint(peer),
+            age * second,
+            idle * second,
+            bytes,
+            phase,
+        )
+    });
+    assert_eq!(lines.collect::<Vec<_>>(), expected);
+    drop((talks, gone, closes));
+    world.settle();
+    assert_eq!(phases(&served), [Phase::Handshake]);
+    drop(shakes);
+}
+
+#[test]
+fn a_kill_resets_in_every_phase() {
+    for (told, phase) in [
+        ("", Phase::Open),
+        ("h", Phase::Handshake),
+        ("s", Phase::Open),
+        ("a", Phase::Open),
+        ("w", Phase::Open),
+        ("r", Phase::Closing),
+    ] {
+        let world = World::new();
+        let (served, connector) = serve(&world);
+        let other = order(&world, &connector, "e");
+        let client = order(&world, &connector, told);
+        assert_eq!(phases(&served), [Phase::Open, phase], "{told}");
+        assert!(served.handle.kill(2), "{told}");
+        // The peer knows before the executor runs.
+        assert!(is_reset(client), "{told}");
+        world.settle();
+        assert_eq!(served.events(), ["closed 2 killed"], "{told}");
+        assert_eq!(served.handle.stats().ended[Reason::Killed], 1);
+        assert!(!served.handle.kill(2), "it is gone");
+        assert_eq!(phases(&served), [Phase::Open], "the other stays");
+        drop(other);
+    }
+}
+
+#[test]
+fn a_kill_before_the_first_step_of_the_task_spares_the_handler() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let called = Rc::new(Cell::new(false));
+    let seen = called.clone();
+    let handler = move |_| {
+        seen.set(true);
+        async { Ok(()) }
+    };
+    let served = world.serve(Server::default(), listener, handler);
+    let client = clients.try_connect("192.0.2.1:1").expect("it listens");
+    while served.handle.connections().is_empty() {
+        assert!(world.ex.try_tick());
+    }
+    assert!(served.handle.kill(1));
+    assert!(is_reset(client));
+    world.settle();
+    assert!(!called.get());
+    assert_eq!(served.events(), ["closed 1 killed"]);
+}
+
+#[test]
+fn a_kill_of_nobody_says_so() {
+    let world = World::new();
+    let (served, connector) = serve(&world);
+    assert!(!served.handle.kill(0) && !served.handle.kill(1));
+    let gone = order(&world, &connector, "e");
+    drop(gone);
+    world.settle();
+    assert_eq!(served.events(), ["closed 1 eof"]);
+    assert!(!served.handle.kill(1) && !served.handle.kill(2));
+    assert!(served.events().is_empty());
+}
+
+#[test]
+fn a_kill_also_cuts_what_is_being_closed_for_another_reason() {
+    let world = World::new();
+    let timeouts = Timeouts::default().idle(SECOND);
+    let (served, connector) = world.serve_memory(Server::default().timeouts(timeouts), obedient);
+    let idle = order(&world, &connector, "s");
+    world.pass(SECOND);
+    let closed = order(&world, &connector, "s");
+    served.handle.close_clients();
+    world.settle();
+    assert_eq!(phases(&served), [Phase::Closing, Phase::Closing]);
+    assert!(served.handle.kill(1), "it is listed");
+    served.handle.abort_clients();
+    assert!(is_reset(idle) && is_reset(closed));
+    world.settle();
+    // Why they end was decided before.
+    assert_eq!(served.events(), ["closed 1 idle", "closed 2 closed"]);
+}
+
+#[test]
+fn close_clients_delivers_what_was_written_and_the_server_goes_on() {
+    let world = World::new();
+    let (served, connector) = serve(&world);
+    let mut shakes = order(&world, &connector, "h");
+    let mut answered = order(&world, &connector, "a");
+    let blocked = order(&world, &connector, "w");
+    let mut returned = order(&world, &connector, "r");
+    served.handle.close_clients();
+    world.settle();
+    assert_eq!(rest(&mut shakes), (vec![], Ok(())));
+    assert_eq!(rest(&mut answered), (b"answer".to_vec(), Ok(())));
+    assert!(is_reset(blocked), "a cut answer must not look whole");
+    assert_eq!(rest(&mut returned), (b"answer".to_vec(), Ok(())));
+    let new = order(&world, &connector, "ehello");
+    drop((shakes, answered, returned));
+    world.settle();
+    let mut events = served.events();
+    events.sort();
+    let reasons = [
+        "closed 1 closed",
+        "closed 2 closed",
+        "closed 3 closed",
+        "closed 4 closed",
+    ];
+    assert_eq!(events, reasons);
+    assert_eq!(served.open(), 1);
+    assert_eq!(served.handle.connections()[0].bytes_out, 5);
+    drop(new);
+}
+
+#[test]
+fn close_clients_before_the_first_step_of_the_task_is_an_orderly_end() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let served = world.serve(Server::default(), listener, obedient);
+    let mut client = clients.try_connect("192.0.2.1:1").expect("it listens");
+    while served.handle.connections().is_empty() {
+        assert!(world.ex.try_tick());
+    }
+    served.handle.close_clients();
+    world.settle();
+    assert_eq!(rest(&mut client), (vec![], Ok(())));
+    drop(client);
+    world.settle();
+    assert_eq!(served.events(), ["closed 1 closed"]);
+}
+
+#[test]
+fn close_clients_resets_a_write_that_only_waits_for_its_turn() {
+    const CHUNK: usize = 4096;
+    const CHUNKS: usize = 100;
+    let world = World::new();
+    let (listener, connector) = memory::listener(CHUNK * CHUNKS);
+    let handler = async |mut c: MemoryConnection| {
+        for _ in 0..CHUNKS {
+            c.writer.write_all(&[0; CHUNK]).await?;
+        }
+        Ok(())
+    };
+    let served = world.serve(Server::default(), listener, handler);
+    let connecting = async move { connector.connect().await };
+    let client = future::block_on(connecting).expect("it listens");
+    let written = || {
+        served
+            .handle
+            .connections()
+            .first()
+            .map(|info| info.bytes_out)
+    };
+    while written().unwrap_or(0) == 0 {
+        assert!(world.ex.try_tick());
+    }
+    let answer = (CHUNK * CHUNKS) as u64;
+    assert!(written() < Some(answer), "it lets others run");
+    served.handle.close_clients();
+    world.settle();
+    assert!(is_reset(client), "a cut answer must not look whole");
+}
+
+#[test]
+fn abort_clients_resets_all_and_the_server_goes_on() {
+    let world = World::new();
+    let (served, connector) = serve(&world);
+    let clients = ["h", "a", "w", "r", ""].map(|told| order(&world, &connector, told));
+    served.handle.abort_clients();
+    assert!(
+        clients.into_iter().all(is_reset),
+        "before the executor runs"
+    );
+    world.settle();
+    assert_eq!(served.handle.stats().ended[Reason::Aborted], 5);
+    assert!(served.handle.is_ready());
+    let mut new = order(&world, &connector, "ehello");
+    future::block_on(new.writer.close()).expect("it is open");
+    world.settle();
+    assert_eq!(rest(&mut new), (b"hello".to_vec(), Ok(())));
+}
+
+#[test]
+fn a_lingering_connection_keeps_its_reason_when_a_deadline_passes() {
+    let world = World::new();
+    let timeouts = Timeouts::default().idle(SECOND).lifetime(SECOND);
+    let server = Server::default().timeouts(timeouts);
+    let (served, connector) = world.serve_memory(server, obedient);
+    let client = order(&world, &connector, "r");
+    world.pass(SECOND * 3);
+    assert_eq!(served.events(), ["closed 1 handler"]);
+    drop(client);
+}
+
+/// Ends the server, also when a check of its thread has failed.
+struct Ends(Handle);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.shutdown().abort();
+    }
+}
+
+/// Waits, but not for ever.
+fn until(mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < SECOND * 30, "it does not come");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_handle_works_from_another_thread() {
+    let ex = Executor::new();
+    let (listener, connector) = memory::listener(BOUND);
+    let server = Server::default();
+    let handle = server.handle();
+    let other = thread::spawn(move || {
+        let _ends = Ends(handle.clone());
+        let connect = || {
+            let client = future::block_on(connector.connect()).expect("it listens");
+            until(|| !handle.connections().is_empty());
+            client
+        };
+        let until_gone = || until(|| handle.stats().open == 0);
+        let killed = connect();
+        assert!(handle.kill(handle.connections()[0].id) && is_reset(killed));
+        until_gone();
+        let aborted = connect();
+        handle.abort_clients();
+        assert!(is_reset(aborted));
+        until_gone();
+        let mut closed = connect();
+        handle.close_clients();
+        let mut read = || future::block_on(future::poll_once(closed.reader.read(&mut [0])));
+        until(|| matches!(read(), Some(Ok(0))));
+        drop(closed);
+        until_gone();
+        assert!(handle.is_ready());
+    });
+    let report = ex.block_on(server.serve(&ex, listener, obedient));
+    other.join().expect("all its checks hold");
+    let ended = report.expect("no error of the listener").stats.ended;
+    let reasons = [Reason::Killed, Reason::Aborted, Reason::Closed];
+    assert_eq!(reasons.map(|reason| ended[reason]), [1, 1, 1]);
+}

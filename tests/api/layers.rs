@@ -1,0 +1,323 @@
+//! A layer's end is not the socket's: the socket lingers until the kernel has said the end, and its
+//! peer has to take what the layer kept.
+
+use std::future::{self, Future};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use halves::connection::{AnyRead, AnyWrite, ReadAhead};
+use halves::{Connection, Endpoint, Listener, Listeners, Peer, Reader, Server, Writer, bind};
+
+use crate::support::harness::sockets::{Family, Served, World, eventually, run};
+use crate::support::place;
+
+/// How long a drained handler waits for a quiet client.
+const QUIET: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(2);
+const MOMENT: Duration = Duration::from_nanos(1);
+/// More than fits into the buffer of one socket, in bytes.
+const ANSWER: usize = 200_000;
+/// More than fits into the buffers of two sockets.
+const MUCH: usize = 16 << 20;
+
+/// Its input ends after so many bytes, whatever the client sends. What is written is kept until it
+/// is flushed or closed.
+struct Layer {
+    reader: ReadAhead<AnyRead>,
+    writer: AnyWrite,
+    left: usize,
+    kept: Vec<u8>,
+}
+
+impl Layer {
+    fn over(
+        (reader, writer): (ReadAhead<AnyRead>, AnyWrite),
+        left: usize,
+    ) -> future::Ready<io::Result<Self>> {
+        future::ready(Ok(Self {
+            reader,
+            writer,
+            left,
+            kept: Vec::new(),
+        }))
+    }
+}
+
+impl AsyncRead for Layer {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let room = self.left.min(buf.len());
+        if room == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let n = ready!(Pin::new(&mut self.reader).poll_read(cx, &mut buf[..room]))?;
+        self.left -= n;
+        Poll::Ready(Ok(n))
+    }
+}
+
+impl AsyncWrite for Layer {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.kept.extend_from_slice(buf);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        while !this.kept.is_empty() {
+            let n = ready!(Pin::new(&mut this.writer).poll_write(cx, &this.kept))?;
+            this.kept.drain(..n);
+        }
+        Pin::new(&mut this.writer).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(cx))?;
+        Pin::new(&mut self.writer).poll_close(cx)
+    }
+}
+
+/// How the handler's input comes to end before the client's.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Layer,
+    /// A reader around that of the socket, with the same peer.
+    Around,
+    /// The same, around that of a layer whose input does not end by itself.
+    AroundLayer,
+}
+
+/// Reads five bytes and the end, and answers.
+async fn answer<R, W>(mut reader: Reader<R>, mut writer: Writer<W>, n: usize) -> io::Result<()>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut asked = Vec::new();
+    reader.read_to_end(&mut asked).await?;
+    assert_eq!(asked, b"hello");
+    writer.write_all(&vec![b'x'; n]).await
+}
+
+async fn handle(way: Way, c: Connection, n: usize) -> io::Result<()> {
+    match way {
+        Way::Layer => {
+            let c = c.upgrade(|r, w| Layer::over((r, w), 5)).await?;
+            answer(c.reader, c.writer, n).await
+        }
+        Way::Around => around(c, n).await,
+        Way::AroundLayer => {
+            let c = c.upgrade(|r, w| Layer::over((r, w), usize::MAX)).await?;
+            around(c, n).await
+        }
+    }
+}
+
+async fn around<R, W>(c: Connection<R, W>, n: usize) -> io::Result<()>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let (reader, writer, peer) = c.into_parts();
+    let c = Connection::from_parts(reader.take(5), writer, peer);
+    answer(c.reader, c.writer, n).await
+}
+
+/// The listeners, whose connections have another name.
+struct Renamed(Listeners);
+
+impl Listener for Renamed {
+    type Reader = AnyRead;
+    type Writer = AnyWrite;
+
+    async fn accept(&mut self) -> io::Result<Option<Connection>> {
+        let another = || Peer::new(Endpoint::Memory, Endpoint::Memory);
+        let accepted = self.0.accept().await?;
+        Ok(accepted.map(|connection| connection.with_peer(another())))
+    }
+
+    fn local_addrs(&self) -> Vec<Endpoint> {
+        self.0.local_addrs()
+    }
+}
+
+/// On sockets that have another name.
+async fn serve_renamed<H, F>(world: &World, handler: H) -> Served
+where
+    H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let dir = place::dir();
+    let listeners = match world.family {
+        Family::Tcp => bind("127.0.0.1:0").await,
+        Family::Unix => bind(&*dir.path().join("socket")).await,
+    };
+    let listeners = listeners.expect("nobody listens there");
+    let at = listeners.local_addrs().remove(0);
+    let serve =
+        async move |ex, server: Server| server.serve(&ex, Renamed(listeners), handler).await;
+    world.serve_by(at, dir, Server::default(), serve)
+}
+
+/// A handler that leaves so much in a layer.
+async fn serve(world: &World, way: Way, renamed: bool, n: usize) -> Served {
+    let handler = async move |c: Connection| handle(way, c, n).await;
+    if renamed {
+        serve_renamed(world, handler).await
+    } else {
+        world.serve(Server::default(), handler).await
+    }
+}
+
+/// Both families, with their own name and with another one.
+fn sockets() -> impl Iterator<Item = (Family, bool)> {
+    let names = |family| [(family, false), (family, true)];
+    [Family::Tcp, Family::Unix].into_iter().flat_map(names)
+}
+
+#[test]
+fn what_the_client_sends_after_the_layers_end_does_not_cut_the_answer() {
+    for (family, renamed) in sockets() {
+        for way in [Way::Layer, Way::Around, Way::AroundLayer] {
+            run(family, async |world| {
+                let served = serve(&world, way, renamed, ANSWER).await;
+                assert_whole(&world, &served).await;
+            });
+        }
+    }
+}
+
+#[test]
+fn nor_does_it_on_a_listener_of_async_net() {
+    run(Family::Tcp, async |world| {
+        let listener = async_net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a free port");
+        let at = listener.local_addr().expect("an address").into();
+        let dir = place::dir();
+        let handler = async |c: Connection<_, _>| around(c, ANSWER).await;
+        let serve = async move |ex, server: Server| server.serve(&ex, listener, handler).await;
+        let served = world.serve_by(at, dir, Server::default(), serve);
+        assert_whole(&world, &served).await;
+    });
+}
+
+/// A client that has sent more than the handler reads hears the whole answer.
+async fn assert_whole(world: &World, served: &Served) {
+    let client = served.connect();
+    client.send(b"hello, and more than the layer reads");
+    // The server is done as far as it can be without the client.
+    world.settle().await;
+    let (heard, end) = client.rest().await;
+    assert_eq!(heard.len(), ANSWER, "{end:?}");
+    end.expect("an orderly end");
+    drop(client);
+    assert_eq!(served.until_closed().await, ["closed 1 eof"]);
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_what_a_layer_keeps_is_reset() {
+    for (family, renamed) in sockets() {
+        run(family, async |world| {
+            let served = serve(&world, Way::Layer, renamed, MUCH).await;
+            let client = served.connect();
+            client.send(b"hello");
+            world.settle().await;
+            // What a kernel has taken late counts as taken; that is so once, at most twice.
+            let mut said = Vec::new();
+            for _ in 0..5 {
+                world.pass(LINGER).await;
+                said.extend(served.events());
+            }
+            assert_eq!(said, ["closed 1 error: timed out"], "{family:?} {renamed}");
+            assert!(client.rest().await.0.len() < MUCH);
+        });
+    }
+}
+
+#[test]
+fn a_client_that_takes_a_little_of_what_a_layer_keeps_is_waited_for() {
+    for (family, renamed) in sockets() {
+        run(family, async |world| {
+            let served = serve(&world, Way::Layer, renamed, MUCH).await;
+            let client = served.connect();
+            client.send(b"hello");
+            let mut heard = 0;
+            while heard < MUCH {
+                // The layer fills the room at once.
+                heard += client.take((MUCH - heard).min(MUCH / 8)).await.len();
+                world.pass(LINGER - MOMENT).await;
+            }
+            let (rest, end) = client.rest().await;
+            assert!(rest.is_empty() && end.is_ok());
+            drop(client);
+            assert_eq!(served.until_closed().await, ["closed 1 eof"]);
+        });
+    }
+}
+
+/// A handler that answers after a drain, through a layer.
+async fn answer_drained(c: Connection) -> io::Result<()> {
+    let mut c = c.upgrade(|r, w| Layer::over((r, w), usize::MAX)).await?;
+    let mut buf = [0; 64];
+    while c.reader.read_or_drain(&mut buf).await? > 0 {}
+    c.writer.write_all(&vec![b'x'; ANSWER]).await
+}
+
+#[test]
+fn what_a_drained_client_sends_late_does_not_cut_the_answer() {
+    for (family, renamed) in sockets() {
+        run(family, async |world| {
+            let served = if renamed {
+                serve_renamed(&world, answer_drained).await
+            } else {
+                world.serve(Server::default(), answer_drained).await
+            };
+            let client = served.connect();
+            client.send(b"hello");
+            let connections = || served.handle.connections();
+            let read = || connections().first().is_some_and(|c| c.bytes_in == 5);
+            eventually(|| read().then_some(())).await;
+            served.shutdown.drain();
+            world.pass(QUIET).await;
+            client.send(b"more");
+            world.settle().await;
+            let (heard, end) = client.rest().await;
+            assert_eq!(heard.len(), ANSWER, "{family:?} {renamed}: {end:?}");
+            end.expect("an orderly end");
+            drop(client);
+            let closed = served.until_closed().await;
+            assert_eq!(closed[..2], ["draining 1 within 30s", "closed 1 drained"]);
+        });
+    }
+}
+
+/// A handler that says nothing after a drain.
+async fn leave_drained(c: Connection) -> io::Result<()> {
+    let mut c = c.upgrade(|r, w| Layer::over((r, w), usize::MAX)).await?;
+    c.reader.read_or_drain(&mut [0]).await.map(drop)
+}
+
+#[test]
+fn a_layer_that_keeps_nothing_of_a_drained_client_is_not_lingered_for() {
+    run(Family::Unix, async |world| {
+        let served = world.serve(Server::default(), leave_drained).await;
+        let client = served.connect();
+        let connections = || served.handle.connections();
+        eventually(|| (!connections().is_empty()).then_some(())).await;
+        served.shutdown.drain();
+        world.pass(QUIET).await;
+        let closed = served.until_closed().await;
+        assert_eq!(closed[..2], ["draining 1 within 30s", "closed 1 drained"]);
+        drop(client);
+    });
+}

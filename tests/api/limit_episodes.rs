@@ -1,0 +1,235 @@
+//! A limit that holds connections back is said once when that begins, and once when it is over.
+
+use std::time::Duration;
+
+use halves::Server;
+use halves::listener::memory::MemoryConnection;
+use halves::server::Limit;
+use rustix::io::Errno;
+
+use crate::support::harness::script::{Script, ask, uppercase};
+use crate::support::harness::{Served, World};
+
+/// How long nobody may have to wait before an episode is over.
+const CALM: Duration = Duration::from_secs(1);
+const MOMENT: Duration = Duration::from_nanos(1);
+
+const FULL: &str = "max_connections=1";
+const NO_FILES: &str = "RLIMIT_NOFILE (EMFILE)";
+
+/// A server with room for one, that says nothing but its limits and its end.
+struct One {
+    world: World,
+    script: Script,
+    served: Served,
+}
+
+impl One {
+    fn new() -> Self {
+        let (world, script) = (World::new(), Script::default());
+        let server = Server::default().max_connections(1);
+        let served = world.serve(server, script.clone(), uppercase);
+        Self {
+            world,
+            script,
+            served,
+        }
+    }
+
+    /// A client comes, is served, and leaves.
+    fn visit(&self) {
+        let client = self.script.connect();
+        assert_eq!(self.world.now(ask(client, "a")), "A");
+    }
+
+    fn stay(&self) -> MemoryConnection {
+        let client = self.script.connect();
+        self.world.settle();
+        client
+    }
+
+    fn limits(&self) -> Vec<String> {
+        self.world.settle();
+        let mut events = self.served.events();
+        events.retain(|event| !event.starts_with("closed"));
+        events
+    }
+}
+
+#[test]
+fn used_up_descriptors_are_waited_for_and_said_once() {
+    let world = World::new();
+    let script = Script::default();
+    let served = world.serve(Server::default(), script.clone(), uppercase);
+    for _ in 0..12 {
+        script.fail(Errno::MFILE);
+    }
+    let mut pauses = Vec::new();
+    for _ in 0..12 {
+        world.settle();
+        let (polls, at) = (script.polls(), world.clock.now());
+        assert!(world.manual.advance_to_next(), "the server sleeps");
+        assert_eq!(script.polls(), polls, "it does not ask meanwhile");
+        pauses.push((world.clock.now() - at).as_millis());
+    }
+    assert_eq!(pauses[..8], [5, 10, 20, 40, 80, 160, 320, 640]);
+    assert_eq!(pauses[8..], [1000; 4]);
+    assert_eq!(served.events(), ["reached RLIMIT_NOFILE (EMFILE)"]);
+    let client = script.connect();
+    assert_eq!(world.now(ask(client, "back")), "BACK");
+    assert_eq!(served.events(), ["closed 1 eof"]);
+    world.pass(CALM);
+    assert_eq!(served.events(), ["over RLIMIT_NOFILE (EMFILE)"]);
+    assert!(
+        !world.manual.advance_to_next(),
+        "and nothing sleeps any more"
+    );
+}
+
+#[test]
+fn each_thing_that_may_be_used_up_has_its_name() {
+    for (errno, name) in [
+        (Errno::MFILE, "RLIMIT_NOFILE (EMFILE)"),
+        (Errno::NFILE, "fs.file-max (ENFILE)"),
+        (Errno::NOSPC, "fs.epoll.max_user_watches (ENOSPC)"),
+        (Errno::NOBUFS, "memory (ENOBUFS, ENOMEM)"),
+        (Errno::NOMEM, "memory (ENOBUFS, ENOMEM)"),
+    ] {
+        let world = World::new();
+        let script = Script::default();
+        let served = world.serve(Server::default(), script.clone(), uppercase);
+        script.fail(errno);
+        world.settle();
+        assert_eq!(served.events(), [format!("reached {name}")]);
+        assert!(!served.serving.is_finished());
+    }
+}
+
+#[test]
+fn at_one_below_the_limit_nothing_is_said() {
+    let world = World::new();
+    let script = Script::default();
+    let served = world.serve(
+        Server::default().max_connections(3),
+        script.clone(),
+        uppercase,
+    );
+    let clients = [script.connect(), script.connect()];
+    world.settle();
+    assert_eq!((served.handle.stats().open, clients.len()), (2, 2));
+    assert!(served.events().is_empty());
+}
+
+#[test]
+fn clients_one_after_another_are_one_episode() {
+    let one = One::new();
+    for _ in 0..50 {
+        one.visit();
+    }
+    assert_eq!(one.limits(), [format!("reached {FULL}")]);
+    one.world.pass(CALM);
+    assert_eq!(one.limits(), [format!("over {FULL}")]);
+    assert_eq!(one.served.handle.stats().limit_episodes, 1);
+    assert!(!one.world.manual.advance_to_next(), "nothing sleeps now");
+}
+
+#[test]
+fn a_limit_met_again_within_a_second_begins_the_second_anew() {
+    let one = One::new();
+    one.visit();
+    one.world.pass(CALM - MOMENT);
+    one.visit();
+    one.world.pass(CALM - MOMENT);
+    assert_eq!(one.limits(), [format!("reached {FULL}")]);
+    one.world.pass(MOMENT);
+    assert_eq!(one.limits(), [format!("over {FULL}")]);
+    one.visit();
+    assert_eq!(one.limits(), [format!("reached {FULL}")]);
+    assert_eq!(one.served.handle.stats().limit_episodes, 2);
+}
+
+#[test]
+fn who_is_held_back_for_long_is_held_back_in_one_episode() {
+    let one = One::new();
+    let client = one.stay();
+    one.world.pass(CALM * 100);
+    assert_eq!(one.limits(), [format!("reached {FULL}")]);
+    drop(client);
+    one.world.pass(CALM);
+    assert_eq!(one.limits(), [format!("over {FULL}")]);
+}
+
+#[test]
+fn the_end_of_a_limit_is_said_before_another_begins() {
+    let one = One::new();
+    one.script.fail(Errno::MFILE);
+    let client = one.stay();
+    assert_eq!(one.limits(), [format!("reached {NO_FILES}")]);
+    one.world.pass(Duration::from_millis(5));
+    assert_eq!(
+        one.limits(),
+        [format!("over {NO_FILES}"), format!("reached {FULL}")]
+    );
+    one.script.fail(Errno::NFILE);
+    drop(client);
+    assert_eq!(
+        one.limits(),
+        [
+            format!("over {FULL}"),
+            format!("reached {}", Limit::SystemFiles)
+        ]
+    );
+    one.world.pass(Duration::from_millis(5));
+    one.world.pass(CALM);
+    assert_eq!(one.limits(), [format!("over {}", Limit::SystemFiles)]);
+    assert_eq!(one.served.handle.stats().limit_episodes, 3);
+}
+
+#[test]
+fn the_accept_loop_ends_no_episode_in_silence() {
+    // Told to end while it waits for room, while it pauses, and while it is calm.
+    let one = One::new();
+    let client = one.stay();
+    one.served.handle.shutdown().drain();
+    let said = [
+        format!("reached {FULL}"),
+        format!("over {FULL}"),
+        "draining 1 within 30s".into(),
+    ];
+    assert_eq!(one.limits(), said);
+    drop(client);
+
+    let one = One::new();
+    one.script.fail(Errno::MFILE);
+    one.world.settle();
+    one.served.handle.shutdown().drain();
+    let said = one.limits();
+    assert_eq!(
+        said[..2],
+        [format!("reached {NO_FILES}"), format!("over {NO_FILES}")]
+    );
+
+    let one = One::new();
+    one.visit();
+    one.served.handle.shutdown().drain();
+    let said = one.limits();
+    assert_eq!(
+        said[..2],
+        [format!("reached {FULL}"), format!("over {FULL}")]
+    );
+}
+
+#[test]
+fn an_episode_ends_with_its_listener() {
+    for step in [Ok(None), Err(Errno::BADF.into())] {
+        let one = One::new();
+        one.visit();
+        one.script.tell(step);
+        let said = one.limits();
+        assert_eq!(
+            said[..2],
+            [format!("reached {FULL}"), format!("over {FULL}")]
+        );
+        assert!(one.served.serving.is_finished());
+    }
+}

@@ -1,0 +1,30 @@
+//! The server: its life from accept to shutdown, its limits, its deadlines and its reports.
+
+mod aborting;
+mod addresses;
+mod backlog;
+mod copying;
+mod deadlines;
+mod embedding;
+mod events;
+mod footprint;
+mod handle;
+mod handlers;
+mod in_time;
+mod layers;
+mod limit_episodes;
+mod min_rate;
+mod other_tasks;
+mod quiet;
+mod readiness;
+mod refused;
+mod schedules;
+mod scope;
+mod serving;
+mod shared_listener;
+mod shutdown;
+mod sources;
+#[path = "../support/mod.rs"]
+mod support;
+mod timeouts;
+mod unsent;

@@ -1,0 +1,108 @@
+//! How long a client that says nothing holds up a drain.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::listener::memory::MemoryConnection;
+use halves::service::upper;
+use halves::{Connection, Server, Shutdown};
+
+use crate::support::harness::World;
+use crate::support::harness::sockets::{self, Family, eventually};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MOMENT: Duration = Duration::from_nanos(1);
+
+async fn uppercase(connection: MemoryConnection) -> io::Result<()> {
+    upper(connection.reader, connection.writer).await
+}
+
+/// Reads to the end, and hangs up.
+async fn hear(mut client: MemoryConnection) -> io::Result<Vec<u8>> {
+    let mut heard = Vec::new();
+    client.reader.read_to_end(&mut heard).await?;
+    Ok(heard)
+}
+
+/// A server that the returned switch ends.
+fn server() -> (Server, Shutdown) {
+    let shutdown = Shutdown::default();
+    (Server::default().shutdown(shutdown.clone()), shutdown)
+}
+
+#[test]
+fn a_quiet_client_that_never_closes_takes_one_second() {
+    let world = World::new();
+    let (server, shutdown) = server();
+    let (served, connector) = world.serve_memory(server, uppercase);
+    let client = world.connect(&connector);
+    shutdown.drain();
+    world.pass(SECOND - MOMENT);
+    assert_eq!(served.events(), ["draining 1 within 30s"]);
+    world.pass(MOMENT);
+    assert_eq!(served.events(), ["closed 1 drained", "ended 1 0"]);
+    drop((served, client));
+}
+
+#[test]
+fn a_quiet_client_of_a_socket_takes_one_second() {
+    for family in [Family::Tcp, Family::Unix] {
+        sockets::run(family, async |world| {
+            // Nothing is written, as a kernel acknowledges when it likes.
+            let begun = Arc::new(AtomicBool::new(false));
+            let says = begun.clone();
+            let handler = async move |mut c: Connection| {
+                let (peer, mut buf) = (c.peer.clone(), [0; 10]);
+                loop {
+                    let mut read = pin!(c.reader.read_or_drain(&mut buf));
+                    let read = poll_fn(|cx| {
+                        let polled = read.as_mut().poll(cx);
+                        let quiet = polled.is_pending() && peer.shutdown().is_draining();
+                        says.fetch_or(quiet, Ordering::Relaxed);
+                        polled
+                    });
+                    if read.await? == 0 {
+                        return Ok(());
+                    }
+                }
+            };
+            let served = world.serve(Server::default(), handler).await;
+            let client = served.connect();
+            client.send(b"hello");
+            let connections = || served.handle.connections();
+            let read = || connections().first().is_some_and(|c| c.bytes_in == 5);
+            eventually(|| read().then_some(())).await;
+            served.shutdown.drain();
+            eventually(|| begun.load(Ordering::Relaxed).then_some(())).await;
+            world.pass(SECOND - MOMENT).await;
+            assert_eq!(served.events(), ["draining 1 within 30s"]);
+            world.pass(MOMENT).await;
+            assert_eq!(served.until_closed().await[0], "closed 1 drained");
+            let (rest, end) = client.rest().await;
+            assert!(rest.is_empty() && end.is_ok());
+        });
+    }
+}
+
+/// A reset that follows could overtake it.
+#[test]
+fn a_quiet_client_that_has_yet_to_take_its_answer_is_lingered_for_two_seconds_more() {
+    let world = World::new();
+    let (server, shutdown) = server();
+    let (served, connector) = world.serve_memory(server, uppercase);
+    let mut client = world.connect(&connector);
+    future::block_on(client.writer.write_all(b"hello")).expect("it fits");
+    world.settle();
+    shutdown.drain();
+    world.pass(SECOND);
+    world.pass(SECOND * 2 - MOMENT);
+    assert_eq!(served.events(), ["draining 1 within 30s"]);
+    world.pass(MOMENT);
+    assert_eq!(served.events(), ["closed 1 drained", "ended 1 0"]);
+    assert_eq!(world.now(hear(client)).expect("an orderly end"), b"HELLO");
+}

@@ -1,0 +1,202 @@
+//! When clients should be sent to a server, and the delay between its last yes and its last accept.
+
+use std::io;
+use std::time::Duration;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use halves::listener::memory::{self, Connector, MemoryConnection};
+use halves::service::upper;
+use halves::{Server, Shutdown};
+
+use crate::support::harness::{Served, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MOMENT: Duration = Duration::from_nanos(1);
+const DELAY: Duration = Duration::from_secs(5);
+
+async fn uppercase(connection: MemoryConnection) -> io::Result<()> {
+    upper(connection.reader, connection.writer).await
+}
+
+fn serve(world: &World, delay: Duration) -> (Served, Connector, Shutdown) {
+    let shutdown = Shutdown::default();
+    let server = Server::default().shutdown(shutdown.clone());
+    let (served, connector) = world.serve_memory(server.drain_delay(delay), uppercase);
+    (served, connector, shutdown)
+}
+
+/// Asks a new client's question. Panics when there is no answer.
+fn is_served(world: &World, connector: &Connector) -> bool {
+    let mut client = world.connect(connector);
+    world.now(async move {
+        let mut answer = [0];
+        client.writer.write_all(b"x").await.expect("it is read");
+        client
+            .reader
+            .read_exact(&mut answer)
+            .await
+            .expect("it is answered");
+        &answer == b"X"
+    })
+}
+
+fn is_refused(world: &World, connector: &Connector) -> bool {
+    let connector = connector.clone();
+    let refused = world.now(async move { connector.connect().await });
+    refused.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+#[test]
+fn a_server_is_ready_from_its_first_accept_to_the_word_to_end() {
+    let world = World::new();
+    let shutdown = Shutdown::default();
+    let server = Server::default().shutdown(shutdown.clone());
+    let handle = server.handle();
+    assert!(!handle.is_ready(), "it does not serve yet");
+    let (served, connector) = world.serve_memory(server, uppercase);
+    assert!(handle.is_ready());
+    let client = world.connect(&connector);
+    assert!(handle.is_ready());
+    shutdown.drain();
+    world.settle();
+    assert!(!handle.is_ready() && !served.serving.is_finished());
+    drop(client);
+    world.settle();
+    assert!(!handle.is_ready() && served.serving.is_finished());
+}
+
+#[test]
+fn a_server_whose_listener_has_ended_is_not_ready() {
+    let world = World::new();
+    let (served, connector, _) = serve(&world, DELAY);
+    let _client = world.connect(&connector);
+    drop(connector);
+    world.settle();
+    assert!(!served.handle.is_ready() && !served.serving.is_finished());
+}
+
+#[test]
+fn a_server_whose_future_is_dropped_is_not_ready() {
+    let world = World::new();
+    let (served, _connector, _) = serve(&world, DELAY);
+    let Served {
+        serving, handle, ..
+    } = served;
+    assert!(handle.is_ready());
+    drop(serving);
+    world.settle();
+    assert!(!handle.is_ready());
+}
+
+#[test]
+fn a_server_that_was_told_to_end_before_it_began_is_never_ready() {
+    let world = World::new();
+    let (listener, connector) = memory::listener(1);
+    let shutdown = Shutdown::default();
+    shutdown.drain();
+    let server = Server::default().shutdown(shutdown).drain_delay(DELAY);
+    let served = world.serve(server, listener, uppercase);
+    assert!(!served.handle.is_ready());
+    world.pass(DELAY);
+    assert!(is_refused(&world, &connector));
+}
+
+#[test]
+fn during_the_drain_delay_clients_are_served_and_none_is_asked_for() {
+    let world = World::new();
+    let (served, connector, shutdown) = serve(&world, DELAY);
+    shutdown.drain();
+    world.settle();
+    assert!(!served.handle.is_ready());
+    assert!(is_served(&world, &connector));
+    world.pass(DELAY - MOMENT);
+    assert!(is_served(&world, &connector));
+    assert!(!served.handle.is_ready());
+    let stays = world.connect(&connector);
+    assert!(
+        !served.handle.shutdown().is_draining(),
+        "handlers do not hear of it yet"
+    );
+    world.pass(MOMENT);
+    assert!(is_refused(&world, &connector));
+    assert!(served.handle.shutdown().is_draining());
+    drop(stays);
+    world.settle();
+    let said = [
+        "delaying 5s",
+        "closed 1 eof",
+        "closed 2 eof",
+        "draining 1 within 30s",
+        "closed 3 eof",
+        "ended 1 0",
+    ];
+    assert_eq!(served.events(), said);
+}
+
+#[test]
+fn the_drain_deadline_counts_from_the_end_of_the_delay() {
+    let world = World::new();
+    let (served, connector, shutdown) = serve(&world, DELAY);
+    let mut talks = world.connect(&connector);
+    shutdown.drain();
+    world.pass(DELAY);
+    for _ in 0..60 {
+        // It says something every half second, and so is never let go.
+        talks = world.now(async move {
+            talks.writer.write_all(b"x").await.expect("it is read");
+            talks
+        });
+        world.pass(SECOND / 2 - MOMENT);
+    }
+    world.pass(MOMENT * 59);
+    assert!(!served.serving.is_finished());
+    world.pass(MOMENT);
+    assert_eq!(world.report(served).aborted, 1);
+}
+
+#[test]
+fn a_second_word_during_the_delay_ends_all_at_once() {
+    let world = World::new();
+    let (served, connector, shutdown) = serve(&world, DELAY);
+    let client = world.connect(&connector);
+    shutdown.drain();
+    world.pass(SECOND);
+    shutdown.abort();
+    world.settle();
+    let said = [
+        "delaying 5s",
+        "draining 1 within 30s",
+        "closed 1 aborted",
+        "ended 0 1",
+    ];
+    assert_eq!(served.events(), said);
+    assert!(is_refused(&world, &connector));
+    assert_eq!(world.report(served).aborted, 1);
+    drop(client);
+}
+
+#[test]
+fn the_first_word_by_force_knows_no_delay() {
+    let world = World::new();
+    let (served, connector, shutdown) = serve(&world, DELAY);
+    let _client = world.connect(&connector);
+    shutdown.abort();
+    world.settle();
+    assert!(is_refused(&world, &connector));
+    let said = ["draining 1 within 30s", "closed 1 aborted", "ended 0 1"];
+    assert_eq!(served.events(), said);
+}
+
+#[test]
+fn a_handle_cuts_the_delay_short() {
+    let world = World::new();
+    let (served, connector, shutdown) = serve(&world, DELAY);
+    let client = world.connect(&connector);
+    shutdown.drain();
+    world.pass(SECOND);
+    served.handle.shutdown().drain();
+    world.settle();
+    assert!(is_refused(&world, &connector));
+    assert_eq!(served.events(), ["delaying 5s", "draining 1 within 30s"]);
+    drop(client);
+}

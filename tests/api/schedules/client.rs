@@ -1,0 +1,91 @@
+//! A client of a schedule: sends numbered bytes, and checks what comes back.
+
+use std::io;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::listener::memory::MemoryConnection;
+
+use crate::schedules::handlers::{Behaviour, SHAKE};
+
+pub(crate) struct Client {
+    pub(crate) address: &'static str,
+    /// None, once it has hung up.
+    connection: Option<MemoryConnection>,
+    pub(crate) sent: usize,
+    heard: Vec<u8>,
+    /// How the stream has ended.
+    pub(crate) end: Option<Result<(), io::ErrorKind>>,
+}
+
+impl Client {
+    pub(crate) fn new(address: &'static str, connection: MemoryConnection) -> Self {
+        Self {
+            address,
+            connection: Some(connection),
+            sent: 0,
+            heard: Vec::new(),
+            end: None,
+        }
+    }
+
+    /// Sends so many bytes, or as many as there is room for.
+    pub(crate) fn send(&mut self, bytes: usize) {
+        let bytes: Vec<_> = (self.sent..self.sent + bytes).map(numbered).collect();
+        if let Some(connection) = &mut self.connection {
+            let sending = future::poll_once(connection.writer.write(&bytes));
+            if let Some(Ok(sent)) = future::block_on(sending) {
+                self.sent += sent;
+            }
+        }
+    }
+
+    /// Reads so many bytes, or as many as there are.
+    pub(crate) fn read(&mut self, most: usize) {
+        let mut buf = vec![0; most];
+        if let Some(connection) = &mut self.connection
+            && self.end.is_none()
+        {
+            match future::block_on(future::poll_once(connection.reader.read(&mut buf))) {
+                Some(Ok(0)) => self.end = Some(Ok(())),
+                Some(Ok(n)) => self.heard.extend(&buf[..n]),
+                Some(Err(error)) => self.end = Some(Err(error.kind())),
+                None => {}
+            }
+        }
+    }
+
+    pub(crate) fn half_close(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            future::block_on(connection.writer.close()).expect("a pipe can be closed");
+        }
+    }
+
+    pub(crate) fn hang_up(&mut self) {
+        self.connection = None;
+    }
+
+    pub(crate) fn has_hung_up(&self) -> bool {
+        self.connection.is_none()
+    }
+
+    pub(crate) fn heard(&self) -> usize {
+        self.heard.len()
+    }
+
+    /// What came is a beginning of what such a handler sends.
+    pub(crate) fn check(&self, behaviour: Behaviour) {
+        let from = match behaviour {
+            Behaviour::Echo => 0,
+            Behaviour::Shake => SHAKE,
+            Behaviour::Flood => return assert!(self.heard.iter().all(|&byte| byte == b'f')),
+            _ => return assert_eq!(self.heard, b""),
+        };
+        let echo: Vec<_> = (from..from + self.heard()).map(numbered).collect();
+        assert_eq!(self.heard, echo);
+        assert!(self.heard.is_empty() || from + self.heard() <= self.sent);
+    }
+}
+
+fn numbered(n: usize) -> u8 {
+    u8::try_from(n % 251).expect("it is small")
+}

@@ -1,0 +1,133 @@
+//! A connection whose handler is gone keeps its place as long as the client takes something.
+
+use super::*;
+
+use crate::support::harness::sockets::run;
+
+#[test]
+fn a_client_that_takes_nothing_for_two_seconds_is_reset() {
+    run(Family::Unix, async |world| {
+        let (served, client, n) = left(&world, Server::default()).await;
+        world.pass(LINGER - MOMENT).await;
+        assert_eq!(served.events(), [""; 0]);
+        world.pass(MOMENT).await;
+        assert_eq!(served.events(), ["closed 1 error: timed out"]);
+        assert_cut(&world, &client, n).await;
+    });
+}
+
+#[test]
+fn a_clock_that_leaps_finds_one_end() {
+    for family in BOTH {
+        run(family, async |world| {
+            let (served, client, n) = left(&world, Server::default()).await;
+            world.manual.advance(LINGER * 10);
+            // What a kernel has taken late counts as taken; that is so once, at most twice.
+            let mut said = Vec::new();
+            for _ in 0..5 {
+                world.pass(LINGER).await;
+                said.extend(served.events());
+            }
+            assert_eq!(said, ["closed 1 error: timed out"]);
+            assert_cut(&world, &client, n).await;
+        });
+    }
+}
+
+#[test]
+fn one_that_takes_a_little_in_each_two_seconds_is_waited_for() {
+    run(Family::Unix, async |world| {
+        let (served, client, n) = left(&world, Server::default()).await;
+        for period in 0..8 {
+            // At its begin, or at its very end.
+            let early = if period % 2 == 0 { MOMENT } else { LINGER };
+            world.pass(LINGER - early).await;
+            assert_bytes(period * PIECE, &client.take(PIECE).await);
+            world.pass(early).await;
+            assert_eq!(served.events(), [""; 0], "in period {period}");
+        }
+        // It takes no more. What it took before does not count again.
+        world.pass(LINGER - MOMENT).await;
+        assert_eq!(served.events(), [""; 0]);
+        world.pass(MOMENT).await;
+        assert_eq!(served.events(), ["closed 1 error: timed out"]);
+        let (heard, _) = client.rest().await;
+        assert!(8 * PIECE + heard.len() < n);
+        assert_bytes(8 * PIECE, &heard);
+    });
+}
+
+#[test]
+fn what_it_took_before_the_handler_was_gone_does_not_count() {
+    run(Family::Unix, async |world| {
+        let (clock, written) = (world.clock.clone(), Written::default());
+        let says = written.clone();
+        let handler = async move |mut c: Connection| {
+            *says.lock().expect("no panic") = Some(stuff(&mut c.writer).await);
+            clock.sleep(SECOND).await;
+            Ok(())
+        };
+        let served = world.serve(Server::default(), handler).await;
+        let client = served.connect();
+        so_much(&written).await;
+        client.take(PIECE).await;
+        world.pass(SECOND).await;
+        world.pass(LINGER - MOMENT).await;
+        assert_eq!(served.events(), [""; 0], "from when it is gone");
+        world.pass(MOMENT).await;
+        assert_eq!(served.events(), ["closed 1 error: timed out"]);
+    });
+}
+
+#[test]
+fn one_that_goes_on_taking_is_served_to_the_end() {
+    for family in BOTH {
+        run(family, async |world| {
+            let (served, client, n) = left(&world, Server::default()).await;
+            let (mut heard, mut waits) = (0, 0);
+            while heard < n {
+                // Enough for the client's kernel to say that there is room again.
+                let part = client.take((n / 9).min(n - heard)).await;
+                assert_bytes(heard, &part);
+                heard += part.len();
+                world.pass(LINGER - MOMENT).await;
+                waits += 1;
+            }
+            assert!(waits > 5);
+            let (rest, end) = client.rest().await;
+            assert!(rest.is_empty() && end.is_ok());
+            drop(client);
+            assert_eq!(served.until_closed().await, ["closed 1 handler"]);
+        });
+    }
+}
+
+#[test]
+fn the_courtesy_to_wait_for_its_end_begins_when_all_is_out() {
+    for family in BOTH {
+        run(family, async |world| {
+            let (served, client, n) = left(&world, Server::default()).await;
+            world.pass(LINGER - MOMENT).await;
+            assert_bytes(0, &client.take(n).await);
+            world.pass(LINGER - MOMENT).await;
+            let early = "it may still want to say something";
+            assert_eq!(served.events(), [""; 0], "{early}");
+            world.pass(MOMENT).await;
+            assert_eq!(served.events(), ["closed 1 handler"]);
+        });
+    }
+}
+
+#[test]
+fn the_courtesy_is_not_longer_when_all_was_out_at_once() {
+    run(Family::Unix, async |world| {
+        let handler = async |mut c: Connection| c.writer.write_all(b"short").await;
+        let served = world.serve(Server::default(), handler).await;
+        let client = served.connect();
+        assert_eq!(client.take(5).await, b"short");
+        world.pass(LINGER - MOMENT).await;
+        assert_eq!(served.events(), [""; 0]);
+        world.pass(MOMENT).await;
+        assert_eq!(served.events(), ["closed 1 handler"]);
+    });
+}

@@ -1,0 +1,213 @@
+//! Orders and deadlines that come while something has yet to get out.
+
+use super::*;
+use halves::{Handle, Shutdown, Timeouts};
+
+use crate::support::harness::sockets::run;
+
+type Order = fn(&Handle, &Shutdown);
+
+/// Those that cut, and the reason that is told.
+const CUTS: [(Order, &str); 3] = [
+    (|handle, _| assert!(handle.kill(1)), "killed"),
+    (|handle, _| handle.abort_clients(), "aborted"),
+    (|_, shutdown| shutdown.abort(), "aborted"),
+];
+
+/// A server whose connections may live for nine seconds at least, and for ten at most.
+fn mortal() -> Timeouts {
+    Timeouts::default().lifetime(SECOND * 10)
+}
+
+#[test]
+fn who_is_told_to_end_by_force_does_not_wait_for_it() {
+    for then in [
+        Then::Returns,
+        Then::WaitsForSomethingElse,
+        Then::Flushes,
+        Then::WritesMore,
+    ] {
+        for (order, reason) in CUTS {
+            for family in BOTH {
+                run(family, async |world| {
+                    let (served, client, n) = stuffed(&world, Server::default(), then).await;
+                    world.pass(SECOND).await;
+                    order(&served.handle, &served.shutdown);
+                    let said = served.until_closed().await;
+                    // What becomes of its bytes then is not an error of its own.
+                    assert!(said.contains(&format!("closed 1 {reason}")), "{said:?}");
+                    assert_cut(&world, &client, n).await;
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_drain_waits_for_it_up_to_its_deadline() {
+    for takes in [true, false] {
+        for family in BOTH {
+            run(family, async |world| {
+                let server = Server::default().drain_timeout(SECOND);
+                let (served, client, n) = left(&world, server).await;
+                served.shutdown.drain();
+                world.pass(SECOND - MOMENT).await;
+                assert_eq!(served.events(), ["draining 1 within 1s"]);
+                if takes {
+                    assert_bytes(0, &client.take(n).await);
+                    drop(client);
+                    assert_eq!(served.until_closed().await[0], "closed 1 handler");
+                } else {
+                    world.pass(MOMENT).await;
+                    assert_eq!(served.until_closed().await[0], "closed 1 aborted");
+                    assert_cut(&world, &client, n).await;
+                }
+                let report = served.serving.await.expect("no error of the listener");
+                let (finished, aborted) = (usize::from(takes), usize::from(!takes));
+                assert_eq!((report.finished, report.aborted), (finished, aborted));
+            });
+        }
+    }
+}
+
+#[test]
+fn a_drain_does_not_wait_for_who_takes_nothing() {
+    run(Family::Unix, async |world| {
+        let (served, client, n) = left(&world, Server::default()).await;
+        served.shutdown.drain();
+        world.pass(LINGER - MOMENT).await;
+        assert_eq!(served.events(), ["draining 1 within 30s"]);
+        world.pass(MOMENT).await;
+        assert_eq!(served.events(), ["closed 1 error: timed out", "ended 1 0"]);
+        assert_cut(&world, &client, n).await;
+    });
+}
+
+#[test]
+fn who_is_told_to_close_has_two_seconds_for_it() {
+    for then in [Then::WaitsForSomethingElse, Then::Flushes, Then::Closes] {
+        for reason in ["closed", "lifetime"] {
+            for (takes, family) in [
+                (true, Family::Tcp),
+                (true, Family::Unix),
+                (false, Family::Tcp),
+                (false, Family::Unix),
+            ] {
+                run(family, async |world| {
+                    let server = match reason {
+                        "closed" => Server::default(),
+                        _ => Server::default().timeouts(mortal()),
+                    };
+                    let (served, client, n) = stuffed(&world, server, then).await;
+                    world.pass(SECOND * 10).await;
+                    if reason == "closed" {
+                        served.handle.close_clients();
+                    }
+                    world.pass(LINGER - MOMENT).await;
+                    assert_eq!(served.events(), [""; 0]);
+                    if takes {
+                        assert_bytes(0, &client.take(n).await);
+                        let (rest, end) = client.rest().await;
+                        assert!(rest.is_empty() && end.is_ok());
+                        drop(client);
+                    } else {
+                        world.pass(MOMENT).await;
+                        assert_cut(&world, &client, n).await;
+                    }
+                    let said = served.until_closed().await;
+                    assert_eq!(said, [format!("closed 1 {reason}")]);
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn who_is_told_to_close_in_the_middle_of_a_write_is_cut_at_once() {
+    for family in BOTH {
+        run(family, async |world| {
+            let (served, client, n) = stuffed(&world, Server::default(), Then::WritesMore).await;
+            served.handle.close_clients();
+            assert_eq!(served.until_closed().await, ["closed 1 closed"]);
+            assert_cut(&world, &client, n).await;
+        });
+    }
+}
+
+#[test]
+fn who_has_two_seconds_already_gets_no_more_by_an_order_to_close() {
+    for takes in [true, false] {
+        run(Family::Unix, async |world| {
+            let (served, client, n) = left(&world, Server::default()).await;
+            world.pass(SECOND).await;
+            served.handle.close_clients();
+            if takes {
+                client.take(PIECE).await;
+            }
+            world.pass(SECOND - MOMENT).await;
+            assert_eq!(served.events(), [""; 0]);
+            world.pass(MOMENT).await;
+            // Where nobody had ended it, what it took would have counted.
+            assert_eq!(served.events(), ["closed 1 closed"]);
+            let (heard, _) = client.rest().await;
+            assert!(heard.len() + PIECE < n);
+        });
+    }
+}
+
+#[test]
+fn a_kill_of_who_was_told_to_close_is_no_error_of_it() {
+    for family in BOTH {
+        run(family, async |world| {
+            let (served, client, n) = left(&world, Server::default()).await;
+            served.handle.close_clients();
+            world.pass(SECOND).await;
+            assert!(served.handle.kill(1), "it is listed");
+            assert_eq!(served.until_closed().await, ["closed 1 closed"]);
+            assert_cut(&world, &client, n).await;
+        });
+    }
+}
+
+/// As bytes count as moved when they are taken from the handler.
+#[test]
+fn a_deadline_comes_whatever_the_client_takes() {
+    let idle = |limit| Timeouts::default().idle(limit);
+    for (timeouts, quiet, limit, reason) in [
+        (idle(SECOND), SECOND - MOMENT, SECOND, "idle"),
+        (idle(SECOND * 5), SECOND * 5 - MOMENT, SECOND * 5, "idle"),
+        (mortal(), SECOND * 9, SECOND * 10, "lifetime"),
+    ] {
+        run(Family::Unix, async |world| {
+            let (served, client, n) = left(&world, Server::default().timeouts(timeouts)).await;
+            let (mut passed, mut taken) = (Duration::ZERO, 0);
+            while passed < quiet {
+                let step = SECOND.min(quiet - passed);
+                world.pass(step).await;
+                passed += step;
+                assert_eq!(served.events(), [""; 0], "after {passed:?}");
+                taken += client.take(PIECE).await.len();
+            }
+            world.pass(limit - quiet).await;
+            assert_eq!(served.events(), [format!("closed 1 {reason}")]);
+            let (heard, _) = client.rest().await;
+            assert!(taken + heard.len() < n);
+        });
+    }
+}
+
+#[test]
+fn a_server_that_is_dropped_cuts_it() {
+    for family in BOTH {
+        run(family, async |world| {
+            let (served, client, n) = left(&world, Server::default()).await;
+            let Served {
+                serving, handle, ..
+            } = served;
+            drop(serving);
+            eventually(|| (handle.stats().open == 0).then_some(())).await;
+            assert_eq!(handle.stats().ended[halves::Reason::Aborted], 1);
+            assert_cut(&world, &client, n).await;
+        });
+    }
+}

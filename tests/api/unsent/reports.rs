@@ -1,0 +1,73 @@
+//! That something is lost is told, once.
+
+use super::*;
+
+use crate::support::harness::sockets::run;
+
+#[test]
+fn a_reset_by_the_client_is_an_error_of_a_connection_that_waits_for_it() {
+    for family in BOTH {
+        run(family, async |world| {
+            let (served, client, _) = left(&world, Server::default()).await;
+            client.reset();
+            let said = served.until_closed().await;
+            assert!(said[0].starts_with("closed 1 error: "), "{said:?}");
+        });
+    }
+}
+
+#[test]
+fn it_is_also_told_of_one_that_was_told_to_close() {
+    for family in BOTH {
+        run(family, async |world| {
+            let (served, client, _) = left(&world, Server::default()).await;
+            served.handle.close_clients();
+            world.settle().await;
+            client.reset();
+            let said = served.until_closed().await;
+            assert!(said[0].starts_with("closed 1 closed: "), "{said:?}");
+        });
+    }
+}
+
+#[test]
+fn it_is_told_once_to_the_handler() {
+    /// What a handler hears when it asks several times.
+    type Heard = Arc<Mutex<Vec<Option<ErrorKind>>>>;
+    for way in ["write", "flush", "close", "read"] {
+        run(Family::Tcp, async |world| {
+            let (heard, clock, written) =
+                (Heard::default(), world.clock.clone(), Written::default());
+            let (says, writes) = (heard.clone(), written.clone());
+            let handler = async move |mut c: Connection| {
+                *writes.lock().expect("no panic") = Some(stuff(&mut c.writer).await);
+                clock.sleep(SECOND).await;
+                for _ in 0..2 {
+                    let result = match way {
+                        "write" => c.writer.write_all(b"more").await,
+                        "flush" => c.writer.flush().await,
+                        "close" => c.writer.close().await,
+                        _ => c.reader.read(&mut [0; 8]).await.map(drop),
+                    };
+                    let kind = result.err().map(|error| error.kind());
+                    says.lock().expect("no panic").push(kind);
+                }
+                Ok(())
+            };
+            let served = world.serve(Server::default(), handler).await;
+            let client = served.connect();
+            so_much(&written).await;
+            client.reset();
+            world.pass(SECOND).await;
+            assert_eq!(served.until_closed().await.len(), 1);
+            let heard = heard.lock().expect("no panic").clone();
+            let after = match way {
+                "write" => Some(ErrorKind::BrokenPipe),
+                // Not the end of input, which it would be taken for.
+                "read" => Some(ErrorKind::ConnectionReset),
+                _ => None,
+            };
+            assert_eq!(heard, [Some(ErrorKind::ConnectionReset), after], "{way}");
+        });
+    }
+}

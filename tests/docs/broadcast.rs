@@ -1,0 +1,146 @@
+//! The example's chat: everyone hears everyone, in order, and nobody waits for one who does not read.
+
+#[path = "../../examples/broadcast.rs"]
+#[allow(dead_code, reason = "its main is not run here")]
+mod example;
+
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use example::{FRAME, QUEUED_FRAMES, Room};
+use futures_lite::{AsyncWriteExt, future};
+
+use crate::chat::*;
+
+/// The frame that has left the queue and waits for room in the pipe.
+const BEING_SENT: usize = 1;
+
+fn room(lossy: bool) -> Arc<Room> {
+    Arc::new(Room {
+        clients: Mutex::default(),
+        lossy,
+    })
+}
+
+fn new(lossy: bool, pipe: usize) -> Chat {
+    let room = room(lossy);
+    Chat::new(pipe, async move |client| room.chat(client).await)
+}
+
+#[test]
+fn one_who_does_not_read_is_disconnected_when_its_queue_is_full_and_not_before() {
+    let chat = new(false, IN_PIPE * NUMBERED);
+    let (mut talker, mut silent) = (chat.join(), chat.join());
+    let most = IN_PIPE + BEING_SENT + QUEUED_FRAMES;
+    chat.talk(&mut talker, 0..most);
+    assert_eq!(chat.served.open(), 2);
+    chat.talk(&mut talker, most..most + 1);
+    assert_eq!(chat.served.open(), 1);
+    let reset = chat.now(silent.reader.line()).expect_err("no more frames");
+    assert_eq!(io::Error::from(reset).kind(), ErrorKind::ConnectionReset);
+    chat.talk(&mut talker, 0..10);
+    assert_eq!(chat.served.events(), ["closed 2 error"]);
+}
+
+#[test]
+fn bursts_at_the_same_time_disconnect_none_that_read() {
+    const TALKERS: usize = 40;
+    const BURST: usize = 100;
+    let chat = new(false, TALKERS * BURST);
+    let mut talkers = [(); TALKERS].map(|()| chat.join());
+    for talker in &mut talkers {
+        // No task runs before all bursts are there.
+        let said = future::poll_once(talker.writer.write_all(&[0; BURST]));
+        assert!(matches!(future::block_on(said), Some(Ok(()))));
+    }
+    chat.world.settle();
+    assert_eq!(chat.served.open(), TALKERS);
+    for talker in &mut talkers {
+        for _ in 0..TALKERS * BURST {
+            assert_eq!(chat.hear(talker).as_deref(), Some(&b"\0"[..]));
+        }
+    }
+}
+
+#[test]
+fn a_client_that_has_left_keeps_no_queue_when_another_joins() {
+    let room = room(false);
+    let handler = room.clone();
+    let chat = Chat::new(1024, async move |client| handler.chat(client).await);
+    for _ in 0..10 {
+        drop(chat.join());
+        chat.world.settle();
+    }
+    let _client = chat.join();
+    assert_eq!(room.clients.lock().expect("no panic").len(), 1);
+}
+
+#[test]
+fn what_waits_is_sent_by_the_task_of_who_reads_it() {
+    let chat = new(false, IN_PIPE * NUMBERED);
+    let (mut talker, mut late) = (chat.join(), chat.join());
+    let most = IN_PIPE + BEING_SENT + QUEUED_FRAMES;
+    chat.talk(&mut talker, 0..most);
+    let all: Vec<_> = (0..most).collect();
+    assert_eq!(chat.numbers(&mut late, most - 1), all);
+    // And again, as its queue is empty now.
+    chat.talk(&mut talker, 0..most);
+    assert_eq!(chat.numbers(&mut late, most - 1), all);
+}
+
+#[test]
+fn dropping_the_oldest_keeps_the_newest_and_frames_whole() {
+    // The frame that is being sent has not left at all, or for a part.
+    for part in [0, 4] {
+        let chat = new(true, IN_PIPE * NUMBERED + part);
+        let (mut talker, mut late) = (chat.join(), chat.join());
+        let last = IN_PIPE + 3 * QUEUED_FRAMES;
+        chat.talk(&mut talker, 0..last + 1);
+        let begun = IN_PIPE + BEING_SENT;
+        let newest = last + 1 - QUEUED_FRAMES;
+        let expected: Vec<_> = (0..begun).chain(newest..=last).collect();
+        assert_eq!(chat.numbers(&mut late, last), expected);
+        chat.talk(&mut talker, 0..1);
+        assert_eq!(chat.hear(&mut late), Some(numbered(0)));
+        assert_eq!(chat.served.open(), 2);
+    }
+}
+
+#[test]
+fn everyone_hears_everyone_in_the_same_order() {
+    check_order(&new(false, 1024));
+}
+
+#[test]
+fn nothing_is_said_past_what_waits() {
+    check_that_nothing_overtakes(&new(false, IN_PIPE * NUMBERED));
+}
+
+#[test]
+fn a_frame_that_is_too_long_ends_only_who_sent_it() {
+    check_the_limit(&new(false, 2 * FRAME), FRAME);
+}
+
+#[test]
+fn who_leaves_hears_what_waited_for_it_and_half_a_frame_is_none() {
+    check_leaving(&new(false, IN_PIPE * NUMBERED));
+}
+
+#[test]
+fn a_drain_ends_who_has_nothing_to_say_when_it_has_heard_everything() {
+    check_the_drain(new(false, IN_PIPE * NUMBERED), Duration::from_secs(1));
+}
+
+#[test]
+fn one_who_never_reads_a_socket_stalls_nobody_and_is_disconnected() {
+    let room = room(false);
+    check_a_silent_socket(async move |client| room.chat(client).await);
+}
+
+#[test]
+fn a_thousand_clients_hear_everything_in_the_order_in_which_each_says_it() {
+    let this = "a_thousand_clients_hear_everything_in_the_order_in_which_each_says_it";
+    let room = room(false);
+    check_a_thousand_clients(this, async move |client| room.chat(client).await);
+}

@@ -1,0 +1,301 @@
+//! A chat under test: clients in memory and on sockets, and checks that each chat passes.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::connection::Phase;
+use halves::framing::FrameError;
+use halves::listener::memory::{self, Connector, MemoryConnection};
+use halves::{Connection, Executor, Handle, Reason, Server, bind, connect};
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::support::harness::{Served, World};
+use crate::support::skip::skip;
+
+/// What the pipe to a client holds: this many of the frames that `numbered` makes.
+pub(crate) const IN_PIPE: usize = 8;
+pub(crate) const NUMBERED: usize = 8;
+/// Bytes of a long frame, without its end.
+const LONG: usize = 4 * 1024;
+
+/// A room in memory.
+pub(crate) struct Chat {
+    pub(crate) world: World,
+    pub(crate) served: Served,
+    connector: Connector,
+}
+
+impl Chat {
+    pub(crate) fn new<H, F>(pipe: usize, handler: H) -> Self
+    where
+        H: FnOnce(Connection) -> F + Clone + 'static,
+        F: Future<Output = io::Result<()>> + 'static,
+    {
+        let world = World::new();
+        let (listener, connector) = memory::listener(pipe);
+        let handler = |c: MemoryConnection| handler(c.erase());
+        let served = world.serve(Server::default(), listener, handler);
+        Self {
+            world,
+            served,
+            connector,
+        }
+    }
+
+    pub(crate) fn join(&self) -> MemoryConnection {
+        let client = self.world.connect(&self.connector);
+        self.world.settle();
+        client
+    }
+
+    /// What it comes to without time passing. Panics when nobody can go on.
+    pub(crate) fn now<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        // A half that has done much waits once for the others.
+        let mut stuck = false;
+        loop {
+            if let Some(value) = future::block_on(future::poll_once(future.as_mut())) {
+                self.world.settle();
+                return value;
+            }
+            let goes_on = self.world.ex.try_tick();
+            assert!(goes_on || !stuck, "it waits for ever");
+            stuck = !goes_on;
+        }
+    }
+
+    pub(crate) fn say(&self, client: &mut MemoryConnection, frame: &[u8]) {
+        let said = client.writer.write_all(frame);
+        self.now(said).expect("it is read");
+    }
+
+    /// The next frame; none at the end.
+    pub(crate) fn hear(&self, client: &mut MemoryConnection) -> Option<Vec<u8>> {
+        let heard = client.reader.until(&[b"\0"]);
+        self.now(heard).expect("whole frames")
+    }
+
+    /// Says these, one after another, and hears each.
+    pub(crate) fn talk(&self, client: &mut MemoryConnection, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            self.say(client, &numbered(number));
+            assert_eq!(self.hear(client), Some(numbered(number)));
+        }
+    }
+
+    /// Numbers of the frames that are there for a client, up to `last`.
+    pub(crate) fn numbers(&self, client: &mut MemoryConnection, last: usize) -> Vec<usize> {
+        let mut numbers = vec![];
+        while numbers.last() != Some(&last) {
+            let frame = self.hear(client).expect("not the end yet");
+            let text = str::from_utf8(&frame[..NUMBERED - 1]).expect("digits");
+            numbers.push(text.parse().expect("a number"));
+        }
+        numbers
+    }
+}
+
+pub(crate) fn numbered(number: usize) -> Vec<u8> {
+    format!("{number:07}\0").into_bytes()
+}
+
+pub(crate) fn check_order(chat: &Chat) {
+    let mut clients = [chat.join(), chat.join(), chat.join()];
+    // What is said in one breath, and in two.
+    chat.say(&mut clients[0], b"one\0two\0thr");
+    chat.say(&mut clients[1], b"\0");
+    chat.say(&mut clients[0], b"ee\0");
+    for client in &mut clients {
+        let heard = [(); 4].map(|()| chat.hear(client).expect("a frame"));
+        assert_eq!(heard, [&b"one\0"[..], b"two\0", b"\0", b"three\0"]);
+    }
+}
+
+/// The pipe holds [`IN_PIPE`] frames.
+pub(crate) fn check_that_nothing_overtakes(chat: &Chat) {
+    let (mut talker, mut late) = (chat.join(), chat.join());
+    chat.talk(&mut talker, 0..100);
+    // The talker's task is woken first, and finds room for its frame.
+    let (said, mut read) = (numbered(100), [0; NUMBERED]);
+    let write = future::poll_once(talker.writer.write_all(&said));
+    let read = future::poll_once(late.reader.read_exact(&mut read));
+    let both = future::block_on(future::zip(write, read));
+    assert!(matches!(both, (Some(Ok(())), Some(Ok(())))));
+    chat.world.settle();
+    let all: Vec<_> = (1..101).collect();
+    assert_eq!(chat.numbers(&mut late, 100), all);
+}
+
+/// The pipe holds two frames of `limit` bytes.
+pub(crate) fn check_the_limit(chat: &Chat, limit: usize) {
+    let (mut talker, mut shouter) = (chat.join(), chat.join());
+    let longest = [vec![b'x'; limit], vec![0]].concat();
+    chat.say(&mut shouter, &longest);
+    for client in [&mut talker, &mut shouter] {
+        assert_eq!(chat.hear(client).as_ref(), Some(&longest));
+    }
+    let _ = chat.now(shouter.writer.write_all(&vec![b'x'; limit + 1]));
+    assert_eq!(chat.hear(&mut shouter), None);
+    drop(shouter);
+    chat.talk(&mut talker, 0..10);
+    assert_eq!(chat.served.handle.stats().ended[Reason::Error], 1);
+}
+
+/// The pipe holds [`IN_PIPE`] frames.
+pub(crate) fn check_leaving(chat: &Chat) {
+    let (mut talker, mut leaving, mut cut) = (chat.join(), chat.join(), chat.join());
+    chat.say(&mut cut, b"half a fra");
+    drop(cut);
+    chat.talk(&mut talker, 0..100);
+    chat.now(leaving.writer.close()).expect("a half-close");
+    let all: Vec<_> = (0..100).collect();
+    assert_eq!(chat.numbers(&mut leaving, 99), all);
+    assert_eq!(chat.hear(&mut leaving), None);
+    let ended = chat.served.handle.stats().ended;
+    assert_eq!((ended[Reason::Eof], ended[Reason::Error]), (1, 1));
+    chat.talk(&mut talker, 0..10);
+}
+
+/// The pipe holds [`IN_PIPE`] frames.
+/// A client that has caught up ends after `quiet`.
+pub(crate) fn check_the_drain(chat: Chat, quiet: Duration) {
+    let (mut talker, mut late) = (chat.join(), chat.join());
+    chat.talk(&mut talker, 0..50);
+    chat.served.handle.shutdown().drain();
+    chat.world.settle();
+    // There is still a second to say something.
+    chat.talk(&mut talker, 50..100);
+    chat.world.pass(Duration::from_secs(1));
+    assert_eq!(chat.hear(&mut talker), None);
+    let all: Vec<_> = (0..100).collect();
+    assert_eq!(chat.numbers(&mut late, 99), all);
+    chat.world.pass(quiet);
+    assert_eq!(chat.hear(&mut late), None);
+    drop((talker, late));
+    let report = chat.world.report(chat.served);
+    assert_eq!((report.finished, report.aborted), (2, 0));
+}
+
+pub(crate) fn check_a_silent_socket<H, F>(handler: H)
+where
+    H: FnOnce(Connection) -> F + Clone + Send + 'static,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let frame = [vec![b'x'; LONG], vec![0]].concat();
+    // More than the kernel and we hold for one connection.
+    let enough = 64 * 1024 * 1024 / frame.len();
+    on_tcp(handler, async |address, server| {
+        let _silent = connect(&*address).await?;
+        let mut talker = connect(&*address).await?;
+        for _ in 0..enough {
+            talker.writer.write_all(&frame).await?;
+            assert_eq!(talker.reader.until(&[b"\0"]).await?.as_ref(), Some(&frame));
+            let clients = server.connections();
+            if clients.iter().filter(|c| c.phase == Phase::Open).count() == 1 {
+                return Ok(());
+            }
+        }
+        panic!("it is still there after {enough} frames");
+    });
+}
+
+/// As `test`, which is skipped where so many descriptors are not allowed.
+pub(crate) fn check_a_thousand_clients<H, F>(test: &str, handler: H)
+where
+    H: FnOnce(Connection) -> F + Clone + Send + 'static,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    const CLIENTS: usize = 1000;
+    const TALKERS: usize = 20;
+    const FRAMES: usize = 5;
+    let ours = getrlimit(Resource::Nofile);
+    let mut raised = ours;
+    // Both ends are in this process.
+    raised.current = raised.current.map(|_| 4096);
+    if ours.maximum.is_some_and(|maximum| maximum < 4096) {
+        skip(test, "so many descriptors are not allowed");
+        return;
+    }
+    if ours.current.is_some_and(|current| current < 4096) {
+        setrlimit(Resource::Nofile, raised).expect("so many descriptors");
+    }
+    let joined = Arc::new(AtomicUsize::new(0));
+    let count = joined.clone();
+    let handler = async move |client: Connection| {
+        let mut chat = pin!(handler(client));
+        if let Some(ended) = future::poll_once(chat.as_mut()).await {
+            return ended;
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+        chat.await
+    };
+    on_tcp(handler, async |address, server| {
+        let mut clients = vec![];
+        for _ in 0..CLIENTS {
+            clients.push(connect(&*address).await?);
+        }
+        while joined.load(Ordering::Relaxed) < CLIENTS {
+            future::yield_now().await;
+        }
+        for (talker, client) in clients[..TALKERS].iter_mut().enumerate() {
+            for frame in 0..FRAMES {
+                let said = format!("{talker} {frame}\0");
+                client.writer.write_all(said.as_bytes()).await?;
+            }
+        }
+        for client in &mut clients {
+            let mut heard = BTreeMap::new();
+            for _ in 0..TALKERS * FRAMES {
+                hear_in_order(client, &mut heard).await?;
+            }
+            assert!(heard.values().all(|&count| count == FRAMES));
+        }
+        assert_eq!(server.stats().open, CLIENTS as u64);
+        Ok(())
+    });
+}
+
+/// Counts what each talker has said, and sees that it was the next.
+async fn hear_in_order(
+    client: &mut Connection,
+    heard: &mut BTreeMap<usize, usize>,
+) -> Result<(), FrameError> {
+    let frame = client.reader.until(&[b"\0"]).await?.expect("not the end");
+    let text = str::from_utf8(&frame).expect("text");
+    let said = text.trim_end_matches('\0').split_once(' ');
+    let (talker, number) = said.expect("a talker and a number");
+    let count = heard.entry(talker.parse().expect("a number")).or_default();
+    assert_eq!(number.parse(), Ok(*count), "of {talker}");
+    *count += 1;
+    Ok(())
+}
+
+/// Runs `clients` beside a server on a port of its own, which is then ended.
+fn on_tcp<H, F>(handler: H, clients: impl AsyncFnOnce(String, &Handle) -> io::Result<()>)
+where
+    H: FnOnce(Connection) -> F + Clone + Send + 'static,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let ex = Executor::new();
+    let server = Server::default();
+    let handle = server.handle();
+    let tasks = ex.clone();
+    let served = ex.block_on(async {
+        let listener = bind("127.0.0.1:0").await?;
+        let address = listener.local_addrs()[0].to_string();
+        let serving = server.serve(&tasks, listener, handler);
+        let clients = async {
+            let done = clients(address, &handle).await;
+            handle.shutdown().abort();
+            done
+        };
+        future::try_zip(serving, clients).await
+    });
+    served.expect("no error");
+}

@@ -1,0 +1,9 @@
+//! The documents and examples: they run, and state the truth.
+
+mod broadcast;
+mod chat;
+mod diagnostics;
+mod examples;
+mod ladder;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,136 @@
+//! What one connection holds of the heap while nothing passes: the sum that ARCHITECTURE.md draws.
+//! A test by itself, as it counts what the whole process allocates.
+
+#![cfg(all(target_os = "linux", not(halves_portable)))]
+
+use std::alloc::System;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+
+use halves::service::Upper;
+use halves::{Connection, Executor, Handle, Server, Shutdown, bind};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+use crate::support::skip::skip;
+
+#[global_allocator]
+static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Quiet connections.
+const MANY: usize = 1_000;
+/// Descriptors that they need, with both ends here, and the rest of the process.
+const DESCRIPTORS: u64 = 2 * MANY as u64 + 100;
+
+/// The record, with its socket and two counts of references.
+const RECORD: usize = 200;
+/// The task: `Serving` 72, place among the tasks 16, async-task 48.
+const TASK: usize = 136;
+/// Entries in the lists of tasks, connections and sources, which grow to powers of two.
+const ENTRIES: usize = 40;
+/// As allocated.
+const TOGETHER: usize = 392;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    pieces: usize,
+    bytes: usize,
+}
+
+impl Held {
+    fn now() -> Self {
+        let stats = HEAP.stats();
+        Self {
+            pieces: stats.allocations - stats.deallocations,
+            bytes: stats.bytes_allocated - stats.bytes_deallocated,
+        }
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            pieces: self.pieces - before.pieces,
+            bytes: self.bytes - before.bytes,
+        }
+    }
+}
+
+fn connect(server: SocketAddr) -> TcpStream {
+    let mut client = TcpStream::connect(server).expect("connected");
+    echo(&mut client);
+    client
+}
+
+fn echo(client: &mut TcpStream) {
+    let mut answer = [0];
+    client.write_all(b"a").expect("written");
+    client.read_exact(&mut answer).expect("answered");
+    assert_eq!(answer, *b"A");
+}
+
+/// What so many connections add, once each was answered and waits for more; they are closed again.
+/// One thread serves them: so it is done with all before it answers `other` for the second time.
+fn quiet(many: usize, server: SocketAddr, other: &mut TcpStream, handle: &Handle) -> Held {
+    let mut clients = Vec::with_capacity(many);
+    for _ in 0..2 {
+        echo(other);
+    }
+    let before = Held::now();
+    clients.extend((0..many).map(|_| connect(server)));
+    for _ in 0..2 {
+        echo(other);
+    }
+    let after = Held::now();
+    drop(clients);
+    while handle.stats().open > 1 {
+        echo(other);
+    }
+    after.since(before)
+}
+
+pub(crate) fn a_quiet_connection_is_two_pieces_and_its_entries() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+    if limit.maximum.is_some_and(|most| most < DESCRIPTORS) {
+        skip(
+            "a_quiet_connection_is_two_pieces_and_its_entries",
+            "too few descriptors are allowed",
+        );
+        return;
+    }
+    let shutdown = Shutdown::default();
+    let server = Server::default().shutdown(shutdown.clone());
+    let handle = server.handle();
+    let (ex, service) = (Executor::new(), Upper::default());
+    let listeners = ex.block_on(bind("127.0.0.1:0")).expect("bound");
+    let address = listeners.local_addrs()[0]
+        .to_string()
+        .parse()
+        .expect("an address");
+    // Not scoped: a client that panics would be waited for.
+    let serving = thread::spawn(move || {
+        let handler = move |c: Connection| service.serve(c.reader, c.writer);
+        ex.block_on(server.serve(&ex, listeners, handler))
+    });
+    let mut other = connect(address);
+    let mut quiet = |many| quiet(many, address, &mut other, &handle);
+    // What is there once is there then, and the lists have places for 16.
+    quiet(10);
+    // The lists stay as long as they become.
+    let (first, second) = (quiet(MANY), quiet(MANY));
+    assert_eq!(second.pieces, 2 * MANY, "a record and a task each");
+    assert_eq!(second.bytes, (RECORD + TASK) * MANY);
+    assert_eq!(first.pieces, second.pieces);
+    let places = MANY.next_power_of_two() - 16;
+    assert_eq!(first.bytes - second.bytes, ENTRIES * places);
+    assert_eq!(allocated(RECORD) + allocated(TASK) + ENTRIES, TOGETHER);
+    shutdown.abort();
+    let served = serving.join().expect("no panic");
+    served.expect("served");
+}
+
+/// As glibc rounds it, with its own 8 bytes.
+fn allocated(bytes: usize) -> usize {
+    (bytes + 8).next_multiple_of(16)
+}

@@ -1,0 +1,98 @@
+//! Of 3,000 connections over sockets, and their executors, nothing is left. One test, as it counts
+//! the descriptors, processes and threads of the whole process.
+
+use std::io;
+use std::net::TcpListener;
+use std::num::NonZero;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use halves::{Connection, Executor, Listener, Listeners, bind};
+
+use crate::support::leftovers::{CONNECTIONS, is_as_before, present};
+use crate::support::place;
+
+/// In a round.
+const ROUND: usize = 50;
+
+/// What is listened on.
+#[derive(Clone, Copy, Debug)]
+enum Transport {
+    Tcp,
+    Unix,
+    Abstract,
+    /// A socket of TCP that somebody else has opened.
+    Inherited,
+}
+
+pub(crate) fn of_3000_connections_and_their_executors_nothing_is_left() {
+    let dir = place::dir();
+    for transport in [
+        Transport::Tcp,
+        Transport::Unix,
+        Transport::Abstract,
+        Transport::Inherited,
+    ] {
+        // What stays for good, such as async-io's own, is there after the first round.
+        run(1, transport, dir.path());
+        let before = present(dir.path());
+        for round in 0..CONNECTIONS / ROUND {
+            run(1 + round % 3, transport, dir.path());
+        }
+        is_as_before(&format!("{transport:?}"), dir.path(), before);
+    }
+}
+
+/// Of 50 connections, so 100 sockets, some are dropped in time, and some with the executor.
+fn run(threads: usize, transport: Transport, dir: &Path) {
+    let ex = Executor::threads(NonZero::new(threads).expect("not 0"));
+    let waiting = ex.block_on(async {
+        let mut listener = listen(transport, dir).await.expect("bound");
+        let at = listener.local_addrs()[0].to_string();
+        let mut waiting = Vec::new();
+        for n in 0..ROUND {
+            let client = halves::connect(&*at).await.expect("connected");
+            let server = listener.accept().await.expect("accepted").expect("one");
+            let echo = ex.spawn(echo(server));
+            let asked = ex.spawn(ask(client)).await;
+            match n % 4 {
+                0 => drop(asked),
+                1 => echo.detach(),
+                2 => waiting.push((asked, Some(echo))),
+                _ => {
+                    waiting.push((asked, None));
+                    echo.await;
+                }
+            }
+        }
+        waiting
+    });
+    ex.block_on(async { futures_lite::future::yield_now().await });
+    drop(ex);
+    drop(waiting);
+}
+
+async fn listen(transport: Transport, dir: &Path) -> io::Result<Listeners> {
+    match transport {
+        Transport::Tcp => bind("127.0.0.1:0").await,
+        Transport::Unix => bind(&*dir.join("socket")).await,
+        Transport::Abstract => bind(format!("@halves-leaks-{}", std::process::id())).await,
+        Transport::Inherited => OwnedFd::from(TcpListener::bind("127.0.0.1:0")?).try_into(),
+    }
+}
+
+async fn ask(mut client: Connection) -> Connection {
+    client.writer.write_all(b"hello").await.expect("written");
+    let mut buf = [0; 5];
+    client.reader.read_exact(&mut buf).await.expect("read");
+    client.writer.close().await.expect("closed");
+    client
+}
+
+async fn echo(mut server: Connection) {
+    let mut buf = [0; 64];
+    while let Ok(n @ 1..) = server.reader.read(&mut buf).await {
+        server.writer.write_all(&buf[..n]).await.expect("written");
+    }
+}

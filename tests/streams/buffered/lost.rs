@@ -1,0 +1,97 @@
+//! What is dropped unsent is told once, and counted.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use halves::listener::memory::MemoryConnection;
+use halves::{Reason, Server};
+
+use crate::support::harness::World;
+use crate::support::harness::network::network_of;
+
+const LINGER: Duration = Duration::from_secs(3);
+
+#[test]
+fn bytes_that_a_handler_does_not_wait_for_are_told_once() {
+    let world = World::new();
+    let (network, clients) = network_of(4);
+    let handler = async |c: MemoryConnection| {
+        let mut writer = c.writer.buffered();
+        writer.write(b"0123456789")?;
+        writer.ready().await
+    };
+    let served = world.serve(Server::default(), network, handler);
+    let mut client = clients.connect(&world, "192.0.2.1:5");
+    world.settle();
+    let said = served.events();
+    assert!(said[0].starts_with("Unsent"), "{said:?}");
+    assert!(said[0].ends_with("bytes: 6 }"), "{said:?}");
+    assert_eq!(said[1..], ["closed 1 handler"]);
+    let stats = served.handle.stats();
+    assert_eq!((stats.bytes_unsent, stats.bytes_out), (6, 4));
+    // What has come is not all that was written, and does not look so.
+    let heard = world.now(async move { client.reader.line().await });
+    let reset = std::io::Error::from(heard.expect_err("a reset"));
+    assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn nothing_is_told_of_a_writer_that_was_flushed_or_has_none() {
+    let world = World::new();
+    let (network, clients) = network_of(4);
+    let handler = async |c: MemoryConnection| {
+        let mut writer = c.writer.buffered();
+        writer.write(b"0123")?;
+        writer.flush().await?;
+        drop(writer.into_inner().await?.buffered());
+        Ok(())
+    };
+    let served = world.serve(Server::default(), network, handler);
+    let client = clients.connect(&world, "192.0.2.1:5");
+    world.pass(LINGER);
+    assert_eq!(served.events(), ["closed 1 handler"]);
+    assert_eq!(served.handle.stats().bytes_unsent, 0);
+    drop(client);
+}
+
+#[test]
+fn a_connection_that_is_killed_says_what_it_had_left() {
+    let world = World::new();
+    let (network, clients) = network_of(4);
+    let handler = async |c: MemoryConnection| {
+        let mut writer = c.writer.buffered();
+        writer.write(b"0123456789")?;
+        let ended = writer.close().await.expect_err("it is killed");
+        assert_eq!(ended.kind(), ErrorKind::ConnectionAborted);
+        Ok(())
+    };
+    let served = world.serve(Server::default(), network, handler);
+    let client = clients.connect(&world, "192.0.2.1:5");
+    assert!(served.handle.kill(1));
+    world.settle();
+    let stats = served.handle.stats();
+    assert_eq!((stats.ended[Reason::Killed], stats.bytes_unsent), (1, 6));
+    drop(client);
+}
+
+/// In the middle of an answer: the client must not take what it has for the whole.
+#[test]
+fn a_close_of_all_clients_resets_one_that_has_something_left() {
+    let world = World::new();
+    let (network, clients) = network_of(4);
+    let handler = async |mut c: MemoryConnection| {
+        let mut writer = c.writer.buffered();
+        writer.write(b"0123456789")?;
+        let _ = c.reader.line().await?;
+        Ok(())
+    };
+    let served = world.serve(Server::default(), network, handler);
+    let mut client = clients.connect(&world, "192.0.2.1:5");
+    served.handle.close_clients();
+    world.settle();
+    let heard = world.now(async move { client.reader.line().await });
+    let reset = std::io::Error::from(heard.expect_err("a reset"));
+    assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
+    let stats = served.handle.stats();
+    assert_eq!((stats.ended[Reason::Closed], stats.bytes_unsent), (1, 6));
+}

@@ -1,0 +1,8 @@
+//! Writing that need not wait, and layers put on a connection in use.
+
+mod lost;
+mod marks;
+mod pieces;
+mod pumped;
+mod threads;
+mod upgrade;

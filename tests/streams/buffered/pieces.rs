@@ -1,0 +1,58 @@
+//! Any calls in any order, each of them dropped wherever it waits: what was taken in arrives, once and
+//! in order.
+//!
+//! `HALVES_SEED=7 cargo test --test streams buffered::pieces` runs what a failure has printed.
+
+use std::env;
+use std::io::ErrorKind;
+
+use fastrand::Rng;
+use futures_lite::future::{block_on, poll_once};
+use halves::listener::memory::pair;
+
+#[test]
+fn calls_that_are_dropped_at_any_wait_lose_nothing() {
+    let given = env::var("HALVES_SEED").ok();
+    let given = given.map(|seed| seed.parse::<u64>().expect("HALVES_SEED is a number"));
+    let first = given.unwrap_or_else(|| fastrand::u64(..1 << 48));
+    for seed in first..first + given.map_or(500, |_| 1) {
+        let mut random = Rng::with_seed(seed);
+        let high = random.usize(..20);
+        let low = random.usize(..=high);
+        let (near, mut far) = pair(random.usize(1..10));
+        let mut writer = near.writer.buffered().water_marks(low, high);
+        let (mut sent, mut heard) = (Vec::new(), Vec::new());
+        for _ in 0..200 {
+            let piece: Vec<u8> = (0..random.usize(..12)).map(|_| random.u8(..)).collect();
+            match random.u8(..6) {
+                0 | 1 => match writer.write(&piece) {
+                    Ok(()) => sent.extend(piece),
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::WouldBlock, "HALVES_SEED={seed}");
+                        assert!(writer.waiting() > high, "HALVES_SEED={seed}");
+                    }
+                },
+                2 => drop(block_on(poll_once(writer.ready()))),
+                3 => drop(block_on(poll_once(writer.flush()))),
+                _ => {
+                    if let Some(chunk) = block_on(poll_once(far.reader.read_chunk())) {
+                        heard.extend_from_slice(&chunk.expect("no errors"));
+                    }
+                }
+            }
+            assert!(sent.starts_with(&heard), "HALVES_SEED={seed}");
+        }
+        while block_on(poll_once(writer.close())).is_none() {
+            let chunk = block_on(far.reader.read_chunk()).expect("no errors");
+            heard.extend_from_slice(&chunk);
+        }
+        loop {
+            let chunk = block_on(far.reader.read_chunk()).expect("no errors");
+            if chunk.is_empty() {
+                break;
+            }
+            heard.extend_from_slice(&chunk);
+        }
+        assert_eq!(heard, sent, "HALVES_SEED={seed}");
+    }
+}

@@ -1,0 +1,186 @@
+//! One stream that is both, as two halves.
+
+use std::io;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use async_net::unix::UnixStream;
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::connection::{ReadAhead, ReadHalf, WriteHalf, split};
+use halves::listener::memory::{self, MemoryConnection, PipeReader, PipeWriter};
+use halves::{Connection, Executor, Once, Peer, Reason, Server, Shutdown, serve};
+
+use crate::support::conformance;
+use crate::support::receipts::Receipts;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type Stream = Receipts<ReadAhead<PipeReader>, PipeWriter>;
+type Split = Connection<ReadHalf<Stream>, WriteHalf<Stream>>;
+
+/// Over pipes that hold so many bytes.
+fn receipts(bound: usize) -> (Split, Split) {
+    let (near, far) = memory::pair(bound);
+    (over(near), over(far))
+}
+
+fn over(beneath: MemoryConnection) -> Split {
+    let (reader, writer, peer) = beneath.into_parts();
+    Connection::from_stream(Receipts::new(reader, writer), peer)
+}
+
+#[test]
+fn a_socket_that_is_one_stream_conforms() {
+    smol::block_on(conformance::check(conformance::LONG, async || {
+        let (near, far) = UnixStream::pair()?;
+        let [near, far] = [near, far].map(|end| Connection::from_stream(end, Peer::default()));
+        Ok((near, far.erase()))
+    }));
+}
+
+#[test]
+fn a_reader_that_has_to_write_and_a_writer_that_has_to_read_conform() {
+    for bound in [1, 2, 64] {
+        smol::block_on(conformance::check(3000, async || Ok(receipts(bound))));
+    }
+}
+
+/// Each half on a thread of its own: whoever is woken last, or first, nobody waits for ever.
+#[test]
+fn halves_on_four_threads_wake_each_other() {
+    let sent = conformance::pattern(20_000);
+    let (near, far) = receipts(1);
+    let (done, ended) = mpsc::channel();
+    for mut end in [near, far] {
+        let (bytes, told) = (sent.clone(), done.clone());
+        thread::spawn(move || {
+            let write = async {
+                end.writer.write_all(&bytes).await?;
+                end.writer.close().await
+            };
+            let wrote = smol::block_on(write);
+            told.send(wrote.is_ok()).expect("the test waits");
+        });
+        let (bytes, told) = (sent.clone(), done.clone());
+        thread::spawn(move || {
+            let mut heard = Vec::new();
+            let read = smol::block_on(end.reader.read_to_end(&mut heard));
+            let complete = read.is_ok() && heard == bytes;
+            told.send(complete).expect("the test waits");
+        });
+    }
+    for _ in 0..4 {
+        let went_well = ended.recv_timeout(PATIENCE);
+        assert_eq!(went_well, Ok(true), "all four end");
+    }
+}
+
+#[test]
+fn a_half_works_on_when_the_other_is_dropped() {
+    smol::block_on(async {
+        let (near, mut far) = UnixStream::pair().expect("two ends");
+        let (reader, mut writer) = split(near);
+        drop(reader);
+        writer.write_all(b"hello").await.expect("it reads");
+        writer.close().await.expect("it is there");
+        let mut heard = Vec::new();
+        far.read_to_end(&mut heard).await.expect("it ends");
+        assert_eq!(heard, b"hello");
+        far.write_all(b"hello").await.expect("it is still open");
+        drop(writer);
+        far.write_all(b"hello").await.expect_err("both are gone");
+
+        let (near, mut far) = UnixStream::pair().expect("two ends");
+        let (mut reader, writer) = split(near);
+        drop(writer);
+        far.write_all(b"hello").await.expect("it is still open");
+        let mut heard = [0; 5];
+        reader.read_exact(&mut heard).await.expect("it writes");
+        let end = future::poll_once(far.read(&mut heard)).await;
+        assert!(end.is_none(), "a half that is dropped ends nothing");
+        drop(reader);
+        assert_eq!(far.read(&mut heard).await.expect("an end"), 0);
+    });
+}
+
+/// Asks a server of `handler` on a stream over memory, and returns what came back.
+fn served(handler: impl AsyncFn(Split) -> io::Result<()> + Copy) -> io::Result<Vec<u8>> {
+    let ex = smol::LocalExecutor::new();
+    let (near, far) = memory::pair(16);
+    let listener = Once::new(over(far));
+    let mut near = over(near);
+    let client = async move {
+        near.writer.write_all(b"hello").await?;
+        near.writer.flush().await?;
+        let mut heard = Vec::new();
+        near.reader.read_to_end(&mut heard).await.map(|_| heard)
+    };
+    let server = serve(&ex, listener, async move |c| handler(c).await);
+    let both = future::zip(client, server);
+    let (heard, report) = smol::block_on(ex.run(both));
+    report.expect("it serves");
+    heard
+}
+
+#[test]
+fn what_a_handler_leaves_behind_is_flushed_and_ended() {
+    let heard = served(async |mut c: Split| {
+        let mut asked = [0; 5];
+        c.reader.read_exact(&mut asked).await?;
+        c.writer.write_all(&asked.to_ascii_uppercase()).await
+    });
+    assert_eq!(heard.expect("an end in order"), b"HELLO");
+}
+
+#[test]
+fn a_peer_that_is_gone_is_no_error_of_the_end() {
+    let ex = Executor::new();
+    let (near, far) = receipts(16);
+    drop(near);
+    let handler = async |mut c: Split| c.reader.read(&mut [0]).await.map(drop);
+    let report = ex.block_on(serve(&ex, Once::new(far), handler));
+    let ended = report.expect("it serves").stats.ended;
+    assert_eq!(ended[Reason::Eof], 1, "{ended:?}");
+}
+
+#[test]
+fn a_panic_resets_what_is_beneath() {
+    let heard = served(async |mut c: Split| {
+        c.reader.read_exact(&mut [0; 5]).await?;
+        c.writer.write_all(b"HE").await?;
+        panic!("in the middle");
+    });
+    let error = heard.expect_err("cut short");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+/// The reader is in another task, and waits, when the connection is aborted.
+#[test]
+fn an_abort_wakes_halves_in_other_tasks() {
+    let ex = Executor::new();
+    let (near, far) = memory::pair(16);
+    let shutdown = Shutdown::default();
+    let server = Server::default().shutdown(shutdown.clone());
+    let (told, hears) = smol::channel::bounded(1);
+    let tasks = ex.clone();
+    let handler = async move |mut c: Split| {
+        let (waiting, told) = (shutdown.clone(), told.clone());
+        let task = async move {
+            waiting.abort();
+            let read = c.reader.read(&mut [0; 5]).await;
+            let _ = told.send(read).await;
+        };
+        tasks.spawn(task).detach();
+        c.writer.write_all(&[0; 100]).await
+    };
+    let client = over(near);
+    let (report, read) = ex.block_on(async {
+        let served = server.serve(&ex, Once::new(over(far)), handler).await;
+        (served.expect("it serves"), hears.recv().await)
+    });
+    assert_eq!((report.finished, report.aborted), (0, 1));
+    let error = read.expect("it was woken").expect_err("and told");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    drop(client);
+}

@@ -1,0 +1,17 @@
+//! The halves of every kind of stream: reading, writing, framing, joining and fairness.
+
+mod buffered;
+mod bulk;
+mod descriptors;
+mod fairness;
+mod fifos;
+mod framing;
+mod joining;
+mod memory;
+mod pieces;
+mod process;
+mod stress;
+#[path = "../support/mod.rs"]
+mod support;
+mod transports;
+mod unix;

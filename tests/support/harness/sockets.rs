@@ -1,0 +1,239 @@
+//! A server on sockets of the system, within an executor of ours that also runs the test, and whose
+//! clock stands still.
+
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures_lite::future::yield_now;
+use halves::time::ManualClock;
+use halves::{Clock, Connection, Endpoint, Executor, Handle, Listeners, Report, Server, Shutdown};
+use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
+use smol::Task;
+use tempfile::TempDir;
+
+use super::line;
+
+use crate::support::place;
+
+/// Far longer than anything takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Of which sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// Its kernel takes on its own time: acknowledgements and probes may come late.
+    Tcp,
+    /// What a client takes is told in the call that takes it.
+    Unix,
+}
+
+/// One executor, one clock.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) ex: Executor,
+    pub(crate) clock: Clock,
+    pub(crate) manual: ManualClock,
+    pub(crate) family: Family,
+}
+
+/// A server of a [`World`].
+pub(crate) struct Served {
+    pub(crate) serving: Task<io::Result<Report>>,
+    pub(crate) handle: Handle,
+    pub(crate) shutdown: Shutdown,
+    at: Endpoint,
+    dir: TempDir,
+    events: Arc<Mutex<Vec<String>>>,
+}
+
+/// Runs a test in its world, on this thread.
+pub(crate) fn run<F: Future<Output = ()>>(family: Family, test: impl FnOnce(World) -> F) {
+    let (clock, manual) = Clock::manual();
+    let ex = Executor::new();
+    let world = World {
+        ex: ex.clone(),
+        clock,
+        manual,
+        family,
+    };
+    ex.block_on(test(world));
+}
+
+impl World {
+    /// Lets everybody run who can, for a while.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..50 {
+            yield_now().await;
+        }
+    }
+
+    /// Settles, then lets time pass, then settles.
+    pub(crate) async fn pass(&self, time: Duration) {
+        self.settle().await;
+        self.manual.advance(time);
+        self.settle().await;
+    }
+
+    pub(crate) async fn serve<H, F>(&self, server: Server, handler: H) -> Served
+    where
+        H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let dir = place::dir();
+        let listeners = match self.family {
+            Family::Tcp => halves::bind("127.0.0.1:0").await,
+            Family::Unix => halves::bind(&*dir.path().join("socket")).await,
+        };
+        let listeners = listeners.expect("nobody listens there");
+        self.serve_on(listeners, dir, server, handler)
+    }
+
+    /// The same, on listeners of the test's, whose sockets are in the directory, if in any.
+    pub(crate) fn serve_on<H, F>(
+        &self,
+        listeners: Listeners,
+        dir: TempDir,
+        server: Server,
+        handler: H,
+    ) -> Served
+    where
+        H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let at = listeners.local_addrs().remove(0);
+        let serve =
+            async move |ex: Executor, server: Server| server.serve(&ex, listeners, handler).await;
+        self.serve_by(at, dir, server, serve)
+    }
+
+    /// The same, where `serve` is what serves there, such as on a listener of the test's own.
+    pub(crate) fn serve_by<S>(
+        &self,
+        at: Endpoint,
+        dir: TempDir,
+        server: Server,
+        serve: impl FnOnce(Executor, Server) -> S,
+    ) -> Served
+    where
+        S: Future<Output = io::Result<Report>> + Send + 'static,
+    {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let (heard, shutdown) = (events.clone(), Shutdown::default());
+        let server = server
+            .clock(self.clock.clone())
+            .shutdown(shutdown.clone())
+            .on_event(move |event| heard.lock().expect("no panic").push(line(event)));
+        let handle = server.handle();
+        Served {
+            serving: self.ex.spawn(serve(self.ex.clone(), server)),
+            handle,
+            shutdown,
+            at,
+            dir,
+            events,
+        }
+    }
+}
+
+impl Served {
+    /// What was said since the last call, without the opened ones.
+    pub(crate) fn events(&self) -> Vec<String> {
+        let mut events = self.events.lock().expect("no panic");
+        let mut said = std::mem::take(&mut *events);
+        said.retain(|event| !event.starts_with("opened"));
+        said
+    }
+
+    /// What is said until somebody has closed, that included.
+    pub(crate) async fn until_closed(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        let closed = || {
+            said.extend(self.events());
+            let is_closed = said.iter().any(|event| event.starts_with("closed"));
+            is_closed.then(|| said.clone())
+        };
+        eventually(closed).await
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        let socket = match self.at.socket_addr() {
+            Some(at) => TcpStream::connect(at).map(OwnedFd::from),
+            None => UnixStream::connect(self.dir.path().join("socket")).map(OwnedFd::from),
+        };
+        Client(socket.expect("it listens"))
+    }
+}
+
+/// What comes about while others run.
+pub(crate) async fn eventually<T>(mut what: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = what() {
+            return value;
+        }
+        assert!(start.elapsed() < PATIENCE, "it never came");
+        yield_now().await;
+    }
+}
+
+/// A client that lets the others run while it waits.
+pub(crate) struct Client(OwnedFd);
+
+impl Client {
+    pub(crate) fn new(socket: impl Into<OwnedFd>) -> Self {
+        Self(socket.into())
+    }
+
+    pub(crate) fn send(&self, text: &[u8]) {
+        let sent = send(&self.0, text, SendFlags::DONTWAIT).expect("the server is there");
+        assert_eq!(sent, text.len(), "it fits");
+    }
+
+    /// What has come, so much at most. None: nothing.
+    pub(crate) fn try_take(&self, most: usize) -> Option<io::Result<Vec<u8>>> {
+        let mut heard = vec![0; most];
+        match recv(&self.0, &mut *heard, RecvFlags::DONTWAIT) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => Some(Err(error.into())),
+            Ok((n, _)) => {
+                heard.truncate(n);
+                Some(Ok(heard))
+            }
+        }
+    }
+
+    /// So many bytes.
+    pub(crate) async fn take(&self, n: usize) -> Vec<u8> {
+        let mut heard = Vec::new();
+        while heard.len() < n {
+            let left = n - heard.len();
+            let more = eventually(|| self.try_take(left)).await;
+            let more = more.expect("it is sent");
+            assert!(!more.is_empty(), "an end after {} of {n}", heard.len());
+            heard.extend(more);
+        }
+        heard
+    }
+
+    /// All until the end, and how that was.
+    pub(crate) async fn rest(&self) -> (Vec<u8>, io::Result<()>) {
+        let mut heard = Vec::new();
+        loop {
+            match eventually(|| self.try_take(1 << 16)).await {
+                Ok(more) if more.is_empty() => return (heard, Ok(())),
+                Ok(more) => heard.extend(more),
+                Err(error) => return (heard, Err(error)),
+            }
+        }
+    }
+
+    /// Goes without a word of farewell: with a reset, on TCP.
+    pub(crate) fn reset(self) {
+        sockopt::set_socket_linger(&self.0, Some(Duration::ZERO)).expect("set");
+    }
+}

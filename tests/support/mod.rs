@@ -1,0 +1,13 @@
+//! Code that several test programs share. Each `main.rs` includes this module by its path.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub(crate) mod conformance;
+pub(crate) mod harness;
+pub(crate) mod leftovers;
+pub(crate) mod namespace;
+pub(crate) mod place;
+pub(crate) mod receipts;
+pub(crate) mod seed;
+pub(crate) mod skip;
+pub(crate) mod terminal;
