@@ -1,12 +1,12 @@
-//! Who may connect to a Unix socket with a path.
+//! `Access`: the permissions of a Unix socket with a path.
 
 use std::fmt;
 
-/// Who may connect to a Unix socket with a path: the mode and the owner of its file. A client needs
-/// the right to write to it. On Linux nobody can connect before they are set.
+/// The permissions of a Unix socket with a path: the mode and the owner of its file. A client needs
+/// write permission to connect. On Linux no client can connect before they are set.
 ///
-/// What is not set is as for any new file: the umask (022 as a rule, so that only the same user may
-/// connect) and the process's own user and group.
+/// The defaults are those of a new file: the mode by the umask (usually 022, so that only the same
+/// user can connect), and the user and group of the process.
 ///
 /// # Examples
 ///
@@ -27,7 +27,7 @@ pub struct Access {
     pub(crate) group: Option<Owner>,
 }
 
-/// A user or a group.
+/// A user or a group, by id or by name.
 ///
 /// # Examples
 ///
@@ -39,25 +39,28 @@ pub struct Access {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
-    /// By its number.
+    /// A user id or a group id.
     Number(u32),
-    /// By its name, which is looked up when it is needed, wherever the system keeps such names.
+    /// A name, which the system's user database resolves when the address is listened on.
     Name(String),
 }
 
 impl Access {
-    /// The permissions, such as `0o660`; bits beyond `0o777` do not count.
+    /// Sets the mode, such as `0o660`. Bits beyond `0o777` are ignored.
     ///
     /// # Examples
     ///
-    /// See [`Access`].
+    /// ```
+    /// let access = halves::address::Access::default().mode(0o660);
+    /// assert_eq!(access.to_string(), ",mode=0660");
+    /// ```
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode & 0o777);
         self
     }
 
-    /// The user whose file it is. To give it to another one takes root's rights.
+    /// Sets the user that owns the file. Only root can set another user than its own.
     ///
     /// # Examples
     ///
@@ -71,7 +74,7 @@ impl Access {
         self
     }
 
-    /// The group whose file it is: one that the process is in, unless it has root's rights.
+    /// Sets the group of the file. The process must be in that group, or be root.
     ///
     /// # Examples
     ///
@@ -98,7 +101,7 @@ impl From<&str> for Owner {
     }
 }
 
-/// As settings in an address: each after a comma.
+/// Prints the settings as in an address, each after a comma.
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(mode) = self.mode {

@@ -1,9 +1,9 @@
-//! How a TCP listener listens, and how its connections are set up.
+//! `ListenOptions`: options of a TCP listener and its connections.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How a TCP listener listens, and how its connections are set up.
+/// Options of a TCP listener and its connections.
 ///
 /// | setting of an [`Address`](crate::Address) | method | default |
 /// |---|---|---|
@@ -37,33 +37,39 @@ pub struct ListenOptions {
 }
 
 impl ListenOptions {
-    /// The longest time that Linux takes, in seconds.
-    pub(super) const MAX_KEEPALIVE: u16 = 32_767;
-    /// The largest number that `listen`(2) takes.
-    pub(super) const MAX_BACKLOG: u32 = i32::MAX.unsigned_abs();
-    /// Past 128, the number of `std`, each further TCP client retries after a second.
-    const BACKLOG: u32 = 4096;
+    /// The longest keepalive time of Linux.
+    pub(super) const MAX_KEEPALIVE_SECONDS: u16 = 32_767;
+    /// The largest argument of `listen`(2).
+    pub(super) const MAX_BACKLOG_CONNECTIONS: u32 = i32::MAX.unsigned_abs();
+    /// With a backlog of 128, as in `std`, each TCP client beyond that retries after a second.
+    const DEFAULT_BACKLOG_CONNECTIONS: u32 = 4096;
 
-    /// The kernel probes a peer that has sent nothing for this long, again after each further such time, and
-    /// ends the connection with `ETIMEDOUT` when three probes are not answered.
+    /// Sets the keepalive time. The kernel probes a peer that has sent nothing for this time, then
+    /// again after each such time, and ends the connection with `ETIMEDOUT` after three unanswered
+    /// probes.
     ///
-    /// Rounded up to whole seconds, at most 32,767; zero is off, the default.
+    /// Rounded up to whole seconds, at most 32,767; zero means off, the default.
     ///
     /// # Examples
     ///
-    /// See [`ListenOptions`].
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let options = halves::address::ListenOptions::default();
+    /// assert_eq!(options.keepalive(Duration::from_secs(30)).to_string(), ",keepalive=30s");
+    /// ```
     #[must_use]
     pub fn keepalive(mut self, idle: Duration) -> Self {
         let seconds = idle
             .as_secs()
             .saturating_add(u64::from(idle.subsec_nanos() > 0));
         let seconds = u16::try_from(seconds).unwrap_or(u16::MAX);
-        self.keepalive = seconds.min(Self::MAX_KEEPALIVE);
+        self.keepalive = seconds.min(Self::MAX_KEEPALIVE_SECONDS);
         self
     }
 
-    /// How many connections the kernel completes and keeps until they are accepted: from 1 to
-    /// 2,147,483,647, 4,096 by default. The kernel has a limit of its own, `net.core.somaxconn` on Linux.
+    /// Sets how many connections the kernel completes and keeps until they are accepted: from 1 to
+    /// 2,147,483,647, by default 4,096. The kernel has its own limit, `net.core.somaxconn` on Linux.
     ///
     /// # Examples
     ///
@@ -73,24 +79,27 @@ impl ListenOptions {
     /// ```
     #[must_use]
     pub fn backlog(mut self, connections: u32) -> Self {
-        self.backlog = connections.clamp(1, Self::MAX_BACKLOG);
+        self.backlog = connections.clamp(1, Self::MAX_BACKLOG_CONNECTIONS);
         self
     }
 
-    /// Leaves Nagle's algorithm on: a small write waits until earlier ones are acknowledged. Off by
-    /// default: connections have `TCP_NODELAY`.
+    /// Enables Nagle's algorithm: a small write waits until earlier writes are acknowledged. Off by
+    /// default: connections have `TCP_NODELAY` set.
     ///
     /// # Examples
     ///
-    /// See [`ListenOptions`].
+    /// ```
+    /// let options = halves::address::ListenOptions::default().nagle(true);
+    /// assert_eq!(options.to_string(), ",nagle");
+    /// ```
     #[must_use]
     pub fn nagle(mut self, on: bool) -> Self {
         self.nagle = on;
         self
     }
 
-    /// Other sockets of this user that set `SO_REUSEPORT` may listen on the same address; the kernel
-    /// deals connections out among them. Off by default.
+    /// Lets other sockets of this user that set `SO_REUSEPORT` listen on the same address. The kernel
+    /// distributes connections among them. Off by default.
     ///
     /// # Examples
     ///
@@ -107,8 +116,8 @@ impl ListenOptions {
         self
     }
 
-    /// `[::]` takes IPv6 only, so that `0.0.0.0` with the same port can be listened on beside it. Off by
-    /// default. Other IPv6 addresses take IPv6 only in any case.
+    /// Restricts `[::]` to IPv6, so that another socket can listen on `0.0.0.0` with the same port. Off
+    /// by default. Other IPv6 addresses accept only IPv6 in any case.
     ///
     /// # Examples
     ///
@@ -127,7 +136,7 @@ impl Default for ListenOptions {
     fn default() -> Self {
         Self {
             keepalive: 0,
-            backlog: Self::BACKLOG,
+            backlog: Self::DEFAULT_BACKLOG_CONNECTIONS,
             nagle: false,
             reuse_port: false,
             v6_only: false,
@@ -135,13 +144,13 @@ impl Default for ListenOptions {
     }
 }
 
-/// As settings in an address: each that is not the default, after a comma.
+/// Prints the settings that are not the default as in an address, each after a comma.
 impl fmt::Display for ListenOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.keepalive > 0 {
             write!(f, ",keepalive={}s", self.keepalive)?;
         }
-        if self.backlog != Self::BACKLOG {
+        if self.backlog != Self::DEFAULT_BACKLOG_CONNECTIONS {
             write!(f, ",backlog={}", self.backlog)?;
         }
         for (on, name) in [
@@ -162,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_out_of_bounds_is_brought_within_them() {
+    fn values_out_of_bounds_are_clamped() {
         let keepalive = |idle| ListenOptions::default().keepalive(idle).to_string();
         assert_eq!(keepalive(Duration::ZERO), "");
         assert_eq!(keepalive(Duration::from_nanos(1)), ",keepalive=1s");

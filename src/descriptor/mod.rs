@@ -3,9 +3,9 @@
 
 mod kind;
 mod pool;
-mod pool_reader;
 mod reader;
 mod writer;
 
+pub(crate) use kind::FileId;
 pub use reader::FdReader;
 pub use writer::FdWriter;

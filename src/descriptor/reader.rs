@@ -1,4 +1,4 @@
-//! The reading half.
+//! `FdReader`: the reading half over a descriptor.
 
 use std::fmt;
 use std::fs::File;
@@ -14,18 +14,15 @@ use rustix::io::Errno;
 use super::kind::{
     FdKind, has_nothing_yet, is_end_of_terminal, is_hung_up, open_again, set_nonblocking,
 };
-use super::pool::BlockingFile;
-use super::pool_reader::PoolReader;
+use super::pool::{BlockingFile, PoolReader};
 use crate::reactor::{Watched, slices};
 
-/// Reads from any descriptor: a pipe, a terminal, a device, a socket, a file, or whatever the
-/// system may add.
+/// Reads from any descriptor: a pipe, a terminal, a device, a socket or a file.
 ///
-/// Where the system tells of readiness, nothing waits but the task. Files, `/dev/null` and their
-/// like are read by a thread of the blocking pool, which has 500 at most; their end is one for good,
-/// also where a file grows. Where the system gives no thread, a read fails, and the next read tries
-/// again. A terminal in raw mode has no end of input before it is hung up, also where its reads do not wait
-/// (`VMIN` is 0).
+/// If the system reports readiness, a read occupies no thread. Files, `/dev/null` and similar devices
+/// are read by a thread of the blocking pool, which has at most 500. The first end of such a file is
+/// final, even if the file grows. A read fails if the system has no thread left; the next read tries
+/// again. A terminal in raw mode has no end of input until it is hung up, even with a `VMIN` of 0.
 ///
 /// # Examples
 ///
@@ -37,46 +34,53 @@ use crate::reactor::{Watched, slices};
 /// let (from, mut to) = std::io::pipe()?;
 /// to.write_all(b"hello")?;
 /// drop(to);
-/// let mut heard = String::new();
-/// smol::block_on(FdReader::new(from)?.read_to_string(&mut heard))?;
-/// assert_eq!(heard, "hello");
+/// let mut received = String::new();
+/// smol::block_on(FdReader::new(from)?.read_to_string(&mut received))?;
+/// assert_eq!(received, "hello");
 /// # std::io::Result::Ok(())
 /// ```
-pub struct FdReader(Source);
+pub struct FdReader(ReadSource);
 
-enum Source {
+enum ReadSource {
     Watched {
         fd: Watched,
         kind: FdKind,
-        /// It is a FIFO that nobody may have opened for writing yet.
-        waits: bool,
+        /// Set for a FIFO that may not have had a writer yet.
+        awaits_writer: bool,
     },
     Pool(PoolReader),
 }
 
 impl FdReader {
-    /// Takes over a descriptor. What it stands for is made non-blocking where it can be watched,
-    /// also for others who share it: so not for a copy of one that somebody else uses, and never
-    /// for the standard streams, for which there is [`stdio`](crate::listener::stdio).
+    /// Takes over a descriptor. If it can be watched, it becomes non-blocking, also for other
+    /// processes that share it. So do not pass a duplicate of a descriptor that is in use elsewhere,
+    /// and use [`stdio`](crate::listener::stdio) for the standard streams.
     ///
     /// # Errors
     ///
-    /// What the system says when it cannot be asked what it is, or not be watched.
+    /// The error of the system if the kind of the descriptor cannot be determined or its flags cannot
+    /// be set.
     ///
     /// # Examples
     ///
-    /// See [`FdReader`].
+    /// ```
+    /// use halves::descriptor::FdReader;
+    ///
+    /// let reader = FdReader::new(std::fs::File::open("/dev/null")?)?;
+    /// # drop(reader);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new(fd: impl Into<OwnedFd>) -> io::Result<Self> {
         Self::open(fd.into(), false)
     }
 
-    /// The same, of what was opened by a name. A FIFO that nobody has written to yet says end of
-    /// input at once, if one asks it: this one waits for the first writer.
+    /// Takes over a descriptor of a file that was opened by its path. A FIFO without a first writer
+    /// reports the end of input; this reader waits for a writer instead.
     pub(crate) fn named(fd: OwnedFd) -> io::Result<Self> {
         Self::open(fd, true)
     }
 
-    /// Reads from a descriptor that others use, too, and leaves it blocking for them.
+    /// Reads from a descriptor that other processes share, and leaves it in blocking mode.
     pub(crate) fn shared(fd: BorrowedFd<'_>) -> io::Result<Self> {
         match open_again(fd, OFlags::RDONLY) {
             Some(own) => Self::open(own, false),
@@ -84,29 +88,29 @@ impl FdReader {
         }
     }
 
-    fn open(fd: OwnedFd, waits: bool) -> io::Result<Self> {
+    fn open(fd: OwnedFd, awaits_writer: bool) -> io::Result<Self> {
         let kind = FdKind::of(fd.as_fd())?;
         if kind == FdKind::File {
             return Ok(Self::pool(fd));
         }
         set_nonblocking(&fd)?;
-        Ok(Self(Source::Watched {
+        Ok(Self(ReadSource::Watched {
             fd: Watched::new(fd),
             kind,
-            waits: waits && kind == FdKind::Pipe,
+            awaits_writer: awaits_writer && kind == FdKind::Pipe,
         }))
     }
 
     fn pool(fd: OwnedFd) -> Self {
         let file = BlockingFile::new(File::from(fd));
-        Self(Source::Pool(PoolReader::new(file)))
+        Self(ReadSource::Pool(PoolReader::new(file)))
     }
 
-    /// Another handle to it, where it is watched.
+    /// Returns another handle to the descriptor, if it is watched.
     pub(crate) fn watched(&self) -> Option<Watched> {
         match &self.0 {
-            Source::Watched { fd, .. } => Some(fd.clone()),
-            Source::Pool(_) => None,
+            ReadSource::Watched { fd, .. } => Some(fd.clone()),
+            ReadSource::Pool(_) => None,
         }
     }
 }
@@ -117,13 +121,17 @@ impl AsyncRead for FdReader {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let room = buf.len();
+        let len = buf.len();
         match &mut self.0 {
-            Source::Watched { fd, kind, waits } => fd.poll_read(cx, room, |fd| {
+            ReadSource::Watched {
+                fd,
+                kind,
+                awaits_writer,
+            } => fd.poll_read(cx, len, |fd| {
                 let result = rustix::io::read(fd, &mut *buf);
-                checked(fd, result, *kind, waits)
+                check_read(fd, result, *kind, awaits_writer)
             }),
-            Source::Pool(file) => file.poll_read(cx, buf),
+            ReadSource::Pool(file) => file.poll_read(cx, buf),
         }
     }
 
@@ -132,13 +140,17 @@ impl AsyncRead for FdReader {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let (bufs, room) = slices::to_read(bufs);
+        let (bufs, len) = slices::to_read(bufs);
         match &mut self.0 {
-            Source::Watched { fd, kind, waits } => fd.poll_read(cx, room, |fd| {
+            ReadSource::Watched {
+                fd,
+                kind,
+                awaits_writer,
+            } => fd.poll_read(cx, len, |fd| {
                 let result = rustix::io::readv(fd, &mut *bufs);
-                checked(fd, result, *kind, waits)
+                check_read(fd, result, *kind, awaits_writer)
             }),
-            Source::Pool(file) => {
+            ReadSource::Pool(file) => {
                 let first = bufs.iter_mut().find(|buf| !buf.is_empty());
                 file.poll_read(cx, first.map_or(&mut [], |buf| buf))
             }
@@ -146,21 +158,21 @@ impl AsyncRead for FdReader {
     }
 }
 
-/// What a read means, of this kind of thing.
-fn checked(
+/// Interprets the result of a read from a descriptor of this kind.
+fn check_read(
     fd: BorrowedFd<'_>,
     result: rustix::io::Result<usize>,
     kind: FdKind,
-    waits: &mut bool,
+    awaits_writer: &mut bool,
 ) -> rustix::io::Result<usize> {
     match result {
-        Ok(0) if *waits && !is_hung_up(fd) => Err(Errno::AGAIN),
+        Ok(0) if *awaits_writer && !is_hung_up(fd) => Err(Errno::AGAIN),
         Ok(0) if kind == FdKind::Terminal && has_nothing_yet(fd) => Err(Errno::AGAIN),
-        // Whoever had the terminal has closed it.
-        Err(Errno::IO) if kind == FdKind::Master => Ok(0),
+        // The terminal end of the pseudo-terminal is closed.
+        Err(Errno::IO) if kind == FdKind::PtyMaster => Ok(0),
         Err(error) if is_end_of_terminal(fd, error) => Ok(0),
         Ok(n) => {
-            *waits &= n == 0;
+            *awaits_writer &= n == 0;
             Ok(n)
         }
         Err(error) => Err(error),
@@ -176,22 +188,22 @@ impl fmt::Debug for FdReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descriptor::pool::tests::terminal;
+    use crate::descriptor::pool::tests::open_pty;
 
-    /// The kernel returns it for a moment while the other end closes.
+    /// Linux returns `EIO` for a moment while the other end closes.
     #[test]
     fn an_input_output_error_is_the_end_of_a_terminal_that_is_hung_up() -> io::Result<()> {
-        let (person, program) = terminal()?;
+        let (master, terminal) = open_pty()?;
         let read = || {
-            checked(
-                program.as_fd(),
+            check_read(
+                terminal.as_fd(),
                 Err(Errno::IO),
                 FdKind::Terminal,
                 &mut false,
             )
         };
         assert_eq!(read(), Err(Errno::IO), "it is still there");
-        drop(person);
+        drop(master);
         assert_eq!(read(), Ok(0));
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The writing half.
+//! `FdWriter`: the writing half over a descriptor.
 
 use std::fmt;
 use std::fs::File;
@@ -16,19 +16,18 @@ use super::kind::{FdKind, open_again, set_nonblocking};
 use super::pool::PoolWriter;
 use crate::reactor::{Watched, slices};
 
-/// Writes to any descriptor: a pipe, a terminal, a device, a socket, a file, or whatever the
-/// system may add.
+/// Writes to any descriptor: a pipe, a terminal, a device, a socket or a file.
 ///
-/// Where the system tells of readiness, nothing waits but the task, and what was taken is with the
-/// system. Files, `/dev/null` and their like are written by a thread of the blocking pool, which
-/// has 500 at most: up to 256 KiB are then on their way. They are also written when the writer is
-/// dropped: those of a regular file before the drop returns, which waits for that; those of a device
-/// are lost if the process exits before. Flushed or closed, they are written. Where
-/// the system gives no thread, a write fails and takes nothing.
+/// If the system reports readiness, a write occupies no thread and passes its bytes to the system.
+/// Files, `/dev/null` and similar devices are written by a thread of the blocking pool, which has at
+/// most 500, and which queues up to 256 KiB. A flush or a close waits until these are written.
+/// Dropping the writer does not discard them: for a regular file the drop blocks until they are
+/// written; for a device they are lost only if the process exits first. A write fails and accepts no
+/// bytes if the system has no thread left.
 ///
-/// Closing a pipe, a FIFO or a terminal closes the descriptor, closing a socket shuts down its
-/// writing side. Dropping the writer closes the descriptor. To write to a pipe that nobody reads is an
-/// error, as Rust programs ignore `SIGPIPE`; one that does not is ended by it.
+/// Closing a pipe, a FIFO or a terminal closes the descriptor; closing a socket shuts down its
+/// writing side. Dropping the writer closes the descriptor. A write to a pipe without a reader is an
+/// error, as Rust programs ignore `SIGPIPE`; it ends a program that does not.
 ///
 /// # Examples
 ///
@@ -43,14 +42,14 @@ use crate::reactor::{Watched, slices};
 ///     writer.write_all(b"hello").await?;
 ///     writer.close().await
 /// })?;
-/// let mut heard = String::new();
-/// from.read_to_string(&mut heard)?;
-/// assert_eq!(heard, "hello");
+/// let mut received = String::new();
+/// from.read_to_string(&mut received)?;
+/// assert_eq!(received, "hello");
 /// # std::io::Result::Ok(())
 /// ```
-pub struct FdWriter(Sink);
+pub struct FdWriter(WriteSink);
 
-enum Sink {
+enum WriteSink {
     Watched(Watched),
     Socket(Watched),
     Pool(PoolWriter),
@@ -58,17 +57,24 @@ enum Sink {
 }
 
 impl FdWriter {
-    /// Takes over a descriptor. What it stands for is made non-blocking where it can be watched,
-    /// also for others who share it: so not for a copy of one that somebody else uses, and never
-    /// for the standard streams, for which there is [`stdio`](crate::listener::stdio).
+    /// Takes over a descriptor. If it can be watched, it becomes non-blocking, also for other
+    /// processes that share it. So do not pass a duplicate of a descriptor that is in use elsewhere,
+    /// and use [`stdio`](crate::listener::stdio) for the standard streams.
     ///
     /// # Errors
     ///
-    /// What the system says when it cannot be asked what it is, or not be watched.
+    /// The error of the system if the kind of the descriptor cannot be determined or its flags cannot
+    /// be set.
     ///
     /// # Examples
     ///
-    /// See [`FdWriter`].
+    /// ```
+    /// use halves::descriptor::FdWriter;
+    ///
+    /// let writer = FdWriter::new(std::fs::File::create("/dev/null")?)?;
+    /// # drop(writer);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new(fd: impl Into<OwnedFd>) -> io::Result<Self> {
         let fd = fd.into();
         let kind = FdKind::of(fd.as_fd())?;
@@ -77,13 +83,13 @@ impl FdWriter {
         }
         set_nonblocking(&fd)?;
         Ok(Self(match kind {
-            FdKind::Socket => Sink::Socket(Watched::new(fd)),
-            FdKind::Pipe => Sink::Watched(Watched::pipe_writer(fd)),
-            _ => Sink::Watched(Watched::new(fd)),
+            FdKind::Socket => WriteSink::Socket(Watched::new(fd)),
+            FdKind::Pipe => WriteSink::Watched(Watched::pipe_writer(fd)),
+            _ => WriteSink::Watched(Watched::new(fd)),
         }))
     }
 
-    /// Writes to a descriptor that others use, too, and leaves it blocking for them.
+    /// Writes to a descriptor that other processes share, and leaves it in blocking mode.
     pub(crate) fn shared(fd: BorrowedFd<'_>) -> io::Result<Self> {
         match open_again(fd, OFlags::WRONLY) {
             Some(own) => Self::new(own),
@@ -92,7 +98,7 @@ impl FdWriter {
     }
 
     fn pool(fd: OwnedFd) -> Self {
-        Self(Sink::Pool(PoolWriter::new(File::from(fd))))
+        Self(WriteSink::Pool(PoolWriter::new(File::from(fd))))
     }
 }
 
@@ -103,12 +109,12 @@ impl AsyncWrite for FdWriter {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match &self.0 {
-            Sink::Watched(fd) => fd.poll_write(cx, buf.len(), |fd| rustix::io::write(fd, buf)),
-            Sink::Socket(fd) => fd.poll_write(cx, buf.len(), |fd| {
+            WriteSink::Watched(fd) => fd.poll_write(cx, buf.len(), |fd| rustix::io::write(fd, buf)),
+            WriteSink::Socket(fd) => fd.poll_write(cx, buf.len(), |fd| {
                 rustix::net::send(fd, buf, SendFlags::NOSIGNAL)
             }),
-            Sink::Pool(file) => file.poll_write(cx, buf),
-            Sink::Closed => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            WriteSink::Pool(file) => file.poll_write(cx, buf),
+            WriteSink::Closed => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
 
@@ -119,12 +125,12 @@ impl AsyncWrite for FdWriter {
     ) -> Poll<io::Result<usize>> {
         let (bufs, length) = slices::to_write(bufs);
         match &self.0 {
-            Sink::Watched(fd) => fd.poll_write(cx, length, |fd| rustix::io::writev(fd, bufs)),
-            Sink::Socket(fd) => fd.poll_write(cx, length, |fd| {
+            WriteSink::Watched(fd) => fd.poll_write(cx, length, |fd| rustix::io::writev(fd, bufs)),
+            WriteSink::Socket(fd) => fd.poll_write(cx, length, |fd| {
                 let mut nothing = SendAncillaryBuffer::default();
                 rustix::net::sendmsg(fd, bufs, &mut nothing, SendFlags::NOSIGNAL)
             }),
-            Sink::Pool(_) | Sink::Closed => {
+            WriteSink::Pool(_) | WriteSink::Closed => {
                 self.poll_write(cx, bufs.first().map_or(&[], |buf| buf))
             }
         }
@@ -132,21 +138,21 @@ impl AsyncWrite for FdWriter {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.0 {
-            Sink::Pool(file) => file.poll_flush(cx),
+            WriteSink::Pool(file) => file.poll_flush(cx),
             _ => Poll::Ready(Ok(())),
         }
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(self.as_mut().poll_flush(cx));
-        if let Sink::Socket(fd) = &self.0 {
+        if let WriteSink::Socket(fd) = &self.0 {
             return Poll::Ready(match rustix::net::shutdown(fd, Shutdown::Write) {
-                // The peer is gone: there is nobody left to say it to.
+                // The peer has disconnected already.
                 Err(Errno::NOTCONN) => Ok(()),
                 shut => Ok(shut?),
             });
         }
-        self.0 = Sink::Closed;
+        self.0 = WriteSink::Closed;
         Poll::Ready(flushed)
     }
 }

@@ -1,32 +1,32 @@
-//! From an address to what listens there, or to a connection to it.
+//! `bind` and `connect`: from an address to its listeners, or to a connection.
 
 use std::io;
 
-use super::given::{Given, given};
+use super::adopt::{Adopted, adopt};
 use super::{Listeners, Once, inherited, stdio, tcp, unix};
 use crate::address::{Access, Address, ListenOptions};
 use crate::connection::Connection;
 use crate::error::Error;
 
-/// Listens at an address, ready to be served.
+/// Listens on an address and returns its listeners, ready to be served.
 ///
-/// A host name that means several addresses is listened on at each of them, with one port where that is
-/// 0; each must be an address of this machine. Sockets have a backlog of 4,096, and TCP connections have
-/// `TCP_NODELAY` set, unless [`ListenOptions`](crate::address::ListenOptions) in the address say otherwise.
+/// For a host name with several addresses, this listens on each of them. Port 0 is then one free
+/// port for all. Each must be an address of this machine. By default sockets have a backlog of
+/// 4,096 connections, and TCP connections have `TCP_NODELAY` set.
+/// [`ListenOptions`](crate::address::ListenOptions) in the address change this.
 ///
-/// A Unix socket's file that nobody listens at is replaced, which is found out by connecting to
-/// it; while that is done, there is an empty file `PATH.lock` beside it, and one of that name that
-/// is not ours is an error. Ours is removed when the listener
-/// is dropped, unless another one is in its place by then. Nobody can connect before mode and owner
-/// are as the address says.
+/// The stale file of a Unix socket is replaced. A file is stale if a connection to it is refused.
+/// During the check an empty lock file `PATH.lock` exists beside it; a file of that name that is not
+/// such a lock is an error. The socket's file is removed when the listener is dropped, unless
+/// another file has taken its place. Clients can connect only after mode and owner are set.
 ///
-/// What this process was started with is taken over: see [`inherited`].
+/// `fd:N` and `sd-listen` take over descriptors of this process: see [`inherited`].
 ///
-/// Cancel-safe: a dropped future listens nowhere.
+/// Cancel-safe: a dropped future leaves no listener behind.
 ///
 /// # Errors
 ///
-/// [`Error::Address`] for a text that is no address, [`Error::Listen`] for what the system says,
+/// [`Error::Address`] if the text is not an address, [`Error::Listen`] for an error of the system,
 /// each inside an [`io::Error`] of the same kind.
 ///
 /// # Examples
@@ -49,15 +49,15 @@ where
     })
 }
 
-/// Connects to an address: the mirror of [`bind`]. Of a host name's addresses the first that
-/// answers is taken. `-` is this process's own standard input and output, `fd:N` a connection that
-/// it was started with.
+/// Connects to an address. For a host name with several addresses, these are tried in order until
+/// one accepts. `-` is the standard input and output of this process, `fd:N` an inherited
+/// connection.
 ///
 /// Cancel-safe: a dropped future leaves no connection behind.
 ///
 /// # Errors
 ///
-/// [`Error::Address`] for a text that is no address, [`Error::Connect`] for what the system says,
+/// [`Error::Address`] if the text is not an address, [`Error::Connect`] for an error of the system,
 /// each inside an [`io::Error`] of the same kind.
 ///
 /// # Examples
@@ -93,15 +93,15 @@ async fn listen(address: &Address) -> io::Result<Listeners> {
         Address::Abstract { name } => unix::listen_abstract(name).map(Listeners::of),
         Address::Fd { number, options } => {
             let socket = inherited::socket(*number)?;
-            given(socket, options).map(Listeners::from)
+            adopt(socket, options).map(Listeners::from)
         }
-        Address::Activation { name, options } => handed_over(name.as_deref(), options),
+        Address::Activation { name, options } => activated(name.as_deref(), options),
         Address::Stdio => Ok(Once::new(stdio()?).into()),
     }
 }
 
 async fn connect_to(address: &Address) -> io::Result<Connection> {
-    let problem = match address {
+    let message = match address {
         Address::Tcp {
             host,
             port,
@@ -111,9 +111,9 @@ async fn connect_to(address: &Address) -> io::Result<Connection> {
             return unix::connect(unix::path_name(path)?).await;
         }
         Address::Abstract { name } => return unix::connect(unix::abstract_name(name)?).await,
-        Address::Fd { number, options } => match given(inherited::socket(*number)?, options)? {
-            Given::Connection(connection) => return Ok(connection),
-            Given::Listener(_) => "it is a socket that listens",
+        Address::Fd { number, options } => match adopt(inherited::socket(*number)?, options)? {
+            Adopted::Connection(connection) => return Ok(connection),
+            Adopted::Listener(_) => "it is a socket that listens",
         },
         Address::Stdio => return stdio(),
         Address::Tcp { .. } => {
@@ -122,16 +122,16 @@ async fn connect_to(address: &Address) -> io::Result<Connection> {
         Address::Unix { .. } => "mode, user and group are for listening",
         Address::Activation { .. } => "sd-listen is for listening",
     };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
-fn handed_over(name: Option<&str>, options: &ListenOptions) -> io::Result<Listeners> {
+fn activated(name: Option<&str>, options: &ListenOptions) -> io::Result<Listeners> {
     let mut listeners = Listeners::default();
-    for handed in inherited::sockets(name)? {
-        let socket = given(handed.fd, options).map_err(|error| {
-            let (name, number) = (handed.name, handed.number);
-            let problem = format!("'{name}', descriptor {number}: {error}");
-            io::Error::new(error.kind(), problem)
+    for passed in inherited::sockets(name)? {
+        let socket = adopt(passed.fd, options).map_err(|error| {
+            let (name, number) = (passed.name, passed.number);
+            let message = format!("'{name}', descriptor {number}: {error}");
+            io::Error::new(error.kind(), message)
         })?;
         listeners = listeners.and(Listeners::from(socket));
     }

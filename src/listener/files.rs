@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open, stat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::retry;
+use super::retry_while;
 use crate::blocking::unblock;
 use crate::connection::{Connection, Endpoint, Peer, flush_on_close};
 use crate::descriptor::{FdReader, FdWriter};
 
-/// A file to read and a file to write, created or emptied, as one connection. Either may be a
-/// device, such as `/dev/null`, or a FIFO.
+/// Opens one file to read and one to write as a connection. The file to write is created or
+/// truncated. Either may be a device, such as `/dev/null`, or a FIFO.
 ///
-/// A FIFO to read waits for its first writer, and ends when the last one has closed it, as it does
-/// for any program. One to write is opened when another process reads it: the future waits for that,
-/// and tries every 50 ms. For FIFOs that outlast their users, see [`fifos`].
+/// A FIFO to read waits for its first writer and ends when its last writer closes it. A FIFO to
+/// write can be opened only while a process reads it: the future retries every 50 ms until then.
+/// For FIFOs that outlast their users, see [`fifos`].
 ///
-/// What was written is flushed when the server ends the connection. Cancel-safe, but that the file
-/// may have been created or emptied.
+/// Output is flushed when the server ends the connection. Cancel-safe, except that the file may have
+/// been created or truncated.
 ///
 /// # Errors
 ///
-/// What the system says when one of them cannot be opened.
+/// The error of the system if one of them cannot be opened.
 ///
 /// # Examples
 ///
@@ -52,12 +52,12 @@ pub async fn files(input: impl AsRef<Path>, output: impl AsRef<Path>) -> io::Res
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
     let output = match open_at_once(output, flags).await {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => {
-            // A FIFO that nobody reads; or there is no such device.
+            // A FIFO without a reader, or a missing device.
             if !is_fifo(output.to_owned()).await {
                 return Err(error);
             }
             let attempt = || open_at_once(output, OFlags::WRONLY);
-            retry::until_not(Errno::NXIO, attempt).await?
+            retry_while(Errno::NXIO, attempt).await?
         }
         output => output?,
     };
@@ -65,19 +65,20 @@ pub async fn files(input: impl AsRef<Path>, output: impl AsRef<Path>) -> io::Res
     Ok(connection(input, output, Endpoint::Files))
 }
 
-/// Two FIFOs as one connection that lasts: writers of `input` come and go, one after another or
-/// together, and are read as one stream without an end; readers of `output` come and go, and
-/// what is written meanwhile waits in the FIFO, 64 KiB on Linux, and then the writer waits.
+/// Opens two FIFOs as one connection that outlasts their users. The bytes of all writers of `input`,
+/// one after another or at the same time, form one stream without an end. Output that no process
+/// reads stays in the FIFO `output`, up to 64 KiB on Linux; then the writer waits.
 ///
-/// Both are held open for reading and writing, so that nobody's leaving ends anything. The
-/// connection ends when the handler does, which [`Reader::read_or_drain`](crate::Reader) tells of
-/// a drain; what nobody has read from `output` then is gone, as the system keeps nothing of a FIFO
+/// Both are open for reading and writing, so a process that closes its side ends nothing. The
+/// connection ends when the handler returns; [`Reader::read_or_drain`](crate::Reader::read_or_drain)
+/// reports a drain. Output that is unread at the end is lost: the system keeps no bytes of a FIFO
 /// that no process has open.
 ///
 /// # Errors
 ///
-/// What the system says when one of them cannot be opened, and
-/// [`InvalidInput`](io::ErrorKind::InvalidInput) when it is no FIFO. None is made: see mkfifo(1).
+/// The error of the system if one of them cannot be opened, and
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not a FIFO. FIFOs are not created: see
+/// mkfifo(1).
 ///
 /// # Examples
 ///
@@ -102,18 +103,22 @@ pub async fn fifos(input: impl AsRef<Path>, output: impl AsRef<Path>) -> io::Res
         expect(fifo, FileType::Fifo, "it is not a FIFO")?;
     }
     let (input, output) = (FdReader::new(input)?, FdWriter::new(output)?);
-    Ok(whole(connection(input, output, Endpoint::Files)))
+    Ok(without_half_close(connection(
+        input,
+        output,
+        Endpoint::Files,
+    )))
 }
 
-/// A terminal, a serial line, or another device with one stream each way, as one connection.
+/// Opens a terminal, a serial line or another two-way device as one connection.
 ///
-/// It is left in the mode that it is in, and does not become the controlling terminal. No device
-/// knows a half-close: the end comes when both halves are gone.
+/// Its mode does not change, and it does not become the controlling terminal. A device has no
+/// half-close: it is closed when both halves are dropped.
 ///
 /// # Errors
 ///
-/// What the system says when it cannot be opened, and
-/// [`InvalidInput`](io::ErrorKind::InvalidInput) when it is no character device.
+/// The error of the system if it cannot be opened, and
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not a character device.
 ///
 /// # Examples
 ///
@@ -137,7 +142,11 @@ pub async fn device(path: impl AsRef<Path>) -> io::Result<Connection> {
     )?;
     let writer = FdWriter::new(device.try_clone()?)?;
     let endpoint = Endpoint::Device(path.into());
-    Ok(whole(connection(FdReader::new(device)?, writer, endpoint)))
+    Ok(without_half_close(connection(
+        FdReader::new(device)?,
+        writer,
+        endpoint,
+    )))
 }
 
 fn connection(input: FdReader, output: FdWriter, endpoint: Endpoint) -> Connection {
@@ -146,13 +155,13 @@ fn connection(input: FdReader, output: FdWriter, endpoint: Endpoint) -> Connecti
     Connection::from_parts(input, output, peer).erase()
 }
 
-/// Neither of whose directions can end alone.
-fn whole(mut connection: Connection) -> Connection {
+/// Marks a connection that can only end in both directions at once.
+fn without_half_close(mut connection: Connection) -> Connection {
     connection.peer = connection.peer.without_half_close();
     connection
 }
 
-/// Opens without waiting for whoever is at the other end. The file system may take its time.
+/// Opens a file without waiting for a peer, on a thread, as the file system may be slow.
 async fn open_at_once(path: &Path, access: OFlags) -> io::Result<OwnedFd> {
     let path = path.to_owned();
     let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -160,9 +169,9 @@ async fn open_at_once(path: &Path, access: OFlags) -> io::Result<OwnedFd> {
     unblock(move || Ok(retry_on_intr(|| open(&path, flags, mode))?)).await
 }
 
-fn expect(fd: &OwnedFd, kind: FileType, otherwise: &str) -> io::Result<()> {
+fn expect(fd: &OwnedFd, kind: FileType, message: &str) -> io::Result<()> {
     if FileType::from_raw_mode(fstat(fd)?.st_mode) != kind {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, otherwise));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     Ok(())
 }

@@ -1,48 +1,45 @@
-//! Where connections come from.
+//! Listeners: sources of connections.
 //!
 //! # What each stream can do
 //!
-//! A handler need not know any of this; who chooses a stream may want to. *Half-close* says
-//! whether one direction can end while the other goes on: by
-//! [`close`](futures_lite::AsyncWriteExt::close), and seen as the end of input
-//! ([`Peer::can_half_close`](crate::Peer::can_half_close) tells it at run time). The *end* is what the
-//! server does when a handler has returned, and waits for: for what was written without a bound but
-//! the deadlines, for the peer 2 s and 1 MiB at most. A *reset* is what the peer sees of a panic,
-//! [`Handle::kill`](crate::Handle::kill), or a drain's deadline. A drain itself is the same on all:
-//! [`Reader::read_or_drain`](crate::Reader::read_or_drain) tells of it, and needs nothing of the
+//! A handler works the same on every stream. This table is for choosing one. *Half-close*: one
+//! direction can end while the other continues. A handler ends its own direction with
+//! [`close`](futures_lite::AsyncWriteExt::close) and sees the peer's end as the end of input
+//! ([`Peer::can_half_close`](crate::Peer::can_half_close) reports the ability at run time). *End*:
+//! the server's steps after the handler returns. It waits for the peer for at most 2 s and 1 MiB;
+//! buffered output is bounded by the deadlines only. *Reset*: the effect on the peer of a panic,
+//! [`Handle::kill`](crate::Handle::kill) or the deadline of a drain. A drain works the same on all
+//! streams: [`Reader::read_or_drain`](crate::Reader::read_or_drain) needs no support from the
 //! stream.
 //!
-//! | stream | half-close | the end | a reset |
+//! | stream | half-close | end | reset |
 //! |---|---|---|---|
-//! | TCP | yes | said, then what still comes is discarded until the peer ends too | RST |
-//! | Unix sockets | yes | the same | the peer reads the end, or a reset where its input was unread |
-//! | sockets that others have open, too ([inherited], [`stdio`]) | yes | the same, said in any case | as TCP or Unix |
+//! | TCP | yes | FIN, then input is discarded until the peer ends too | RST |
+//! | Unix sockets | yes | as TCP | the peer reads the end, or a reset if it left input unread |
+//! | sockets shared with other processes ([inherited], [`stdio`]) | yes | as TCP, FIN in any case | as TCP or Unix |
 //! | [memory] | yes | as TCP | an error at both ends |
-//! | pipes ([`stdio`]), FIFOs ([`files`]) | yes | closed | closed: a pipe has no other end |
-//! | [`fifos`] | no: they outlast who uses them | closed | closed |
+//! | pipes ([`stdio`]), FIFOs ([`files`]) | yes | closed | closed: a pipe has no reset |
+//! | [`fifos`] | no: they outlast their users | closed | closed |
 //! | terminals and other devices ([`device`], [`stdio`]) | no | closed | closed |
-//! | files | yes: the end of the file | written, then closed | closed: what is written stays |
-//! | [children](crate::process) | yes | its input is closed, its output discarded, its exit awaited | it is killed, with its group |
-//! | one [split](crate::Connection::from_stream) stream | as the stream | closed, discarded as above, then as what is beneath | as what is beneath |
+//! | files | yes: the end of the file | written, then closed | closed: written bytes stay |
+//! | [children](crate::process) | yes | input closed, output discarded, exit awaited | the process group is killed |
+//! | one [split](crate::Connection::from_stream) stream | as the stream | closed, discarded as TCP, then as the stream beneath | as the stream beneath |
 //! | any halves, [erased](crate::Connection::erase) | as the writer's close | flushed and closed | dropped |
-//! | any halves, as they are | as the writer's close | what the handler did | dropped |
+//! | any halves, not erased | as the writer's close | left to the handler | dropped |
 //!
-//! Pipes, terminals, most devices, sockets and children are watched: nobody waits for them but the
-//! task. Files, devices of which the system tells nothing, and what [`stdio`] cannot open once more
-//! (two sockets, another user's terminal, a device that is no terminal, a pipe where there is no
-//! `/proc`) are read and written by threads of the blocking pool, 500 at most; it also waits for
-//! [children](crate::process) where the kernel has no descriptors of processes.
+//! Pipes, terminals, most devices, sockets and children are watched for readiness and occupy no
+//! thread. Threads of the blocking pool, at most 500, read and write files, devices without
+//! readiness, and standard streams that [`stdio`] cannot reopen (two sockets, a terminal of another
+//! user, a device that is not a terminal, a pipe on a system without `/proc`). The pool also waits
+//! for [children](crate::process) if the kernel has no process descriptors.
 
+mod adopt;
+mod async_net;
 mod bind;
 mod files;
-mod foreign;
-mod given;
 pub mod inherited;
+mod listeners;
 pub mod memory;
-mod once;
-mod options;
-mod retry;
-mod several;
 mod socket;
 mod stdio;
 mod tcp;
@@ -52,16 +49,23 @@ mod unix;
 
 use std::future::Future;
 use std::io;
+use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
+use rustix::io::Errno;
 
 use crate::connection::{Connection, Endpoint};
+use crate::time::Clock;
 
 pub use bind::{bind, connect};
 pub use files::{device, fifos, files};
-pub use once::Once;
-pub use several::Listeners;
+pub use listeners::Listeners;
 pub use stdio::stdio;
+
+/// The first pause of [`retry_while`]. Each pause is twice the one before.
+const FIRST_RETRY_PAUSE: Duration = Duration::from_millis(1);
+/// The longest pause of [`retry_while`].
+const MAX_RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Yields connections.
 ///
@@ -91,38 +95,119 @@ pub use stdio::stdio;
     note = "for a socket that listens already, take it over: `Listeners::try_from(OwnedFd::from(socket))?`"
 )]
 pub trait Listener {
-    /// What connections are read from.
+    /// The reading half of its connections.
     type Reader: AsyncRead + Unpin;
-    /// What connections are written to.
+    /// The writing half of its connections.
     type Writer: AsyncWrite + Unpin;
 
-    /// Waits for the next connection; `Ok(None)` says that there will be no more.
+    /// Waits for the next connection. Returns `Ok(None)` at the end of the listener.
     ///
-    /// It must be cancel-safe: a future that is dropped before it is ready has taken no
-    /// connection. A connection that is there already is to be returned by the first poll.
+    /// An implementation must be cancel-safe: a future dropped before it is ready has taken no
+    /// connection. If a connection is waiting, the first poll returns it.
     ///
     /// # Errors
     ///
-    /// A server goes on after errors that concern one connection (such as `ECONNABORTED`, also
-    /// inside [`Error::Accept`](crate::Error::Accept)), at once up to 32 in a row, and then with
-    /// pauses. It waits and retries after those that say that a resource is used up (such as
-    /// `EMFILE`), and ends after any other. Two connections with one [`Peer`](crate::Peer) are such
-    /// an error, too.
+    /// A server continues after errors of one connection (such as `ECONNABORTED`, also inside
+    /// [`Error::Accept`](crate::Error::Accept)): the first 32 in a row are retried at once, later
+    /// ones after a pause. If a resource is used up (such as `EMFILE`), it waits and retries. Any
+    /// other error ends the server. Two connections with one [`Peer`](crate::Peer) are an error of
+    /// one connection.
     fn accept(
         &mut self,
     ) -> impl Future<Output = io::Result<Option<Connection<Self::Reader, Self::Writer>>>>;
 
-    /// Refuses new clients, and keeps those that have connected: [`accept`](Self::accept) still
-    /// yields them. A server that ends calls this once, then accepts until an accept waits, and
-    /// drops the listener.
+    /// Refuses new clients. [`accept`](Self::accept) still yields the clients that have connected.
+    /// A server that ends calls this once, accepts until an accept waits, and drops the listener.
     ///
-    /// The default does nothing. Clients that connect between that last accept and the drop are then
+    /// The default does nothing: clients that connect between the last accept and the drop are
     /// lost. A listener that wraps another passes the call on.
     fn stop(&mut self) {}
 
-    /// Where it listens, for [`Handle::local_addrs`](crate::Handle::local_addrs); nothing, where it does not
-    /// say.
+    /// Returns the addresses it listens on, for
+    /// [`Handle::local_addrs`](crate::Handle::local_addrs). The default returns none.
     fn local_addrs(&self) -> Vec<Endpoint> {
         Vec::new()
+    }
+}
+
+/// A listener that yields one connection and ends.
+///
+/// # Examples
+///
+/// Serve two halves of your own, here a slice and a `Vec`:
+///
+/// ```
+/// use halves::{Connection, Executor, Once, serve, service};
+///
+/// let ex = Executor::new();
+/// let listener = Once::new(Connection::new(&b"hello"[..], vec![]));
+/// let report = ex.block_on(serve(&ex, listener, async |Connection { reader, writer, .. }| {
+///     service::upper(reader, writer).await
+/// }))?;
+/// assert_eq!(report.stats.bytes_out, 5);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct Once<R, W>(Option<Connection<R, W>>);
+
+impl<R, W> Once<R, W> {
+    /// Creates a listener that yields `connection`, then ends.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::io::{empty, sink};
+    /// use halves::{Connection, Once};
+    ///
+    /// let listener = Once::new(Connection::new(empty(), sink()));
+    /// # drop(listener);
+    /// ```
+    pub fn new(connection: Connection<R, W>) -> Self {
+        Self(Some(connection))
+    }
+
+    fn peek(&self) -> Option<&Connection<R, W>> {
+        self.0.as_ref()
+    }
+
+    fn take(&mut self) -> Option<Connection<R, W>> {
+        self.0.take()
+    }
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Listener for Once<R, W> {
+    type Reader = R;
+    type Writer = W;
+
+    async fn accept(&mut self) -> io::Result<Option<Connection<R, W>>> {
+        Ok(self.take())
+    }
+
+    fn local_addrs(&self) -> Vec<Endpoint> {
+        let connection = self.peek().into_iter();
+        connection
+            .map(|connection| connection.peer.local())
+            .collect()
+    }
+}
+
+/// Calls `attempt` until its result is not the error `busy`. For calls without readiness in the
+/// kernel.
+///
+/// Sleeps between two calls, at most 50 ms, and occupies no thread. Nothing remains of it when the
+/// future is dropped.
+async fn retry_while<T, F>(busy: Errno, mut attempt: impl FnMut() -> F) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
+    let clock = Clock::default();
+    let mut pause = FIRST_RETRY_PAUSE;
+    loop {
+        match attempt().await {
+            Err(error) if Errno::from_io_error(&error) == Some(busy) => {}
+            result => return result,
+        }
+        clock.sleep(pause).await;
+        pause = (2 * pause).min(MAX_RETRY_PAUSE);
     }
 }

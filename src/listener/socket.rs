@@ -1,4 +1,4 @@
-//! Stream sockets of any family, and what accepts on them.
+//! Stream sockets of any family, and the listener on one.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,76 +15,61 @@ use rustix::io::Errno;
 use rustix::net::Shutdown;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, getsockname};
 
-use super::several::Accept;
-use super::unix::SocketFile;
+use super::listeners::DynListener;
 use crate::address::ListenOptions;
 use crate::connection::{Connection, Endpoint, Ownership};
 use crate::error::Error;
 use crate::reactor::Socket;
 
-/// A socket that listens.
+/// A listener on one stream socket.
 pub(super) struct SocketListener {
     socket: Socket,
-    /// Shared with what is accepted.
+    /// Shared with the accepted connections.
     local: Arc<Endpoint>,
-    /// Set on each connection that a listener of others accepts; those of ours inherit them.
+    /// Options to set on each accepted connection, for a socket that was taken over. Connections of
+    /// a socket that this crate opened inherit theirs.
     options: Option<ListenOptions>,
-    /// Goes with it.
-    file: Option<SocketFile>,
     stopped: bool,
 }
 
 impl SocketListener {
-    /// Begins to listen on a socket of ours that is bound.
-    pub(super) fn open(
-        socket: OwnedFd,
-        backlog: u32,
-        file: Option<SocketFile>,
-    ) -> io::Result<Self> {
+    /// Starts to listen on a bound socket that no other process shares.
+    pub(super) fn open(socket: OwnedFd, backlog: u32) -> io::Result<Self> {
         rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
         Ok(Self {
-            local: local(&socket)?,
+            local: local_endpoint(&socket)?,
             socket: Socket::new(socket),
             options: None,
-            file,
             stopped: false,
         })
     }
 
-    /// Takes over one that listens at `local`, and is non-blocking.
+    /// Takes over a non-blocking socket that listens on `local`.
     pub(super) fn shared(socket: OwnedFd, local: Arc<Endpoint>, options: ListenOptions) -> Self {
         Self {
             local,
             socket: Socket::new(socket),
             options: Some(options),
-            file: None,
             stopped: false,
         }
     }
 
-    /// Whether other processes may have the socket, too.
+    /// Returns true if other processes may share the socket.
     fn is_shared(&self) -> bool {
         self.options.is_some()
     }
 
-    /// The port of TCP; 0 for any other socket.
+    /// Returns the TCP port, or 0 for another family.
     pub(super) fn port(&self) -> u16 {
         self.local.socket_addr().map_or(0, |local| local.port())
     }
 }
 
-impl Drop for SocketListener {
-    fn drop(&mut self) {
-        // Before the socket: as long as somebody listens, nobody takes it for one left behind.
-        drop(self.file.take());
-    }
-}
-
-impl Accept for SocketListener {
+impl DynListener for SocketListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
         let shared = self.is_shared();
         let (socket, peer) = match ready!(self.socket.poll_accept(cx, shared)) {
-            // A Unix socket that was shut down, and has no more connections.
+            // A Unix socket that was shut down and has no more connections.
             Err(error) if self.stopped && Errno::from_io_error(&error) == Some(Errno::INVAL) => {
                 return Poll::Ready(Ok(None));
             }
@@ -94,10 +79,10 @@ impl Accept for SocketListener {
             })?,
         };
         if let Some(options) = &self.options {
-            // Refused only by what is not TCP, and where the client has gone.
+            // Fails only if the socket is not TCP or the client has disconnected.
             let _ = options.apply(&socket);
         }
-        // When the client is gone already, nothing else knows its address.
+        // A client that has disconnected has no address but this one.
         let peer = peer.map_or(Endpoint::Unknown, Endpoint::of);
         let local = self.local.clone();
         let connection = Connection::of_socket(socket, peer, local, Ownership::Ours);
@@ -113,37 +98,36 @@ impl Accept for SocketListener {
     }
 
     fn stop(&mut self) {
-        drop(self.file.take());
         if !self.is_shared() {
-            refuse(&self.socket, &self.local);
+            refuse_clients(&self.socket, &self.local);
         }
         self.stopped = true;
     }
 }
 
-/// Has the system refuse new clients of a socket that listens. Those that have connected, or are
-/// about to, are still accepted: closing the socket would reset them. Only for a socket that no
-/// other process accepts on. Where the system cannot do so, nothing changes.
+/// Makes the kernel refuse new clients of a listening socket. Clients that have connected, or are
+/// connecting, can still be accepted; closing the socket would reset them. For a socket that no
+/// other process accepts on. Does nothing if the system has no way to do so.
 #[cfg(target_os = "linux")]
-fn refuse(socket: impl AsFd, local: &Endpoint) {
+fn refuse_clients(socket: impl AsFd, local: &Endpoint) {
     match local {
         Endpoint::Unix(_) => drop(rustix::net::shutdown(socket, Shutdown::Read)),
-        // A listener that is bound to one interface gets no packets from others. Handshakes that
-        // have begun are found without it. (Not where the address is of one interface already,
-        // unless with CAP_NET_RAW.)
+        // A listener bound to one interface gets no packets from others, so one bound to no
+        // existing interface gets none. Handshakes under way are not affected. (This needs
+        // CAP_NET_RAW if the socket is bound to an interface already.)
         _ => drop(BoundInterface.set(&socket, &NO_INTERFACE)),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn refuse(_: impl AsFd, _: &Endpoint) {}
+fn refuse_clients(_: impl AsFd, _: &Endpoint) {}
 
-/// The number of the interface to whose packets a socket is limited.
+/// Socket option: the index of the only interface that the socket receives packets from.
 #[cfg(target_os = "linux")]
 #[derive(Clone, Copy)]
 struct BoundInterface;
 
-/// One that no interface has: they are numbered from 1.
+/// An interface index that no interface has: indexes count from 1.
 #[cfg(target_os = "linux")]
 const NO_INTERFACE: i32 = i32::MAX;
 
@@ -156,13 +140,13 @@ nix::setsockopt_impl!(
     SetStruct<'_, i32>
 );
 
-/// A non-blocking stream socket.
+/// Opens a non-blocking stream socket.
 pub(super) fn stream(family: AddressFamily) -> rustix::io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     rustix::net::socket_with(family, SocketType::STREAM, flags, None)
 }
 
-/// What the system calls our end of a socket.
-pub(super) fn local(socket: impl AsFd) -> io::Result<Arc<Endpoint>> {
+/// Returns the local address of a socket.
+pub(super) fn local_endpoint(socket: impl AsFd) -> io::Result<Arc<Endpoint>> {
     Ok(Arc::new(Endpoint::of(getsockname(socket)?)))
 }

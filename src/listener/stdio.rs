@@ -10,30 +10,30 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use rustix::fs::{FileType, Stat, fstat};
 use rustix::net::{Shutdown, shutdown};
 
-use super::given::{Given, are_one_stream, given};
+use super::adopt::{Adopted, adopt, are_one_stream};
 use crate::address::ListenOptions;
 use crate::connection::{Connection, Endpoint, Peer, flush_on_close};
-use crate::descriptor::{FdReader, FdWriter};
+use crate::descriptor::{FdReader, FdWriter, FileId};
 
-/// Standard input and output as one connection.
+/// Returns standard input and output as one connection.
 ///
-/// Pipes and terminals are opened once more (through `/proc`, on Linux), and the new descriptors
-/// are watched: who shares the old ones, such as a shell, finds them as blocking as they were.
-/// Where that is refused, and for files, a thread of the blocking pool does the work.
+/// Pipes and terminals are reopened (through `/proc`, on Linux) and the new descriptors are watched.
+/// The old descriptors stay in blocking mode for other processes that share them, such as a shell.
+/// If a stream cannot be reopened, and for files, a thread of the blocking pool reads and writes.
 ///
-/// Whoever is at the other end of a pipe sees when its half is done: when the writer is closed or
-/// dropped, and standard output is a pipe, `/dev/null` takes its place in this process; likewise for
-/// the reader and standard input. Of two sockets, the writing side of the one and the reading side of
-/// the other are shut down. What was written is flushed when the server ends the connection.
+/// The peer of a pipe sees the end of its half: when the writer is closed or dropped and standard
+/// output is a pipe, `/dev/null` replaces standard output in this process; likewise for the reader
+/// and standard input. If they are two sockets, the writing side of one and the reading side of the
+/// other are shut down. Output is flushed when the server ends the connection.
 ///
-/// Where both are one stream socket, as under inetd, tcpserver or sshd, the connection is that
-/// socket: its peer is who is at the other end, and it ends as a socket does.
+/// If both are one stream socket, as under inetd, tcpserver or sshd, the connection is that socket,
+/// with its peer and its end.
 ///
 /// # Errors
 ///
-/// What the system says when it cannot give us a descriptor of our own for them;
-/// [`InvalidInput`](io::ErrorKind::InvalidInput) for a socket that listens, which `fd:0` serves, and
-/// for one of datagrams or the like.
+/// The error of the system if they cannot be opened or duplicated;
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) for a listening socket, which `fd:0` serves, and
+/// for a socket that is not a stream, such as a datagram socket.
 ///
 /// # Examples
 ///
@@ -50,55 +50,56 @@ use crate::descriptor::{FdReader, FdWriter};
 /// ```
 pub fn stdio() -> io::Result<Connection> {
     if are_one_stream(io::stdin(), io::stdout())? {
-        return socket();
+        return socket_connection();
     }
-    // Not std's handles, which have buffers and locks.
+    // Not the handles of std, which have buffers and locks.
     let input = FdReader::shared(io::stdin().as_fd())?;
     let output = FdWriter::shared(io::stdout().as_fd())?;
-    let input = Standard::new(input, Stream::Input)?;
-    let (output, link) = flush_on_close(Standard::new(output, Stream::Output)?);
+    let input = StdioHalf::new(input, StdStream::Input)?;
+    let (output, link) = flush_on_close(StdioHalf::new(output, StdStream::Output)?);
     let mut peer = Peer::new(Endpoint::Stdio, Endpoint::Stdio).with_link(link);
-    let kind = FileType::from_raw_mode(Stream::Output.stat()?.st_mode);
+    let kind = FileType::from_raw_mode(StdStream::Output.stat()?.st_mode);
     if kind == FileType::CharacterDevice {
         peer = peer.without_half_close();
     }
     Ok(Connection::from_parts(input, output, peer).erase())
 }
 
-fn socket() -> io::Result<Connection> {
-    match given(
+/// Returns standard input as a connection, if it is a connected socket.
+fn socket_connection() -> io::Result<Connection> {
+    match adopt(
         io::stdin().as_fd().try_clone_to_owned()?,
         &ListenOptions::default(),
     )? {
-        Given::Connection(connection) => Ok(connection),
-        Given::Listener(_) => {
-            let problem = "standard input is a socket that listens; write fd:0 for that";
-            Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+        Adopted::Connection(connection) => Ok(connection),
+        Adopted::Listener(_) => {
+            let message = "standard input is a socket that listens; write fd:0 for that";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, message))
         }
     }
 }
 
-/// A half, and the standard descriptor that holds the same pipe open.
-struct Standard<T> {
-    /// None when it is done.
+/// A half, and the standard stream that holds the same pipe open.
+struct StdioHalf<T> {
+    /// None after the end.
     half: Option<T>,
-    stream: Stream,
-    /// What the descriptor was in the beginning.
-    was: Stat,
+    stream: StdStream,
+    /// The file that the standard stream referred to at the start.
+    original: FileId,
 }
 
 #[derive(Clone, Copy)]
-enum Stream {
+enum StdStream {
     Input,
     Output,
 }
 
-impl<T> Standard<T> {
-    fn new(half: T, stream: Stream) -> io::Result<Self> {
+impl<T> StdioHalf<T> {
+    fn new(half: T, stream: StdStream) -> io::Result<Self> {
         Ok(Self {
             half: Some(half),
             stream,
-            was: stream.stat()?,
+            original: FileId::of_stat(&stream.stat()?),
         })
     }
 
@@ -113,13 +114,13 @@ impl<T> Standard<T> {
 
     fn end(&mut self) {
         if self.half.take().is_some() {
-            // If that fails, the other end sees it when the process exits.
-            let _ = self.stream.let_go(&self.was);
+            // If this fails, the peer sees the end when the process exits.
+            let _ = self.stream.release(self.original);
         }
     }
 }
 
-impl Stream {
+impl StdStream {
     fn stat(self) -> io::Result<Stat> {
         Ok(match self {
             Self::Input => fstat(io::stdin())?,
@@ -127,14 +128,14 @@ impl Stream {
         })
     }
 
-    /// Puts `/dev/null` in the place of a pipe, and shuts down a socket, if it is still the one that
-    /// it was.
-    fn let_go(self, was: &Stat) -> io::Result<()> {
-        let is = self.stat()?;
-        if (is.st_dev, is.st_ino) != (was.st_dev, was.st_ino) {
+    /// Replaces a pipe by `/dev/null`, or shuts down a socket. Does nothing if the standard stream
+    /// no longer refers to its original file.
+    fn release(self, original: FileId) -> io::Result<()> {
+        let current = self.stat()?;
+        if FileId::of_stat(&current) != original {
             return Ok(());
         }
-        match (FileType::from_raw_mode(is.st_mode), self) {
+        match (FileType::from_raw_mode(current.st_mode), self) {
             (FileType::Fifo, Self::Input) => {
                 rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
             }
@@ -149,13 +150,13 @@ impl Stream {
     }
 }
 
-impl<T> Drop for Standard<T> {
+impl<T> Drop for StdioHalf<T> {
     fn drop(&mut self) {
         self.end();
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Standard<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for StdioHalf<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -173,7 +174,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Standard<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Standard<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for StdioHalf<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

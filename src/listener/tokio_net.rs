@@ -1,4 +1,4 @@
-//! Listeners of tokio, which are served as they are.
+//! `Listener` for the listeners of tokio.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,18 +11,18 @@ use super::Listener;
 use crate::address::ListenOptions;
 use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint, Ownership};
 
-/// With the feature `tokio`, any listener of tokio can be served as it is, in the runtime that it
-/// was made in. What it accepts is as what [`bind`](crate::bind) accepts, which spares each
-/// connection two system calls.
+/// With the feature `tokio`, listeners of tokio can be served directly, in the runtime that they
+/// were created in. Their connections are the same as those of [`bind`](crate::bind), which needs
+/// two system calls less for each.
 impl Listener for TcpListener {
     type Reader = AnyRead;
     type Writer = AnyWrite;
 
     async fn accept(&mut self) -> io::Result<Option<Connection>> {
-        // When the client is gone already, nothing else knows its address.
+        // A client that has disconnected has no address but this one.
         let (stream, remote) = TcpListener::accept(self).await?;
         let socket = OwnedFd::from(stream.into_std()?);
-        // Refused only when the client is gone, which the handler will notice.
+        // Fails only if the client has disconnected; the handler sees that.
         let _ = ListenOptions::default().apply(&socket);
         Ok(Some(connection(
             socket,
@@ -36,8 +36,8 @@ impl Listener for TcpListener {
     }
 }
 
-/// As it is, too. [`bind`](crate::bind) also replaces the file of a server that is gone, and
-/// removes its own.
+/// With the feature `tokio`, listeners of tokio can be served directly. [`bind`](crate::bind) also
+/// replaces stale files and removes its own.
 impl Listener for UnixListener {
     type Reader = AnyRead;
     type Writer = AnyWrite;
@@ -46,15 +46,16 @@ impl Listener for UnixListener {
         let (stream, remote) = UnixListener::accept(self).await?;
         let socket = OwnedFd::from(stream.into_std()?);
         let remote = net::SocketAddr::from(remote);
-        Ok(Some(connection(socket, remote.into(), local(self)?)))
+        let local = local_endpoint(self)?;
+        Ok(Some(connection(socket, remote.into(), local)))
     }
 
     fn local_addrs(&self) -> Vec<Endpoint> {
-        local(self).into_iter().collect()
+        local_endpoint(self).into_iter().collect()
     }
 }
 
-fn local(listener: &UnixListener) -> io::Result<Endpoint> {
+fn local_endpoint(listener: &UnixListener) -> io::Result<Endpoint> {
     let local = net::SocketAddr::from(listener.local_addr()?);
     Ok(local.into())
 }

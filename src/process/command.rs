@@ -1,4 +1,4 @@
-//! What is to be run, and how it becomes a connection.
+//! `Command`: a program to run, and its connection.
 
 use std::ffi::OsStr;
 use std::io;
@@ -8,16 +8,17 @@ use std::os::unix::process::CommandExt;
 use std::process;
 use std::sync::Arc;
 
-use super::child::{Child, Process};
+use super::child::Child;
+use super::child_process::ChildProcess;
 use super::link::ChildLink;
 use super::{before_exec, orphans};
 use crate::connection::{Connection, Endpoint, Peer, flush_on_close};
 use crate::descriptor::{FdReader, FdWriter};
 
-/// A program to be run as the other end of a connection.
+/// A program to run as the other end of a connection.
 ///
-/// Its environment, directory, user and standard error are those of the [`std::process::Command`]
-/// that it is made [`from`](Self::from).
+/// Environment, directory, user and standard error are set on a [`std::process::Command`], which is
+/// converted by [`from`](Self::from).
 ///
 /// # Examples
 ///
@@ -29,9 +30,9 @@ use crate::descriptor::{FdReader, FdWriter};
 /// command.args(["-c", "echo $GREETING"]).env("GREETING", "hello");
 /// # smol::block_on(async {
 /// let (mut connection, _child) = Command::from(command).connect()?;
-/// let mut said = String::new();
-/// connection.reader.read_to_string(&mut said).await?;
-/// assert_eq!(said, "hello\n");
+/// let mut output = String::new();
+/// connection.reader.read_to_string(&mut output).await?;
+/// assert_eq!(output, "hello\n");
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 #[derive(Debug)]
@@ -41,11 +42,15 @@ pub struct Command {
 }
 
 impl Command {
-    /// A program, which is looked for in `PATH` if its name has no slash.
+    /// Creates a command for a program. A name without a slash is searched for in `PATH`.
     ///
     /// # Examples
     ///
-    /// See the [module](super).
+    /// ```
+    /// let child = halves::process::Command::new("true").spawn()?;
+    /// assert!(smol::block_on(child.wait())?.success());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         process::Command::new(program).into()
     }
@@ -54,15 +59,19 @@ impl Command {
     ///
     /// # Examples
     ///
-    /// See the [module](super).
+    /// ```
+    /// let child = halves::process::Command::new("test").args(["a", "=", "a"]).spawn()?;
+    /// assert!(smol::block_on(child.wait())?.success());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.command.args(args);
         self
     }
 
-    /// Connects by one socket, the same for the child's standard input and output, instead of two
-    /// pipes: for programs that ask for one. Closing the writer ends the child's input alike.
+    /// Uses one socket as standard input and output of the child, instead of two pipes, for programs
+    /// that require a socket. Closing the writer ends the child's input as with a pipe.
     ///
     /// # Examples
     ///
@@ -81,8 +90,8 @@ impl Command {
         self
     }
 
-    /// How many files the child may have open, by its soft limit: for a server that has raised its
-    /// own, and gives its children what it was given. Without this they have what it has.
+    /// Sets the soft limit of open files for the child, at most to the hard limit. By default the
+    /// child inherits the limit of this process. For a server that has raised its own limit.
     ///
     /// # Examples
     ///
@@ -99,31 +108,42 @@ impl Command {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     #[must_use]
-    pub fn open_files(mut self, most: u64) -> Self {
-        before_exec::limit_open_files(&mut self.command, most);
+    pub fn open_files(mut self, max_files: u64) -> Self {
+        before_exec::limit_open_files(&mut self.command, max_files);
         self
     }
 
-    /// Runs it, and connects to its standard input and output. That takes this thread about a
+    /// Runs the program and connects to its standard input and output. Blocks for about a
     /// millisecond.
     ///
-    /// The connection's [`Peer`] is the process; its [`Link`](crate::connection::Link) ends the process with
-    /// the connection, as the [module](super) says.
+    /// The [`Peer`] of the connection is the process. Its [`Link`](crate::connection::Link) ends the
+    /// process with the connection, see the [module](super).
     ///
     /// # Errors
     ///
-    /// What the system says when it cannot be run, or there are no descriptors left. Then nothing
-    /// runs.
+    /// The error of the system if the program cannot run, or no descriptors are left. No process runs
+    /// in that case.
     ///
     /// # Examples
     ///
-    /// See the [module](super).
+    /// ```
+    /// use futures_lite::AsyncReadExt;
+    /// use halves::process::Command;
+    ///
+    /// # smol::block_on(async {
+    /// let (mut connection, child) = Command::new("echo").args(["hello"]).connect()?;
+    /// let mut output = String::new();
+    /// connection.reader.read_to_string(&mut output).await?;
+    /// assert_eq!(output, "hello\n");
+    /// assert!(child.wait().await?.success());
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub fn connect(mut self) -> io::Result<(Connection, Child)> {
-        // Before it runs, so that nothing runs where this fails.
+        // Before the program runs, so that no process runs if this fails.
         let (reader, writer) = if self.socketpair {
-            self.plug_socket()
+            self.set_socket()
         } else {
-            self.plug_pipes()
+            self.set_pipes()
         }?;
         let reader = FdReader::new(reader)?;
         let output = reader.watched();
@@ -136,13 +156,13 @@ impl Command {
         Ok((connection, child))
     }
 
-    /// Runs it with the standard streams that the [`std::process::Command`] names, in a group of
-    /// its own and with all else that a child is given: for one that has a socket itself, or
-    /// needs no connection. That takes this thread about a millisecond.
+    /// Runs the program with the standard streams of the [`std::process::Command`], in a process
+    /// group of its own, with the other attributes of a child (see the [module](super)). For a child
+    /// that has a socket already or needs no connection. Blocks for about a millisecond.
     ///
     /// # Errors
     ///
-    /// What the system says when it cannot be run.
+    /// The error of the system if the program cannot run.
     ///
     /// # Examples
     ///
@@ -154,20 +174,20 @@ impl Command {
     pub fn spawn(mut self) -> io::Result<Child> {
         self.command.process_group(0);
         let mut child = orphans::spawn(&mut self.command)?;
-        let process = Process::new(&child);
+        let process = ChildProcess::new(&child);
         let stderr = child.stderr.take().map(FdReader::new).transpose()?;
         Ok(Child::new(process, stderr))
-        // The child's ends of its streams go with the command.
+        // Dropping the command closes the child's ends of its streams here.
     }
 
-    fn plug_pipes(&mut self) -> io::Result<(OwnedFd, OwnedFd)> {
+    fn set_pipes(&mut self) -> io::Result<(OwnedFd, OwnedFd)> {
         let (reader, stdout) = io::pipe()?;
         let (stdin, writer) = io::pipe()?;
         self.command.stdin(stdin).stdout(stdout);
         Ok((reader.into(), writer.into()))
     }
 
-    fn plug_socket(&mut self) -> io::Result<(OwnedFd, OwnedFd)> {
+    fn set_socket(&mut self) -> io::Result<(OwnedFd, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         let [again, stdin] = [ours.try_clone()?, theirs.try_clone()?].map(OwnedFd::from);
         self.command.stdin(stdin).stdout(OwnedFd::from(theirs));

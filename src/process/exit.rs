@@ -1,4 +1,4 @@
-//! How the exit of a child is waited for.
+//! `Exit`: waits for the exit of a child.
 
 use std::io;
 use std::pin::Pin;
@@ -8,31 +8,31 @@ use std::task::{Context, Poll};
 
 use rustix::io::Errno;
 
-use super::child::{Process, wait_blocking};
+use super::child_process::ChildProcess;
+use super::waitid::wait_blocking;
 use crate::blocking::{Call, unblock};
 use crate::reactor::Watched;
 
-/// One who waits for the exit of a child.
+/// Waits for the exit of a child, for one task.
 pub(super) struct Exit {
-    process: Arc<Process>,
-    way: Way,
+    process: Arc<ChildProcess>,
+    method: WaitMethod,
 }
 
-enum Way {
-    /// It was not needed yet.
+enum WaitMethod {
+    /// Not chosen yet.
     None,
-    /// By a descriptor of the process, which is readable when it has exited.
+    /// A pidfd, which is readable once the process has exited.
     Watched(Watched),
-    /// By a thread that does nothing else. It does not hold the process, which is ended when
-    /// nobody else does.
+    /// A thread that waits. It does not own the process, so it does not keep it alive.
     Thread(Call<ExitStatus>),
 }
 
 impl Exit {
-    pub(super) fn new(process: Arc<Process>) -> Self {
+    pub(super) fn new(process: Arc<ChildProcess>) -> Self {
         Self {
             process,
-            way: Way::None,
+            method: WaitMethod::None,
         }
     }
 
@@ -40,36 +40,37 @@ impl Exit {
         if let Some(status) = self.process.status()? {
             return Poll::Ready(Ok(status));
         }
-        if let Way::None = self.way {
-            self.way = watch(&self.process).map_or_else(|| on_thread(&self.process), Way::Watched);
+        if let WaitMethod::None = self.method {
+            self.method =
+                watch(&self.process).map_or_else(|| on_thread(&self.process), WaitMethod::Watched);
         }
-        match &mut self.way {
-            Way::Watched(fd) => fd.poll_event(cx, |_| match self.process.status() {
+        match &mut self.method {
+            WaitMethod::Watched(fd) => fd.poll_event(cx, |_| match self.process.status() {
                 Ok(Some(status)) => Ok(Ok(status)),
                 Ok(None) => Err(Errno::AGAIN),
                 Err(error) => Ok(Err(error)),
             })?,
-            Way::Thread(task) => Pin::new(task).poll(cx),
-            Way::None => Poll::Pending,
+            WaitMethod::Thread(task) => Pin::new(task).poll(cx),
+            WaitMethod::None => Poll::Pending,
         }
     }
 }
 
 #[cfg(target_os = "linux")]
-fn watch(process: &Process) -> Option<Watched> {
+fn watch(process: &ChildProcess) -> Option<Watched> {
     use rustix::process::{PidfdFlags, pidfd_open};
     let fd = pidfd_open(process.pid(), PidfdFlags::empty()).ok()?;
     Some(Watched::new(fd))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn watch(_: &Process) -> Option<Watched> {
+fn watch(_: &ChildProcess) -> Option<Watched> {
     None
 }
 
-fn on_thread(process: &Process) -> Way {
+fn on_thread(process: &ChildProcess) -> WaitMethod {
     let pid = process.pid();
-    Way::Thread(unblock(move || wait_blocking(pid)))
+    WaitMethod::Thread(unblock(move || wait_blocking(pid)))
 }
 
 #[cfg(test)]
@@ -81,17 +82,17 @@ mod tests {
     use super::*;
     use crate::process::Command;
 
-    fn sleeping() -> Arc<Process> {
+    fn sleeping() -> Arc<ChildProcess> {
         let child = Command::new("sleep").args(["1000"]).spawn();
         child.expect("it runs").process().clone()
     }
 
-    /// As where a kernel knows no descriptors of processes.
+    /// For a kernel without pidfds.
     #[test]
-    fn a_thread_waits_as_well() {
+    fn a_thread_waits_if_there_is_no_pidfd() {
         let process = sleeping();
         let [mut first, mut second] = [process.clone(), process.clone()].map(|process| Exit {
-            way: on_thread(&process),
+            method: on_thread(&process),
             process,
         });
         smol::block_on(async {
@@ -99,22 +100,22 @@ mod tests {
             assert!(early.is_none(), "it still runs");
             process.kill();
             for exit in [&mut first, &mut second] {
-                let status = poll_fn(|cx| exit.poll(cx)).await.expect("ours");
+                let status = poll_fn(|cx| exit.poll(cx)).await.expect("a child");
                 assert!(!status.success());
             }
         });
     }
 
-    /// The thread that waits holds nobody alive.
+    /// The thread that waits does not keep the child alive.
     #[test]
-    fn a_child_that_only_a_thread_waits_for_is_ended() {
+    fn a_child_that_only_a_thread_waits_for_is_killed() {
         let process = sleeping();
         let pid = process.pid();
-        let Way::Thread(task) = on_thread(&process) else {
+        let WaitMethod::Thread(task) = on_thread(&process) else {
             panic!("a thread waits");
         };
         drop(process);
-        // How it ended, or that it was forgotten first.
+        // The exit status, or an error if it was reaped first.
         let ended = smol::block_on(task);
         assert!(ended.is_ok_and(|status| !status.success()) || wait_blocking(pid).is_err());
     }

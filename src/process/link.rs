@@ -1,20 +1,20 @@
-//! The server's hold on a child.
+//! `ChildLink`: ends a child with its connection.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use super::child::Process;
+use super::child_process::ChildProcess;
 use super::exit::Exit;
 use crate::connection::{DiscardBudget, Link};
 use crate::reactor::Watched;
 
-/// Ends a child with its connection.
+/// The link of a connection to a child.
 pub(super) struct ChildLink {
-    process: Arc<Process>,
-    /// What the child reads.
+    process: Arc<ChildProcess>,
+    /// The child's standard input.
     input: Arc<dyn Link>,
-    /// What it writes, until that is of no interest any more.
+    /// The child's standard output, until it is discarded.
     output: Mutex<Option<Watched>>,
     discard: DiscardBudget,
     exit: Mutex<Exit>,
@@ -22,7 +22,7 @@ pub(super) struct ChildLink {
 
 impl ChildLink {
     pub(super) fn new(
-        process: Arc<Process>,
+        process: Arc<ChildProcess>,
         input: Arc<dyn Link>,
         output: Option<Watched>,
     ) -> Self {
@@ -36,12 +36,12 @@ impl ChildLink {
     }
 }
 
-/// One that still writes hears that nobody reads. Where this is a socket, what lies unread in it when
-/// it closes would be an error of the child's reads, too, whose end they have not come to yet.
-fn stop(output: &Watched) {
+/// Makes further writes of the child fail. Unread bytes in a socket are read first: closing it with
+/// them would also make reads of the child fail before it has read the end of its input.
+fn shut_down(output: &Watched) {
     let mut buf = [0; 4096];
     if rustix::net::shutdown(output, rustix::net::Shutdown::Read).is_ok() {
-        // Nothing is added any more.
+        // No bytes are added after the shutdown.
         while rustix::io::retry_on_intr(|| rustix::io::read(output, &mut buf)).is_ok_and(|n| n > 0)
         {
         }
@@ -49,22 +49,22 @@ fn stop(output: &Watched) {
 }
 
 impl Link for ChildLink {
-    /// Closes the child's input, discards what it still says, and waits until it has exited.
+    /// Closes the child's input, discards its output, and waits until it has exited.
     fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
         ready!(self.input.poll_linger(cx, ended))?;
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        // Where a task of the handler's still reads, what comes is that task's.
+        // A task of the handler that still has the reader gets the output.
         if let Some(fd) = output.as_ref().filter(|fd| !ended && !fd.is_shared()) {
             ready!(self.discard.poll(cx, |cx, buf| {
                 fd.poll_read(cx, buf.len(), |fd| rustix::io::read(fd, &mut *buf))
             }));
         }
         if let Some(fd) = output.take().filter(|fd| !fd.is_shared()) {
-            stop(&fd);
+            shut_down(&fd);
         }
         drop(output);
         let mut exit = self.exit.lock().unwrap_or_else(PoisonError::into_inner);
-        // How it exited is asked of the `Child`.
+        // The exit status is available from the `Child`.
         exit.poll(cx).map(|_| Ok(()))
     }
 
@@ -74,7 +74,7 @@ impl Link for ChildLink {
     }
 
     fn close(&self) {
-        // Patience is over, also where somebody still holds the `Child`.
+        // Kills the process even if a `Child` still exists.
         if matches!(self.process.status(), Ok(None)) {
             self.process.kill();
         }

@@ -1,4 +1,4 @@
-//! Child processes as halves: what one writes is read, what is written it reads.
+//! Child processes as connections: the reader reads the child's output, the writer writes its input.
 //!
 //! ```
 //! use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -15,54 +15,54 @@
 //! # std::io::Result::Ok(()) }).unwrap();
 //! ```
 //!
-//! # What a child is given
+//! # Attributes of a child
 //!
-//! A process group of its own, so that it can be ended with all that it has started. No descriptor
-//! that Halves or the standard library has opened but its standard streams, as all others are closed
-//! on exec; what this process was started with, and has not taken over, is passed on. Signals as every program expects them: none is blocked, and `SIGPIPE`, which
-//! Rust programs ignore, ends it. Its standard error is ours, unless the
-//! [`std::process::Command`] says otherwise; where that is a pipe, it is read from
-//! [`Child::stderr`], and where nobody reads, it is the child that waits, and no one else.
+//! * A process group of its own, so that the child can be killed together with its descendants.
+//! * No descriptors of this process but its standard streams: Halves and the standard library open
+//!   all others close-on-exec. Inherited descriptors that were not taken over are passed on.
+//! * Default signals: none is blocked, and `SIGPIPE`, which Rust programs ignore, ends the child.
+//! * The standard error of this process, unless the [`std::process::Command`] sets another one. If
+//!   that is a pipe, read it from [`Child::stderr`]; a child that fills an unread pipe blocks.
 //!
-//! # How it ends
+//! # The end of a child
 //!
-//! | | the child |
+//! | event | effect on the child |
 //! |---|---|
-//! | the writer is closed | reads the end of its input |
-//! | the connection ends in order | the same; what it still says is discarded, up to 1 MiB, and its exit awaited, for as long as the server is patient; then it is killed |
-//! | the connection is reset, or dropped | is killed, with all processes of its group |
-//! | [`Child::kill`] | the same |
+//! | the writer is closed | it reads the end of its input |
+//! | the connection ends in order | it reads the end of its input; its output is discarded, up to 1 MiB, and its exit awaited within the server's time limits; then it is killed |
+//! | the connection is reset, or dropped by a server | it is killed, with its process group |
+//! | [`Child::kill`] | it is killed, with its process group |
 //!
-//! A connection that is dropped outside a server leaves its child to the [`Child`], if that is
-//! still held. With the last of the two the child is killed, if it still runs, and a thread of the
-//! blocking pool sees that nothing is left of it. So it is when an executor or a whole runtime ends
-//! first, as neither has a part in this. (A process that exits kills nobody: its children then read
-//! the end of their input.)
+//! If a connection is dropped outside a server, its child runs on while the [`Child`] exists. When
+//! both are dropped, the child is killed if it still runs, and a thread of the blocking pool reaps
+//! it. This does not need an executor or a runtime. (The exit of this process kills no child: its
+//! children then read the end of their input.)
 //!
-//! A child that has exited is not forgotten by the system before its [`Child`] and its connection
-//! are dropped: so its number, and that of its group, mean nobody else until then. Processes that it
-//! left behind when it exited by itself are not touched, unless the connection is reset. (Where the
-//! program ignores `SIGCHLD`, or waits for all of its children elsewhere, the system forgets it at
-//! once: then it is not killed any more, nor are those that it left behind.)
+//! A child that has exited is reaped when its [`Child`] and its connection are dropped, so its
+//! process id and its group id are not reused before. Descendants that outlive a child are killed
+//! only if the connection is reset. (If this program ignores `SIGCHLD`, or waits for all its
+//! children elsewhere, the system reaps the child at once: then the group is no longer killed.)
 //!
-//! # How an exit is heard of
+//! # Waiting for an exit
 //!
-//! On Linux by a descriptor of the process (see `pidfd_open(2)`) that is watched as any other.
-//! Elsewhere, and where a kernel before 5.3 or a sandbox refuses that, by a thread of the blocking
-//! pool for each child that is waited for. There is no handler of `SIGCHLD`, and children that
-//! others in the program have started are not waited for. (A program that ignores `SIGCHLD` has the
-//! system forget how its children exited: [`Child::wait`] is then an error.)
+//! On Linux a pidfd (see `pidfd_open(2)`) is watched for readiness. On other systems, and if a
+//! kernel before 5.3 or a sandbox refuses that, a thread of the blocking pool waits for each child.
+//! There is no handler of `SIGCHLD`, and children that other code of the program has started are
+//! not waited for. (If the program ignores `SIGCHLD`, the system discards exit statuses and
+//! [`Child::wait`] returns an error.)
 //!
-//! # As process 1
+//! # Process 1
 //!
-//! See [`reap_orphans`] and [`reap_all_orphans`].
+//! A program that is process 1 of a container runs [`reap_orphans`] or [`reap_all_orphans`].
 
 mod before_exec;
 mod child;
+mod child_process;
 mod command;
 mod exit;
 mod link;
 mod orphans;
+mod waitid;
 
 pub use child::Child;
 pub use command::Command;

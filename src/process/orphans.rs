@@ -1,4 +1,4 @@
-//! Which processes are ours to wait for; and those that nobody waits for, as process 1.
+//! The children that this crate has started, and reaping of orphans as process 1.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,29 +9,31 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use async_signal::Signal;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-use super::child::wait_blocking;
+use super::waitid::wait_blocking;
 use crate::blocking::unblock;
 use crate::signals::Signals;
 
-/// Held while a child is started, until it is in the list; alone, while orphans are looked for.
+/// Read-locked from the start of a child until it is in `CHILDREN`; write-locked by a search for
+/// orphans.
 static STARTING: RwLock<()> = RwLock::new(());
-/// The children that were started here, and are not forgotten.
+/// The pids of the children that were started here and are not reaped.
 static CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// For a program that is process 1 of a container, or of another namespace of processes, or a
-/// "child subreaper" (see prctl(2)): the system makes it the parent of processes whose own parent
-/// is gone, and keeps what is left of them until it asks how they exited. This asks, for ever.
+/// Reaps orphans, for a program that is process 1 of a container or of another pid namespace, or a
+/// "child subreaper" (see prctl(2)).
 ///
-/// It does not ask for those that somebody else is to ask for: the children that
-/// [`Command`](super::Command) started, and all processes of our own group, where those are that
-/// [`std::process::Command`] and others start, if they are not told otherwise. What such children
-/// leave behind in our group therefore stays, as nobody can tell it from what is waited for; see
-/// [`reap_all_orphans`] where there are none.
+/// The system makes such a program the parent of orphans, and keeps exited orphans as zombies until
+/// the program reaps them. The program runs this in a task, for ever.
 ///
-/// It is the program's to run this, in a task. It hears of `SIGCHLD` beside others that do, and
-/// unblocks it on the thread that polls it. It ends only with an error: what the system says when the
-/// signal cannot be watched, or `/proc` be read; [`Unsupported`](io::ErrorKind::Unsupported) when that
-/// is the one of another namespace, or this is not Linux.
+/// Children with another owner are not reaped: those of [`Command`](super::Command), and all
+/// processes in the process group of this program. Children of [`std::process::Command`] are in
+/// that group by default. Orphans in that group stay zombies, as they cannot be distinguished from
+/// such children; use [`reap_all_orphans`] if there are none.
+///
+/// `SIGCHLD` is caught along with other handlers of it, and unblocked on the thread that polls this.
+/// The future ends only with an error: that of the system if the signal cannot be caught or `/proc`
+/// cannot be read; [`Unsupported`](io::ErrorKind::Unsupported) if `/proc` is that of another
+/// namespace, or the system is not Linux.
 ///
 /// # Examples
 ///
@@ -42,17 +44,17 @@ static CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 /// }
 /// ```
 pub async fn reap_orphans() -> io::Error {
-    reap(Others::Group).await
+    reap_until_error(Spared::OwnGroup).await
 }
 
-/// Reaps orphans as [`reap_orphans`] does, and also those in the process group of this program: for
-/// one that starts children by [`Command`](super::Command) alone.
+/// Reaps orphans as [`reap_orphans`] does, including those in the process group of this program. For
+/// a program that starts children only by [`Command`](super::Command).
 ///
-/// A process that was replaced by this program with `exec`, such as the shell of a container's entry
-/// point, may have left children behind in this group.
+/// Orphans in this group can be children of a process that this program has replaced by `exec`, such
+/// as the shell of a container's entry point.
 ///
-/// Any child that was started in another way, such as with [`std::process::Command`], is reaped too:
-/// waiting for it is then an error. The errors are those of [`reap_orphans`].
+/// Children that were started in another way, such as by [`std::process::Command`], are reaped too:
+/// waiting for them then fails. The errors are those of [`reap_orphans`].
 ///
 /// # Examples
 ///
@@ -63,26 +65,25 @@ pub async fn reap_orphans() -> io::Error {
 /// }
 /// ```
 pub async fn reap_all_orphans() -> io::Error {
-    reap(Others::None).await
+    reap_until_error(Spared::None).await
 }
 
-/// Where children may be that other parts of the program wait for.
+/// The processes that are not reaped, beside the children of `Command`.
 #[derive(Clone, Copy, PartialEq)]
-enum Others {
-    /// In the process group of this program.
-    Group,
-    /// Nowhere.
+enum Spared {
+    /// The process group of this program.
+    OwnGroup,
     None,
 }
 
-async fn reap(others: Others) -> io::Error {
-    // Before the first look, so that nobody exits between.
+async fn reap_until_error(spared: Spared) -> io::Error {
+    // Before the first search, so that no exit is missed.
     let mut signals = match Signals::catch(&[Signal::Child]) {
         Ok(signals) => signals,
         Err(error) => return error,
     };
     loop {
-        if let Err(error) = unblock(move || sweep(others)).await {
+        if let Err(error) = unblock(move || reap_exited(spared)).await {
             return error;
         }
         if let Err(error) = signals.next().await {
@@ -91,61 +92,62 @@ async fn reap(others: Others) -> io::Error {
     }
 }
 
-/// Starts a child that is ours to wait for.
+/// Starts a child and adds it to the list of children.
 pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
     let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
     let child = command.spawn()?;
-    children().insert(number(Pid::from_child(&child)));
+    children().insert(raw_pid(Pid::from_child(&child)));
     Ok(child)
 }
 
-/// Has the system forget a child, which is about to exit if it has not, and leaves its number to
-/// others.
-pub(super) fn forget(pid: Pid) {
-    if !forget_now(pid) {
-        let forget = move || {
+/// Reaps a child that has exited or is about to exit, on a thread if needed, and removes it from the
+/// list of children.
+pub(super) fn reap(pid: Pid) {
+    if !try_reap(pid) {
+        let wait_and_reap = move || {
             let _ = wait_blocking(pid);
-            forget_now(pid);
+            try_reap(pid);
             Ok(())
         };
-        // Without a thread it remains one of ours, which is a zombie from its exit on.
-        let _ = unblock(forget).detach();
+        // If there is no thread, it stays in the list, and a zombie from its exit on.
+        let _ = unblock(wait_and_reap).detach();
     }
 }
 
-fn forget_now(pid: Pid) -> bool {
+/// Returns false while the child runs.
+fn try_reap(pid: Pid) -> bool {
     let mut children = children();
-    // An error says that it is forgotten already.
-    let forgotten = !matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None));
-    if forgotten {
-        children.remove(&number(pid));
+    // An error means that it is reaped already.
+    let reaped = !matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None));
+    if reaped {
+        children.remove(&raw_pid(pid));
     }
-    forgotten
+    reaped
 }
 
 fn children() -> MutexGuard<'static, BTreeSet<i32>> {
     CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn number(pid: Pid) -> i32 {
+fn raw_pid(pid: Pid) -> i32 {
     pid.as_raw_nonzero().get()
 }
 
-/// Forgets every exited child that nobody else asks for.
-fn sweep(others: Others) -> io::Result<()> {
-    let _alone = STARTING.write().unwrap_or_else(PoisonError::into_inner);
-    let us = Process::read("self").filter(|us| us.pid == id().cast_signed());
-    let us = us.ok_or(io::ErrorKind::Unsupported)?;
+/// Reaps every exited child that has no other owner.
+fn reap_exited(spared: Spared) -> io::Result<()> {
+    let _lock = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    let own = ProcStat::read("self").filter(|own| own.pid == id().cast_signed());
+    let own = own.ok_or(io::ErrorKind::Unsupported)?;
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let process = name.to_str().and_then(Process::read);
-        let orphan = process.filter(|process| {
-            let is_others = others == Others::Group && process.group == us.group;
-            process.exited && process.parent == us.pid && !is_others
+        let stat = name.to_str().and_then(ProcStat::read);
+        let orphan = stat.filter(|stat| {
+            let is_spared = spared == Spared::OwnGroup && stat.group == own.group;
+            stat.exited && stat.parent == own.pid && !is_spared
         });
         if let Some(pid) = orphan.and_then(|orphan| Pid::from_raw(orphan.pid)) {
             let children = children();
-            if !children.contains(&number(pid)) {
+            if !children.contains(&raw_pid(pid)) {
                 let _ = waitpid(Some(pid), WaitOptions::NOHANG);
             }
         }
@@ -153,29 +155,29 @@ fn sweep(others: Others) -> io::Result<()> {
     Ok(())
 }
 
-/// What proc(5) says of a process in its `stat`.
+/// The fields of `/proc/PID/stat` that are used here, see proc(5).
 #[derive(Debug, PartialEq)]
-struct Process {
+struct ProcStat {
     pid: i32,
     exited: bool,
     parent: i32,
-    /// 0 for a group that began outside of the namespace, so no `Pid`.
+    /// 0, which is not a `Pid`, for a group from outside the namespace.
     group: i32,
 }
 
-impl Process {
-    /// None for what is no process, or not one any more.
+impl ProcStat {
+    /// Returns None if there is no such process.
     fn read(name: &str) -> Option<Self> {
         if name != "self" && !name.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        // The name of its program may be in any encoding.
+        // The program's name may have any encoding.
         let stat = fs::read(format!("/proc/{name}/stat")).ok()?;
         Self::parse(&String::from_utf8_lossy(&stat))
     }
 
     fn parse(stat: &str) -> Option<Self> {
-        // The name stands in parentheses, and may have some of its own.
+        // The name is in parentheses and may contain parentheses.
         let (pid, rest) = stat.split_once(" (")?;
         let (_, rest) = rest.rsplit_once(") ")?;
         let mut words = rest.split(' ');
@@ -193,30 +195,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_may_have_any_name() {
+    fn the_name_of_a_program_may_contain_parentheses() {
         for name in ["sh", "a b", ") Z 1 1 (", "((", ""] {
             let stat = format!("12 ({name}) Z 1 10 11 0 -1 4228108 101\n");
-            let expected = Process {
+            let expected = ProcStat {
                 pid: 12,
                 exited: true,
                 parent: 1,
                 group: 10,
             };
-            assert_eq!(Process::parse(&stat), Some(expected), "{name}");
+            assert_eq!(ProcStat::parse(&stat), Some(expected), "{name}");
         }
-        let running = Process::parse("12 (sh) S 1 0 11").expect("a process");
+        let running = ProcStat::parse("12 (sh) S 1 0 11").expect("a process");
         assert!(!running.exited);
         for bad in ["", "12", "12 (sh)", "12 (sh) Z", "x (sh) Z 1 10"] {
-            assert_eq!(Process::parse(bad), None, "{bad}");
+            assert_eq!(ProcStat::parse(bad), None, "{bad}");
         }
     }
 
     #[test]
-    fn we_find_ourselves() {
-        let Some(us) = Process::read("self") else {
+    fn proc_self_is_this_process() {
+        let Some(own) = ProcStat::read("self") else {
             return;
         };
-        assert_eq!(us.pid, id().cast_signed());
-        assert!(!us.exited);
+        assert_eq!(own.pid, id().cast_signed());
+        assert!(!own.exited);
     }
 }

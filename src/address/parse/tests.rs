@@ -1,4 +1,4 @@
-//! Addresses as they are read, and as they are printed.
+//! Tests of parsing and printing addresses.
 
 use super::super::Access;
 use super::*;
@@ -35,7 +35,7 @@ fn check(text: &str, address: &Address, printed: &str) {
 }
 
 #[test]
-fn every_form_is_read_and_printed_back() {
+fn every_form_is_parsed_and_printed() {
     for (text, address, printed) in [
         ("50007", tcp("127.0.0.1", 50007), "127.0.0.1:50007"),
         ("0", tcp("127.0.0.1", 0), "127.0.0.1:0"),
@@ -65,36 +65,36 @@ fn every_form_is_read_and_printed_back() {
 }
 
 #[test]
-fn a_unix_socket_has_a_path_and_says_who_may_connect() {
-    let open = Access::default;
+fn a_unix_socket_has_a_path_and_permissions() {
+    let access = Access::default;
     for (text, address, printed) in [
-        ("/run/x", unix("/run/x", open()), "unix:/run/x"),
-        ("./x", unix("./x", open()), "unix:./x"),
-        ("../x:80", unix("../x:80", open()), "unix:../x:80"),
-        ("unix:x", unix("x", open()), "unix:x"),
-        ("unix:50007", unix("50007", open()), "unix:50007"),
-        ("/a b", unix("/a b", open()), "unix:/a b"),
-        (r"/a\,b", unix("/a,b", open()), r"unix:/a\,b"),
+        ("/run/x", unix("/run/x", access()), "unix:/run/x"),
+        ("./x", unix("./x", access()), "unix:./x"),
+        ("../x:80", unix("../x:80", access()), "unix:../x:80"),
+        ("unix:x", unix("x", access()), "unix:x"),
+        ("unix:50007", unix("50007", access()), "unix:50007"),
+        ("/a b", unix("/a b", access()), "unix:/a b"),
+        (r"/a\,b", unix("/a,b", access()), r"unix:/a\,b"),
         (
             r"/a\\,mode=0",
-            unix(r"/a\", open().mode(0)),
+            unix(r"/a\", access().mode(0)),
             r"unix:/a\\,mode=0000",
         ),
-        (r"/a\b", unix(r"/a\b", open()), r"unix:/a\\b"),
+        (r"/a\b", unix(r"/a\b", access()), r"unix:/a\\b"),
         (
             "/x,mode=660",
-            unix("/x", open().mode(0o660)),
+            unix("/x", access().mode(0o660)),
             "unix:/x,mode=0660",
         ),
         (
             "/x,user=web",
-            unix("/x", open().user("web")),
+            unix("/x", access().user("web")),
             "unix:/x,user=web",
         ),
-        ("/x,user=0", unix("/x", open().user(0)), "unix:/x,user=0"),
+        ("/x,user=0", unix("/x", access().user(0)), "unix:/x,user=0"),
         (
             "unix:x,group=4294967294,mode=0777",
-            unix("x", open().mode(0o777).group(u32::MAX - 1)),
+            unix("x", access().mode(0o777).group(u32::MAX - 1)),
             "unix:x,mode=0777,group=4294967294",
         ),
     ] {
@@ -102,22 +102,22 @@ fn a_unix_socket_has_a_path_and_says_who_may_connect() {
     }
 }
 
-/// As a program may give it, that has it from elsewhere.
+/// A program can convert any path into an address.
 #[test]
 fn a_path_that_looks_like_a_name_is_printed_as_a_path() {
     for (path, printed) in [("@x", "unix:./@x"), ("@a,b", r"unix:./@a\,b")] {
         let address = Address::from(PathBuf::from(path));
         assert_eq!(address.to_string(), printed);
-        let read: Address = printed.parse().expect(printed);
-        assert_eq!(read, unix(&format!("./{path}"), Access::default()));
+        let parsed: Address = printed.parse().expect(printed);
+        assert_eq!(parsed, unix(&format!("./{path}"), Access::default()));
     }
 }
 
 #[test]
-fn what_is_not_an_address_says_why() {
+fn a_text_that_is_not_an_address_is_an_error_with_the_reason() {
     for (text, problem) in [
-        ("", EMPTY),
-        (",", EMPTY),
+        ("", EMPTY_ADDRESS),
+        (",", EMPTY_ADDRESS),
         ("host", NO_PORT),
         ("x.sock", NO_PORT),
         ("host:+1", BAD_PORT),
@@ -125,9 +125,9 @@ fn what_is_not_an_address_says_why() {
         ("host:1x", BAD_PORT),
         ("host:-1", BAD_PORT),
         ("65536", BAD_PORT),
-        ("1:2:3", COLONS),
-        ("[::1:80", BRACKETS),
-        ("[::1]80", BRACKETS),
+        ("1:2:3", TOO_MANY_COLONS),
+        ("[::1:80", NO_PORT_AFTER_BRACKETS),
+        ("[::1]80", NO_PORT_AFTER_BRACKETS),
         ("[::1]]:80", "only an IPv6 address stands in brackets"),
         ("[]:80", "only an IPv6 address stands in brackets"),
         ("[fe80::1%]:80", "only an IPv6 address stands in brackets"),
@@ -140,21 +140,21 @@ fn what_is_not_an_address_says_why() {
             "write @NAME for an abstract name, or unix:./@NAME for a path",
         ),
         ("@", "there is no name after the @"),
-        ("fd:", "what comes after fd: is not a number from 0 up"),
-        ("fd:-1", "what comes after fd: is not a number from 0 up"),
-        ("fd:+3", "what comes after fd: is not a number from 0 up"),
+        ("fd:", "the text after fd: is not a number from 0 up"),
+        ("fd:-1", "the text after fd: is not a number from 0 up"),
+        ("fd:+3", "the text after fd: is not a number from 0 up"),
         (
             "fd:2147483648",
-            "what comes after fd: is not a number from 0 up",
+            "the text after fd: is not a number from 0 up",
         ),
         ("sd-listen:", "there is no name after sd-listen:"),
     ] {
-        refused(text, problem);
+        assert_error(text, problem);
     }
 }
 
 #[test]
-fn what_is_nearly_an_address_is_said_with_the_address() {
+fn the_error_of_a_text_that_is_nearly_an_address_names_the_address() {
     for (text, problem) in [
         ("[::1]", "it has no port; write [::1]:PORT"),
         ("[fe80::1%lo]", "it has no port; write [fe80::1%lo]:PORT"),
@@ -209,11 +209,11 @@ fn what_is_nearly_an_address_is_said_with_the_address() {
         ),
         ("*:50010", "write :50010 for every interface"),
     ] {
-        refused(text, problem);
+        assert_error(text, problem);
     }
 }
 
-fn refused(text: &str, problem: &str) {
+fn assert_error(text: &str, problem: &str) {
     let error = text.parse::<Address>().expect_err(text).to_string();
     assert_eq!(error, format!("bad address '{text}': {problem}"));
 }

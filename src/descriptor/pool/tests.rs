@@ -1,4 +1,4 @@
-//! Files on the blocking pool, tested with pipes, files and terminals.
+//! Tests of the pool writer and of blocking reads, on pipes, files and terminals.
 
 use std::future::poll_fn;
 use std::io::Read;
@@ -9,6 +9,7 @@ use std::thread;
 
 use futures_lite::future;
 
+use super::writer::{MAX_QUEUED_BYTES, WriteQueue};
 use super::*;
 use crate::blocking::without_threads;
 use crate::descriptor::kind::set_nonblocking;
@@ -19,16 +20,16 @@ fn pipe() -> (io::PipeReader, PoolWriter) {
 }
 
 #[test]
-fn what_was_taken_is_written_also_when_the_writer_is_dropped() {
+fn accepted_bytes_are_written_after_the_writer_is_dropped() {
     let (mut from, to) = pipe();
-    let taken = smol::block_on(async {
-        let mut taken = 0;
+    let accepted = smol::block_on(async {
+        let mut accepted = 0;
         let chunk = [7; 10_000];
-        // Nobody reads: the pipe, the thread and the queue fill up.
+        // Without a read, the pipe, the thread and the queue fill up.
         let writing = async {
             loop {
                 let write = poll_fn(|cx| to.poll_write(cx, &chunk));
-                taken += write.await.expect("it is read later");
+                accepted += write.await.expect("it is read later");
             }
         };
         let mut writing = Box::pin(writing);
@@ -36,17 +37,17 @@ fn what_was_taken_is_written_also_when_the_writer_is_dropped() {
             assert!(future::poll_once(&mut writing).await.is_none());
         }
         drop(writing);
-        taken
+        accepted
     });
-    assert!(taken >= ROOM, "{taken}");
+    assert!(accepted >= MAX_QUEUED_BYTES, "{accepted}");
     drop(to);
-    let mut heard = Vec::new();
-    from.read_to_end(&mut heard).expect("a pipe");
-    assert_eq!(heard.len(), taken);
+    let mut received = Vec::new();
+    from.read_to_end(&mut received).expect("a pipe");
+    assert_eq!(received.len(), accepted);
 }
 
 #[test]
-fn a_write_that_is_refused_a_thread_takes_nothing() {
+fn a_write_that_gets_no_thread_accepts_no_bytes() {
     let file = tempfile::tempfile().expect("a file");
     let to = PoolWriter::new(file.try_clone().expect("a copy"));
     let write = |bytes| smol::block_on(poll_fn(|cx| to.poll_write(cx, bytes)));
@@ -71,7 +72,7 @@ fn a_writer_that_waits_for_room_is_woken() {
     let (sent, done) = mpsc::channel();
     thread::spawn(move || {
         smol::block_on(async {
-            let mut rest = &vec![7; 3 * ROOM][..];
+            let mut rest = &vec![7; 3 * MAX_QUEUED_BYTES][..];
             while !rest.is_empty() {
                 let n = poll_fn(|cx| to.poll_write(cx, rest)).await.expect("read");
                 rest = &rest[n..];
@@ -80,37 +81,37 @@ fn a_writer_that_waits_for_room_is_woken() {
         });
         sent.send(()).expect("the test waits");
     });
-    let mut heard = vec![0; 3 * ROOM];
-    from.read_exact(&mut heard).expect("a pipe");
+    let mut received = vec![0; 3 * MAX_QUEUED_BYTES];
+    from.read_exact(&mut received).expect("a pipe");
     done.recv().expect("it was flushed");
 }
 
-/// The person's end of a terminal, and the program's.
-pub(in crate::descriptor) fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
+/// Opens a pseudo-terminal and returns its master end and the terminal.
+pub(in crate::descriptor) fn open_pty() -> io::Result<(OwnedFd, OwnedFd)> {
     use rustix::fs::{Mode, OFlags, open};
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let person = openpt(flags)?;
-    grantpt(&person)?;
-    unlockpt(&person)?;
+    let master = openpt(flags)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let program = open(ptsname(&person, vec![])?, flags, Mode::empty())?;
-    Ok((person, program))
+    let terminal = open(ptsname(&master, vec![])?, flags, Mode::empty())?;
+    Ok((master, terminal))
 }
 
-/// Reads on a thread, and returns when that waits, or has not waited.
+/// Reads on a thread. Returns when the thread is asleep or has finished.
 #[cfg(target_os = "linux")]
 fn read_on_a_thread(file: OwnedFd) -> (u32, thread::JoinHandle<io::Result<Vec<u8>>>) {
-    let (say, hear) = mpsc::channel();
+    let (id_sender, id_receiver) = mpsc::channel();
     let reading = thread::spawn(move || {
         let id = rustix::thread::gettid().as_raw_nonzero().get();
-        say.send(id.cast_unsigned()).expect("the test waits");
-        let mut heard = vec![0; 8];
-        let n = BlockingFile::new(File::from(file)).read(&mut heard)?;
-        heard.truncate(n);
-        Ok(heard)
+        id_sender.send(id.cast_unsigned()).expect("the test waits");
+        let mut received = vec![0; 8];
+        let n = BlockingFile::new(File::from(file)).read(&mut received)?;
+        received.truncate(n);
+        Ok(received)
     });
-    let id = hear.recv().expect("it begins");
+    let id = id_receiver.recv().expect("it starts");
     wait_until_asleep(id, &reading);
     (id, reading)
 }
@@ -124,10 +125,10 @@ fn wait_until_asleep<T>(id: u32, thread: &thread::JoinHandle<T>) {
     }
 }
 
-/// It ends poll(2) whatever its handler says.
+/// A signal interrupts poll(2) regardless of the flags of its handler.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_signal_that_is_handled_is_no_error() -> io::Result<()> {
+fn a_read_continues_after_a_signal() -> io::Result<()> {
     use std::os::unix::thread::JoinHandleExt;
 
     use async_signal::{Signal, Signals};
@@ -151,35 +152,35 @@ fn a_signal_that_is_handled_is_no_error() -> io::Result<()> {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_terminal_whose_reads_do_not_wait_is_waited_for() -> io::Result<()> {
+fn a_read_waits_for_a_terminal_with_vmin_0() -> io::Result<()> {
     use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 
-    let (person, program) = terminal()?;
-    let mut mode = tcgetattr(&program)?;
+    let (master, terminal) = open_pty()?;
+    let mut mode = tcgetattr(&terminal)?;
     mode.make_raw();
     mode.special_codes[SpecialCodeIndex::VMIN] = 0;
-    tcsetattr(&program, OptionalActions::Now, &mode)?;
-    let (_, reading) = read_on_a_thread(program.try_clone()?);
-    rustix::io::write(&person, b"hello")?;
+    tcsetattr(&terminal, OptionalActions::Now, &mode)?;
+    let (_, reading) = read_on_a_thread(terminal.try_clone()?);
+    rustix::io::write(&master, b"hello")?;
     assert_eq!(reading.join().expect("no panic")?, b"hello");
-    let (_, reading) = read_on_a_thread(program);
-    drop(person);
+    let (_, reading) = read_on_a_thread(terminal);
+    drop(master);
     assert_eq!(reading.join().expect("no panic")?, b"", "it is hung up");
     Ok(())
 }
 
 #[test]
 fn an_input_output_error_is_the_end_of_a_terminal_that_is_hung_up() -> io::Result<()> {
-    let (person, program) = terminal()?;
-    let read = || checked(program.as_fd(), Err(rustix::io::Errno::IO));
+    let (master, terminal) = open_pty()?;
+    let read = || check_read(terminal.as_fd(), Err(rustix::io::Errno::IO));
     assert!(read().is_err(), "it is still there");
-    drop(person);
+    drop(master);
     assert_eq!(read()?, 0);
     Ok(())
 }
 
-impl Queue {
+impl WriteQueue {
     fn is_full(&self) -> bool {
-        self.bytes.len() == ROOM
+        self.bytes.len() == MAX_QUEUED_BYTES
     }
 }

@@ -1,4 +1,4 @@
-//! Sockets from a service manager, as `sd_listen_fds`(3) describes them.
+//! Socket activation: descriptors from a service manager, see `sd_listen_fds`(3).
 
 use std::env;
 use std::io;
@@ -11,28 +11,28 @@ use rustix::net::getsockname;
 use super::take;
 use crate::connection::Endpoint;
 
-/// The number of the first one.
-const FIRST: RawFd = 3;
-/// More is a mistake.
-const MOST: usize = 65_535;
-/// What those are called whose manager names none.
-const NAMELESS: &str = "unknown";
+/// The number of the first descriptor.
+const FIRST_FD: RawFd = 3;
+/// The most descriptors; a larger number is an error.
+const MAX_FDS: usize = 65_535;
+/// The name of a descriptor without a name from the service manager.
+const DEFAULT_NAME: &str = "unknown";
 
-/// What was handed over, and is not asked for yet; or why there is nothing. None: nobody has
-/// looked.
-static HANDED: Mutex<Option<Result<Vec<Handed>, String>>> = Mutex::new(None);
+/// The descriptors from the service manager, or the reason why there are none. None before the
+/// first use.
+static RECEIVED: Mutex<Option<Result<Vec<ReceivedFd>, String>>> = Mutex::new(None);
 
-/// A descriptor that a service manager handed over.
-struct Handed {
+/// A descriptor from the service manager, claimed or not.
+struct ReceivedFd {
     name: String,
     number: RawFd,
-    /// None once it was asked for.
+    /// None once it was claimed.
     fd: Option<OwnedFd>,
 }
 
-impl Handed {
-    fn claim(&mut self) -> Option<HandedOver> {
-        Some(HandedOver {
+impl ReceivedFd {
+    fn claim(&mut self) -> Option<ActivationFd> {
+        Some(ActivationFd {
             fd: self.fd.take()?,
             name: self.name.clone(),
             number: self.number,
@@ -40,39 +40,45 @@ impl Handed {
     }
 }
 
-/// A descriptor that a service manager handed over. Dropping it closes it.
+/// A descriptor that a service manager handed over. Dropping it closes the descriptor.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct HandedOver {
-    /// The name that the service manager gave it; `unknown` where it gave none.
+pub struct ActivationFd {
+    /// The name that the service manager gave it; `unknown` by default.
     pub name: String,
-    /// The number that it had at the start, and has.
+    /// The number of the descriptor, the same as at the start of the process.
     pub number: RawFd,
-    /// The descriptor itself: a socket, or anything else.
+    /// The descriptor: a socket, or anything else.
     pub fd: OwnedFd,
 }
 
-impl HandedOver {
-    /// Where it listens, or our end of it is.
+impl ActivationFd {
+    /// Returns the local address of the socket, or [`Endpoint::Unknown`].
     ///
     /// # Examples
     ///
-    /// See [`unclaimed`].
+    /// ```
+    /// use halves::listener::inherited::unclaimed;
+    ///
+    /// for passed in unclaimed() {
+    ///     println!("{} listens on {}", passed.name, passed.local());
+    /// }
+    /// ```
     #[must_use]
     pub fn local(&self) -> Endpoint {
         getsockname(&self.fd).map_or(Endpoint::Unknown, Endpoint::of)
     }
 }
 
-/// Takes over what a service manager has handed over, as `LISTEN_PID`, `LISTEN_PIDFDID`, `LISTEN_FDS` and
-/// `LISTEN_FDNAMES` say, and keeps it until `sd-listen` is listened at. Only the first call does
-/// anything.
+/// Takes over the descriptors that a service manager handed over, as `LISTEN_PID`,
+/// `LISTEN_PIDFDID`, `LISTEN_FDS` and `LISTEN_FDNAMES` describe them, and keeps them for `sd-listen`.
+/// Calls after the first do nothing.
 ///
-/// [`bind`](crate::bind) does this itself. It is for a program that starts children: none gets
-/// those descriptors afterwards; and for one that opens descriptors which its children are to have:
-/// what is opened after this is never [taken](super::take) for one that was handed down. Those
-/// variables are still in the environment, though they name
-/// this process only; a program that has no other threads yet may remove them after this.
+/// [`bind`](crate::bind) calls this itself. Call it earlier in a program that starts children, so
+/// that they do not inherit these descriptors; or in one that opens descriptors for its children,
+/// as descriptors opened after this call cannot be [taken](super::take) as inherited ones. The
+/// variables stay in the environment. They are valid for this process only; a program without
+/// other threads may remove them after this call.
 ///
 /// # Examples
 ///
@@ -80,11 +86,11 @@ impl HandedOver {
 /// halves::listener::inherited::receive();
 /// ```
 pub fn receive() {
-    drop(handed());
+    drop(received());
 }
 
-/// Takes what a service manager has handed over and was not asked for: clients of such a socket wait
-/// for a server that does not accept. What is returned cannot be listened at any more.
+/// Takes the descriptors that a service manager handed over and `sd-listen` has not used. Clients of
+/// such a socket wait for an accept that never comes. `sd-listen` cannot use them after this.
 ///
 /// # Examples
 ///
@@ -95,48 +101,49 @@ pub fn receive() {
 ///     eprintln!("closing {} (fd:{}, {})", unused.name, unused.number, unused.local());
 /// }
 /// ```
-pub fn unclaimed() -> Vec<HandedOver> {
-    match &mut *handed() {
-        Some(Ok(all)) => all.iter_mut().filter_map(Handed::claim).collect(),
+pub fn unclaimed() -> Vec<ActivationFd> {
+    match &mut *received() {
+        Some(Ok(all)) => all.iter_mut().filter_map(ReceivedFd::claim).collect(),
         _ => Vec::new(),
     }
 }
 
-/// The one of this number, whether a service manager has handed it over or not.
+/// Takes the inherited descriptor of this number, from a service manager or not.
 pub(in crate::listener) fn socket(number: RawFd) -> io::Result<OwnedFd> {
-    let handed = match &mut *handed() {
+    let claimed = match &mut *received() {
         Some(Ok(all)) => all
             .iter_mut()
-            .find(|handed| handed.number == number)
-            .and_then(|handed| handed.fd.take()),
+            .find(|fd| fd.number == number)
+            .and_then(|fd| fd.fd.take()),
         _ => None,
     };
-    handed.map_or_else(|| take(number), Ok)
+    claimed.map_or_else(|| take(number), Ok)
 }
 
-/// The sockets of this name, or all of them.
-pub(in crate::listener) fn sockets(name: Option<&str>) -> io::Result<Vec<HandedOver>> {
-    match &mut *handed() {
-        Some(Ok(all)) => choose(all, name),
-        Some(Err(problem)) => Err(problem.clone()),
+/// Takes the sockets of this name, or all of them.
+pub(in crate::listener) fn sockets(name: Option<&str>) -> io::Result<Vec<ActivationFd>> {
+    match &mut *received() {
+        Some(Ok(all)) => claim_named(all, name),
+        Some(Err(message)) => Err(message.clone()),
         None => Ok(Vec::new()),
     }
-    .map_err(|problem| io::Error::new(io::ErrorKind::NotFound, problem))
+    .map_err(|message| io::Error::new(io::ErrorKind::NotFound, message))
 }
 
-fn handed() -> MutexGuard<'static, Option<Result<Vec<Handed>, String>>> {
-    let mut handed = HANDED.lock().unwrap_or_else(PoisonError::into_inner);
-    handed.get_or_insert_with(|| {
-        drop(super::left());
-        let said = Said {
+/// Returns the descriptors from the service manager. Takes them over at the first call.
+fn received() -> MutexGuard<'static, Option<Result<Vec<ReceivedFd>, String>>> {
+    let mut received = RECEIVED.lock().unwrap_or_else(PoisonError::into_inner);
+    received.get_or_insert_with(|| {
+        drop(super::untaken());
+        let variables = Variables {
             pid: env::var("LISTEN_PID").ok(),
             pidfd_id: env::var("LISTEN_PIDFDID").ok(),
             count: env::var("LISTEN_FDS").ok(),
             names: env::var("LISTEN_FDNAMES").ok(),
         };
-        let names = said.names(process::id(), pidfd_id())?;
+        let names = variables.names(process::id(), pidfd_id())?;
         let take = |(number, name)| match take(number) {
-            Ok(fd) => Ok(Handed {
+            Ok(fd) => Ok(ReceivedFd {
                 name,
                 number,
                 fd: Some(fd),
@@ -145,31 +152,32 @@ fn handed() -> MutexGuard<'static, Option<Result<Vec<Handed>, String>>> {
                 "descriptor {number} was to be handed over: {error}"
             )),
         };
-        (FIRST..).zip(names).map(take).collect()
+        (FIRST_FD..).zip(names).map(take).collect()
     });
-    handed
+    received
 }
 
-fn choose(all: &mut [Handed], name: Option<&str>) -> Result<Vec<HandedOver>, String> {
-    let is_meant = |handed: &&mut Handed| name.is_none_or(|name| handed.name == name);
-    let mut chosen = Vec::new();
-    for handed in all.iter_mut().filter(is_meant) {
-        let claimed = handed.claim();
-        chosen.push(claimed.ok_or_else(|| format!("'{}' is listened at already", handed.name))?);
+/// Claims the descriptors of this name, or all of them.
+fn claim_named(all: &mut [ReceivedFd], name: Option<&str>) -> Result<Vec<ActivationFd>, String> {
+    let has_name = |fd: &&mut ReceivedFd| name.is_none_or(|name| fd.name == name);
+    let mut claimed = Vec::new();
+    for fd in all.iter_mut().filter(has_name) {
+        let claim = fd.claim();
+        claimed.push(claim.ok_or_else(|| format!("'{}' is in use already", fd.name))?);
     }
-    if chosen.is_empty() {
-        let names: Vec<_> = all.iter().map(|handed| handed.name.as_str()).collect();
+    if claimed.is_empty() {
+        let names: Vec<_> = all.iter().map(|fd| fd.name.as_str()).collect();
         let name = name.unwrap_or_default();
         let names = names.join(", ");
         return Err(format!(
             "no socket called '{name}' was handed over, only: {names}"
         ));
     }
-    Ok(chosen)
+    Ok(claimed)
 }
 
-/// The number of this process's own descriptor, which no other process has until the system starts again.
-/// None before Linux 6.9, where all of these have one number.
+/// Returns the inode of this process's pidfd, which no other process has until the next boot. None
+/// before Linux 6.9, where all pidfds have one inode.
 #[cfg(target_os = "linux")]
 fn pidfd_id() -> Option<u64> {
     use rustix::fs::{fstat, fstatfs};
@@ -186,49 +194,49 @@ fn pidfd_id() -> Option<u64> {
     None
 }
 
-/// What the environment says.
+/// The environment variables of socket activation.
 #[derive(Debug, Default)]
-struct Said {
-    /// Whom it is for.
+struct Variables {
+    /// The process that the descriptors are for.
     pid: Option<String>,
-    /// The same, for the case that another process has got that number since. From systemd 257.
+    /// The inode of its pidfd, since process ids are reused. From systemd 257.
     pidfd_id: Option<String>,
     count: Option<String>,
-    /// With colons between.
+    /// Separated by colons.
     names: Option<String>,
 }
 
-impl Said {
-    /// The name of each descriptor that was handed over to process `pid`, in their order.
+impl Variables {
+    /// Returns the names of the descriptors that were handed over to process `pid`, in order.
     fn names(&self, pid: u32, pidfd_id: Option<u64>) -> Result<Vec<String>, String> {
-        let (Some(whose), Some(count)) = (&self.pid, &self.count) else {
-            let problem = "no sockets were handed over: LISTEN_PID and LISTEN_FDS are not both set";
-            return Err(problem.to_owned());
+        let (Some(target_pid), Some(count)) = (&self.pid, &self.count) else {
+            let message = "no sockets were handed over: LISTEN_PID and LISTEN_FDS are not both set";
+            return Err(message.to_owned());
         };
-        if whose.parse() != Ok(pid) {
+        if target_pid.parse() != Ok(pid) {
             return Err(format!(
-                "no sockets were handed over to process {pid}: LISTEN_PID is {whose}"
+                "no sockets were handed over to process {pid}: LISTEN_PID is {target_pid}"
             ));
         }
-        if let (Some(meant), Some(ours)) = (&self.pidfd_id, pidfd_id)
-            && *meant != ours.to_string()
+        if let (Some(target_id), Some(own_id)) = (&self.pidfd_id, pidfd_id)
+            && *target_id != own_id.to_string()
         {
             return Err(format!(
-                "no sockets were handed over to process {pid} of pidfd {ours}: LISTEN_PIDFDID is {meant}"
+                "no sockets were handed over to process {pid} of pidfd {own_id}: LISTEN_PIDFDID is {target_id}"
             ));
         }
-        let Ok(count @ 1..=MOST) = count.parse::<usize>() else {
-            let problem = format!("no sockets were handed over: LISTEN_FDS is {count}");
-            return Err(problem);
+        let Ok(count @ 1..=MAX_FDS) = count.parse::<usize>() else {
+            let message = format!("no sockets were handed over: LISTEN_FDS is {count}");
+            return Err(message);
         };
         let Some(names) = &self.names else {
-            return Ok(vec![NAMELESS.to_owned(); count]);
+            return Ok(vec![DEFAULT_NAME.to_owned(); count]);
         };
         let names: Vec<_> = names.split(':').map(String::from).collect();
         if names.len() != count {
-            let named = names.len();
+            let name_count = names.len();
             return Err(format!(
-                "LISTEN_FDNAMES has {named} names for {count} descriptors"
+                "LISTEN_FDNAMES has {name_count} names for {count} descriptors"
             ));
         }
         Ok(names)
@@ -241,8 +249,8 @@ mod tests {
 
     use super::*;
 
-    fn said(pid: &str, count: &str, names: &str) -> Said {
-        Said {
+    fn variables(pid: &str, count: &str, names: &str) -> Variables {
+        Variables {
             pid: Some(pid.to_owned()),
             pidfd_id: None,
             count: Some(count.to_owned()),
@@ -251,72 +259,75 @@ mod tests {
     }
 
     #[test]
-    fn names_are_for_one_process() {
-        let names = |said: Said| said.names(12, None);
-        assert_eq!(names(said("12", "1", "")), Ok(vec!["unknown".to_owned()]));
+    fn variables_are_for_one_process() {
+        let names = |variables: Variables| variables.names(12, None);
         assert_eq!(
-            names(said("12", "65535", "")).map(|names| names.len()),
-            Ok(MOST)
+            names(variables("12", "1", "")),
+            Ok(vec!["unknown".to_owned()])
+        );
+        assert_eq!(
+            names(variables("12", "65535", "")).map(|names| names.len()),
+            Ok(MAX_FDS)
         );
         let two = Ok(vec!["a".to_owned(), "b".to_owned()]);
-        assert_eq!(names(said("12", "2", "a:b")), two);
-        for (said, word) in [
-            (Said::default(), "not both set"),
-            (said("13", "1", ""), "LISTEN_PID is 13"),
-            (said("", "1", ""), "LISTEN_PID is"),
-            (said("12", "0", ""), "LISTEN_FDS is 0"),
-            (said("12", "-1", ""), "LISTEN_FDS is -1"),
-            (said("12", "x", ""), "LISTEN_FDS is x"),
-            (said("12", "65536", ""), "LISTEN_FDS is 65536"),
-            (said("12", "2", "a"), "1 names for 2"),
-            (said("12", "1", "a:b"), "2 names for 1"),
+        assert_eq!(names(variables("12", "2", "a:b")), two);
+        for (variables, text) in [
+            (Variables::default(), "not both set"),
+            (variables("13", "1", ""), "LISTEN_PID is 13"),
+            (variables("", "1", ""), "LISTEN_PID is"),
+            (variables("12", "0", ""), "LISTEN_FDS is 0"),
+            (variables("12", "-1", ""), "LISTEN_FDS is -1"),
+            (variables("12", "x", ""), "LISTEN_FDS is x"),
+            (variables("12", "65536", ""), "LISTEN_FDS is 65536"),
+            (variables("12", "2", "a"), "1 names for 2"),
+            (variables("12", "1", "a:b"), "2 names for 1"),
         ] {
-            let problem = names(said).expect_err(word);
-            assert!(problem.contains(word), "{problem}");
+            let message = names(variables).expect_err(text);
+            assert!(message.contains(text), "{message}");
         }
     }
 
-    /// A number of a process comes again; that of its descriptor does not.
+    /// Process ids are reused; inodes of pidfds are not.
     #[test]
-    fn a_process_is_known_by_its_descriptor_too() {
-        let names = |said_id: Option<&str>, ours| {
-            let pidfd_id = said_id.map(str::to_owned);
-            let said = Said {
+    fn the_inode_of_the_pidfd_is_checked_too() {
+        let names = |target_id: Option<&str>, own_id| {
+            let pidfd_id = target_id.map(str::to_owned);
+            let variables = Variables {
                 pidfd_id,
-                ..said("12", "1", "web")
+                ..variables("12", "1", "web")
             };
-            said.names(12, ours)
+            variables.names(12, own_id)
         };
-        for (said_id, ours) in [(Some("7"), Some(7)), (Some("7"), None), (None, Some(7))] {
-            assert_eq!(names(said_id, ours), Ok(vec!["web".to_owned()]));
+        for (target_id, own_id) in [(Some("7"), Some(7)), (Some("7"), None), (None, Some(7))] {
+            assert_eq!(names(target_id, own_id), Ok(vec!["web".to_owned()]));
         }
-        for said_id in ["8", "", "+7", "x"] {
-            let problem = format!(
-                "no sockets were handed over to process 12 of pidfd 7: LISTEN_PIDFDID is {said_id}"
+        for target_id in ["8", "", "+7", "x"] {
+            let message = format!(
+                "no sockets were handed over to process 12 of pidfd 7: LISTEN_PIDFDID is {target_id}"
             );
-            assert_eq!(names(Some(said_id), Some(7)), Err(problem));
+            assert_eq!(names(Some(target_id), Some(7)), Err(message));
         }
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn this_process_has_one_descriptor_number() {
+    fn the_inode_of_the_own_pidfd_is_constant() {
         assert_eq!(pidfd_id(), pidfd_id());
     }
 
     #[test]
-    fn each_is_given_once_by_its_name() {
-        let mut all = ["web", "admin", "web"].map(|name| Handed {
+    fn a_descriptor_is_claimed_once_by_its_name() {
+        let mut all = ["web", "admin", "web"].map(|name| ReceivedFd {
             name: name.to_owned(),
             number: 0,
             fd: File::open("/dev/null").ok().map(OwnedFd::from),
         });
-        let mut choose = |name| choose(&mut all, name).map(|chosen| chosen.len());
-        assert_eq!(choose(Some("web")), Ok(2));
-        let unknown = choose(Some("mail")).expect_err("there is none");
+        let mut claim = |name| claim_named(&mut all, name).map(|claimed| claimed.len());
+        assert_eq!(claim(Some("web")), Ok(2));
+        let unknown = claim(Some("mail")).expect_err("there is none");
         assert!(unknown.ends_with("only: web, admin, web"), "{unknown}");
-        let again = choose(Some("web")).expect_err("it is taken");
-        assert!(again.contains("'web' is listened at already"), "{again}");
-        assert_eq!(choose(Some("admin")), Ok(1));
+        let again = claim(Some("web")).expect_err("it is claimed");
+        assert!(again.contains("'web' is in use already"), "{again}");
+        assert_eq!(claim(Some("admin")), Ok(1));
     }
 }

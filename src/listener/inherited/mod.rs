@@ -1,12 +1,12 @@
-//! Descriptors that this process was started with.
+//! Inherited descriptors: those that were open when this process started.
 //!
-//! They are taken over once, by their number, or as a service manager names them: `fd:N` and
-//! `sd-listen` in an [`Address`](crate::Address) do this.
+//! Each can be taken over once, by its number or by the name that a service manager gave it. The
+//! addresses `fd:N` and `sd-listen` do this (see [`Address`](crate::Address)).
 //!
-//! What is taken over is closed on exec from then on: children do not have it. A listener is
-//! closed at its end, and never shut down, as others may listen on it too; the file of a Unix
-//! socket stays where it is. [`Listeners::try_from`](crate::Listeners#impl-TryFrom<OwnedFd>-for-Listeners)
-//! says more.
+//! A descriptor that was taken over is closed on exec, so children do not inherit it. A listener is
+//! closed at its end and never shut down, as other processes may listen on it too; the file of a
+//! Unix socket stays. For details see
+//! [`Listeners::try_from`](crate::Listeners#impl-TryFrom<OwnedFd>-for-Listeners).
 
 #![allow(unsafe_code)]
 
@@ -20,26 +20,26 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
-pub use activation::{HandedOver, receive, unclaimed};
+pub use activation::{ActivationFd, receive, unclaimed};
 pub(super) use activation::{socket, sockets};
 
-/// The descriptors that were handed down, and are not taken yet. None: nobody has looked.
-static LEFT: Mutex<Option<BTreeSet<RawFd>>> = Mutex::new(None);
-/// The last one that is looked for where the system lists none.
-const LAST: RawFd = 65_537;
+/// The inherited descriptors that are not taken yet. None before the first use.
+static UNTAKEN: Mutex<Option<BTreeSet<RawFd>>> = Mutex::new(None);
+/// The highest number that is tried if the system has no list of open descriptors.
+const MAX_SCANNED_FD: RawFd = 65_537;
 
-/// Takes over a descriptor that this process was started with, by its number. Of standard input,
-/// output and error, 0 to 2, it is a duplicate: those stay with the standard library.
+/// Takes over an inherited descriptor by its number. For standard input, output and error (0 to 2)
+/// this returns a duplicate, as the standard library owns the original.
 ///
-/// Which these are is found out once, when anything of this module, `fd:N` or `sd-listen` is first
-/// used: those that are then open on exec, as nothing is that the standard library opens. Each can be
-/// taken once. A program that may itself open descriptors that are open on exec, by a `dup` perhaps,
-/// must call [`receive`] before, at the beginning of `main`: else one of those would be taken, too,
-/// and have two owners.
+/// The first use of this module, `fd:N` or `sd-listen` records the inherited descriptors: those that
+/// are open without `FD_CLOEXEC`, which the standard library always sets. Each can be taken once. A
+/// program that opens descriptors without `FD_CLOEXEC`, for example by `dup`, must call [`receive`]
+/// before, at the start of `main`. Otherwise this could take such a descriptor, which would then
+/// have two owners.
 ///
 /// # Errors
 ///
-/// It is not open, it was not handed down, or it was taken before.
+/// If the descriptor is not open, was not inherited, or was taken before.
 ///
 /// # Examples
 ///
@@ -59,36 +59,37 @@ pub fn take(number: RawFd) -> io::Result<OwnedFd> {
         2 => return io::stderr().as_fd().try_clone_to_owned(),
         _ => {}
     }
-    // Held while it is taken: of two who want the same, one gets it.
-    let mut left = left();
-    let is_left = left.as_mut().is_some_and(|left| left.remove(&number));
-    let problem = match is_open_on_exec(number) {
+    // The lock is held meanwhile, so that only one of two callers takes a descriptor.
+    let mut untaken = untaken();
+    let is_untaken = untaken.as_mut().is_some_and(|fds| fds.remove(&number));
+    let message = match is_open_on_exec(number) {
         None => return Err(io::Error::new(io::ErrorKind::NotFound, "it is not open")),
-        Some(true) if is_left => {
-            // SAFETY: it is open, and nothing in this process owns it: it was there when nothing
-            // was open on exec but what was handed down (the contract above says so), still is so,
-            // and is taken this once.
+        Some(true) if is_untaken => {
+            // SAFETY: the descriptor is open and has no owner in this process. It was recorded when
+            // only inherited descriptors were open without FD_CLOEXEC (see the contract above), it
+            // is still without that flag, and each is taken once.
             let taken = unsafe { OwnedFd::from_raw_fd(number) };
             fcntl_setfd(&taken, FdFlags::CLOEXEC)?;
             return Ok(taken);
         }
-        Some(_) => "it was not handed down to this process, or is in use already",
+        Some(_) => "it was not inherited by this process, or is in use already",
     };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
-fn left() -> MutexGuard<'static, Option<BTreeSet<RawFd>>> {
-    let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
-    left.get_or_insert_with(|| {
-        let mut open = open().unwrap_or_else(|_| (0..=LAST).collect());
-        open.retain(|&number| number > 2 && is_open_on_exec(number) == Some(true));
-        open
+/// Returns the descriptors that are not taken yet. Records them at the first call.
+fn untaken() -> MutexGuard<'static, Option<BTreeSet<RawFd>>> {
+    let mut untaken = UNTAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    untaken.get_or_insert_with(|| {
+        let mut fds = open_fds().unwrap_or_else(|_| (0..=MAX_SCANNED_FD).collect());
+        fds.retain(|&number| number > 2 && is_open_on_exec(number) == Some(true));
+        fds
     });
-    left
+    untaken
 }
 
-/// The numbers of all that is open.
-fn open() -> io::Result<BTreeSet<RawFd>> {
+/// Returns the numbers of all open descriptors.
+fn open_fds() -> io::Result<BTreeSet<RawFd>> {
     let mut open = BTreeSet::new();
     for entry in fs::read_dir("/dev/fd")? {
         open.extend(
@@ -101,13 +102,13 @@ fn open() -> io::Result<BTreeSet<RawFd>> {
     Ok(open)
 }
 
-/// None: it is not open.
+/// Returns true if exec does not close the descriptor, or None if it is not open.
 fn is_open_on_exec(number: RawFd) -> Option<bool> {
     if number < 0 {
         return None;
     }
-    // SAFETY: the number is not -1, and the descriptor is only asked for its flags, before this
-    // returns; if it is not open, the system says so.
+    // SAFETY: the number is not -1. The descriptor is used for one call that reads its flags, which
+    // fails if it is not open.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     let flags = fcntl_getfd(borrowed).ok()?;
     Some(!flags.contains(FdFlags::CLOEXEC))

@@ -1,4 +1,4 @@
-//! Two bounded pipes that make a connection, with the ways a socket ends: close, reset, drop.
+//! A connection of two bounded pipes that ends as a socket does: by close, reset or drop.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -11,21 +11,22 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use super::MemoryConnection;
 use crate::connection::{Connection, DiscardBudget, Endpoint, Link, Peer};
 
-/// Reads what the other end wrote.
+/// The reading half of a connection in memory.
 #[derive(Debug)]
-pub struct PipeReader(Arc<End>);
+pub struct PipeReader(Arc<PipeEnd>);
 
-/// Writes to the other end. It says end of input when it is closed, or when its whole end of the
-/// connection is dropped; as with a socket, dropping only the writer says nothing.
+/// The writing half of a connection in memory. The other end reads the end of input when this half
+/// is closed, or when both halves are dropped. As with a socket, dropping only the writer has no
+/// effect.
 #[derive(Debug)]
-pub struct PipeWriter(Arc<End>);
+pub struct PipeWriter(Arc<PipeEnd>);
 
-/// The two ends of one connection. Each direction holds at most `bound` bytes: of two ends that both
-/// write more than that before they read, neither goes on. [`ask`](super::ask) does not wait so.
+/// Creates the two ends of one connection. Each direction holds at most `bound` bytes. Two ends that
+/// both write more than that before they read deadlock; [`ask`](super::ask) avoids this.
 ///
 /// # Panics
 ///
-/// When `bound` is 0: nothing could ever pass.
+/// If `bound` is 0.
 ///
 /// # Examples
 ///
@@ -36,17 +37,20 @@ pub struct PipeWriter(Arc<End>);
 /// let (mut here, mut there) = halves::listener::memory::pair(16);
 /// here.writer.write_all(b"hi").await?;
 /// drop(here);
-/// let mut heard = vec![];
-/// there.reader.read_to_end(&mut heard).await?;
-/// assert_eq!(heard, b"hi");
+/// let mut received = vec![];
+/// there.reader.read_to_end(&mut received).await?;
+/// assert_eq!(received, b"hi");
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 #[must_use]
 pub fn pair(bound: usize) -> (MemoryConnection, MemoryConnection) {
-    assert!(bound > 0, "a pipe of 0 bytes lets nothing pass");
+    assert!(
+        bound > 0,
+        "the bound of a pipe is 0 bytes; it must be at least 1"
+    );
     let (there, back) = (Pipe::new(bound), Pipe::new(bound));
     let end = |incoming: &Arc<Pipe>, outgoing: &Arc<Pipe>| {
-        let end = Arc::new(End {
+        let end = Arc::new(PipeEnd {
             incoming: incoming.clone(),
             outgoing: outgoing.clone(),
             discard: DiscardBudget::default(),
@@ -58,30 +62,31 @@ pub fn pair(bound: usize) -> (MemoryConnection, MemoryConnection) {
     (end(&back, &there), end(&there, &back))
 }
 
-/// One end, shared by its halves and the server's link as the clones of a socket are.
+/// One end of a connection, shared by its halves and its link like the clones of a socket.
 #[derive(Debug)]
-struct End {
+struct PipeEnd {
     incoming: Arc<Pipe>,
     outgoing: Arc<Pipe>,
     discard: DiscardBudget,
 }
 
-/// The server's hold on an end, which it drops when the connection is over.
-struct PipeLink(Arc<End>);
+/// The link of an end. The server drops it at the end of the connection.
+struct PipeLink(Arc<PipeEnd>);
 
-/// One direction.
+/// One direction of a connection.
 #[derive(Debug)]
-struct Pipe(Mutex<State>);
+struct Pipe(Mutex<PipeState>);
 
 #[derive(Debug)]
-struct State {
+struct PipeState {
     data: VecDeque<u8>,
+    /// The most bytes in `data`.
     bound: usize,
-    /// The writing end said end of input.
+    /// The writing end is closed.
     closed: bool,
-    /// The reading end is gone.
-    unread_dropped: bool,
-    /// Either end reset the connection.
+    /// The reading end is dropped.
+    reader_dropped: bool,
+    /// One of the ends has reset the connection.
     reset: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -89,23 +94,23 @@ struct State {
 
 impl Pipe {
     fn new(bound: usize) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
+        Arc::new(Self(Mutex::new(PipeState {
             data: VecDeque::new(),
             bound,
             closed: false,
-            unread_dropped: false,
+            reader_dropped: false,
             reset: false,
             reader: None,
             writer: None,
         })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PipeState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state and wakes all, after the lock is released.
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    /// Changes the state, releases the lock, and wakes both tasks.
+    fn change(&self, change: impl FnOnce(&mut PipeState)) {
         let mut state = self.lock();
         change(&mut state);
         let woken = [state.reader.take(), state.writer.take()];
@@ -136,17 +141,17 @@ impl Pipe {
         if state.reset {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        if state.unread_dropped || state.closed {
+        if state.reader_dropped || state.closed {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let room = state.bound - state.data.len();
-        if room == 0 && !buf.is_empty() {
+        let free_bytes = state.bound - state.data.len();
+        if free_bytes == 0 && !buf.is_empty() {
             let before = state.writer.replace(cx.waker().clone());
             drop(state);
             drop(before);
             return Poll::Pending;
         }
-        let n = room.min(buf.len());
+        let n = free_bytes.min(buf.len());
         state.data.extend(&buf[..n]);
         let woken = state.reader.take();
         drop(state);
@@ -155,14 +160,14 @@ impl Pipe {
     }
 }
 
-impl End {
+impl PipeEnd {
     fn pipes(&self) -> [&Pipe; 2] {
         [&self.incoming, &self.outgoing]
     }
 }
 
 impl PipeLink {
-    /// Whether a half is still held by somebody.
+    /// Returns true if a half still exists.
     fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
@@ -172,7 +177,7 @@ impl Link for PipeLink {
     fn poll_linger(&self, cx: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
         let end = &self.0;
         end.outgoing.change(|state| state.closed = true);
-        // Where a task of the handler's still has a half, what comes is that task's.
+        // A task of the handler that still has a half gets the input.
         if self.is_shared() {
             return Poll::Ready(Ok(()));
         }
@@ -187,7 +192,7 @@ impl Link for PipeLink {
 
     fn close(&self) {
         if self.is_shared() {
-            // Woken, the halves ask the record.
+            // Wakes the halves, so that they check the record.
             for pipe in self.0.pipes() {
                 pipe.change(|_| {});
             }
@@ -204,10 +209,10 @@ impl Link for PipeLink {
     }
 }
 
-impl Drop for End {
+impl Drop for PipeEnd {
     fn drop(&mut self) {
         self.outgoing.change(|state| state.closed = true);
-        self.incoming.change(|state| state.unread_dropped = true);
+        self.incoming.change(|state| state.reader_dropped = true);
     }
 }
 

@@ -1,18 +1,19 @@
-//! From a host to its addresses.
+//! Resolves a host to its addresses.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use crate::blocking::{Call, unblock};
 
-/// The addresses of a host, each once: an IPv4-mapped one as the IPv4 address that it means.
+/// Returns the addresses of a host without duplicates. An IPv4-mapped address becomes the IPv4
+/// address.
 pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let resolved = match host.parse::<IpAddr>() {
-        // No name, so there is nothing to wait for.
+        // An IP address needs no lookup.
         Ok(address) => vec![SocketAddr::new(address, port)],
         Err(_) => look_up(host.to_owned(), port)
             .await
-            .map_err(|error| unresolved(host, error))?,
+            .map_err(|error| explain_zone(host, error))?,
     };
     let mut addresses = Vec::with_capacity(resolved.len());
     for address in resolved {
@@ -24,13 +25,13 @@ pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     if addresses.is_empty() {
         return Err(Error::new(ErrorKind::NotFound, "the host has no address"));
     }
-    addresses.iter().try_for_each(has_zone)?;
+    addresses.iter().try_for_each(check_zone)?;
     Ok(addresses)
 }
 
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
-        // Its zone stays.
+        // Unchanged, with its zone.
         ip if ip == address.ip() => address,
         ip => SocketAddr::new(ip, address.port()),
     }
@@ -40,30 +41,30 @@ fn look_up(name: String, port: u16) -> Call<Vec<SocketAddr>> {
     unblock(move || Ok((&*name, port).to_socket_addrs()?.collect()))
 }
 
-/// A zone that is none is the reason why an address is not understood.
-fn unresolved(host: &str, error: Error) -> Error {
+/// Replaces the error of a lookup if the zone of an IPv6 address is the cause.
+fn explain_zone(host: &str, error: Error) -> Error {
     let Some((ip, zone)) = host.split_once('%') else {
         return error;
     };
-    let problem = match ip.parse::<Ipv6Addr>() {
+    let message = match ip.parse::<Ipv6Addr>() {
         Ok(ip) if ip.is_unicast_link_local() => {
             format!("'{zone}' is not an interface of this machine")
         }
         Ok(ip) => format!("only a link-local address has a zone; write [{ip}]"),
         Err(_) => return error,
     };
-    Error::new(ErrorKind::InvalidInput, problem)
+    Error::new(ErrorKind::InvalidInput, message)
 }
 
-/// An address that every interface has says nothing without one.
-fn has_zone(address: &SocketAddr) -> Result<()> {
+/// Fails for a link-local address without a zone, as every interface has link-local addresses.
+fn check_zone(address: &SocketAddr) -> Result<()> {
     match address {
         SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
             let (ip, port) = (v6.ip(), v6.port());
-            let problem = format!(
+            let message = format!(
                 "a link-local address needs a zone, its interface, such as [{ip}%eth0]:{port}"
             );
-            Err(Error::new(ErrorKind::InvalidInput, problem))
+            Err(Error::new(ErrorKind::InvalidInput, message))
         }
         _ => Ok(()),
     }
@@ -91,10 +92,10 @@ mod tests {
 
     #[test]
     fn a_link_local_address_needs_its_zone() {
-        let needs = "a link-local address needs a zone, its interface, such as [fe80::1%eth0]:7";
-        assert_eq!(resolved("fe80::1"), Err(needs.to_owned()));
+        let message = "a link-local address needs a zone, its interface, such as [fe80::1%eth0]:7";
+        assert_eq!(resolved("fe80::1"), Err(message.to_owned()));
         assert_eq!(resolved("fe80::1%1"), Ok(vec!["[fe80::1%1]:7".to_owned()]));
-        for (host, problem) in [
+        for (host, message) in [
             (
                 "fe80::1%nosuch",
                 "'nosuch' is not an interface of this machine",
@@ -104,7 +105,7 @@ mod tests {
                 "only a link-local address has a zone; write [::1]",
             ),
         ] {
-            assert_eq!(resolved(host), Err(problem.to_owned()));
+            assert_eq!(resolved(host), Err(message.to_owned()));
         }
     }
 }

@@ -1,41 +1,47 @@
-//! The file of a Unix socket that listens: made where nobody else listens, removed at the end.
+//! A Unix listener on a path: replaces a stale file, and removes its own at the end.
 
 use std::io;
 use std::path::{self, Path, PathBuf};
+use std::task::{Context, Poll};
 
 use rustix::fs::{FileType, Stat, lstat, unlink};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix};
 use rustix::process::geteuid;
 
-use super::admit::Admission;
-use super::lock::Lock;
+use super::lock::PathLock;
+use super::permissions::{ResolvedAccess, deny_all};
 use crate::address::{Access, ListenOptions};
+use crate::connection::{Connection, Endpoint};
+use crate::descriptor::FileId;
+use crate::listener::listeners::DynListener;
 use crate::listener::socket::{self, SocketListener};
 
-/// The file of a socket that listens, removed when this is dropped, unless another one has taken
-/// its place.
-pub(in crate::listener) struct SocketFile {
-    /// Also when the process changes its directory.
-    path: PathBuf,
-    id: Id,
+/// A listener on a path, with the file of its socket.
+pub(in crate::listener) struct PathListener {
+    /// Dropped first: without a listening socket the file would count as stale. None once stopped.
+    file: Option<SocketFile>,
+    socket: SocketListener,
 }
 
-/// What tells a file from all others: the device and the inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Id(u64, u64);
+/// The file of a listening socket. Removed on drop, unless another file has taken its place.
+struct SocketFile {
+    /// Absolute, so that it stays valid when the process changes its directory.
+    path: PathBuf,
+    id: FileId,
+}
 
-/// Listens at a path.
+/// Listens on a path.
 ///
-/// A file that somebody left behind is replaced. Who is about to listen has such a file, too: so
-/// all of us hold a lock from before there is a file until we listen.
-pub(super) fn listen(path: &Path, access: &Access) -> io::Result<SocketListener> {
+/// A stale file is replaced. The file of a server that has bound its socket but does not listen yet
+/// looks stale, too, so each server holds a lock from before it binds until it listens.
+pub(super) fn listen(path: &Path, access: &Access) -> io::Result<PathListener> {
     let name = super::path_name(path)?;
-    let admission = Admission::of(access)?;
-    let _lock = Lock::take(path)?;
+    let access = ResolvedAccess::of(access)?;
+    let _lock = PathLock::take(path)?;
     let socket = socket::stream(AddressFamily::UNIX)?;
-    if admission.is_some() {
-        Admission::shut(&socket)?;
+    if access.is_some() {
+        deny_all(&socket)?;
     }
     match rustix::net::bind(&socket, &name) {
         Err(Errno::ADDRINUSE) => {
@@ -45,49 +51,50 @@ pub(super) fn listen(path: &Path, access: &Access) -> io::Result<SocketListener>
         bound => bound?,
     }
     let file = SocketFile::find(path)?;
-    if let Some(admission) = admission {
-        admission.open(&file.path, file.id)?;
+    if let Some(access) = access {
+        access.apply(&file.path, file.id)?;
     }
-    SocketListener::open(socket, ListenOptions::default().backlog, Some(file))
+    let socket = SocketListener::open(socket, ListenOptions::default().backlog)?;
+    let file = Some(file);
+    Ok(PathListener { file, socket })
 }
 
-/// Removes a socket's file that nobody listens at.
+/// Removes a stale file: the file of a socket that refuses connections.
 ///
-/// That is found out by connecting. Whoever began to listen there between that and the removal is
-/// told by the file; what is left is the moment between two calls, and only for those who do not
-/// take our lock.
+/// The file is compared again before the removal, in case another server has replaced it since the
+/// check. The time between the last two calls remains, for servers that do not use the lock.
 fn remove_stale(path: &Path, name: &SocketAddrUnix) -> io::Result<()> {
     let Some(found) = look(path)? else {
         return Ok(());
     };
     if !is_socket(&found) {
-        let problem = "there is a file already, and it is not a socket";
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
+        let message = "there is a file already, and it is not a socket";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
     }
     let probe = socket::stream(AddressFamily::UNIX)?;
     match rustix::net::connect(&probe, name) {
         Err(Errno::CONNREFUSED) => {}
         Err(Errno::NOENT) => return Ok(()),
-        // It has no room for one more, or is of another type: somebody is there.
+        // A server listens: its backlog is full, or its socket has another type.
         Ok(()) | Err(Errno::AGAIN | Errno::INPROGRESS | Errno::PROTOTYPE) => {
             return Err(Errno::ADDRINUSE.into());
         }
         Err(Errno::ACCESS) if found.st_uid == geteuid().as_raw() => {
-            let problem = "there is a socket of this user's, whose mode keeps us from finding out \
-                whether somebody listens: if nobody does, remove it";
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+            let message = "there is a socket already, and its mode does not permit a check for a \
+                server that listens: if there is none, remove it";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
         }
         Err(error) => return Err(error.into()),
     }
     match look(path)? {
-        Some(now) if Id::of(&now) == Id::of(&found) => Ok(unlink(path)?),
+        Some(now) if FileId::of_stat(&now) == FileId::of_stat(&found) => Ok(unlink(path)?),
         Some(_) => Err(Errno::ADDRINUSE.into()),
         None => Ok(()),
     }
 }
 
 impl SocketFile {
-    /// That of the socket that was just bound there.
+    /// Returns the file of a socket that was just bound to a path.
     fn find(path: &Path) -> io::Result<Self> {
         let found = lstat(path)?;
         if !is_socket(&found) {
@@ -95,7 +102,7 @@ impl SocketFile {
         }
         Ok(Self {
             path: path::absolute(path)?,
-            id: Id::of(&found),
+            id: FileId::of_stat(&found),
         })
     }
 }
@@ -103,21 +110,33 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if let Ok(Some(now)) = look(&self.path)
-            && Id::of(&now) == self.id
+            && FileId::of_stat(&now) == self.id
         {
             let _ = unlink(&self.path);
         }
     }
 }
 
-impl Id {
-    #[allow(clippy::useless_conversion, reason = "not on every system")]
-    pub(super) fn of(file: &Stat) -> Self {
-        Self(file.st_dev.into(), file.st_ino.into())
+impl DynListener for PathListener {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
+        self.socket.poll_accept(cx)
+    }
+
+    fn local(&self) -> Endpoint {
+        self.socket.local()
+    }
+
+    fn look_again(&self) {
+        self.socket.look_again();
+    }
+
+    fn stop(&mut self) {
+        drop(self.file.take());
+        self.socket.stop();
     }
 }
 
-/// What is there, if anything; of a link, the link itself.
+/// Returns the status of a path, or None if there is no file. Does not follow links.
 fn look(path: &Path) -> io::Result<Option<Stat>> {
     match lstat(path) {
         Ok(found) => Ok(Some(found)),
@@ -140,12 +159,12 @@ mod tests {
 
     use super::*;
 
-    /// Its mode may keep even its owner from asking who listens, and then that is said.
+    /// The mode of a socket can refuse connections of its owner.
     #[test]
-    fn a_stale_file_that_may_not_be_asked_is_explained() -> io::Result<()> {
+    fn an_error_explains_a_file_that_cannot_be_checked() -> io::Result<()> {
         let dir = tempfile::tempdir_in("/tmp")?;
         let path = dir.path().join("socket");
-        // Root may ask in any case.
+        // Root may connect in any case.
         let user = 12345;
         let is_root = geteuid().is_root();
         if is_root {

@@ -1,4 +1,4 @@
-//! Keeps servers that begin at the same path apart.
+//! A lock file: one server at a time starts to listen on a path.
 
 use std::ffi::OsString;
 use std::io;
@@ -9,17 +9,19 @@ use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, lst
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-/// The lock of a path: a locked file beside it, `PATH.lock`, which is there only while somebody
-/// has it. Its end frees it also where the process is killed. Whoever else has a file of that name
-/// keeps it: one that is not empty, or not ours, is no lock.
-pub(super) struct Lock {
+use crate::descriptor::FileId;
+
+/// The lock of a path: a locked file `PATH.lock` beside it, removed on drop. The kernel releases the
+/// lock if the process is killed. A file of that name that is not empty, or of another user, is not
+/// a lock, and is never removed.
+pub(super) struct PathLock {
     path: PathBuf,
-    locked: OwnedFd,
+    file: OwnedFd,
 }
 
-impl Lock {
-    /// Takes the lock, and does not wait for it: who has it is about to listen there, or has found
-    /// somebody who does.
+impl PathLock {
+    /// Takes the lock without waiting. If it is taken, another server is about to listen on the
+    /// path.
     pub(super) fn take(path: &Path) -> io::Result<Self> {
         let mut name = OsString::from(path);
         name.push(".lock");
@@ -34,36 +36,37 @@ impl Lock {
         lock.map_err(|error| explain(&path, error))
     }
 
-    /// None: another process has removed the file since it was opened.
+    /// Returns None if another process has removed the file since it was opened.
     fn try_take(
         path: &Path,
         lock: impl Fn(&OwnedFd) -> rustix::io::Result<()>,
     ) -> io::Result<Option<Self>> {
-        let Some((file, is_new)) = file(path)? else {
+        let Some((file, is_new)) = open_or_create(path)? else {
             return Ok(None);
         };
-        let ours = fstat(&file)?;
-        let locked = if is_lock(&ours) {
+        let opened = fstat(&file)?;
+        let locked = if is_lock(&opened) {
             lock(&file).map_err(io::Error::from)
         } else {
-            let problem = "there is a file already that is no lock of ours: it is left as it is";
-            Err(io::Error::new(io::ErrorKind::AlreadyExists, problem))
+            let message = "there is a file already that is not a lock: remove it, or choose \
+                another path";
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, message))
         };
         if let Err(error) = locked {
             if error.kind() == io::ErrorKind::WouldBlock {
                 return Err(Errno::ADDRINUSE.into());
             }
-            // A file system without locks, or one that gives the file to another user.
-            if is_new && ours.st_size == 0 {
+            // The file system has no locks, or changes the owner of new files.
+            if is_new && opened.st_size == 0 {
                 let _ = unlink(path);
             }
             return Err(error);
         }
         match lstat(path) {
-            Ok(there) if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino) => {
+            Ok(current) if FileId::of_stat(&current) == FileId::of_stat(&opened) => {
                 Ok(Some(Self {
                     path: path.to_owned(),
-                    locked: file,
+                    file,
                 }))
             }
             Ok(_) | Err(Errno::NOENT) => Ok(None),
@@ -72,24 +75,24 @@ impl Lock {
     }
 }
 
-impl Drop for Lock {
+impl Drop for PathLock {
     fn drop(&mut self) {
-        // While it is locked: it is ours, unless somebody has written to it meanwhile.
-        if fstat(&self.locked).is_ok_and(|file| is_lock(&file)) {
+        // Removed while it is locked. A process may have written to it meanwhile.
+        if fstat(&self.file).is_ok_and(|file| is_lock(&file)) {
             let _ = unlink(&self.path);
         }
     }
 }
 
-/// Makes the file, or else opens it, and whether it was made; what else has the name is opened without a
-/// word to it. None: another process has removed the file meanwhile.
-fn file(path: &Path) -> io::Result<Option<(OwnedFd, bool)>> {
+/// Creates or opens the file. Returns it with true if it was created, or None if another process has
+/// removed it meanwhile. Opening a device or a FIFO of that name has no effect on it.
+fn open_or_create(path: &Path) -> io::Result<Option<(OwnedFd, bool)>> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
     let new = flags | OFlags::CREATE | OFlags::EXCL;
     match open(path, new, Mode::RUSR | Mode::WUSR) {
         Err(Errno::EXIST) => {}
-        made => return Ok(Some((made?, true))),
+        created => return Ok(Some((created?, true))),
     }
     match open(path, flags, Mode::empty()) {
         Err(Errno::NOENT) => Ok(None),
@@ -101,26 +104,26 @@ fn lock_exclusively(file: &OwnedFd) -> rustix::io::Result<()> {
     flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
-/// Names the directory where that is the reason, else the file of the lock.
+/// Adds the directory to an error that it causes, and the lock file to any other.
 fn explain(lock: &Path, error: io::Error) -> io::Error {
     let dir = match lock.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir.display(),
         _ => Path::new(".").display(),
     };
-    let problem = match error.kind() {
-        // Another server is about to listen at the path itself.
+    let message = match error.kind() {
+        // Another server is about to listen on the path.
         io::ErrorKind::AddrInUse => return error,
         io::ErrorKind::NotFound => format!("there is no directory {dir}"),
         io::ErrorKind::NotADirectory => format!("{dir} is not a directory"),
         io::ErrorKind::PermissionDenied if lstat(lock).is_err() => {
-            format!("no permission to make a file in {dir}: choose another directory or user")
+            format!("no permission to create a file in {dir}: choose another directory or user")
         }
         _ => format!("{}: {error}", lock.display()),
     };
-    io::Error::new(error.kind(), problem)
+    io::Error::new(error.kind(), message)
 }
 
-/// Whether it can be what one of us has made: empty, and of this user.
+/// Returns true for an empty regular file of this user, which a lock is.
 fn is_lock(file: &Stat) -> bool {
     FileType::from_raw_mode(file.st_mode) == FileType::RegularFile
         && file.st_size == 0
@@ -133,81 +136,82 @@ mod tests {
 
     use super::*;
 
-    fn try_take(path: &Path) -> io::Result<Option<Lock>> {
-        Lock::try_take(path, lock_exclusively)
+    fn try_take(path: &Path) -> io::Result<Option<PathLock>> {
+        PathLock::try_take(path, lock_exclusively)
     }
 
     #[test]
-    fn a_file_that_was_removed_after_it_was_opened_is_no_lock() -> io::Result<()> {
+    fn a_file_that_was_removed_after_it_was_opened_is_not_a_lock() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("socket.lock");
         let remove = |_: &OwnedFd| {
             unlink(&path)?;
             Ok(())
         };
-        assert!(Lock::try_take(&path, remove)?.is_none());
+        assert!(PathLock::try_take(&path, remove)?.is_none());
         let replace = |file: &OwnedFd| {
             remove(file)?;
-            // The number of the removed one is not free yet.
+            // The inode of the removed file is still in use.
             fs::write(&path, "").map_err(|_| Errno::IO)
         };
-        assert!(Lock::try_take(&path, replace)?.is_none());
-        assert!(path.exists(), "what is not ours is not removed");
+        assert!(PathLock::try_take(&path, replace)?.is_none());
+        assert!(path.exists(), "the other file is not removed");
         assert!(try_take(&path)?.is_some());
         assert!(!path.exists());
         Ok(())
     }
 
-    /// As on some file systems of other machines.
+    /// Some network file systems have no locks.
     #[test]
-    fn a_file_that_cannot_be_locked_does_not_stay() -> io::Result<()> {
+    fn a_new_file_that_cannot_be_locked_is_removed() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("socket.lock");
         for errno in [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP] {
-            let error = Lock::try_take(&path, |_| Err(errno)).err();
+            let error = PathLock::try_take(&path, |_| Err(errno)).err();
             assert_eq!(
                 error.map(|error| error.kind()),
                 Some(io::Error::from(errno).kind())
             );
             assert!(!path.exists(), "{errno}");
-            // One that was there before may be the lock of another process.
+            // A file that existed before may be the lock of another process.
             fs::write(&path, "")?;
-            assert!(Lock::try_take(&path, |_| Err(errno)).is_err());
+            assert!(PathLock::try_take(&path, |_| Err(errno)).is_err());
             assert!(path.exists(), "{errno}");
             fs::remove_file(&path)?;
         }
-        // Another process was quicker to lock it.
-        assert!(Lock::try_take(&path, |_| Err(Errno::WOULDBLOCK)).is_err());
+        // Another process has the lock.
+        assert!(PathLock::try_take(&path, |_| Err(Errno::WOULDBLOCK)).is_err());
         assert!(path.exists());
         Ok(())
     }
 
     #[test]
-    fn the_directory_is_named_where_that_is_the_reason() -> io::Result<()> {
+    fn an_error_names_the_directory_that_causes_it() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
-        let at = dir.path().display();
+        let parent = dir.path().display();
         let file = dir.path().join("file");
         fs::write(&file, "")?;
-        let error = |path: &Path| Lock::take(path).err().map(|error| error.to_string());
+        let error = |path: &Path| PathLock::take(path).err().map(|error| error.to_string());
         let missing = dir.path().join("none/socket");
-        let problem = format!("there is no directory {at}/none");
-        assert_eq!(error(&missing), Some(problem));
-        let problem = format!("{at}/file is not a directory");
-        assert_eq!(error(&file.join("socket")), Some(problem));
+        let message = format!("there is no directory {parent}/none");
+        assert_eq!(error(&missing), Some(message));
+        let message = format!("{parent}/file is not a directory");
+        assert_eq!(error(&file.join("socket")), Some(message));
         let denied = explain(&missing, Errno::ACCESS.into());
-        let problem = "no permission to make a file in";
-        let problem = format!("{problem} {at}/none: choose another directory or user");
-        assert_eq!(denied.to_string(), problem);
+        let message = format!(
+            "no permission to create a file in {parent}/none: choose another directory or user"
+        );
+        assert_eq!(denied.to_string(), message);
         let here = explain(Path::new("socket.lock"), Errno::NOENT.into());
         assert_eq!(here.to_string(), "there is no directory .");
         Ok(())
     }
 
     #[test]
-    fn a_lock_that_somebody_writes_to_is_not_removed() -> io::Result<()> {
+    fn a_lock_that_a_process_has_written_to_is_not_removed() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("socket.lock");
-        let lock = try_take(&path)?.expect("nobody has it");
+        let lock = try_take(&path)?.expect("it is free");
         fs::write(&path, "precious")?;
         drop(lock);
         assert_eq!(fs::read(&path)?, b"precious");

@@ -1,4 +1,4 @@
-//! Several listeners as one, polled in turn.
+//! `Listeners`: several listeners as one, polled in turn.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -12,10 +12,10 @@ use super::memory::MemoryListener;
 use super::{Listener, Once};
 use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint};
 
-/// Listeners of any kind, as one. Each accept begins with the listener after the one that
-/// yielded last, so that none waits for ever while another is busy. It ends when all have ended.
+/// Several listeners of any kind as one. Each accept begins with the listener after the one that
+/// yielded last, so a busy listener does not starve the others. It ends when all have ended.
 ///
-/// [`bind`](crate::bind) makes it; [`and`](Self::and) joins two.
+/// [`bind`](crate::bind) returns one; [`and`](Self::and) joins two.
 ///
 /// # Examples
 ///
@@ -29,40 +29,40 @@ use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint};
 /// ```
 #[derive(Default)]
 pub struct Listeners {
-    members: Vec<Box<dyn Accept + Send>>,
-    /// Whose turn it is.
+    members: Vec<Box<dyn DynListener + Send>>,
+    /// The index of the first member to poll.
     next: usize,
-    /// The next accept asks the kernel: the last one was dropped while it waited, or the listeners
-    /// were stopped.
-    look: bool,
+    /// Set if the next accept must call the kernel: the last accept was dropped while it waited,
+    /// or the listeners were stopped.
+    look_again: bool,
 }
 
-/// What a member can do; as [`Listener`], in the form that one loop can ask several of.
-pub(super) trait Accept {
+/// A [`Listener`] that can be boxed and polled with others by one task.
+pub(super) trait DynListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>>;
     fn local(&self) -> Endpoint;
-    /// Has the next poll ask the kernel, where readiness is cached.
+    /// Makes the next poll call the kernel even if the cached readiness says that none is there.
     fn look_again(&self) {}
     /// As [`Listener::stop`].
     fn stop(&mut self);
-    /// Whether anyone can connect to it.
+    /// Returns true if clients can connect to it.
     fn listens(&self) -> bool {
         true
     }
 }
 
 impl Listeners {
-    pub(super) fn of(member: impl Accept + Send + 'static) -> Self {
+    pub(super) fn of(member: impl DynListener + Send + 'static) -> Self {
         let mut listeners = Self::default();
         listeners.push(member);
         listeners
     }
 
-    pub(super) fn push(&mut self, member: impl Accept + Send + 'static) {
+    pub(super) fn push(&mut self, member: impl DynListener + Send + 'static) {
         self.members.push(Box::new(member));
     }
 
-    /// These listeners and others.
+    /// Adds other listeners to these.
     ///
     /// # Examples
     ///
@@ -80,7 +80,8 @@ impl Listeners {
         self
     }
 
-    /// Where each of them [listens](Self::listens), or our end of it is, with the port that the system picked for port 0.
+    /// Returns the address that each member listens on, or the local address of a connection. Port
+    /// 0 is replaced by the port that the system chose.
     ///
     /// # Examples
     ///
@@ -95,9 +96,9 @@ impl Listeners {
         self.members.iter().map(|member| member.local()).collect()
     }
 
-    /// Of each of them, in the order of [`local_addrs`](Self::local_addrs), whether it listens, so that clients
-    /// can connect to it. Else it is one connection that is there already: a [`Once`], standard
-    /// input and output, or a connection that this process was started with.
+    /// Returns, for each member in the order of [`local_addrs`](Self::local_addrs), true if clients
+    /// can connect to it. Otherwise it is one existing connection: a [`Once`], standard input and
+    /// output, or an inherited connection.
     ///
     /// # Examples
     ///
@@ -117,15 +118,15 @@ impl Listeners {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
         let mut waiting = 0;
         while waiting < self.members.len() {
-            let turn = (self.next + waiting) % self.members.len();
-            match self.members[turn].poll_accept(cx) {
+            let index = (self.next + waiting) % self.members.len();
+            match self.members[index].poll_accept(cx) {
                 Poll::Pending => waiting += 1,
                 Poll::Ready(Ok(None)) => {
-                    self.members.remove(turn);
-                    (self.next, waiting) = (turn, 0);
+                    self.members.remove(index);
+                    (self.next, waiting) = (index, 0);
                 }
                 Poll::Ready(result) => {
-                    self.next = turn + 1;
+                    self.next = index + 1;
                     return Poll::Ready(result);
                 }
             }
@@ -142,12 +143,12 @@ impl Listener for Listeners {
     type Writer = AnyWrite;
 
     async fn accept(&mut self) -> io::Result<Option<Connection>> {
-        if mem::take(&mut self.look) {
+        if mem::take(&mut self.look_again) {
             self.members.iter().for_each(|member| member.look_again());
         }
         poll_fn(|cx| {
             let polled = self.poll_accept(cx);
-            self.look = polled.is_pending();
+            self.look_again = polled.is_pending();
             polled
         })
         .await
@@ -155,7 +156,7 @@ impl Listener for Listeners {
 
     fn stop(&mut self) {
         self.members.iter_mut().for_each(|member| member.stop());
-        self.look = true;
+        self.look_again = true;
     }
 
     fn local_addrs(&self) -> Vec<Endpoint> {
@@ -179,7 +180,7 @@ where
     }
 }
 
-impl Accept for MemoryListener {
+impl DynListener for MemoryListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
         let accepted = MemoryListener::poll_accept(self, cx);
         accepted.map(|connection| Ok(connection.map(Connection::erase)))
@@ -194,7 +195,7 @@ impl Accept for MemoryListener {
     }
 }
 
-impl<R, W> Accept for Once<R, W>
+impl<R, W> DynListener for Once<R, W>
 where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
@@ -208,7 +209,7 @@ where
             .map_or(Endpoint::Unknown, |connection| connection.peer.local())
     }
 
-    /// There is one client at most.
+    /// There is no other client to refuse.
     fn stop(&mut self) {}
 
     fn listens(&self) -> bool {

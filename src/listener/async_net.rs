@@ -1,4 +1,4 @@
-//! Listeners of async-net, which are served as they are.
+//! `Listener` for the listeners of async-net.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,18 +15,18 @@ use crate::connection::{Connection, Credentials, DiscardBudget, Endpoint, Linger
 use crate::error::Error;
 use crate::reactor::{reset, unsent};
 
-/// Any listener of async-net can be served as it is. Its backlog is the 128 of `std`;
-/// [`bind`](crate::bind) does better.
+/// Listeners of async-net can be served directly. Their backlog is 128 connections, as in `std`;
+/// that of [`bind`](crate::bind) is 4,096.
 impl Listener for async_net::TcpListener {
     type Reader = TcpStream;
     type Writer = TcpStream;
 
     async fn accept(&mut self) -> io::Result<Option<Connection<TcpStream, TcpStream>>> {
-        // When the client is gone already, nothing else knows its address.
+        // A client that has disconnected has no address but this one.
         let (stream, peer) = async_net::TcpListener::accept(self)
             .await
-            .map_err(|source| failed(self.local_addr(), source))?;
-        // Refused only when the client is gone, which the handler will notice.
+            .map_err(|source| accept_error(self.local_addr(), source))?;
+        // Fails only if the client has disconnected; the handler sees that.
         let _ = ListenOptions::default().apply(&stream);
         let peer = Peer::new(peer.into(), self.local_addr()?.into());
         Ok(Some(connection(stream, peer)))
@@ -37,8 +37,8 @@ impl Listener for async_net::TcpListener {
     }
 }
 
-/// As it is, too. [`bind`](crate::bind) also replaces the file of a server that is gone, and
-/// removes its own.
+/// Listeners of async-net can be served directly. [`bind`](crate::bind) also replaces stale files
+/// and removes its own.
 impl Listener for async_net::unix::UnixListener {
     type Reader = UnixStream;
     type Writer = UnixStream;
@@ -46,7 +46,7 @@ impl Listener for async_net::unix::UnixListener {
     async fn accept(&mut self) -> io::Result<Option<Connection<UnixStream, UnixStream>>> {
         let (stream, peer) = async_net::unix::UnixListener::accept(self)
             .await
-            .map_err(|source| failed(self.local_addr(), source))?;
+            .map_err(|source| accept_error(self.local_addr(), source))?;
         let mut peer = Peer::new(peer.into(), self.local_addr()?.into());
         if let Some(credentials) = Credentials::of(stream.as_fd()) {
             peer = peer.with_credentials(credentials);
@@ -59,8 +59,8 @@ impl Listener for async_net::unix::UnixListener {
     }
 }
 
-/// An error of accept at this address, if it is known.
-fn failed(local: io::Result<impl Into<Endpoint>>, source: io::Error) -> Error {
+/// Returns an error of accept with the address of the listener, if that is known.
+fn accept_error(local: io::Result<impl Into<Endpoint>>, source: io::Error) -> Error {
     let address = local.map_or(Endpoint::Unknown, Into::into).to_string();
     Error::Accept { address, source }
 }
@@ -76,7 +76,7 @@ where
         discard: DiscardBudget::default(),
     };
     let peer = peer.with_link(Arc::new(link));
-    // Clones, as each has wakers of its own.
+    // A clone for each half, as each clone has its own wakers.
     Connection::from_parts(stream.clone(), stream, peer)
 }
 
@@ -101,7 +101,7 @@ where
         self.is_shared()
     }
 
-    /// Its halves read past this link: the kernel is asked.
+    /// The halves do not read through this link, so it cannot know the end: the kernel does.
     fn is_read_ended(&self) -> bool {
         false
     }

@@ -1,10 +1,9 @@
-//! Sockets that are there already, whoever made them: what they are is asked of the system.
+//! Takes over sockets that are open already, as listeners or as connections.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::fstat;
 use rustix::io::{Errno, ioctl_fionbio, retry_on_intr};
 use rustix::net::{SocketType, getpeername, sockopt};
 
@@ -12,27 +11,27 @@ use super::socket::{self, SocketListener};
 use super::{Listeners, Once};
 use crate::address::ListenOptions;
 use crate::connection::{Connection, Endpoint, Ownership};
+use crate::descriptor::FileId;
 
-/// What a stream socket that is there already is.
-pub(super) enum Given {
+/// A stream socket that was taken over.
+pub(super) enum Adopted {
     Listener(SocketListener),
     Connection(Connection),
 }
 
-/// A stream socket that is there already: one that listens, or else a connection, which is yielded
-/// once. Others may have it open as well.
+/// Takes over an open stream socket: a listener, or a connection, which is yielded once. Other
+/// processes may share the socket.
 ///
-/// A listener is made non-blocking for all who share it, as there is no other way to accept from
-/// it without waiting; other owners have to be ready for that, as systemd is. Where another owner clears
-/// `O_NONBLOCK`, it is set again before each accept; if that happens between this and the accept, the thread
-/// waits for the next client. A connection is left
-/// as it is, but for `TCP_NODELAY`. At the end a listener is closed, not shut down, and a Unix socket's file is not
-/// removed; a connection is ended for all who share it.
+/// A listener becomes non-blocking for all its owners, as there is no other way to accept without
+/// waiting. Other owners must expect that, as systemd does. If another owner clears `O_NONBLOCK`, it
+/// is set again before each accept; if it is cleared between that and the accept, the thread waits
+/// for the next client. Only `TCP_NODELAY` changes on a connection. At the end a listener is closed,
+/// not shut down, and the file of a Unix socket stays. A connection is ended for all its owners.
 ///
 /// # Errors
 ///
-/// [`InvalidInput`](io::ErrorKind::InvalidInput) for what is no stream socket, and for one that neither
-/// listens nor is connected; and what the system says.
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not a stream socket, or neither listens
+/// nor is connected; or the error of the system.
 ///
 /// # Examples
 ///
@@ -41,71 +40,70 @@ pub(super) enum Given {
 /// use std::{net::TcpListener, os::fd::OwnedFd};
 ///
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
-/// let at = listener.local_addr()?;
+/// let address = listener.local_addr()?;
 /// let listeners = Listeners::try_from(OwnedFd::from(listener))?;
-/// assert_eq!(listeners.local_addrs(), [at.into()]);
+/// assert_eq!(listeners.local_addrs(), [address.into()]);
 /// # std::io::Result::Ok(())
 /// ```
 impl TryFrom<OwnedFd> for Listeners {
     type Error = io::Error;
 
     fn try_from(socket: OwnedFd) -> io::Result<Self> {
-        given(socket, &ListenOptions::default()).map(Self::from)
+        adopt(socket, &ListenOptions::default()).map(Self::from)
     }
 }
 
-impl From<Given> for Listeners {
-    fn from(given: Given) -> Self {
-        match given {
-            Given::Listener(listener) => Self::of(listener),
-            Given::Connection(connection) => Once::new(connection).into(),
+impl From<Adopted> for Listeners {
+    fn from(adopted: Adopted) -> Self {
+        match adopted {
+            Adopted::Listener(listener) => Self::of(listener),
+            Adopted::Connection(connection) => Once::new(connection).into(),
         }
     }
 }
 
-/// The socket as it is, with options for its connections.
-pub(super) fn given(socket: OwnedFd, options: &ListenOptions) -> io::Result<Given> {
+/// Takes over a socket, with options for its connections.
+pub(super) fn adopt(socket: OwnedFd, options: &ListenOptions) -> io::Result<Adopted> {
     if !is_stream_socket(&socket)? {
         return Err(unfit("it is not a socket"));
     }
-    let local = socket::local(&socket)?;
+    let local = socket::local_endpoint(&socket)?;
     if *options != ListenOptions::default() && !matches!(*local, Endpoint::Inet(_)) {
         return Err(unfit("keepalive and nagle are for TCP"));
     }
     if sockopt::socket_acceptconn(&socket)? {
         ioctl_fionbio(&socket, true)?;
         let listener = SocketListener::shared(socket, local, options.clone());
-        return Ok(Given::Listener(listener));
+        return Ok(Adopted::Listener(listener));
     }
     let peer = match getpeername(&socket) {
         Err(_) if !was_connected(&socket)? => {
             return Err(unfit("it neither listens nor is connected"));
         }
-        // A client that has gone already is nothing unusual.
+        // The peer has disconnected since.
         peer => peer.ok().flatten().map_or(Endpoint::Unknown, Endpoint::of),
     };
-    // Refused only by what is not TCP, and where the client has gone.
+    // Fails only if the socket is not TCP or the peer has disconnected.
     let _ = options.apply(&socket);
     let connection = Connection::of_socket(socket, peer, local, Ownership::Shared);
-    Ok(Given::Connection(connection))
+    Ok(Adopted::Connection(connection))
 }
 
-/// Whether a socket without a peer once had one: its input has ended then.
+/// Returns true if a socket without a peer had one before: its input has ended.
 fn was_connected(socket: &OwnedFd) -> io::Result<bool> {
     let mut polled = [PollFd::new(socket, PollFlags::IN)];
     retry_on_intr(|| poll(&mut polled, Some(&Timespec::default())))?;
     Ok(polled[0].revents().contains(PollFlags::IN))
 }
 
-/// Whether two descriptors are of one stream socket. A socket of any other type is an error, as it
-/// is no stream of bytes.
+/// Returns true if two descriptors are one stream socket. A socket of another type is an error, as
+/// it is not a stream of bytes.
 pub(super) fn are_one_stream(one: impl AsFd, other: impl AsFd) -> io::Result<bool> {
     let are_sockets = [is_stream_socket(&one)?, is_stream_socket(&other)?] == [true, true];
-    let [one, other] = [fstat(&one)?, fstat(&other)?];
-    Ok(are_sockets && (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+    Ok(are_sockets && FileId::of(&one)? == FileId::of(&other)?)
 }
 
-/// Whether it is a stream socket, and not something else than a socket.
+/// Returns true for a stream socket, false if it is not a socket. Another socket type is an error.
 fn is_stream_socket(fd: impl AsFd) -> io::Result<bool> {
     match sockopt::socket_type(&fd) {
         Ok(SocketType::STREAM) => Ok(true),
@@ -115,6 +113,6 @@ fn is_stream_socket(fd: impl AsFd) -> io::Result<bool> {
     }
 }
 
-fn unfit(problem: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, problem)
+fn unfit(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
 }

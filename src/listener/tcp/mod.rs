@@ -1,12 +1,12 @@
-//! TCP: how its sockets are opened and connected.
+//! TCP sockets: listening, connecting and their options.
 
-mod each;
-mod problem;
+mod listen;
 mod resolve;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, sockopt};
@@ -16,14 +16,18 @@ use super::socket::{self, SocketListener};
 use crate::address::ListenOptions;
 use crate::connection::{Connection, Ownership};
 
-/// Listens at a port of each address of a host, or of every interface where there is no host.
+/// The number of unanswered keepalive probes after which the kernel ends the connection.
+#[cfg(not(any(target_os = "haiku", target_os = "nto", target_os = "openbsd")))]
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// Listens on a port of every address of a host; without a host, of every interface.
 pub(super) async fn listen(
     host: &str,
     port: u16,
     options: &ListenOptions,
 ) -> io::Result<Listeners> {
     if host.is_empty() {
-        return everywhere(port, options).map(Listeners::of);
+        return every_interface(port, options).map(Listeners::of);
     }
     let addresses = resolve::resolve(host, port).await?;
     let listen = |address| {
@@ -32,24 +36,24 @@ pub(super) async fn listen(
         Ok((listener, port))
     };
     let mut listeners = Listeners::default();
-    for listener in each::at_each(&addresses, has_v6, listen)? {
+    for listener in listen::on_every_address(&addresses, has_v6, listen)? {
         listeners.push(listener);
     }
     Ok(listeners)
 }
 
-/// Connects to the first address of a host that answers.
+/// Connects to the first address of a host that accepts.
 pub(super) async fn connect(host: &str, port: u16) -> io::Result<Connection> {
-    // Connecting to no host in particular means this machine.
+    // Without a host, this connects to the local machine.
     let host = if host.is_empty() { "localhost" } else { host };
-    let mut failed = io::Error::from(io::ErrorKind::InvalidInput);
+    let mut last_error = io::Error::from(io::ErrorKind::InvalidInput);
     for address in resolve::resolve(host, port).await? {
         match connect_to(address).await {
             Ok(connection) => return Ok(connection),
-            Err(error) => failed = error,
+            Err(error) => last_error = error,
         }
     }
-    Err(failed)
+    Err(last_error)
 }
 
 async fn connect_to(address: SocketAddr) -> io::Result<Connection> {
@@ -63,8 +67,8 @@ async fn connect_socket(socket: OwnedFd, address: SocketAddr) -> io::Result<Conn
         Ok(()) | Err(Errno::INPROGRESS) => {}
         Err(error) => return Err(error.into()),
     }
-    // It is chosen when the connecting begins.
-    let local = socket::local(&socket)?;
+    // The kernel chooses it at the start of the handshake.
+    let local = socket::local_endpoint(&socket)?;
     let connection = Connection::of_socket(socket, address.into(), local, Ownership::Ours);
     let connection = connection.established().await?;
     if is_to_itself(&connection) {
@@ -73,38 +77,38 @@ async fn connect_socket(socket: OwnedFd, address: SocketAddr) -> io::Result<Conn
     Ok(connection)
 }
 
-/// Whether a socket has connected to itself: the kernel may choose the very port for it that it
-/// connects to, if no other socket has that. Nothing listens there then.
+/// Returns true if a socket has connected to itself. If nothing listens on a local port, the kernel
+/// may choose that same port for the connecting socket.
 fn is_to_itself(connection: &Connection) -> bool {
-    let asked = connection.peer.record().with_fd(|fd| {
-        // Neither is known where the peer is gone already.
-        let far = rustix::net::getpeername(fd).ok().flatten();
-        far.is_some() && far == rustix::net::getsockname(fd).ok()
+    let is_same = connection.peer.record().with_fd(|fd| {
+        // There is no peer address if the peer has disconnected.
+        let peer = rustix::net::getpeername(fd).ok().flatten();
+        peer.is_some() && peer == rustix::net::getsockname(fd).ok()
     });
-    asked.unwrap_or(false)
+    is_same.unwrap_or(false)
 }
 
-/// IPv6 and, by it, IPv4; IPv4 alone where the system has no IPv6.
-fn everywhere(port: u16, options: &ListenOptions) -> io::Result<SocketListener> {
+/// Listens on every interface: over IPv6 and IPv4 by one socket, or over IPv4 if there is no IPv6.
+fn every_interface(port: u16, options: &ListenOptions) -> io::Result<SocketListener> {
     let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
     let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     match listen_at(v6, options) {
-        Err(error) if each::lacks_family(&error) && !options.v6_only => listen_at(v4, options),
+        Err(error) if listen::lacks_family(&error) && !options.v6_only => listen_at(v4, options),
         listener => listener,
     }
-    .map_err(|error| problem::explain(v6, error))
+    .map_err(|error| listen::explain(v6, error))
 }
 
-/// A socket that listens, with `SO_REUSEADDR`; `[::]` takes IPv4 as well, unless told otherwise.
+/// Listens on one address, with `SO_REUSEADDR`. `[::]` takes IPv4 as well, unless `v6_only` is set.
 fn listen_at(address: SocketAddr, options: &ListenOptions) -> io::Result<SocketListener> {
     let takes_v4 = address.is_ipv6() && address.ip().is_unspecified() && !options.v6_only;
     let socket = match bound(address, takes_v4, options) {
         Err(Errno::ADDRINUSE) if takes_v4 && bound(address, false, options).is_ok() => {
-            return Err(problem::taken_by_v4(address.port()));
+            return Err(listen::taken_over_v4(address.port()));
         }
         socket => socket?,
     };
-    SocketListener::open(socket, options.backlog, None)
+    SocketListener::open(socket, options.backlog)
 }
 
 fn bound(
@@ -120,7 +124,7 @@ fn bound(
     if options.reuse_port {
         sockopt::set_socket_reuseport(&socket, true)?;
     }
-    // What it accepts inherits them.
+    // Accepted connections inherit these.
     options.apply(&socket)?;
     rustix::net::bind(&socket, &address)?;
     Ok(socket)
@@ -133,30 +137,38 @@ fn open(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
     })
 }
 
-/// Whether this machine has any address of IPv6.
+/// Returns true if this machine has an IPv6 address.
 fn has_v6() -> bool {
     let loopback = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
     bound(loopback, false, &ListenOptions::default()).is_ok()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_connection_of_a_socket_to_itself_is_refused() -> io::Result<()> {
-        for any in ["127.0.0.1:0", "[::1]:0"] {
-            let any = any.parse().expect("an address");
-            let socket = open(any)?;
-            if rustix::net::bind(&socket, &any).is_err() {
-                // There is no IPv6.
-                continue;
-            }
-            let own = rustix::net::getsockname(&socket)?;
-            let own = own.try_into().expect("an address of TCP");
-            let refused = smol::block_on(connect_socket(socket, own)).expect_err("nothing listens");
-            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+impl ListenOptions {
+    /// Sets the options of connections on a connection, or on a socket before it listens; accepted
+    /// connections inherit them. Fails if the socket is not TCP or its peer has disconnected.
+    pub(in crate::listener) fn apply(&self, socket: impl AsFd) -> rustix::io::Result<()> {
+        sockopt::set_tcp_nodelay(&socket, !self.nagle)?;
+        if self.keepalive > 0 {
+            sockopt::set_socket_keepalive(&socket, true)?;
+            set_keepalive(&socket, Duration::from_secs(self.keepalive.into()))?;
         }
         Ok(())
     }
 }
+
+#[cfg(not(any(target_os = "haiku", target_os = "nto", target_os = "openbsd")))]
+fn set_keepalive(socket: impl AsFd, idle: Duration) -> rustix::io::Result<()> {
+    sockopt::set_tcp_keepidle(&socket, idle)?;
+    sockopt::set_tcp_keepintvl(&socket, idle)?;
+    sockopt::set_tcp_keepcnt(&socket, KEEPALIVE_PROBES)
+}
+
+/// These systems have one keepalive time for all sockets.
+#[cfg(any(target_os = "haiku", target_os = "nto", target_os = "openbsd"))]
+#[allow(clippy::unnecessary_wraps, reason = "as on other systems")]
+fn set_keepalive(_: impl AsFd, _: Duration) -> rustix::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

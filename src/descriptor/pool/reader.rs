@@ -1,4 +1,4 @@
-//! Reads from a file on a thread of the blocking pool.
+//! `PoolReader`: reads from a file on a thread of the blocking pool.
 
 use std::io;
 use std::mem;
@@ -6,36 +6,37 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::pool::BlockingFile;
+use super::BlockingFile;
 use crate::blocking::{Call, unblock};
 
-/// What the thread reads at once, in bytes.
-const CHUNK: usize = 64 * 1024;
+/// The size of one read on the thread.
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// The thread is asked for a chunk when there is nothing left of the one before. A read that is
-/// cancelled or refused a thread loses nothing.
-pub(super) struct PoolReader {
+/// Reads one chunk after another on a thread, each when the one before is used up. No bytes are lost
+/// if a read is cancelled or gets no thread.
+pub(in crate::descriptor) struct PoolReader {
     file: Arc<BlockingFile>,
     reading: Option<Call<Vec<u8>>>,
     chunk: Vec<u8>,
-    /// How much of it was read.
-    read: usize,
-    /// A read has returned 0 bytes. A terminal reports its end once (Ctrl-D at the beginning of a line).
+    /// The number of bytes of `chunk` that were returned.
+    used: usize,
+    /// Set when a read has returned 0 bytes. A terminal reports its end only once (Ctrl-D at the start
+    /// of a line).
     ended: bool,
 }
 
 impl PoolReader {
-    pub(super) fn new(file: BlockingFile) -> Self {
+    pub(in crate::descriptor) fn new(file: BlockingFile) -> Self {
         Self {
             file: Arc::new(file),
             reading: None,
             chunk: Vec::new(),
-            read: 0,
+            used: 0,
             ended: false,
         }
     }
 
-    pub(super) fn poll_read(
+    pub(in crate::descriptor) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut [u8],
@@ -43,15 +44,15 @@ impl PoolReader {
         if self.ended || buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        if self.read == self.chunk.len() {
+        if self.used == self.chunk.len() {
             self.chunk = ready!(self.poll_chunk(cx))?;
-            self.read = 0;
+            self.used = 0;
             self.ended = self.chunk.is_empty();
         }
-        let left = &self.chunk[self.read..];
-        let n = left.len().min(buf.len());
-        buf[..n].copy_from_slice(&left[..n]);
-        self.read += n;
+        let rest = &self.chunk[self.used..];
+        let n = rest.len().min(buf.len());
+        buf[..n].copy_from_slice(&rest[..n]);
+        self.used += n;
         Poll::Ready(Ok(n))
     }
 
@@ -59,9 +60,9 @@ impl PoolReader {
         let reading = self.reading.get_or_insert_with(|| {
             let file = self.file.clone();
             let mut chunk = mem::take(&mut self.chunk);
-            self.read = 0;
+            self.used = 0;
             unblock(move || {
-                chunk.resize(CHUNK, 0);
+                chunk.resize(CHUNK_BYTES, 0);
                 let n = file.read(&mut chunk)?;
                 chunk.truncate(n);
                 Ok(chunk)
@@ -82,7 +83,7 @@ mod tests {
 
     use super::*;
     use crate::blocking::without_threads;
-    use crate::descriptor::pool::tests::terminal;
+    use crate::descriptor::pool::tests::open_pty;
 
     fn reader(file: impl Into<OwnedFd>) -> PoolReader {
         PoolReader::new(BlockingFile::new(File::from(file.into())))
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_is_refused_a_thread_loses_nothing() -> io::Result<()> {
+    fn no_bytes_are_lost_by_a_read_that_gets_no_thread() -> io::Result<()> {
         let (from, mut to) = io::pipe()?;
         let mut reader = reader(from);
         to.write_all(b"hello")?;
@@ -110,12 +111,12 @@ mod tests {
         Ok(())
     }
 
-    /// A person who types a line, ends the input, and types on.
+    /// A terminal reports the end of input once; later reads would return more input.
     #[test]
-    fn the_end_that_a_terminal_says_once_is_the_end() -> io::Result<()> {
-        let (person, program) = terminal()?;
-        rustix::io::write(&person, b"hello\n\x04more\n")?;
-        let mut reader = reader(program);
+    fn the_first_end_of_a_terminal_is_final() -> io::Result<()> {
+        let (master, terminal) = open_pty()?;
+        rustix::io::write(&master, b"hello\n\x04more\n")?;
+        let mut reader = reader(terminal);
         assert_eq!(read(&mut reader)?, b"hello\n");
         for _ in 0..3 {
             assert_eq!(read(&mut reader)?, b"");

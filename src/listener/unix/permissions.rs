@@ -1,4 +1,4 @@
-//! Who may connect to a Unix socket with a path: the mode and the owner of its file.
+//! Sets the mode and the owner of a Unix socket's file.
 
 use std::fs::{Permissions, set_permissions};
 use std::io;
@@ -15,18 +15,18 @@ use rustix::fs::{Mode, OFlags, chmodat, fstat, open, statat};
 #[cfg(target_os = "linux")]
 use rustix::{io::Errno, process::geteuid};
 
-use super::file::Id;
 use crate::address::{Access, Owner};
+use crate::descriptor::FileId;
 
-/// An [`Access`] that says something, with numbers for names.
-pub(super) struct Admission {
+/// An [`Access`] that sets anything, with its names resolved to ids.
+pub(super) struct ResolvedAccess {
     mode: Option<u32>,
     user: Option<Uid>,
     group: Option<Gid>,
 }
 
-impl Admission {
-    /// None: it is as for any new file.
+impl ResolvedAccess {
+    /// Resolves the names. Returns None for the defaults of a new file.
     pub(super) fn of(access: &Access) -> io::Result<Option<Self>> {
         if *access == Access::default() {
             return Ok(None);
@@ -50,48 +50,48 @@ impl Admission {
         }))
     }
 
-    /// Has the file that is made of a socket be for nobody, until it is open to some.
-    ///
-    /// That nobody can connect before we listen is not enough: the system looks at the rights
-    /// first, and whether anyone listens a moment later.
-    #[cfg(target_os = "linux")]
-    pub(super) fn shut(socket: &OwnedFd) -> io::Result<()> {
-        Ok(rustix::fs::fchmod(socket, Mode::empty())?)
-    }
-
-    /// The mode of a socket is of no consequence on other systems: that moment stays.
-    #[cfg(not(target_os = "linux"))]
-    #[allow(clippy::unnecessary_wraps, reason = "as on Linux")]
-    pub(super) fn shut(_: &OwnedFd) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Opens the file to those who may. One that somebody has put in its place is left alone.
-    pub(super) fn open(&self, path: &Path, id: Id) -> io::Result<()> {
-        let held = Held::new(path, id)?;
+    /// Sets the owner, then the mode of a socket's file. Fails if another file has taken its place.
+    pub(super) fn apply(&self, path: &Path, id: FileId) -> io::Result<()> {
+        let file = PinnedFile::open(path, id)?;
         if self.user.is_some() || self.group.is_some() {
-            held.chown(self.user, self.group)
-                .map_err(|error| failed("give the socket to its owner", &error))?;
+            file.chown(self.user, self.group)
+                .map_err(|error| with_action("give the socket to its owner", &error))?;
         }
-        held.chmod(self.mode)
-            .map_err(|error| failed("set the mode of the socket", &error))
+        file.chmod(self.mode)
+            .map_err(|error| with_action("set the mode of the socket", &error))
     }
 }
 
-/// A hold on the file itself: what has its name may be another one by now, or a link to anything.
+/// Makes bind create the socket's file without any permission.
+///
+/// Until listen, connections would be refused in any case. But a connect checks the permissions
+/// before it checks for a listener, so it could pass the first check early and the second late.
 #[cfg(target_os = "linux")]
-struct Held<'a> {
+pub(super) fn deny_all(socket: &OwnedFd) -> io::Result<()> {
+    Ok(rustix::fs::fchmod(socket, Mode::empty())?)
+}
+
+/// Other systems ignore the mode of a socket, so a client can connect before the mode is set.
+#[cfg(not(target_os = "linux"))]
+#[allow(clippy::unnecessary_wraps, reason = "as on Linux")]
+pub(super) fn deny_all(_: &OwnedFd) -> io::Result<()> {
+    Ok(())
+}
+
+/// A descriptor of the file itself. Its path may refer to another file by now, or to a link.
+#[cfg(target_os = "linux")]
+struct PinnedFile<'a> {
     file: OwnedFd,
     path: &'a Path,
-    id: Id,
+    id: FileId,
 }
 
 #[cfg(target_os = "linux")]
-impl<'a> Held<'a> {
-    fn new(path: &'a Path, id: Id) -> io::Result<Self> {
+impl<'a> PinnedFile<'a> {
+    fn open(path: &'a Path, id: FileId) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = open(path, flags, Mode::empty())?;
-        if Id::of(&fstat(&file)?) == id {
+        if FileId::of(&file)? == id {
             Ok(Self { file, path, id })
         } else {
             Err(Errno::ADDRINUSE.into())
@@ -103,8 +103,8 @@ impl<'a> Held<'a> {
     }
 
     fn chmod(&self, mode: Option<u32>) -> io::Result<()> {
-        let mode = mode.map_or_else(|| usual_mode(folder(self.path)), Ok)?;
-        // There is no such call on a descriptor that was opened so.
+        let mode = mode.map_or_else(|| default_mode(folder(self.path)), Ok)?;
+        // fchmod fails on a descriptor opened with O_PATH.
         let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         match set_permissions(path, Permissions::from_mode(mode)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.chmod_by_name(mode),
@@ -112,19 +112,20 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Where there is no `/proc`: in a directory in which only this user and root can put another file
-    /// in the place of ours.
+    /// Sets the mode without `/proc`. Requires a directory in which only this user and root can
+    /// replace the file.
     fn chmod_by_name(&self, mode: u32) -> io::Result<()> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = open(folder(self.path), flags, Mode::empty())?;
         let rights = fstat(&folder)?;
-        let is_ours = rights.st_uid == 0 || rights.st_uid == geteuid().as_raw();
-        if !is_ours || rights.st_mode & 0o022 != 0 {
-            let problem = "others can write to its directory, and there is no /proc";
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+        let is_trusted = rights.st_uid == 0 || rights.st_uid == geteuid().as_raw();
+        if !is_trusted || rights.st_mode & 0o022 != 0 {
+            let message = "others can write to its directory, and there is no /proc";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
         }
         let name = self.path.file_name().unwrap_or_default();
-        if Id::of(&statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?) != self.id {
+        let found = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileId::of_stat(&found) != self.id {
             return Err(Errno::ADDRINUSE.into());
         }
         let mode = Mode::from_raw_mode(mode);
@@ -132,7 +133,7 @@ impl<'a> Held<'a> {
     }
 }
 
-/// The directory of a file; of a bare name, the current one.
+/// Returns the directory of a file; for a bare name, the current directory.
 #[cfg(target_os = "linux")]
 fn folder(path: &Path) -> &Path {
     match path.parent() {
@@ -141,28 +142,28 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-/// That of a new file in this directory. The kernel reports the umask only in `/proc` without a change
-/// of it; where there is none, a file without a name shows it.
+/// Returns the mode of a new file in this directory. The umask can be read without changing it only
+/// in `/proc`; if that is missing, the mode of a temporary unnamed file shows it.
 #[cfg(target_os = "linux")]
-fn usual_mode(folder: &Path) -> io::Result<u32> {
+fn default_mode(folder: &Path) -> io::Result<u32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
     if let Some(umask) = umask.and_then(|umask| u32::from_str_radix(umask.trim(), 8).ok()) {
         return Ok(0o777 & !umask);
     }
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    let nameless = open(folder, flags, Mode::from_raw_mode(0o777))?;
-    Ok(fstat(&nameless)?.st_mode & 0o777)
+    let unnamed = open(folder, flags, Mode::from_raw_mode(0o777))?;
+    Ok(fstat(&unnamed)?.st_mode & 0o777)
 }
 
-/// Other systems have only the name.
+/// Other systems set mode and owner by path only.
 #[cfg(not(target_os = "linux"))]
-struct Held<'a>(&'a Path);
+struct PinnedFile<'a>(&'a Path);
 
 #[cfg(not(target_os = "linux"))]
-impl<'a> Held<'a> {
+impl<'a> PinnedFile<'a> {
     #[allow(clippy::unnecessary_wraps, reason = "as on Linux")]
-    fn new(path: &'a Path, _: Id) -> io::Result<Self> {
+    fn open(path: &'a Path, _: FileId) -> io::Result<Self> {
         Ok(Self(path))
     }
 
@@ -180,10 +181,10 @@ impl<'a> Held<'a> {
 }
 
 fn unknown(what: &str, name: &str) -> io::Error {
-    let problem = format!("there is no {what} called '{name}'");
-    io::Error::new(io::ErrorKind::NotFound, problem)
+    let message = format!("there is no {what} called '{name}'");
+    io::Error::new(io::ErrorKind::NotFound, message)
 }
 
-fn failed(what: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot {what}: {error}"))
+fn with_action(action: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {action}: {error}"))
 }

@@ -1,4 +1,4 @@
-//! Where to listen or connect, as a person writes it: parsed, printed, nothing else.
+//! `Address`: parses and prints the addresses to listen on or connect to.
 
 mod access;
 mod options;
@@ -17,9 +17,9 @@ use crate::error::Error;
 pub use access::{Access, Owner};
 pub use options::ListenOptions;
 
-/// Where to listen or connect.
+/// An address to listen on or connect to.
 ///
-/// | written | means |
+/// | text | meaning |
 /// |---|---|
 /// | `127.0.0.1:50007`, `localhost:50007` | TCP at that host |
 /// | `[::1]:50007` | TCP over IPv6; `[::]` takes IPv4 as well |
@@ -27,15 +27,15 @@ pub use options::ListenOptions;
 /// | `50007` | TCP on this machine only: `127.0.0.1:50007` |
 /// | `:50007` | TCP on every interface, IPv4 and IPv6 |
 /// | `/run/x.sock`, `./x.sock`, `unix:x.sock` | a Unix socket with a path |
-/// | `unix:/run/x.sock,mode=0660,group=web` | the same, and [who may connect](Access) |
-/// | `@name` | a Unix socket with an abstract name (Linux only), which everyone may connect to |
-/// | `fd:3` | a socket that this process was started with: one that listens, or a connection |
+/// | `unix:/run/x.sock,mode=0660,group=web` | the same, with [permissions](Access) |
+/// | `@name` | a Unix socket with an abstract name (Linux only), open to all users |
+/// | `fd:3` | an inherited socket: one that listens, or a connection |
 /// | `sd-listen`, `sd-listen:NAME` | the sockets that a service manager handed over, all or by name |
 /// | `-`, `stdio` | standard input and output, as one connection |
 ///
-/// Port 0 listens on a free port that the system picks. An IPv4-mapped address, `[::ffff:127.0.0.1]`, is
-/// the IPv4 address. A link-local address needs the zone, its interface: `[fe80::1%eth0]:50007`. In a path or a name, `\,` is a comma and
-/// `\\` a backslash.
+/// Port 0 listens on a free port that the system chooses. An IPv4-mapped address,
+/// `[::ffff:127.0.0.1]`, is the IPv4 address. A link-local address needs its zone, the interface:
+/// `[fe80::1%eth0]:50007`. In a path or a name, `\,` is a comma and `\\` a backslash.
 ///
 /// # Examples
 ///
@@ -52,42 +52,43 @@ pub use options::ListenOptions;
 pub enum Address {
     /// A TCP port of a host.
     Tcp {
-        /// A name or an IP address, without brackets; empty for every interface.
+        /// A host name or an IP address, without brackets; empty for every interface.
         host: String,
-        /// 0 for a free one.
+        /// The port; 0 for a free one.
         port: u16,
-        /// For listening.
+        /// Options for listening; the defaults to connect.
         options: ListenOptions,
     },
     /// A Unix stream socket with a path.
     Unix {
-        /// At most 107 bytes (Linux).
+        /// The path, at most 107 bytes (Linux).
         path: PathBuf,
-        /// For listening; to connect there is nothing to set.
+        /// Permissions for listening; the defaults to connect.
         access: Access,
     },
-    /// A Unix stream socket whose name is in no file system, and gone with it. Linux only.
+    /// A Unix stream socket with an abstract name, which is not in a file system and disappears with
+    /// the socket. Linux only.
     Abstract {
-        /// From 1 to 107 bytes, without the `@`.
+        /// The name without the `@`, from 1 to 107 bytes.
         name: Vec<u8>,
     },
-    /// A socket that this process was started with;
-    /// [`inherited`](crate::listener::inherited) says what is done with it.
+    /// A socket that was open at the start of this process; see
+    /// [`inherited`](crate::listener::inherited).
     Fd {
-        /// The descriptor.
+        /// The number of the descriptor.
         number: RawFd,
-        /// For the connections of a TCP socket that listens, or for a TCP connection:
+        /// Options for a TCP connection, or for the connections of a listening TCP socket:
         /// [`keepalive`](ListenOptions::keepalive) and [`nagle`](ListenOptions::nagle).
         options: ListenOptions,
     },
-    /// What a service manager handed over at the start: systemd's socket activation.
+    /// The sockets that a service manager handed over: systemd's socket activation.
     Activation {
-        /// As `FileDescriptorName=` of a socket unit says; none for all there are.
+        /// The `FileDescriptorName=` of a socket unit; None for all sockets.
         name: Option<String>,
-        /// As for [`Fd`](Self::Fd).
+        /// Options as for [`Fd`](Self::Fd).
         options: ListenOptions,
     },
-    /// Standard input and output. Where both are one socket, as under inetd, that connection.
+    /// Standard input and output. If both are one socket, as under inetd, that connection.
     Stdio,
 }
 
@@ -131,7 +132,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// As it is written in an address, where settings come after a comma.
+/// Escapes commas and backslashes, as a comma begins the settings of an address.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if text.contains([',', '\\']) {
         text.replace('\\', r"\\").replace(',', r"\,").into()
@@ -140,10 +141,10 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A path, as it is written after `unix:`.
+/// Returns a path in the form after `unix:`.
 pub(crate) fn spell(path: &Path) -> String {
     let text = path.to_string_lossy();
-    // That would be an abstract name.
+    // Without `./`, it would be an abstract name.
     let here = if text.starts_with('@') { "./" } else { "" };
     format!("{here}{}", escape(&text))
 }
@@ -164,7 +165,7 @@ impl From<SocketAddr> for Address {
 }
 
 impl From<PathBuf> for Address {
-    /// A Unix socket with this path, whoever may connect to it.
+    /// A Unix socket with this path and the default permissions.
     fn from(path: PathBuf) -> Self {
         let access = Access::default();
         Self::Unix { path, access }
@@ -213,7 +214,7 @@ impl TryFrom<String> for Address {
     }
 }
 
-/// `Address` into `Address` cannot fail, and [`bind`](crate::bind) takes either.
+/// The conversion of an `Address` into itself cannot fail; [`bind`](crate::bind) accepts both.
 impl From<std::convert::Infallible> for Error {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
