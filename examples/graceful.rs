@@ -1,8 +1,7 @@
 //! A limit, and an end in good order: `cargo run --example graceful -- 127.0.0.1:50007`
 //!
 //! Ctrl-C or TERM lets connections finish, for ten seconds at most; a second one ends at once.
-use halves::service::upper;
-use halves::{Connection, Executor, Server, Shutdown, bind};
+use halves::{Connection, Executor, Server, Shutdown, bind, service::upper};
 use std::{io::Write, time::Duration};
 
 fn main() -> std::io::Result<()> {

@@ -1,6 +1,5 @@
 //! Answers in capital letters: `cargo run --example upper -- 127.0.0.1:50007`
-use halves::service::upper;
-use halves::{Connection, Executor, bind, serve};
+use halves::{Connection, Executor, bind, serve, service::upper};
 
 fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:50007".into());
