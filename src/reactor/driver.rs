@@ -45,6 +45,14 @@ impl Driver {
         self.reactor.bell.is_rung()
     }
 
+    /// # Panics
+    ///
+    /// Where the task that has run has forked, in the child: the tasks that follow are the parent's.
+    #[inline(always)]
+    pub(crate) fn end_task(&self) {
+        self.reactor.process.assert();
+    }
+
     /// Sends what the tasks of this turn have written in small pieces.
     ///
     /// # Panics

@@ -250,8 +250,10 @@ impl Reactor {
 
     /// Has the thread that drives this reactor look for work before it sleeps, or wakes it.
     pub(crate) fn notify(&self) {
-        // A thread of a group may notify another one that waits.
-        self.bell.ring(|| self.group.is_none() && self.is_current());
+        // A thread of a group may notify another one that waits. In the child of a fork the bell is
+        // the parent's.
+        let own = || (self.group.is_none() && self.is_current()) || self.is_of_parent();
+        self.bell.ring(own);
     }
 
     /// Polls so far of a reactor that threads share.
@@ -263,14 +265,19 @@ impl Reactor {
         Current::with(|current| current.reactor.clone())
     }
 
-    /// The queue of this thread, for a sleep that wakes this waker. None: it drives no reactor.
+    /// The queue of this thread, for a sleep that wakes this waker. None: it drives no reactor, or is
+    /// the child of a fork, where the clock of its reactor is the parent's.
     fn current_timers(waker: &Waker) -> Option<Arc<Timers>> {
-        Current::with(|current| {
+        let timers = |current: &Current| {
+            if current.reactor.is_of_parent() {
+                return None;
+            }
             if !is_task(waker) {
                 current.reactor.admit_outsider();
             }
-            current.reactor.timers[current.worker].clone()
-        })
+            Some(current.reactor.timers[current.worker].clone())
+        };
+        Current::with(timers).flatten()
     }
 
     /// Whether this thread drives the reactor with this id.

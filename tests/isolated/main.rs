@@ -10,6 +10,10 @@ mod allocations;
 mod child_processes;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 mod forked;
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+mod forked_threads;
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+mod forking;
 mod handed_over;
 mod inherited;
 mod leaks;
@@ -34,6 +38,8 @@ const TESTS: &[Test] = tests! {
     child_processes::a_child_may_have_files_of_its_own,
     #[cfg(all(target_os = "linux", not(halves_portable)))]
     forked::a_child_panics_in_its_parents_executor_and_runs_its_own,
+    #[cfg(all(target_os = "linux", not(halves_portable)))]
+    forked_threads::a_child_of_a_task_leaves_the_tasks_and_the_clock_of_its_parent_alone,
     handed_over::variables_of_the_service_manager_are_not_inherited,
     inherited::a_client_that_is_gone_already_is_a_connection_with_nobody,
     inherited::a_close_is_told_also_when_the_connection_is_dropped_at_once,

@@ -8,6 +8,7 @@ mod worker;
 
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
@@ -81,7 +82,7 @@ impl Pool {
                 return result;
             }
             // We have not been there.
-            std::mem::forget(leaving);
+            mem::forget(leaving);
             // Another thread drives the front, with its tasks; here there is only the future,
             // unless that thread leaves and the tasks need a new driver.
             let alone = Worker::new();
@@ -139,7 +140,7 @@ impl Drop for Threads {
     fn drop(&mut self) {
         if self.group.is_of_parent() {
             // In the child of a fork there are no such threads.
-            self.handles.clear();
+            mem::forget(mem::take(&mut self.handles));
         } else {
             self.group.stop();
         }

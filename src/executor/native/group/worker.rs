@@ -86,6 +86,7 @@ impl Loop<'_> {
             self.found_work();
             self.worker.step();
             runnable.run();
+            self.driver.end_task();
             self.worker.written.collect();
             self.worker.step();
             self.ran += 1;
