@@ -1,4 +1,4 @@
-//! How a server is told to end, and how a handler hears of it.
+//! The shutdown switch of servers, and how a handler waits for it.
 
 use std::io;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::signals::Signals;
 const DRAINING: u8 = 1;
 const ABORTING: u8 = 2;
 
-/// Ends servers: first politely, then by force.
+/// Ends servers: first with a drain, then with an abort.
 ///
-/// Clones are handles to the same switch, from any thread. It only moves forward: serving,
-/// draining, aborting. One `Shutdown` may be given to several servers.
+/// Clones are handles to the same switch, and can be used from any thread. The state only moves
+/// forward: serving, draining, aborting. Several servers can share one `Shutdown`.
 ///
 /// # Examples
 ///
@@ -32,13 +32,13 @@ pub struct Shutdown(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     level: AtomicU8,
-    /// The last signal that moved us, 0 for none: a command's exit code tells of it.
+    /// The last signal received, 0 for none. The exit code of a command depends on it.
     signal: AtomicI32,
     changed: Event,
 }
 
 impl Shutdown {
-    /// Stop accepting, let connections finish until the server's drain deadline.
+    /// Makes the server stop accepting, and let connections finish until its drain deadline.
     ///
     /// # Examples
     ///
@@ -49,7 +49,7 @@ impl Shutdown {
         self.raise(DRAINING);
     }
 
-    /// Stop accepting and reset every connection now.
+    /// Makes the server stop accepting, and reset every connection now.
     ///
     /// # Examples
     ///
@@ -62,7 +62,7 @@ impl Shutdown {
         self.raise(ABORTING);
     }
 
-    /// Whether [`drain`](Self::drain) or [`abort`](Self::abort) was called.
+    /// Returns true if [`drain`](Self::drain) or [`abort`](Self::abort) was called.
     ///
     /// # Examples
     ///
@@ -74,7 +74,7 @@ impl Shutdown {
         self.level() >= DRAINING
     }
 
-    /// Whether [`abort`](Self::abort) was called.
+    /// Returns true if [`abort`](Self::abort) was called.
     ///
     /// # Examples
     ///
@@ -86,10 +86,10 @@ impl Shutdown {
         self.level() >= ABORTING
     }
 
-    /// Waits until the server is told to end. Cancel-safe.
+    /// Waits until [`drain`](Self::drain) or [`abort`](Self::abort) is called. Cancel-safe.
     ///
-    /// A handler that works on its own, without input, waits for this beside its work; a handler
-    /// that waits for input may use [`Reader::read_or_drain`](crate::Reader::read_or_drain).
+    /// A handler that works without input races this against its work. A handler that waits for
+    /// input can use [`Reader::read_or_drain`](crate::Reader::read_or_drain).
     ///
     /// # Examples
     ///
@@ -99,10 +99,10 @@ impl Shutdown {
     /// smol::block_on(shutdown.requested());
     /// ```
     pub async fn requested(&self) {
-        self.reached(DRAINING).await;
+        self.wait_for_level(DRAINING).await;
     }
 
-    /// Waits until the server is told to end by force. Cancel-safe.
+    /// Waits until [`abort`](Self::abort) is called. Cancel-safe.
     ///
     /// # Examples
     ///
@@ -112,21 +112,22 @@ impl Shutdown {
     /// smol::block_on(shutdown.forced());
     /// ```
     pub async fn forced(&self) {
-        self.reached(ABORTING).await;
+        self.wait_for_level(ABORTING).await;
     }
 
-    /// A switch that the process's signals move: the first TERM or INT drains, the second aborts.
+    /// Returns a switch that signals trigger: the first TERM or INT drains, the second one aborts.
     ///
-    /// The signals are watched for the rest of the process's life, on a thread of their own, so
-    /// that they are heard even while the executor and the blocking pool are busy. Call it once.
+    /// A separate thread handles the signals for the rest of the process's life, so they work even
+    /// while the executor and the blocking pool are busy. Call this once.
     ///
-    /// A signal that the parent process had blocked is heard as well: that thread unblocks it. INT that
-    /// is ignored stays ignored, as in a job that a shell without job control started with `&`; Linux
-    /// tells that in `/proc`. TERM is always heard.
+    /// Signals that the parent process has blocked work as well, since the thread unblocks them. If
+    /// INT is ignored, it stays ignored, as in a job that a shell without job control has started
+    /// with `&`. (On Linux this is read from `/proc`.) TERM always works.
     ///
     /// # Errors
     ///
-    /// What the system says when the handlers cannot be installed, or there is no thread to be had.
+    /// An error of the system if the signal handlers cannot be installed, or the thread cannot be
+    /// spawned.
     ///
     /// # Examples
     ///
@@ -138,20 +139,20 @@ impl Shutdown {
     /// ```
     pub fn on_signals() -> io::Result<Self> {
         let shutdown = Self::default();
-        let told = shutdown.clone();
+        let switch = shutdown.clone();
         let signals = Signals::catch(&[Signal::Term, Signal::Int])?;
         signals.watch("halves-signals", move |signal| {
-            told.0.signal.store(signal as i32, Ordering::Relaxed);
-            if told.is_draining() {
-                told.abort();
+            switch.0.signal.store(signal as i32, Ordering::Relaxed);
+            if switch.is_draining() {
+                switch.abort();
             } else {
-                told.drain();
+                switch.drain();
             }
         })?;
         Ok(shutdown)
     }
 
-    /// The number of the last signal that [`on_signals`](Self::on_signals) heard.
+    /// Returns the number of the last signal that [`on_signals`](Self::on_signals) has received.
     ///
     /// # Examples
     ///
@@ -172,7 +173,7 @@ impl Shutdown {
         self.0.changed.notify(usize::MAX);
     }
 
-    async fn reached(&self, level: u8) {
+    async fn wait_for_level(&self, level: u8) {
         while self.level() < level {
             let changed = self.0.changed.listen();
             if self.level() < level {

@@ -1,15 +1,15 @@
-//! The seam between a server and whoever runs its tasks.
+//! The interface between a server and the executor that runs its tasks.
 
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Runs a future to its end, with nobody waiting for it.
+/// Spawns detached tasks.
 ///
-/// The trait is generic over the future, so each executor decides by itself whether it takes
-/// futures that are not `Send`. It is implemented for [`Executor`](crate::Executor), for
-/// `async-executor`'s `Executor` and `LocalExecutor` (which are smol's), and for references,
-/// `Rc` and `Arc` of any of them. [`spawn_fn`] makes one of any other runtime.
+/// The trait is generic over the future, so each executor decides whether it accepts futures that
+/// are not `Send`. It is implemented for [`Executor`](crate::Executor), for `Executor` and
+/// `LocalExecutor` of `async-executor` (which smol re-exports), and for references, `Rc` and `Arc`
+/// of any of them. For another runtime, [`spawn_fn`] wraps its spawn function.
 ///
 /// # Examples
 ///
@@ -27,24 +27,26 @@ use std::sync::Arc;
     note = "for any other runtime, wrap its spawn function: `spawn_fn(|task| drop(tokio::spawn(task)))`"
 )]
 pub trait Spawn<F: Future> {
-    /// Starts `task`. It is not named `spawn`, so that it never hides an executor's own method.
+    /// Spawns `task`, which runs to its end without a handle.
+    ///
+    /// The name is not `spawn`, so that it does not shadow a method of the executor.
     fn spawn_detached(&self, task: F);
 }
 
-/// Makes a [`Spawn`] of any runtime's spawn function.
+/// Makes a [`Spawn`] from the spawn function of any runtime.
 ///
 /// # Examples
 ///
-/// A server on tokio is `halves::serve(spawn_fn(|task| drop(tokio::spawn(task))), …)`. The same
-/// with threads:
+/// A server on tokio is `halves::serve(spawn_fn(|task| drop(tokio::spawn(task))), …)`. This example
+/// spawns each task on a thread:
 ///
 /// ```
 /// use halves::{Spawn, spawn_fn};
 ///
-/// let (sent, got) = std::sync::mpsc::channel();
+/// let (sender, receiver) = std::sync::mpsc::channel();
 /// let threads = spawn_fn(|task| drop(std::thread::spawn(|| smol::block_on(task))));
-/// threads.spawn_detached(async move { sent.send(1).expect("the receiver waits") });
-/// assert_eq!(got.recv(), Ok(1));
+/// threads.spawn_detached(async move { sender.send(1).expect("the receiver waits") });
+/// assert_eq!(receiver.recv(), Ok(1));
 /// ```
 pub fn spawn_fn<F: Future>(spawn: impl Fn(F)) -> impl Spawn<F> {
     SpawnFn(spawn)

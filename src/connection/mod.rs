@@ -1,4 +1,4 @@
-//! A connection: two halves, the peer, and what is known of them.
+//! A connection: a reader, a writer, the peer, and the state that they share.
 
 mod close;
 mod halves;
@@ -18,13 +18,14 @@ pub(crate) use state::{DeadlineCheck, Flag, Record, ServerContext, ServerHooks};
 pub(crate) use stream::flush_on_close;
 pub use stream::{ReadHalf, WriteHalf, split};
 
-/// What a handler gets: two halves and who is at their other end.
+/// A connection as the handler receives it: two halves and the peer.
 ///
-/// The halves are plain [`AsyncRead`] and [`AsyncWrite`], whatever is beneath. They may be used at
-/// the same time, moved to two tasks, and dropped in any order; the server keeps what it needs to
-/// end the stream well (see [`Link`]).
+/// The halves implement [`AsyncRead`] and [`AsyncWrite`] on every transport. They may be used at
+/// the same time, moved to two tasks, and dropped in any order. The server keeps a [`Link`] to the
+/// stream, with which it ends the stream in order.
 ///
-/// `Connection` without parameters has erased halves, as [`bind`](crate::bind) gives them.
+/// `Connection` without type parameters has type-erased halves. The listeners of
+/// [`bind`](crate::bind) yield such connections.
 ///
 /// # Examples
 ///
@@ -42,20 +43,21 @@ pub use stream::{ReadHalf, WriteHalf, split};
 /// ```
 #[derive(Debug)]
 pub struct Connection<R = AnyRead, W = AnyWrite> {
-    /// What comes from the peer.
+    /// The half that reads from the peer.
     pub reader: Reader<R>,
-    /// What goes to the peer.
+    /// The half that writes to the peer.
     pub writer: Writer<W>,
-    /// Who the peer is, and what has passed so far.
+    /// The peer's address, and the traffic so far.
     pub peer: Peer,
 }
 
 impl<R, W> Connection<R, W> {
-    /// A connection of any two halves, with a peer of which nothing is known.
+    /// Makes a connection from any two halves. Its peer is [unknown](Endpoint::Unknown).
     ///
-    /// The server can then neither close nor reset the stream: that happens when the handler
-    /// closes its writer, and when the halves are dropped. [`erase`](Self::erase) and
-    /// [`from_parts`](Self::from_parts) do better.
+    /// Such a connection has no [`Link`], so the server can neither close nor reset the stream. The
+    /// stream ends when the handler closes the writer, or when the halves are dropped. Connections
+    /// made by [`erase`](Self::erase), or by [`from_parts`](Self::from_parts) with a peer that has
+    /// a link, do not have this limit.
     ///
     /// # Examples
     ///
@@ -67,7 +69,7 @@ impl<R, W> Connection<R, W> {
         Self::from_parts(reader, writer, Peer::default())
     }
 
-    /// A connection of two halves and a peer, which may have a [`Link`].
+    /// Makes a connection from two halves and a peer, which may have a [`Link`].
     ///
     /// # Examples
     ///
@@ -83,7 +85,7 @@ impl<R, W> Connection<R, W> {
         Self::with_ahead((reader, Chunk::default()), writer, peer)
     }
 
-    /// One of whose input something was read already.
+    /// Makes a connection from halves and the bytes that are already read from the reader.
     fn with_ahead((reader, ahead): (R, Chunk), writer: W, peer: Peer) -> Self {
         let record = peer.record();
         Self {
@@ -93,11 +95,13 @@ impl<R, W> Connection<R, W> {
         }
     }
 
-    /// The halves as they are beneath, which neither count nor share the thread, and the peer: for
-    /// a layer, such as TLS, that makes a connection of its own of them, by
-    /// [`from_stream`](Self::from_stream) or [`from_parts`](Self::from_parts). The layer reads first
-    /// what was read from the connection and not yielded; what was written is with the stream
-    /// beneath, and flushed by the layer's flush.
+    /// Splits the connection into the underlying halves and the peer.
+    ///
+    /// Use this for a layer such as TLS, which makes a new connection from them with
+    /// [`from_stream`](Self::from_stream) or [`from_parts`](Self::from_parts). The underlying halves
+    /// do not count bytes and do not yield to other tasks. The returned reader first yields the
+    /// bytes that the connection has read ahead. Bytes written so far are in the underlying stream;
+    /// a flush of the layer flushes them, too.
     ///
     /// # Examples
     ///
@@ -117,9 +121,10 @@ impl<R, W> Connection<R, W> {
 }
 
 impl<R, W> Connection<R, W> {
-    /// The same halves, with another peer: for a listener that knows more of where a connection
-    /// comes from. The new peer gets the [`Link`] and the credentials of the old one, unless it has
-    /// its own.
+    /// Replaces the peer and keeps the halves.
+    ///
+    /// Use this in a listener that knows more about the origin of a connection. The new peer takes
+    /// over the [`Link`] and the credentials of the old one, unless it has its own.
     ///
     /// # Examples
     ///
@@ -136,7 +141,7 @@ impl<R, W> Connection<R, W> {
     pub fn with_peer(self, mut peer: Peer) -> Self {
         let (reader, old, mut ahead) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
-        // The new peer has had none of it.
+        // The bytes read ahead are not yet counted for the new peer.
         ahead.count(false);
         peer.record().set_frame_limit(old.frame_limit());
         if old.flags.has(Flag::NoHalfClose) {
@@ -153,17 +158,19 @@ impl<R, W> Connection<R, W> {
         Self::with_ahead((reader, ahead), writer, peer)
     }
 
-    /// Names the real client of a connection whose listener promised one
-    /// ([`Peer::anonymous`]): the step that reads it, such as a PROXY header, calls this. The
-    /// rules and the limits per source are then applied to it, and it is who
-    /// [`Peer::endpoint`] tells of.
+    /// Sets the address of the real client, after the listener has called [`Peer::anonymous`].
+    ///
+    /// The code that reads the address, for example from a PROXY header, calls this. The server
+    /// then applies its rules and its limits per source to the address, and [`Peer::endpoint`]
+    /// returns it.
     ///
     /// # Errors
     ///
-    /// [`PermissionDenied`](std::io::ErrorKind::PermissionDenied) when the client is refused; the
-    /// connection ends with that reason, and in order, whatever the handler then does.
-    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) when no name was expected: a stranger's
-    /// word is never believed.
+    /// * [`PermissionDenied`](std::io::ErrorKind::PermissionDenied) if the client is refused. The
+    ///   connection then ends in order, with the reason of the refusal, whatever the handler returns.
+    /// * [`InvalidInput`](std::io::ErrorKind::InvalidInput) if the listener did not call
+    ///   [`Peer::anonymous`], or the address is already set. An address from an untrusted sender is
+    ///   never accepted.
     ///
     /// # Examples
     ///
@@ -172,7 +179,7 @@ impl<R, W> Connection<R, W> {
     /// use halves::Connection;
     /// use std::{io, net::SocketAddr};
     ///
-    /// /// The client says in six bytes who it speaks for.
+    /// /// Reads the real client's IPv4 address and port, six bytes in front of the stream.
     /// async fn handler(mut connection: Connection) -> io::Result<()> {
     ///     let mut real = [0; 6];
     ///     connection.reader.read_exact(&mut real).await?;
@@ -190,10 +197,10 @@ where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    /// Hides the types of the halves, so that connections of several kinds can be served alike.
+    /// Erases the types of the halves, so that one handler type serves connections of several kinds.
     ///
-    /// If the peer has no [`Link`] yet, it gets one that flushes and closes the writer when the
-    /// handler has ended, also when the handler forgot to.
+    /// A peer without a [`Link`] gets one that flushes and closes the writer after the handler has
+    /// ended, even if the handler did not close it.
     ///
     /// # Examples
     ///

@@ -1,38 +1,38 @@
-//! Where the first frame ends in what has come.
+//! The decoder, which finds the end of the first frame in the received bytes.
 
 use std::io::BufRead;
 
 use super::{FrameError, Framing};
 
-/// Searched at first for all separators, in bytes; then twice as many, so that one which does not
-/// occur costs no more than the frame is long.
+/// The number of bytes first searched for all separators. It doubles with each search, so that a
+/// separator that does not occur costs no more than the length of the frame.
 const FIRST_SEARCH_BYTES: usize = 512;
 
-/// What is to be done next.
+/// The result of a decoding step.
 #[derive(Debug)]
 pub(crate) enum Decoded {
-    /// The frame has come: it is the first `size` bytes, without `prefix` at the beginning.
+    /// The frame is complete. It is the first `size` bytes, without the first `prefix` of them.
     Frame { size: usize, prefix: usize },
-    /// It has not, and has at most so many bytes in all.
-    NeedMore { most: usize },
+    /// The frame is incomplete, and has at most this many bytes in all.
+    NeedMore { max_bytes: usize },
 }
 
-/// Looks for the end of one frame, while more and more comes.
+/// Finds the end of one frame, while more bytes arrive.
 #[derive(Debug)]
 pub(crate) struct FrameDecoder<'a> {
     framing: Framing<'a>,
     limit: usize,
-    /// At so many bytes in the beginning no separator begins.
+    /// No separator begins in the first `searched` bytes.
     searched: usize,
 }
 
 impl<'a> FrameDecoder<'a> {
-    /// Panics when there is no separator, or an empty one.
+    /// Makes a decoder. Panics if there is no separator, or an empty one.
     pub(crate) fn new(framing: Framing<'a>, limit: usize) -> Self {
         if let Framing::Until(separators) = framing {
-            assert!(!separators.is_empty(), "no separator ends no frame");
+            assert!(!separators.is_empty(), "no separator is given");
             let empty = separators.iter().any(|separator| separator.is_empty());
-            assert!(!empty, "an empty separator is everywhere");
+            assert!(!empty, "an empty separator matches everywhere");
         }
         Self {
             framing,
@@ -41,7 +41,7 @@ impl<'a> FrameDecoder<'a> {
         }
     }
 
-    /// `bytes` is what has come, of which the beginning is as it was before.
+    /// Decodes the received bytes. They must begin with those of the previous call.
     pub(crate) fn decode(&mut self, bytes: &[u8]) -> Result<Decoded, FrameError> {
         let (prefix, body) = match self.framing {
             Framing::Until(separators) => return self.until(separators, bytes),
@@ -49,20 +49,21 @@ impl<'a> FrameDecoder<'a> {
             Framing::Length(length) => (length.width(), length.read(bytes)),
         };
         let Some(body) = body else {
-            return Ok(Decoded::NeedMore { most: prefix });
+            return Ok(Decoded::NeedMore { max_bytes: prefix });
         };
         if body > self.limit {
             return Err(self.too_long(prefix, Some(body)));
         }
         let size = prefix + body;
         Ok(if bytes.len() < size {
-            Decoded::NeedMore { most: size }
+            Decoded::NeedMore { max_bytes: size }
         } else {
             Decoded::Frame { size, prefix }
         })
     }
 
-    /// The input has ended: how large the frame would have been, where `partial` of it has come.
+    /// Returns the size of the complete frame, if it is known from `partial`, after the input has
+    /// ended.
     pub(crate) fn expected(&self, partial: &[u8]) -> Option<usize> {
         match self.framing {
             Framing::Until(_) => None,
@@ -71,7 +72,8 @@ impl<'a> FrameDecoder<'a> {
         }
     }
 
-    /// The match that ends first, and of several the shortest. The limit is on what is before it.
+    /// Finds the separator that ends first, or the shortest of several. The limit applies to the
+    /// bytes before it.
     fn until(&mut self, separators: &[&[u8]], bytes: &[u8]) -> Result<Decoded, FrameError> {
         let longest = separators.iter().map(|separator| separator.len()).max();
         let beyond = longest.unwrap_or(1) - 1;
@@ -99,7 +101,7 @@ impl<'a> FrameDecoder<'a> {
             return Err(self.too_long(self.searched, None));
         }
         Ok(Decoded::NeedMore {
-            most: self.limit.saturating_add(beyond + 1),
+            max_bytes: self.limit.saturating_add(beyond + 1),
         })
     }
 
@@ -112,12 +114,12 @@ impl<'a> FrameDecoder<'a> {
     }
 }
 
-/// Where the needle begins, at `from` or later.
+/// Returns the position of the needle, at `from` or later.
 fn find(needle: &[u8], bytes: &[u8], mut from: usize) -> Option<usize> {
     let (&first, rest) = needle.split_first()?;
     loop {
         let mut left = bytes.get(from..)?;
-        // The standard library's quick search for a byte.
+        // `skip_until` uses the fast byte search of the standard library.
         let passed = left.skip_until(first).ok()?;
         from += passed;
         if passed == 0 || bytes[from - 1] != first {

@@ -1,11 +1,11 @@
-//! Why there is no frame.
+//! The error of reading a frame.
 
 use std::{fmt, io};
 
-/// Why a frame could not be had.
+/// The error of reading a frame.
 ///
-/// In a function that returns [`io::Result`], `?` makes it an [`io::Error`] of the kind that is
-/// said below; the frame error is then inside.
+/// In a function that returns [`io::Result`], `?` converts it to an [`io::Error`] of the kind given
+/// for each variant, with the `FrameError` as its inner error.
 ///
 /// # Examples
 ///
@@ -26,27 +26,27 @@ use std::{fmt, io};
 #[non_exhaustive]
 pub enum FrameError {
     /// The input has ended in the middle of a frame.
-    /// ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof).)
+    /// (Kind: [`UnexpectedEof`](io::ErrorKind::UnexpectedEof).)
     Incomplete {
-        /// What there was of it, with the length in front; nothing of it is left in the reader.
+        /// The received part of the frame, with the length in front. It is removed from the reader.
         partial: Vec<u8>,
-        /// How many bytes it would have had, where that is known.
+        /// The size of the complete frame in bytes, with the length in front, if that is known.
         expected: Option<usize>,
     },
-    /// The frame is longer than the limit, which
-    /// [`Reader::set_frame_limit`](crate::Reader::set_frame_limit) sets. Everything is left in the
-    /// reader. ([`InvalidData`](io::ErrorKind::InvalidData).)
+    /// The frame is longer than the limit that
+    /// [`Reader::set_frame_limit`](crate::Reader::set_frame_limit) sets. All received bytes stay in
+    /// the reader. (Kind: [`InvalidData`](io::ErrorKind::InvalidData).)
     TooLong {
-        /// So many bytes have come, and can be passed over with
-        /// [`consume`](futures_lite::AsyncBufReadExt::consume): no frame ends in them, or they are the
-        /// length in front of the frame.
+        /// The number of received bytes that can be skipped with
+        /// [`consume`](futures_lite::AsyncBufReadExt::consume). No frame ends in them, or they are
+        /// the length in front of the frame.
         consumed: usize,
-        /// How many bytes follow these, where that is known.
+        /// The number of bytes of the frame that follow these, if that is known.
         expected: Option<usize>,
-        /// What the limit is, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The stream itself has failed. (As it is.)
+    /// The stream has failed. (Converts to the inner error.)
     Io(io::Error),
 }
 
@@ -54,8 +54,8 @@ impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Incomplete { partial, expected } => {
-                let came = partial.len();
-                write!(f, "the input ended in a frame, after {came} bytes")?;
+                let received = partial.len();
+                write!(f, "the input ended in a frame, after {received} bytes")?;
                 expected.map_or(Ok(()), |expected| write!(f, " of {expected}"))
             }
             Self::TooLong {

@@ -1,4 +1,4 @@
-//! How a stream is cut into frames: what is asked for, and what went wrong. It reads nothing.
+//! Frames of a stream: their framing, the decoder and the errors. This module does no I/O.
 
 mod decoder;
 mod error;
@@ -8,10 +8,10 @@ use std::io;
 pub(crate) use decoder::{Decoded, FrameDecoder};
 pub use error::FrameError;
 
-/// What a frame holds at most, in bytes, unless that is set.
+/// The default maximum size of a frame.
 pub(crate) const DEFAULT_FRAME_LIMIT_BYTES: usize = 64 * 1024;
 
-/// Where a frame ends, for [`Reader::frames`](crate::Reader::frames).
+/// The rule by which a frame ends, for [`Reader::frames`](crate::Reader::frames).
 ///
 /// # Examples
 ///
@@ -25,17 +25,17 @@ pub(crate) const DEFAULT_FRAME_LIMIT_BYTES: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Framing<'a> {
-    /// With the first of these separators, which is part of the frame: see
+    /// The frame ends with one of these separators, which is part of the frame, as in
     /// [`Reader::until`](crate::Reader::until).
     Until(&'a [&'a [u8]]),
-    /// After so many bytes.
+    /// The frame has this many bytes.
     Exactly(usize),
-    /// After as many bytes as the number in front of it says, which is no part of the frame.
+    /// The size of the frame is a number in front of it, which is not part of the frame.
     Length(Length),
 }
 
 impl Framing<'_> {
-    /// Lines: each ends with `\n`, which is part of it.
+    /// Lines. Each ends with `\n`, which is part of it.
     pub const LINES: Self = Self::Until(&[b"\n"]);
 }
 
@@ -45,12 +45,19 @@ impl From<Length> for Framing<'_> {
     }
 }
 
-/// How the length in front of a frame is written. It counts the bytes after itself.
+/// The format of the length in front of a frame. The length counts the bytes after itself.
 ///
 /// # Examples
 ///
-/// See [`Reader::frame`](crate::Reader::frame) and
-/// [`Writer::write_frame`](crate::Writer::write_frame).
+/// ```
+/// use halves::Connection;
+/// use halves::framing::Length;
+///
+/// # smol::block_on(async {
+/// let mut c = Connection::new(&b"\x05\x00hello"[..], futures_lite::io::sink());
+/// assert_eq!(c.reader.frame(Length::U16Le).await?.unwrap(), b"hello");
+/// # Ok::<(), halves::framing::FrameError>(()) }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Length {
@@ -67,7 +74,7 @@ pub enum Length {
 }
 
 impl Length {
-    /// How many bytes it takes.
+    /// The size of the length field, in bytes.
     fn width(self) -> usize {
         match self {
             Self::U8 => 1,
@@ -76,7 +83,7 @@ impl Length {
         }
     }
 
-    /// What is written in front of so many bytes.
+    /// Encodes the length of a frame of `size` bytes. Fails if the size does not fit.
     pub(crate) fn prefix(self, size: usize, room: &mut [u8; 4]) -> io::Result<&[u8]> {
         let width = self.width();
         let unused = 8 * (4 - width);
@@ -92,7 +99,7 @@ impl Length {
         Ok(&room[..width])
     }
 
-    /// The number that the bytes begin with; none while it has not come.
+    /// Decodes the length at the beginning of `bytes`, or returns `None` if it is incomplete.
     fn read(self, bytes: &[u8]) -> Option<usize> {
         let number = match self {
             Self::U8 => u32::from(*bytes.first()?),
@@ -101,7 +108,7 @@ impl Length {
             Self::U32Be => u32::from_be_bytes(*bytes.first_chunk()?),
             Self::U32Le => u32::from_le_bytes(*bytes.first_chunk()?),
         };
-        // Where it does not fit, no limit allows it.
+        // A length that does not fit exceeds any limit.
         Some(usize::try_from(number).unwrap_or(usize::MAX))
     }
 }

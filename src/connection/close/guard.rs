@@ -1,4 +1,4 @@
-//! Connections whose halves are a socket of our own, which lives in the record.
+//! Connections over a socket, which is stored in the record of the connection.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,22 +16,26 @@ use crate::connection::peer::CompactEndpoint;
 use crate::connection::{AnyRead, AnyWrite, Connection, Credentials, Endpoint, Flag, Peer, Record};
 use crate::reactor::{Socket, Source, SourceOwner, reset};
 
-/// A use of a connection's stream: by a half, or by the server that ends it. The last one closes
-/// the socket, if there is one. As a link it ends first what has a link of its own, such as a layer
-/// above the socket, and then the socket.
+/// A reference to a connection's stream, held by each half and by the server. Dropping the last one
+/// closes the socket, if the stream is a socket.
+///
+/// As a [`Link`] it first ends the link stored in the record, such as that of a layer above the
+/// socket, and then the socket.
 pub(crate) type SocketGuard = Socket<Record>;
 
-/// Whose a socket is.
+/// The ownership of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ownership {
+    /// Only this process has the socket open.
     Ours,
-    /// Others have it open as well, perhaps: its options are theirs, and that we close it says
-    /// nothing to a peer.
+    /// Other processes may have the socket open as well. Its options are left alone, and closing it
+    /// here does not end the stream for the peer.
     Shared,
 }
 
 impl Connection {
-    /// Of a stream socket: one that is connected, or, but for those of Unix, about to be.
+    /// Makes a connection from a stream socket. The socket is connected or, unless it is a Unix
+    /// socket, connecting.
     pub(crate) fn of_socket(
         socket: OwnedFd,
         remote: Endpoint,
@@ -57,7 +61,7 @@ impl Connection {
         Self::from_parts(reader, writer, peer)
     }
 
-    /// Waits until the socket has connected, or has not.
+    /// Waits until the socket is connected. Fails with the error of the connect.
     pub(crate) async fn established(self) -> io::Result<Self> {
         let guard = SocketGuard::of(self.peer.record());
         poll_fn(|cx| guard.poll_connected(cx)).await?;
@@ -71,13 +75,14 @@ impl SocketGuard {
         if !self.host().flags.has(Flag::SharedSocket) {
             return self.poll_end(cx);
         }
-        // At the end of the turn it may be closed, which says nothing where others have it.
+        // `poll_end` may close the socket at the end of the turn, which does not end the stream
+        // while others have it open.
         ready!(self.poll_flush(cx))?;
         Poll::Ready(Ok(shutdown(self, Shutdown::Write)?))
     }
 
-    /// Ends the stream at once, and in order, after both halves are dropped: the peer reads the
-    /// end, also if it has sent something.
+    /// Ends the stream at once and in order, after both halves are dropped. The peer reads the end
+    /// of the stream, even if it has sent input.
     pub(crate) fn refuse(&self) {
         if !self.shut_down() {
             let mut cx = Context::from_waker(Waker::noop());
@@ -86,14 +91,15 @@ impl SocketGuard {
         self.close();
     }
 
-    /// Ends a socket at once, so that its close is no reset. False: the stream has none.
+    /// Ends the socket at once, so that its close is not a reset. Returns false if the stream is not
+    /// a socket.
     pub(crate) fn shut_down(&self) -> bool {
         self.host().with_fd(shut_down_and_discard).is_some()
     }
 }
 
-/// Ends a socket, and discards what has come, so that the close is no reset. The end is sent before
-/// a reset that later input brings about; a Unix socket gets no later input.
+/// Ends a socket and discards its received input, so that the close is not a reset. Later input
+/// causes a reset, but only after the end is sent. A Unix socket receives no later input.
 fn shut_down_and_discard(socket: BorrowedFd<'_>) {
     let _ = shutdown(socket, Shutdown::Both);
     let mut buf = [0; 4096];
@@ -170,13 +176,13 @@ impl Link for SocketGuard {
 }
 
 impl Record {
-    /// Whether its halves are a socket of our own.
+    /// Returns true if the halves are a socket stored in this record.
     pub(crate) fn is_socket(&self) -> bool {
         self.source().is_some()
     }
 
-    /// What ends all of it, as the link of another record. A socket's hold ends what is above the
-    /// socket, too.
+    /// Returns a link that ends the whole stream, for use by another record. The guard of a socket
+    /// also ends the layers above the socket.
     pub(in crate::connection) fn as_link(self: &Arc<Self>) -> Option<Arc<dyn Link>> {
         if self.is_socket() {
             return Some(Arc::new(SocketGuard::of(self)));
@@ -184,19 +190,19 @@ impl Record {
         self.link()
     }
 
-    /// Whether something that was written is not with the kernel yet.
+    /// Returns true while written bytes wait in this process to be sent.
     pub(in crate::connection) fn is_corked(&self) -> bool {
         self.source().is_corked()
     }
 
-    /// Whether a write is to wait for more of its kind: if it is not the task's first since it was
-    /// woken, or something waits already.
+    /// Returns true if a write is to be combined with later ones: it is not the first since the task
+    /// was woken, or other bytes wait already.
     pub(in crate::connection) fn gathers(&self) -> bool {
         !self.writing.is_unused() || self.is_corked()
     }
 
-    /// Bytes that were written, and that the peer has not acknowledged, where that is known. What a
-    /// layer above the socket keeps is not counted.
+    /// Bytes written but not yet acknowledged by the peer, if that is known. Bytes buffered in a
+    /// layer above the socket are not counted.
     pub(crate) fn unsent(&self) -> Option<usize> {
         if self.is_socket() {
             return self.source().unsent();
@@ -204,7 +210,7 @@ impl Record {
         self.link().and_then(|link| link.unsent())
     }
 
-    /// Whether the peer has taken something since this was asked before.
+    /// Returns true if the peer has acknowledged bytes since the last call.
     pub(crate) fn send_progressed(&self) -> bool {
         let Some(left) = self.unsent() else {
             return false;
@@ -212,7 +218,7 @@ impl Record {
         self.cold().unsent.swap(left, Ordering::Relaxed) > left
     }
 
-    /// Resets the socket, if that is what the stream is, and it is still open.
+    /// Resets the socket, if the stream is a socket that is still open.
     pub(in crate::connection) fn reset_socket(&self) {
         self.source().visit(reset);
     }

@@ -1,4 +1,4 @@
-//! A lingering close: says the end of the output, then reads and discards, within bounds.
+//! The lingering close of a stream socket: shuts down the output, then discards input within bounds.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -7,34 +7,35 @@ use std::task::{Context, Poll, ready};
 
 use rustix::net::{Shutdown, shutdown};
 
-/// The most that one connection's end discards, in bytes.
+/// The most bytes that the end of one connection discards.
 pub(super) const MAX_DISCARD_BYTES: usize = 1024 * 1024;
-/// What one poll discards before it lets others run, in bytes.
+/// Bytes discarded in one poll before it yields to other tasks.
 const DISCARD_BYTES_PER_POLL: usize = 64 * 1024;
 
-/// A handle to a stream socket that is to end.
+/// A handle to a stream socket that ends by a lingering close.
 pub(crate) trait Linger {
     fn fd(&self) -> BorrowedFd<'_>;
-    /// Whether there are other handles to it: a task of the handler's still has a half.
+    /// Returns true if other handles to the socket exist: a task of the handler still has a half.
     fn is_shared(&self) -> bool;
-    /// Whether it stays open when this handle is dropped.
+    /// Returns true if the socket stays open when this handle is dropped.
     fn stays_open(&self) -> bool;
-    /// Whether a read of the socket itself has found the peer's end. That of a layer above it, or of
-    /// a reader that was put around it, says nothing of what the kernel still has.
+    /// Returns true if a read of the socket itself has returned the end of input. The end of input
+    /// in a layer or in another reader around the socket does not count, since the kernel may still
+    /// hold unread bytes.
     fn is_read_ended(&self) -> bool;
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
     fn discard(&self) -> &DiscardBudget;
 
-    /// As [`Link::poll_linger`](super::Link::poll_linger) says.
+    /// Implements [`Link::poll_linger`](super::Link::poll_linger).
     fn linger(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ended = self.is_read_ended();
         if ended && !self.stays_open() {
-            // The close says the end of input, and nothing unread makes it a reset.
+            // The close ends the output and, without unread input, is not a reset.
             return Poll::Ready(Ok(()));
         }
-        // Again, if the handler has done it: that is allowed, and does nothing.
+        // A second shutdown, after that of the handler, is allowed and does nothing.
         let shut = shutdown(self.fd(), Shutdown::Write);
-        // Where a task of the handler's still has a half, what comes is that task's.
+        // If a task of the handler still has a half, the input belongs to that task.
         if ended || shut.is_err() || self.is_shared() {
             return Poll::Ready(Ok(()));
         }
@@ -42,24 +43,25 @@ pub(crate) trait Linger {
         discard.poll(cx, |cx, buf| self.poll_read(cx, buf)).map(Ok)
     }
 
-    /// As [`Link::close`](super::Link::close) says.
+    /// Implements [`Link::close`](super::Link::close).
     fn shut_down_if_open(&self) {
         if self.stays_open() {
-            // What the kernel has yet to send, it sends.
+            // The kernel still sends what it has buffered.
             let _ = shutdown(self.fd(), Shutdown::Both);
         }
     }
 }
 
-/// How much a lingering close has discarded.
+/// The number of bytes that a lingering close has discarded, with a bound.
 ///
-/// A socket that is closed with unread input is reset, and the reset overtakes answers that the
-/// peer has not read yet. So input is read until the peer ends too, but not for ever.
+/// Closing a socket that has unread input resets the connection, and the reset can destroy answers
+/// that the peer has not read yet. A lingering close therefore reads until the peer ends its output,
+/// up to [`MAX_DISCARD_BYTES`].
 #[derive(Debug, Default)]
 pub(crate) struct DiscardBudget(AtomicUsize);
 
 impl DiscardBudget {
-    /// Ready at the peer's end of input, at an error, and when the bound is reached.
+    /// Discards input. Ready at the end of input, at an error, and at the bound.
     pub(crate) fn poll(
         &self,
         cx: &mut Context<'_>,

@@ -1,17 +1,17 @@
-//! What the server keeps of a stream when the handler has taken the halves.
+//! The server's access to a stream while the handler has the halves.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
-/// The server's own hold on a stream, with which it ends the stream well.
+/// The server's own handle to a stream, with which it ends the stream in order or resets it.
 ///
-/// A [`Listener`](crate::Listener) gives one to each connection
-/// ([`Peer::with_link`](crate::Peer::with_link)); those of Halves do.
+/// A [`Listener`](crate::Listener) sets one for each connection, with
+/// [`Peer::with_link`](crate::Peer::with_link). The listeners of this crate do so.
 ///
 /// # Examples
 ///
-/// A stream that needs nothing done at its end:
+/// A link of a stream that needs no action at its end:
 ///
 /// ```
 /// use std::io;
@@ -30,48 +30,55 @@ use std::task::{Context, Poll};
 /// # drop(peer);
 /// ```
 pub trait Link: Send + Sync {
-    /// Ends the stream in order, after the handler is gone: flushes what is left, says end of
-    /// input to the peer, and where unread input would make the close a reset, reads and discards
-    /// until the peer ends too. `ended` says that the handler has read the end of the stream that it
-    /// was given, which may be that of a layer, or of a reader around the stream: a link goes by what
-    /// it has seen itself. The link bounds how much it discards; the server bounds the time.
+    /// Ends the stream in order, after the handler has ended.
+    ///
+    /// Flushes what is left and ends the output. Where unread input would turn the close into a
+    /// reset, it also reads and discards input until the peer ends its output. The link bounds the
+    /// bytes that it discards; the server bounds the time.
+    ///
+    /// `ended` is true if the handler has read the end of input. That can be the end of a layer, or
+    /// of another reader around the stream, so a link relies on its own reads instead.
     ///
     /// # Errors
     ///
-    /// What was written could not be flushed. That the peer is gone is no error: there is nobody
-    /// left to tell.
+    /// The written bytes could not be flushed. A peer that has closed the connection is not an error.
     fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>>;
 
-    /// Whether the peer, or the kernel, has all that the handler wrote, so that ending now loses
-    /// nothing that this process holds.
+    /// Returns true if everything that the handler wrote has left this process, so that ending the
+    /// stream now loses nothing.
     fn is_flushed(&self) -> bool {
         true
     }
 
-    /// Bytes that were written, and that the peer has not acknowledged; none where that is not known.
+    /// Bytes written but not yet acknowledged by the peer, or `None` if that is not known.
     ///
-    /// A stream that is not [flushed](Self::is_flushed) is reset when this has not become less for 2
-    /// seconds, and waited for without a bound where it is not known.
+    /// The server resets a closing stream that is not [flushed](Self::is_flushed) when this number
+    /// has not decreased for 2 seconds. Where the number is not known, the wait has no bound.
     fn unsent(&self) -> Option<usize> {
         None
     }
 
-    /// Resets the stream now, so that a cut answer is not taken for a whole one. Called from any
-    /// thread, with no executor near, also while the halves are in use.
+    /// Resets the stream now, so that the peer does not take a truncated answer for a complete one.
+    ///
+    /// May be called from any thread, outside any executor, and while the halves are in use.
     fn abort(&self);
 
-    /// The connection is over, and its place given to another. A half may still be held by a task
-    /// that the handler started: one that waits is to be woken, and hears of the end.
+    /// Called when the connection is over and its slot is free for another one.
+    ///
+    /// A task that the handler spawned may still hold a half. Implementations wake such a task if it
+    /// waits on the half, and fail its calls.
     fn close(&self) {}
 
-    /// The descriptor, of plain sockets only: nothing else may be read, written or known past the
-    /// halves.
+    /// Returns the file descriptor of the stream, if the stream is a plain socket.
+    ///
+    /// Any other stream returns `None`, so that it is only used through its halves.
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 }
 
-/// Whether an error says that the peer is gone, which is none for whoever ends a stream.
+/// Returns true if the error means that the peer has closed the connection. At the end of a stream
+/// this is not an error.
 pub(in crate::connection) fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
     matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)

@@ -1,4 +1,4 @@
-//! Halves whose type is hidden.
+//! Type-erased halves.
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
@@ -11,14 +11,14 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use crate::connection::state::BoxSlot;
 use crate::connection::{Endpoint, Record, SocketGuard};
 
-/// A reading half of any type: a socket of our own, or what
-/// [`Connection::erase`](crate::Connection::erase) was given.
-// One pointer, as there are many: a socket is in the record that all parts of a connection share,
-// and anything else is lodged there.
+/// A type-erased reading half: a socket of this crate, or the half passed to
+/// [`Connection::erase`](crate::Connection::erase).
+// This is one pointer, since there are many. The socket, or the boxed half, is stored in the record
+// that all parts of a connection share.
 pub struct AnyRead(SocketGuard);
 
-/// A writing half of any type: a socket of our own, or what
-/// [`Connection::erase`](crate::Connection::erase) was given.
+/// A type-erased writing half: a socket of this crate, or the half passed to
+/// [`Connection::erase`](crate::Connection::erase).
 pub struct AnyWrite(SocketGuard);
 
 impl AnyRead {
@@ -26,7 +26,7 @@ impl AnyRead {
         record: &Arc<Record>,
         reader: impl AsyncRead + Send + Unpin + 'static,
     ) -> Self {
-        let guard = slots(record, |record| record.cold().reader.is_free());
+        let guard = free_record(record, |record| record.cold().reader.is_free());
         guard.host().cold().reader.put(Box::new(reader));
         Self(guard)
     }
@@ -45,7 +45,7 @@ impl AnyWrite {
         record: &Arc<Record>,
         writer: impl AsyncWrite + Send + Unpin + 'static,
     ) -> Self {
-        let guard = slots(record, |record| record.cold().writer.is_free());
+        let guard = free_record(record, |record| record.cold().writer.is_free());
         guard.host().cold().writer.put(Box::new(writer));
         Self(guard)
     }
@@ -59,8 +59,8 @@ impl AnyWrite {
     }
 }
 
-/// The connection's own record, unless another half lives there already.
-fn slots(record: &Arc<Record>, is_free: impl FnOnce(&Record) -> bool) -> SocketGuard {
+/// Returns a guard of the connection's own record, or of a new one if the slot is in use.
+fn free_record(record: &Arc<Record>, is_free: impl FnOnce(&Record) -> bool) -> SocketGuard {
     if !record.is_socket() && is_free(record) {
         return SocketGuard::of(record);
     }
@@ -72,7 +72,7 @@ fn with_value<L: ?Sized, T>(
     slot: &BoxSlot<L>,
     poll: impl FnOnce(&mut L) -> Poll<io::Result<T>>,
 ) -> Poll<io::Result<T>> {
-    // It is not there if it has panicked.
+    // The slot is empty after a panic of the half.
     let Some(mut value) = slot.take() else {
         return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
     };

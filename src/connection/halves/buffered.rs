@@ -1,4 +1,4 @@
-//! Writing that need not wait: bytes are kept up to a mark, and sent while the handler goes on.
+//! A buffered writer, which queues bytes up to a mark and sends them while the handler runs.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -13,29 +13,30 @@ use super::{AnyWrite, Writer};
 use crate::connection::{Flag, Peer, Record};
 use crate::framing::Length;
 
-/// A [`Writer`] that keeps what the stream does not take yet, as asyncio's `StreamWriter` does.
+/// A [`Writer`] with a queue of bytes to send, like asyncio's `StreamWriter`.
 ///
-/// [`write`](Self::write) never waits. What it keeps is sent by [`ready`](Self::ready), and by the
-/// connection's task whenever the handler waits for something, so that nothing lies there until the
-/// next call. (Where no server has the connection, such as at a client, nobody else sends, and a drain
-/// waits until all is sent.) Memory is bounded: above the high water mark, 64 KiB unless
-/// [set](Self::water_marks), nothing more is taken in, and a drain waits until at most the low
-/// one, 16 KiB, is left. While nothing is kept, no memory is.
+/// [`write`](Self::write) queues bytes and never waits. [`ready`](Self::ready) sends queued bytes,
+/// and so does the connection's task whenever the handler waits for something. On a connection
+/// without a server, such as that of a client, only the calls of this type send, and `ready` waits
+/// until everything is sent.
 ///
-/// What is still kept when it is dropped is lost, as the handler did not wait for it. That is told
-/// by [`Event::Unsent`](crate::Event::Unsent), and counted by
-/// [`Stats::bytes_unsent`](crate::stats::Stats::bytes_unsent) and [`Peer::bytes_unsent`]. A handler that ends
-/// with [`close`](Self::close) or [`flush`](Self::flush) loses nothing.
+/// Memory is bounded by two [water marks](Self::water_marks). While more than the high water mark is
+/// queued (64 KiB by default), `write` fails. Once the queue has exceeded it, `ready` waits until at
+/// most the low water mark (16 KiB by default) is left. An empty queue uses no memory.
 ///
-/// All of its calls but [`into_inner`](Self::into_inner) are **cancel-safe**: what was kept is kept on,
-/// and the call can be made again.
+/// Dropping the writer drops the queued bytes. [`Event::Unsent`](crate::Event::Unsent) reports them,
+/// and [`Stats::bytes_unsent`](crate::stats::Stats::bytes_unsent) and [`Peer::bytes_unsent`] count
+/// them. A handler that ends with [`close`](Self::close) or [`flush`](Self::flush) drops none.
+///
+/// All methods except [`into_inner`](Self::into_inner) are **cancel-safe**: queued bytes stay queued,
+/// and the method can be called again.
 ///
 /// # Examples
 ///
 /// ```
 /// use halves::Connection;
 ///
-/// /// Counts for the client, who may be slow.
+/// /// Sends a million numbers, at the speed of the client.
 /// async fn count(c: Connection) -> std::io::Result<()> {
 ///     let mut writer = c.writer.buffered();
 ///     for n in 0..1_000_000 {
@@ -46,17 +47,21 @@ use crate::framing::Length;
 /// }
 /// ```
 pub struct Buffered<W = AnyWrite> {
-    // Shared with the connection's task, which does not keep it alive.
+    // The connection's task has a weak reference to it.
     queue: Arc<WriteQueue<W>>,
     record: Arc<Record>,
 }
 
 impl<W: AsyncWrite + Send + Unpin + 'static> Writer<W> {
-    /// This writer, with a buffer before it, for writing that need not wait.
+    /// Wraps this writer in a [`Buffered`] writer, in which writes do not wait.
     ///
     /// # Examples
     ///
-    /// See [`Buffered`].
+    /// ```
+    /// let c = halves::Connection::new(futures_lite::io::empty(), vec![]);
+    /// let writer = c.writer.buffered();
+    /// assert_eq!(writer.waiting(), 0);
+    /// ```
     pub fn buffered(self) -> Buffered<W> {
         let record = self.record().clone();
         let queue = Arc::new(WriteQueue::new(self));
@@ -66,12 +71,15 @@ impl<W: AsyncWrite + Send + Unpin + 'static> Writer<W> {
 }
 
 impl<W> Buffered<W> {
-    /// The water marks, in bytes: [`write`](Self::write) takes nothing in while more than `high` are
-    /// kept, and [`ready`](Self::ready) then waits until at most `low` are left.
+    /// Sets the water marks, in bytes.
+    ///
+    /// [`write`](Self::write) fails while more than `high` bytes are queued. Once the queue has
+    /// exceeded `high`, [`ready`](Self::ready) waits until at most `low` bytes are left. The defaults
+    /// are 16 KiB and 64 KiB.
     ///
     /// # Panics
     ///
-    /// When `low` is more than `high`.
+    /// If `low` is greater than `high`.
     ///
     /// # Examples
     ///
@@ -82,22 +90,26 @@ impl<W> Buffered<W> {
     /// ```
     #[must_use]
     pub fn water_marks(self, low: usize, high: usize) -> Self {
-        assert!(low <= high, "the low water mark is not above the high one");
+        assert!(low <= high, "the low water mark exceeds the high one");
         let mut queue = self.queue.lock();
         (queue.low_water, queue.high_water) = (low, high);
         drop(queue);
         self
     }
 
-    /// Keeps these bytes, whole, to be sent. It does not wait, and leaves the sending to others: see
-    /// [`Buffered`].
+    /// Queues all of `bytes`. Does not wait, and does not send.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when more than the high water mark is kept already,
-    /// which [`ready`](Self::ready) before each write avoids; one write may go above it.
-    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) after [`close`](Self::close). An error of the
-    /// stream, with what was sent since the last call. Nothing of `bytes` is kept then.
+    /// * [`WouldBlock`](io::ErrorKind::WouldBlock) if more than the high water mark is queued
+    ///   already. One write may exceed the mark. Calling [`ready`](Self::ready) before each write
+    ///   avoids this error.
+    /// * [`BrokenPipe`](io::ErrorKind::BrokenPipe) after [`close`](Self::close).
+    /// * [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) once the server has ended the
+    ///   connection.
+    /// * An error of the stream, from a send since the last call.
+    ///
+    /// On an error, none of `bytes` is queued.
     ///
     /// # Examples
     ///
@@ -115,11 +127,11 @@ impl<W> Buffered<W> {
         self.write_several(&[bytes])
     }
 
-    /// Keeps these bytes, one after the other, to be sent; all or none. (asyncio's `writelines`.)
+    /// Queues several pieces, one after the other; all or none. (In asyncio: `writelines`.)
     ///
     /// # Errors
     ///
-    /// As [`write`](Self::write).
+    /// Those of [`write`](Self::write).
     ///
     /// # Examples
     ///
@@ -137,13 +149,15 @@ impl<W> Buffered<W> {
         self.queue.put(pieces)
     }
 
-    /// Keeps these bytes as a frame, with the length in front, to be sent; all or nothing. The mirror of
-    /// [`Reader::frame`](crate::Reader::frame), whose limit does not count here.
+    /// Queues `bytes` as a frame, with its length in front; all or nothing.
+    ///
+    /// [`Reader::frame`](crate::Reader::frame) reads such frames. The reader's frame limit does not
+    /// apply here.
     ///
     /// # Errors
     ///
-    /// As [`write`](Self::write), and as [`Writer::write_frame`] when there are more bytes than the
-    /// length can say.
+    /// Those of [`write`](Self::write), and [`InvalidInput`](io::ErrorKind::InvalidInput) if the
+    /// length field cannot represent the size of the frame, as in [`Writer::write_frame`].
     ///
     /// # Examples
     ///
@@ -163,17 +177,23 @@ impl<W> Buffered<W> {
         self.write_several(&[prefix, bytes])
     }
 
-    /// How many bytes are kept.
+    /// Returns the number of queued bytes.
     ///
     /// # Examples
     ///
-    /// See [`write`](Self::write).
+    /// ```
+    /// let c = halves::Connection::new(futures_lite::io::empty(), vec![]);
+    /// let mut writer = c.writer.buffered();
+    /// writer.write(b"hello").expect("the queue has room");
+    /// assert_eq!(writer.waiting(), 5);
+    /// ```
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.queue.lock().bytes.len()
     }
 
-    /// Whether nothing more can be written: the end is said, or the server has ended the connection.
+    /// Returns true if nothing more can be written: [`close`](Self::close) was called, or the server
+    /// has ended the connection.
     ///
     /// # Examples
     ///
@@ -191,8 +211,7 @@ impl<W> Buffered<W> {
         self.queue.lock().closing || self.record.check().is_err()
     }
 
-    /// Whether the stream can say the end of this direction alone: see
-    /// [`Peer::can_half_close`].
+    /// Returns true if this direction can end alone, as [`Peer::can_half_close`] does.
     ///
     /// # Examples
     ///
@@ -205,7 +224,7 @@ impl<W> Buffered<W> {
         !self.record.flags.has(Flag::NoHalfClose)
     }
 
-    /// Who is at the other end: its [`endpoint`](Peer::endpoint), and [`local`](Peer::local) of ours.
+    /// Returns the peer of this connection, with the address of each end.
     ///
     /// # Examples
     ///
@@ -220,8 +239,10 @@ impl<W> Buffered<W> {
 }
 
 impl<W: AsyncWrite + Unpin> Buffered<W> {
-    /// Sends what the stream takes. If more than the high water mark was kept, this waits until at
-    /// most the low one is left; else it only waits where it is the turn of others.
+    /// Sends as much as the stream accepts, and waits until the queue has room.
+    ///
+    /// If the queue has exceeded the high water mark, this waits until at most the low one is left.
+    /// Otherwise it only yields to other tasks. Without a server it waits until everything is sent.
     ///
     /// Cancel-safe.
     ///
@@ -231,21 +252,29 @@ impl<W: AsyncWrite + Unpin> Buffered<W> {
     ///
     /// # Examples
     ///
-    /// See [`Buffered`].
+    /// ```
+    /// # smol::block_on(async {
+    /// let (near, mut far) = halves::listener::memory::pair(64);
+    /// let mut writer = near.writer.buffered();
+    /// writer.write(b"hello")?;
+    /// writer.ready().await?;
+    /// assert_eq!(far.reader.exactly(5).await?, b"hello");
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub async fn ready(&mut self) -> io::Result<()> {
-        // Where no task of a server's sends the rest.
-        let driven = self.record.context().is_some();
-        self.until(if driven { Until::Low } else { Until::Sent })
+        // Without a server, no task sends the rest.
+        let has_server = self.record.context().is_some();
+        self.until(if has_server { Until::Low } else { Until::Sent })
             .await
     }
 
-    /// Sends everything, and has it leave all buffers that this process has.
+    /// Sends all queued bytes, and flushes the stream, so that they leave this process.
     ///
     /// Cancel-safe.
     ///
     /// # Errors
     ///
-    /// As [`ready`](Self::ready).
+    /// Those of [`ready`](Self::ready).
     ///
     /// # Examples
     ///
@@ -263,15 +292,16 @@ impl<W: AsyncWrite + Unpin> Buffered<W> {
         self.until(Until::Flushed).await
     }
 
-    /// Sends everything, and says end of input to the peer, who may still write.
+    /// Sends all queued bytes, and ends the output. The peer reads the end of input, and may still
+    /// write.
     ///
-    /// Cancel-safe; nothing can be written after it was begun.
+    /// Cancel-safe. Nothing can be written after the first call, even if it is cancelled.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](io::ErrorKind::Unsupported) where the stream
-    /// [cannot](Self::can_write_eof) say the end of one direction alone; nothing is changed then. As
-    /// [`ready`](Self::ready).
+    /// * [`Unsupported`](io::ErrorKind::Unsupported) if this direction
+    ///   [cannot](Self::can_write_eof) end alone. The call then has no effect.
+    /// * Those of [`ready`](Self::ready).
     ///
     /// # Examples
     ///
@@ -287,38 +317,59 @@ impl<W: AsyncWrite + Unpin> Buffered<W> {
     /// ```
     pub async fn write_eof(&mut self) -> io::Result<()> {
         if !self.can_write_eof() {
-            let whole = "this stream cannot end one direction alone";
-            return Err(io::Error::new(io::ErrorKind::Unsupported, whole));
+            let unsupported = "this stream cannot end one direction alone";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, unsupported));
         }
         self.close().await
     }
 
-    /// Sends everything, and ends this half: complete when the kernel has all of it, and the peer is
-    /// told the end, where the stream can. A second time it is `Ok`.
+    /// Sends all queued bytes, and closes the writer. A second call returns `Ok`.
     ///
-    /// Cancel-safe; nothing can be written after it was begun.
+    /// Completes when the kernel has all bytes. The peer reads the end of input, where the stream
+    /// supports it.
+    ///
+    /// Cancel-safe. Nothing can be written after the first call, even if it is cancelled.
     ///
     /// # Errors
     ///
-    /// As [`ready`](Self::ready).
+    /// Those of [`ready`](Self::ready).
     ///
     /// # Examples
     ///
-    /// See [`Buffered`].
+    /// ```
+    /// # smol::block_on(async {
+    /// let c = halves::Connection::new(futures_lite::io::empty(), vec![]);
+    /// let mut writer = c.writer.buffered();
+    /// writer.write(b"hello")?;
+    /// writer.close().await?;
+    /// assert_eq!((writer.waiting(), c.peer.bytes_out()), (0, 5));
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub async fn close(&mut self) -> io::Result<()> {
         self.queue.lock().closing = true;
         self.until(Until::Closed).await
     }
 
-    /// The writer itself, when everything is [flushed](Self::flush): for a layer that takes over.
+    /// [Flushes](Self::flush) everything, and returns the underlying writer, for example for
+    /// [`Connection::upgrade`](crate::Connection::upgrade).
+    ///
+    /// Not cancel-safe: a cancelled call drops the writer and the queued bytes.
     ///
     /// # Errors
     ///
-    /// As [`ready`](Self::ready). What is kept is lost then, and when this is cancelled.
+    /// Those of [`ready`](Self::ready). The writer and the queued bytes are dropped then.
     ///
     /// # Examples
     ///
-    /// See [`Connection::upgrade`](crate::Connection::upgrade).
+    /// ```
+    /// # smol::block_on(async {
+    /// let mut c = halves::Connection::new(futures_lite::io::empty(), vec![]);
+    /// let mut writer = c.writer.buffered();
+    /// writer.write(b"hello")?;
+    /// c.writer = writer.into_inner().await?;
+    /// assert_eq!(c.peer.bytes_out(), 5);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub async fn into_inner(mut self) -> io::Result<Writer<W>> {
         self.flush().await?;
         let writer = self.queue.lock().writer.take();
@@ -332,10 +383,10 @@ impl<W: AsyncWrite + Unpin> Buffered<W> {
 
 impl<W> Drop for Buffered<W> {
     fn drop(&mut self) {
-        // Taken: what is told as lost is not sent by the task in this moment.
-        let lost = mem::take(&mut self.queue.lock().bytes);
-        if !lost.is_empty() {
-            self.record.report_dropped(lost.len());
+        // The bytes are taken out first, so that the task does not send what is reported as unsent.
+        let unsent = mem::take(&mut self.queue.lock().bytes);
+        if !unsent.is_empty() {
+            self.record.report_dropped(unsent.len());
         }
     }
 }

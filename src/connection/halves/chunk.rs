@@ -1,4 +1,4 @@
-//! A buffer that exists only while there is something in it.
+//! A buffer that exists only while bytes are in it.
 
 #![allow(
     clippy::vec_box,
@@ -12,20 +12,20 @@ use std::io::IoSliceMut;
 use std::ops::{Deref, DerefMut};
 use std::task::Poll;
 
-/// What a chunk holds at most, in bytes, unless a frame is longer.
+/// The most bytes that a chunk holds, unless a frame is longer.
 // Where caches are contended, an echo of 64 KiB messages takes twice the CPU with 128 KiB.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
-/// The beginning of a frame is kept in a smaller buffer, if this part of its own is enough.
-const SHRINK_BELOW: usize = 4;
-/// The least of these, in bytes.
+/// The beginning of a frame moves to a smaller buffer if it fits into 1/4 of the current one.
+const MIN_FILL_DIVISOR: usize = 4;
+/// The smallest buffer for the beginning of a frame.
 const MIN_PARTIAL_BYTES: usize = 64;
-/// Buffers that a thread keeps for the next chunks.
+/// The most buffers that a thread keeps for the next chunks, beside [`LAST`].
 const MAX_POOLED_PAGES: usize = 8;
 
-/// Bytes that were read, in a buffer that is given back when the chunk is dropped.
+/// Bytes read from a connection, in a buffer that returns to a pool when the chunk is dropped.
 ///
-/// An idle connection holds none: the buffer is taken from a few that each thread keeps when
-/// there is something to read. The bytes can be changed in place.
+/// Each thread keeps a small pool of buffers. A chunk takes one when there are bytes to read, so an
+/// idle connection holds none. The bytes can be changed in place.
 ///
 /// # Examples
 ///
@@ -39,28 +39,28 @@ const MAX_POOLED_PAGES: usize = 8;
 /// assert_eq!(&*chunk, b"HELLO");
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
-// One pointer, as tasks that wait hold an empty one.
+// This is one pointer, since waiting tasks hold an empty chunk.
 #[derive(Default)]
 pub struct Chunk(Option<Box<Page>>);
 
 struct Page {
-    /// What is left of it begins and ends here.
+    /// The bytes of the chunk are `bytes[start..end]`.
     start: usize,
     end: usize,
-    /// So many of these bytes are counted as received already.
+    /// The number of these bytes that are already counted as received.
     counted: usize,
     bytes: Box<[u8]>,
 }
 
 thread_local! {
-    /// The buffer that is given back and taken most.
+    /// The buffer returned last. Most takes and returns use only this one.
     static LAST: Cell<Option<Box<Page>>> = const { Cell::new(None) };
     static POOL: RefCell<Vec<Box<Page>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Chunk {
-    /// Holds what `read` puts into the buffer, instead of what it held; no buffer while there is
-    /// nothing to come.
+    /// Replaces the contents by the bytes that `read` writes into the buffer. The chunk has no
+    /// buffer after `Pending` or an error.
     pub(super) fn poll_fill<E>(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> Poll<Result<usize, E>>,
@@ -76,17 +76,18 @@ impl Chunk {
         polled.map_ok(drop)
     }
 
-    /// Adds what `read` puts behind what it holds, which is the beginning of a frame of `most` bytes
-    /// at most. Where there is nothing to add, a beginning is kept in a buffer of about its size.
+    /// Appends the bytes that `read` writes behind the contents, which are the beginning of a frame
+    /// of at most `max_bytes` bytes. If `read` adds none, the contents move to a buffer of about their
+    /// size.
     pub(super) fn poll_append<E>(
         &mut self,
-        most: usize,
+        max_bytes: usize,
         read: impl FnOnce(&mut [u8]) -> Poll<Result<usize, E>>,
     ) -> Poll<Result<usize, E>> {
         let (mut page, small) = match self.0.take() {
             None => (take_page(), None),
             Some(mut page) if page.bytes.len() >= CHUNK_BYTES => {
-                page.make_room(most);
+                page.make_room(max_bytes);
                 (page, None)
             }
             Some(small) => {
@@ -106,15 +107,15 @@ impl Chunk {
                 return_page(page);
                 self.0 = Some(small);
             }
-            (_, None) => *self = Self::beginning(page),
+            (_, None) => *self = Self::shrunk(page),
         }
         polled
     }
 
-    /// What is in a page, in one that is not much larger, or in none.
-    fn beginning(page: Box<Page>) -> Self {
+    /// Moves the contents of a page to a page that is not much larger, or to none if it is empty.
+    fn shrunk(page: Box<Page>) -> Self {
         let length = page.end - page.start;
-        if length > page.bytes.len() / SHRINK_BELOW {
+        if length > page.bytes.len() / MIN_FILL_DIVISOR {
             return Self(Some(page));
         }
         let small = (length > 0).then(|| {
@@ -126,12 +127,12 @@ impl Chunk {
         Self(small)
     }
 
-    /// How many of its first bytes are counted.
+    /// Returns how many of the first bytes are already counted as received.
     pub(super) fn counted(&self) -> usize {
         self.0.as_ref().map_or(0, |page| page.counted)
     }
 
-    /// All are counted now, or none. Says how many were not.
+    /// Marks all bytes as counted, or none. Returns how many were not.
     pub(in crate::connection) fn count(&mut self, counted: bool) -> usize {
         let Some(page) = &mut self.0 else { return 0 };
         let length = page.end - page.start;
@@ -140,8 +141,8 @@ impl Chunk {
         length - before
     }
 
-    /// Has `read` fill a buffer of others first, and holds what is beyond that. Says how much the
-    /// other buffer got.
+    /// Replaces the contents by the bytes that `read` reads beyond `buf`. Returns the number of bytes
+    /// in `buf`.
     pub(super) fn poll_fill_after<E>(
         &mut self,
         buf: &mut [u8],
@@ -161,7 +162,8 @@ impl Chunk {
         filled.map_ok(|()| got)
     }
 
-    /// Moves as much as fits to a buffer of others; a chunk of which nothing is left has none.
+    /// Moves as many bytes as fit into `buf`, and returns their number. An emptied chunk has no
+    /// buffer.
     pub(super) fn read_into(&mut self, buf: &mut [u8]) -> usize {
         let n = buf.len().min(self.len());
         buf[..n].copy_from_slice(&self[..n]);
@@ -172,14 +174,14 @@ impl Chunk {
         n
     }
 
-    /// The same, to several.
+    /// Like [`read_into`](Self::read_into), with several buffers.
     pub(super) fn read_into_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> usize {
         bufs.iter_mut().map(|buf| self.read_into(buf)).sum()
     }
 
-    /// Forgets so many bytes at the beginning. The buffer stays, for what comes next.
+    /// Removes the first `n` bytes. The buffer stays, for the next read.
     pub(crate) fn advance(&mut self, n: usize) {
-        assert!(n <= self.len(), "no more is forgotten than there is");
+        assert!(n <= self.len(), "cannot advance past the end of the chunk");
         if let Some(page) = &mut self.0 {
             page.start += n;
             page.counted = page.counted.saturating_sub(n);
@@ -201,27 +203,27 @@ impl Page {
         let room = self.bytes.len() - self.end;
         assert!(
             length <= room,
-            "a reader has read more than there is room for"
+            "a reader returned more bytes than its buffer has"
         );
         self.end += length;
     }
 
-    /// Holds what another one holds.
+    /// Replaces the contents by those of another page.
     fn copy(&mut self, other: &Self) {
         let bytes = &other.bytes[other.start..other.end];
         self.bytes[..bytes.len()].copy_from_slice(bytes);
         (self.start, self.end, self.counted) = (0, bytes.len(), other.counted);
     }
 
-    /// So that more of a frame of `most` bytes can be read. Its size grows with what has come.
-    fn make_room(&mut self, most: usize) {
+    /// Makes room for more of a frame of at most `max_bytes` bytes. The size grows with the contents.
+    fn make_room(&mut self, max_bytes: usize) {
         let (size, length) = (self.bytes.len(), self.end - self.start);
         if self.start > 0 && size - self.end < size / 2 {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, length);
         }
         if length == size {
-            let mut larger = vec![0; (2 * size).min(most).max(size + 1)];
+            let mut larger = vec![0; (2 * size).min(max_bytes).max(size + 1)];
             larger[..size].copy_from_slice(&self.bytes);
             self.bytes = larger.into();
         }
@@ -264,7 +266,7 @@ impl fmt::Debug for Chunk {
 
 #[inline(always)]
 fn take_page() -> Box<Page> {
-    // While the thread ends there is no pool any more.
+    // The pool is gone while the thread ends.
     let last = LAST.try_with(Cell::take).ok().flatten();
     let kept = last.or_else(|| POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten());
     let mut page = kept.unwrap_or_else(|| Page::new(CHUNK_BYTES));
@@ -294,52 +296,52 @@ mod tests {
 
     static BYTES: [u8; CHUNK_BYTES] = [7; CHUNK_BYTES];
 
-    fn append(chunk: &mut Chunk, most: usize, bytes: &[u8]) {
+    fn append(chunk: &mut Chunk, max_bytes: usize, bytes: &[u8]) {
         let room = |page: &mut [u8]| {
             let size = page.len().min(bytes.len());
             page[..size].copy_from_slice(&bytes[..size]);
             Poll::Ready(Ok::<_, ()>(size))
         };
-        assert!(chunk.poll_append(most, room).is_ready());
+        assert!(chunk.poll_append(max_bytes, room).is_ready());
     }
 
-    /// Nothing has come: how large the buffer is then.
-    fn wait(chunk: &mut Chunk, most: usize) -> usize {
+    /// Polls an append that has no bytes, and returns the size of the buffer after it.
+    fn wait(chunk: &mut Chunk, max_bytes: usize) -> usize {
         let held = chunk.to_vec();
-        let polled = chunk.poll_append(most, |_| Poll::<Result<usize, ()>>::Pending);
+        let polled = chunk.poll_append(max_bytes, |_| Poll::<Result<usize, ()>>::Pending);
         assert!(polled.is_pending());
         assert_eq!(**chunk, held);
         chunk.0.as_ref().map_or(0, |page| page.bytes.len())
     }
 
     #[test]
-    fn the_beginning_of_a_frame_is_kept_in_little_room() {
+    fn the_beginning_of_a_frame_moves_to_a_small_buffer() {
         let mut chunk = Chunk::default();
         assert_eq!(wait(&mut chunk, CHUNK_BYTES), 0);
-        let mut came = 0;
+        let mut length = 0;
         for (size, room) in [(1, 64), (64, 64), (65, 128), (5000, 8192), (16_384, 16_384)] {
-            append(&mut chunk, CHUNK_BYTES, &BYTES[..size - came]);
-            came = size;
+            append(&mut chunk, CHUNK_BYTES, &BYTES[..size - length]);
+            length = size;
             assert_eq!(wait(&mut chunk, CHUNK_BYTES), room, "for {size} bytes");
-            assert_eq!(wait(&mut chunk, CHUNK_BYTES), room, "it stays");
+            assert_eq!(wait(&mut chunk, CHUNK_BYTES), room, "the buffer stays");
         }
         append(&mut chunk, CHUNK_BYTES, b"a");
         assert_eq!(wait(&mut chunk, CHUNK_BYTES), CHUNK_BYTES);
-        chunk.advance(came + 1);
+        chunk.advance(length + 1);
         assert_eq!(wait(&mut chunk, CHUNK_BYTES), 0);
     }
 
     #[test]
-    fn a_long_frame_makes_its_buffer_grow_as_it_comes() {
+    fn the_buffer_of_a_long_frame_grows_with_its_contents() {
         let mut chunk = Chunk::default();
-        let most = 5 * CHUNK_BYTES;
+        let max_bytes = 5 * CHUNK_BYTES;
         for size in [2, 4, 4, 5] {
-            append(&mut chunk, most, &BYTES);
-            assert_eq!(wait(&mut chunk, most) / CHUNK_BYTES, size);
+            append(&mut chunk, max_bytes, &BYTES);
+            assert_eq!(wait(&mut chunk, max_bytes) / CHUNK_BYTES, size);
         }
-        append(&mut chunk, most, &BYTES);
-        assert_eq!(chunk.len(), most);
-        chunk.advance(most - 10);
+        append(&mut chunk, max_bytes, &BYTES);
+        assert_eq!(chunk.len(), max_bytes);
+        chunk.advance(max_bytes - 10);
         assert_eq!(wait(&mut chunk, CHUNK_BYTES), 64);
     }
 }

@@ -1,4 +1,4 @@
-//! Copying what comes to any writer, until a drain.
+//! Copying from a reader to any writer, until the end of input or a drain.
 
 use std::future::poll_fn;
 use std::io;
@@ -10,17 +10,19 @@ use futures_lite::{AsyncBufRead, AsyncRead, AsyncWrite};
 use super::Reader;
 
 impl<R: AsyncRead + Unpin> Reader<R> {
-    /// Copies what comes to `writer`, and says how many bytes that was: until the end of input, and as
-    /// [`read_or_drain`](Self::read_or_drain) until a second of quiet in a drain. What was written is
-    /// flushed at the end, and whenever there is nothing to read. The writer is not closed.
+    /// Copies the input to `writer`, and returns the number of bytes copied.
     ///
-    /// Cancel-safe: what the writer has not taken is left in the reader.
+    /// Ends at the end of input. Like [`read_or_drain`](Self::read_or_drain), it also ends when the
+    /// server drains and the peer has sent nothing for one second. The writer is flushed at the end,
+    /// and whenever there is nothing to read. It is not closed.
+    ///
+    /// Cancel-safe: bytes that the writer has not accepted stay in the reader.
     ///
     /// # Errors
     ///
-    /// Those of both halves, and [`ConnectionAborted`](io::ErrorKind::ConnectionAborted);
-    /// [`WriteZero`](io::ErrorKind::WriteZero) when the writer takes nothing. What it did not take is
-    /// left in the reader.
+    /// Those of both halves, [`ConnectionAborted`](io::ErrorKind::ConnectionAborted), and
+    /// [`WriteZero`](io::ErrorKind::WriteZero) if the writer accepts no bytes. Bytes that the writer
+    /// has not accepted stay in the reader.
     ///
     /// # Examples
     ///
@@ -29,7 +31,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// use halves::{Connection, connect};
     /// use std::io;
     ///
-    /// /// Passes everything on to another server, both ways.
+    /// /// Forwards both directions to another server.
     /// async fn relay(mut c: Connection) -> io::Result<()> {
     ///     let mut target = connect("127.0.0.1:7").await?;
     ///     let there = async {
@@ -68,7 +70,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(copied)
     }
 
-    /// Writes some of what is there.
+    /// Writes some of the received bytes, and returns their number.
     fn poll_write_to<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> Poll<io::Result<usize>>
     where
         W: AsyncWrite + Unpin + ?Sized,

@@ -1,4 +1,4 @@
-//! Reading in frames: a line, so many bytes, what a separator ends or a length begins.
+//! Reading in frames: lines, fixed sizes, separators and length prefixes.
 
 use std::future::poll_fn;
 use std::io;
@@ -14,18 +14,20 @@ use crate::framing::{Decoded, FrameDecoder, FrameError, Framing, Length};
 
 /// Reading in frames.
 ///
-/// A frame is at most 64 KiB long, unless [`set_frame_limit`](Self::set_frame_limit) says
-/// otherwise; a reader holds no more than that, 64 KiB at least, and nothing when nothing of a
-/// frame has come. All of these calls are **cancel-safe**: what has come of a frame stays in the
-/// reader, and the call can be made again, or any other; so it is with one that was
-/// [`TooLong`](FrameError::TooLong).
+/// A frame is at most 64 KiB long, unless [`set_frame_limit`](Self::set_frame_limit) sets another
+/// limit. The reader buffers at most one frame of that size, or 64 KiB if the limit is lower. It has
+/// no buffer while no part of a frame has arrived.
+///
+/// All of these methods are **cancel-safe**: the received part of a frame stays in the reader, and
+/// any method can be called next. The same holds after [`TooLong`](FrameError::TooLong).
 impl<R: AsyncRead + Unpin> Reader<R> {
-    /// A line, with the `\n` at its end; none at the end of input. (asyncio's `readline`.)
+    /// Reads a line, including the `\n` at its end. Returns `None` at the end of input. (In asyncio:
+    /// `readline`.)
     ///
     /// # Errors
     ///
-    /// Those of [`FrameError`]. A last line that has no end is
-    /// [`Incomplete`](FrameError::Incomplete), and is in the error.
+    /// Those of [`FrameError`]. A last line without `\n` is
+    /// [`Incomplete`](FrameError::Incomplete), and the error holds it.
     ///
     /// # Examples
     ///
@@ -46,10 +48,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         self.next_frame(Framing::LINES).await
     }
 
-    /// Everything up to one of these separators, which is at the end of it; none at the end of input.
-    /// (asyncio's `readuntil`.)
+    /// Reads up to one of `separators`, including the separator. Returns `None` at the end of input.
+    /// (In asyncio: `readuntil`.)
     ///
-    /// Of several, the one counts that ends first. The limit is on what is before it.
+    /// The separator that ends first counts. The frame limit applies to the bytes before it.
     ///
     /// # Errors
     ///
@@ -57,7 +59,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ///
     /// # Panics
     ///
-    /// When there is no separator, or an empty one.
+    /// If `separators` is empty or contains an empty separator.
     ///
     /// # Examples
     ///
@@ -76,14 +78,16 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         self.next_frame(Framing::Until(separators)).await
     }
 
-    /// So many bytes. (asyncio's `readexactly`.) Unlike
-    /// [`read_exact`](futures_lite::AsyncReadExt::read_exact) it loses nothing when it is cancelled.
+    /// Reads exactly `bytes` bytes. (In asyncio: `readexactly`.)
+    ///
+    /// Unlike [`read_exact`](futures_lite::AsyncReadExt::read_exact) it loses no bytes when it is
+    /// cancelled.
     ///
     /// # Errors
     ///
-    /// Those of [`FrameError`]; at the end of input it is [`Incomplete`](FrameError::Incomplete),
-    /// also where nothing came, and more than the limit is [`TooLong`](FrameError::TooLong) before
-    /// anything is read.
+    /// Those of [`FrameError`]. At the end of input the error is
+    /// [`Incomplete`](FrameError::Incomplete), even if no bytes arrived. If `bytes` exceeds the
+    /// frame limit, the error is [`TooLong`](FrameError::TooLong), and nothing is read.
     ///
     /// # Examples
     ///
@@ -103,13 +107,13 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         })
     }
 
-    /// As many bytes as the number in front of them says, without the number; none at the end of
-    /// input.
+    /// Reads a frame with its length in front, and returns it without the length. Returns `None` at
+    /// the end of input.
     ///
     /// # Errors
     ///
-    /// Those of [`FrameError`]; a number above the limit is [`TooLong`](FrameError::TooLong) before
-    /// what it announces is read.
+    /// Those of [`FrameError`]. A length above the frame limit is
+    /// [`TooLong`](FrameError::TooLong), and the frame itself is not read.
     ///
     /// # Examples
     ///
@@ -127,16 +131,18 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         self.next_frame(Framing::Length(length)).await
     }
 
-    /// All frames to come, as a [`Stream`], which ends at the end of input and after an error. The
-    /// reader can be used again when it is dropped.
+    /// Returns a [`Stream`] of all frames that follow. It ends at the end of input and after an error.
+    /// The reader can be used again after the stream is dropped.
     ///
-    /// It does not hear that the server drains: a handler that waits in it is cut at the deadline,
-    /// unless its peer ends. One that is to hear it asks [`more_or_drain`](Self::more_or_drain) before
-    /// each [`frame`](Self::frame), [`line`](Self::line) or their like.
+    /// The stream does not end when the server drains: a handler that waits in it is cut at the drain
+    /// deadline, unless its peer ends first. To end in time, call
+    /// [`more_or_drain`](Self::more_or_drain) before each [`frame`](Self::frame),
+    /// [`line`](Self::line) or similar call.
     ///
     /// # Panics
     ///
-    /// When there is no separator, or an empty one; and when a frame would have exactly 0 bytes.
+    /// If there is no separator, if a separator is empty, or if the framing is
+    /// [`Exactly(0)`](Framing::Exactly).
     ///
     /// # Examples
     ///
@@ -154,7 +160,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     pub fn frames<'a>(&'a mut self, framing: impl Into<Framing<'a>>) -> Frames<'a, R> {
         let framing = framing.into();
         let empty = framing == Framing::Exactly(0);
-        assert!(!empty, "frames of 0 bytes have no end");
+        assert!(!empty, "a stream of frames of 0 bytes never ends");
         let decoder = self.decoder(framing);
         Frames {
             reader: self,
@@ -163,10 +169,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// Waits until there is something to read, and says whether: `false` at the end of input, and
-    /// where [`read_or_drain`](Self::read_or_drain) would say so, because the server is draining and
-    /// the peer has been quiet. Called between frames, it ends a handler in time, and never in the
-    /// middle of one. What was read before is complete then, for [`Timeouts::min_rate`].
+    /// Waits for input, and returns true once there is some. Returns false at the end of input, and
+    /// when the server drains and the peer has sent nothing for one second, like
+    /// [`read_or_drain`](Self::read_or_drain).
+    ///
+    /// A handler that calls it between frames ends in time for a drain, and never in the middle of a
+    /// frame. For [`Timeouts::min_rate`], the call marks the earlier input as complete.
     ///
     /// Cancel-safe.
     ///
@@ -197,7 +205,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         poll_fn(|cx| self.poll_more_or_drain(cx)).await
     }
 
-    /// Whether there is something to read, and no drain that ends the handler.
+    /// Polls [`more_or_drain`](Self::more_or_drain).
     pub(super) fn poll_more_or_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         self.poll_or_drain(cx, |this, cx| {
             let filled = ready!(Pin::new(this).poll_fill_buf(cx))?;
@@ -221,44 +229,45 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ) -> Poll<Result<Option<Vec<u8>>, FrameError>> {
         loop {
             ready!(self.poll_budget(cx))?;
-            let most = match decoder.decode(&self.ahead)? {
+            let max_bytes = match decoder.decode(&self.ahead)? {
                 Decoded::Frame { size, prefix } => {
                     let frame = self.ahead[prefix..size].to_vec();
-                    self.pass(size);
+                    self.consume_frame(size);
                     return Poll::Ready(Ok(Some(frame)));
                 }
-                Decoded::NeedMore { most } => most,
+                Decoded::NeedMore { max_bytes } => max_bytes,
             };
-            if ready!(self.poll_more(cx, most))? > 0 {
+            if ready!(self.poll_more(cx, max_bytes))? > 0 {
                 continue;
             }
             let partial = self.ahead.to_vec();
             if partial.is_empty() {
                 return Poll::Ready(Ok(None));
             }
-            self.pass(partial.len());
+            self.consume_frame(partial.len());
             let expected = decoder.expected(&partial);
             return Poll::Ready(Err(FrameError::Incomplete { partial, expected }));
         }
     }
 
-    /// Adds to what has come of a frame of `most` bytes at most, and says how much; 0 at the end of
+    /// Reads more of a frame of at most `max_bytes` bytes. Returns the number of bytes, 0 at the end of
     /// input.
-    fn poll_more(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
+    fn poll_more(&mut self, cx: &mut Context<'_>, max_bytes: usize) -> Poll<io::Result<usize>> {
         self.record.set_partial(!self.ahead.is_empty());
         let mut ahead = mem::take(&mut self.ahead);
-        let polled =
-            ahead.poll_append(most, |buf| self.poll_io(cx, |io, cx| io.poll_read(cx, buf)));
+        let polled = ahead.poll_append(max_bytes, |buf| {
+            self.poll_io(cx, |io, cx| io.poll_read(cx, buf))
+        });
         self.ahead = ahead;
-        let came = ready!(polled)?;
-        self.record.reading.charge(came);
-        // At once: the whole may take long, and its peer is not idle.
+        let received = ready!(polled)?;
+        self.record.reading.charge(received);
+        // Counted at once: the frame may take long, and its peer is not idle meanwhile.
         self.record.received(self.ahead.count(true));
-        Poll::Ready(Ok(came))
+        Poll::Ready(Ok(received))
     }
 
-    /// So many bytes are the handler's now. The reading of them was charged already.
-    fn pass(&mut self, n: usize) {
+    /// Accounts for `n` bytes yielded to the handler. Their reads are charged to the budget already.
+    fn consume_frame(&mut self, n: usize) {
         let counted = self.ahead.counted();
         self.ahead.advance(n);
         if self.ahead.is_empty() {
@@ -270,10 +279,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 }
 
 impl<R> Reader<R> {
-    /// How many bytes a frame may have at most, without its separator or the length in front. The
+    /// Sets the maximum size of a frame in bytes, without its separator or the length in front. The
     /// default is 64 KiB.
     ///
-    /// It belongs to the connection: what reads from a layer above it has the same limit.
+    /// The limit belongs to the connection, so it also applies to readers of a layer above it.
     ///
     /// # Examples
     ///
@@ -297,7 +306,7 @@ impl<R> Reader<R> {
         self.record.set_frame_limit(bytes);
     }
 
-    /// How many bytes a frame may have at most.
+    /// Returns the maximum size of a frame in bytes, without its separator or the length in front.
     ///
     /// # Examples
     ///
@@ -310,14 +319,14 @@ impl<R> Reader<R> {
         self.record.frame_limit()
     }
 
-    /// Whether the end of input was read, and nothing is left before it.
+    /// Returns true if the end of input was read and no received bytes are left.
     ///
     /// # Examples
     ///
     /// ```
     /// # smol::block_on(async {
     /// let mut c = halves::Connection::new(futures_lite::io::empty(), futures_lite::io::sink());
-    /// assert!(!c.reader.at_eof(), "nobody has looked");
+    /// assert!(!c.reader.at_eof(), "nothing was read yet");
     /// assert_eq!(c.reader.line().await?, None);
     /// assert!(c.reader.at_eof());
     /// # Ok::<(), halves::framing::FrameError>(()) }).unwrap();
@@ -328,17 +337,13 @@ impl<R> Reader<R> {
     }
 }
 
-/// The frames that a [`Reader`] yields: see [`Reader::frames`].
-///
-/// # Examples
-///
-/// See [`Reader::frames`].
+/// A [`Stream`] of the frames that a [`Reader`] yields, made by [`Reader::frames`].
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Frames<'a, R = AnyRead> {
     reader: &'a mut Reader<R>,
     framing: Framing<'a>,
-    /// For the next frame; none at the end.
+    /// The decoder of the next frame; `None` at the end.
     decoder: Option<FrameDecoder<'a>>,
 }
 
@@ -351,8 +356,8 @@ impl<R: AsyncRead + Unpin> Stream for Frames<'_, R> {
             return Poll::Ready(None);
         };
         let frame = ready!(this.reader.poll_frame(cx, decoder)).transpose();
-        let goes_on = matches!(frame, Some(Ok(_)));
-        this.decoder = goes_on.then(|| this.reader.decoder(this.framing));
+        let is_open = matches!(frame, Some(Ok(_)));
+        this.decoder = is_open.then(|| this.reader.decoder(this.framing));
         Poll::Ready(frame)
     }
 }

@@ -1,4 +1,4 @@
-//! A reading half of which something was read already.
+//! A reading half with bytes that are already read from it.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,8 +10,9 @@ use futures_lite::AsyncRead;
 
 use super::Chunk;
 
-/// A reading half that yields first what was read ahead of whoever has it now: see
-/// [`Connection::into_parts`](crate::Connection::into_parts).
+/// A reading half that first yields the bytes already read from it.
+///
+/// [`Connection::into_parts`](crate::Connection::into_parts) returns one.
 ///
 /// # Examples
 ///
@@ -38,7 +39,7 @@ thread_local! {
     static READS_BENEATH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// How often something was read beneath a layer on this thread, round and round.
+/// The number of reads beneath a layer that completed on this thread. It wraps around.
 pub(in crate::connection) fn reads_beneath() -> usize {
     READS_BENEATH.get()
 }
@@ -55,7 +56,8 @@ impl<R> ReadAhead<R> {
         Self { ahead, io }
     }
 
-    /// What was read ahead and nobody has had, 64 KiB at most, and the half itself.
+    /// Returns the bytes that are already read but not yet yielded, at most 64 KiB, and the
+    /// underlying half.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! The reading half: counts, shares the thread fairly, and hears of the drain.
+//! The reading half: counts bytes, yields to other tasks, and ends a handler in a drain.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, IoSliceMut};
@@ -13,23 +13,22 @@ use futures_lite::{AsyncBufRead, AsyncRead};
 use super::{AnyRead, Chunk};
 use crate::connection::{Flag, Peer, Record};
 
-/// How long a peer must be quiet, once a drain was asked for, to count as having nothing to say.
+/// Once the server drains, a peer that sends nothing for this long counts as idle.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(1);
-/// Buffers of so many bytes are read into as they are.
+/// Reads into a buffer of at least this size never read ahead.
 const DIRECT_READ_BYTES: usize = 16 * 1024;
 
-/// The reading half of a connection: an [`AsyncRead`] around whatever is beneath.
+/// The reading half of a connection: an [`AsyncRead`] around the underlying stream.
 ///
-/// It counts the bytes that it yields. After 64 KiB or 32 reads without ever having to wait it
-/// returns `Pending` once and wakes its task, so that a client that floods shares the thread with
-/// the others. Once the server has ended the connection, reads fail with
-/// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted). A read into an empty buffer is `Ok(0)` and
-/// does not wait.
+/// It counts the bytes that it yields. After 64 KiB or 32 reads without waiting it returns `Pending`
+/// once and wakes its task, so that a flooding client shares the thread with the others. Once the
+/// server has ended the connection, reads fail with
+/// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted). A read into an empty buffer returns
+/// `Ok(0)` and does not wait.
 ///
-/// It is an [`AsyncBufRead`] as well, which lends up to 64 KiB and holds a buffer only while
-/// something is in it. On a socket, a read that fills its buffer is followed by one that takes more
-/// than is asked for, so that small buffers do not mean many system calls. Dropping a read that is
-/// under way loses nothing.
+/// It also implements [`AsyncBufRead`], which lends up to 64 KiB. The buffer exists only while bytes
+/// are in it. On a socket, if a read fills its buffer, the next one reads more than is asked for, so
+/// that small buffers do not cause many system calls. Dropping a read in progress loses no bytes.
 ///
 /// # Examples
 ///
@@ -48,7 +47,7 @@ const DIRECT_READ_BYTES: usize = 16 * 1024;
 pub struct Reader<R = AnyRead> {
     io: R,
     pub(super) record: Arc<Record>,
-    /// What has come, and is not read yet.
+    /// Bytes received but not yet read.
     pub(super) ahead: Chunk,
 }
 
@@ -61,7 +60,7 @@ impl<R> Reader<R> {
         (self.io, self.record, self.ahead)
     }
 
-    /// Who is at the other end.
+    /// Returns the peer of this connection.
     ///
     /// # Examples
     ///
@@ -76,13 +75,14 @@ impl<R> Reader<R> {
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
-    /// Reads as [`read`](futures_lite::AsyncReadExt::read) does, and says end of input (`Ok(0)`)
-    /// also when the server is draining and the peer has been quiet for a second: a handler that
-    /// loops over this ends in time, with the reason [`Drained`](crate::Reason::Drained), and
-    /// never in the middle of a client's sentence.
+    /// Reads like [`read`](futures_lite::AsyncReadExt::read), and also returns `Ok(0)` when the
+    /// server drains and the peer has sent nothing for one second.
     ///
-    /// Cancel-safe: what was not returned has not been read, and the second goes on when the call
-    /// is made again.
+    /// A handler that loops over this method ends in time for the drain, with the reason
+    /// [`Drained`](crate::Reason::Drained), and does not stop while the client is sending.
+    ///
+    /// Cancel-safe: bytes that are not returned stay unread, and the second continues when the method
+    /// is called again.
     ///
     /// # Errors
     ///
@@ -113,10 +113,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         poll_fn(&mut poll).await
     }
 
-    /// Reads what is there, 64 KiB at most, into a buffer that only exists from then on: a
-    /// connection that waits holds none. Empty at the end of input.
+    /// Reads the available bytes, at most 64 KiB. The chunk is empty at the end of input.
     ///
-    /// Cancel-safe: what was not returned has not been read.
+    /// The buffer of the chunk is allocated when bytes arrive, so a waiting connection holds none.
+    ///
+    /// Cancel-safe: bytes that are not returned stay unread.
     ///
     /// # Errors
     ///
@@ -124,15 +125,25 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ///
     /// # Examples
     ///
-    /// See [`Chunk`].
+    /// ```
+    /// use halves::Connection;
+    ///
+    /// # smol::block_on(async {
+    /// let mut connection = Connection::new(&b"hello"[..], futures_lite::io::sink());
+    /// assert_eq!(&*connection.reader.read_chunk().await?, b"hello");
+    /// assert!(connection.reader.read_chunk().await?.is_empty());
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub async fn read_chunk(&mut self) -> io::Result<Chunk> {
         let mut chunk = Chunk::default();
         poll_fn(|cx| self.poll_fill(cx, &mut chunk)).await?;
         Ok(chunk)
     }
 
-    /// Reads as [`read_chunk`](Self::read_chunk) does, and ends as
-    /// [`read_or_drain`](Self::read_or_drain) does.
+    /// Reads like [`read_chunk`](Self::read_chunk), and also returns an empty chunk when
+    /// [`read_or_drain`](Self::read_or_drain) would return `Ok(0)` because of a drain.
+    ///
+    /// Cancel-safe, as these are.
     ///
     /// # Errors
     ///
@@ -160,7 +171,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(chunk)
     }
 
-    /// The same, into a chunk that may have a buffer already; it has none when this is pending.
+    /// Polls [`read_chunk_or_drain`](Self::read_chunk_or_drain), into a chunk that may already have
+    /// a buffer. It has none after `Pending`.
     pub(crate) fn poll_fill_or_drain(
         &mut self,
         cx: &mut Context<'_>,
@@ -179,7 +191,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Poll::Ready(Ok(()))
     }
 
-    /// What `poll` does, unless that is pending, and the peer has nothing to say in a drain.
+    /// Polls `poll`. While that is pending, returns the default value once the server drains and the
+    /// peer is idle.
     pub(super) fn poll_or_drain<T: Default>(
         &mut self,
         cx: &mut Context<'_>,
@@ -198,7 +211,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 return Poll::Ready(Ok(T::default()));
             }
             ready!(self.poll_quiet(cx))?;
-            // What came in time may not have been told yet.
+            // Bytes that arrived in time may not be reported as readable yet.
             self.record.retry_read();
             is_last = true;
         };
@@ -209,7 +222,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         polled
     }
 
-    /// Ready when the server is draining, and the peer has been quiet for so long.
+    /// Ready when the server drains and the peer has sent nothing for [`QUIET_TIMEOUT`].
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(context) = self.record.context() else {
             return Poll::Pending;
@@ -217,7 +230,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         if !self.record.waiting().reaches(cx.waker()) {
             self.record.waiting().register(cx.waker());
         }
-        // After the registration: whoever ends us later, wakes us.
+        // Checked after the registration: an end that comes later wakes the task.
         self.record.check()?;
         if !context.shutdown.is_draining() {
             return Poll::Pending;
@@ -234,20 +247,20 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Poll::Ready(Ok(()))
     }
 
-    /// Pending when it is the others' turn.
+    /// Returns `Pending` once the budget of this turn is used up.
     pub(super) fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.record.check()?;
         self.record.reading.poll(cx).map(Ok)
     }
 
-    /// So many bytes are the handler's now, of which some are counted already.
+    /// Accounts for `n` bytes yielded to the handler, of which `counted` are counted already.
     #[inline(always)]
     fn count_read(&self, n: usize, counted: usize) {
         self.record.reading.charge(n);
         self.record.received(n.saturating_sub(counted));
     }
 
-    /// Reads from what is beneath, where there is room for something.
+    /// Reads from the underlying stream, into a buffer that is not empty.
     pub(super) fn poll_io(
         &mut self,
         cx: &mut Context<'_>,
@@ -260,7 +273,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 self.record.begin_input_wait();
             }
             Poll::Ready(Ok(0)) => {
-                // A socket tells of an error once, and of an end after that.
+                // A socket reports an error once, and the end of input after that.
                 if self.record.flags.has(Flag::ReadFailed) {
                     return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
                 }
@@ -274,18 +287,18 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         result
     }
 
-    /// Whether nothing comes after an error of this kind.
+    /// Returns true if the stream ends with an error of this kind.
     fn is_final(&self, error: ErrorKind) -> bool {
         match error {
             ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => true,
-            // Of others it may be a deadline of one read.
+            // On other streams it may be the deadline of one read.
             ErrorKind::TimedOut => self.record.is_socket(),
             _ => false,
         }
     }
 
-    /// Reads into a buffer that the handler has. On a socket, one that is filled is followed by a
-    /// read of more than is asked for, so that small buffers do not mean many system calls.
+    /// Reads into a buffer of the handler. On a socket, if the last read filled its buffer, this one
+    /// reads ahead, so that small buffers do not cause many system calls.
     fn poll_into(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let room = buf.len();
         if !self.record.is_socket() {
@@ -353,8 +366,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
     }
 }
 
-/// Lends what has come, in a buffer that is only there while something is in it: 64 KiB at most, but
-/// for the beginning of a longer frame.
+/// Lends the received bytes: at most 64 KiB, unless the reader holds the beginning of a longer
+/// frame. The buffer exists only while bytes are in it.
 impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
@@ -383,5 +396,5 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
     }
 }
 
-// The stream beneath is only polled through a plain reference, and both need `Unpin` for that.
+// The underlying stream is only polled through a plain reference, which requires it to be `Unpin`.
 impl<R> Unpin for Reader<R> {}

@@ -1,4 +1,4 @@
-//! What waits to be written: the queue of a [`Buffered`](super::Buffered) writer.
+//! The queue of a [`Buffered`](super::Buffered) writer, and how the connection's task sends it.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -14,45 +14,45 @@ use crate::catch::catch_panic;
 use crate::connection::stream::WakerPair;
 use crate::connection::{Flag, Record};
 
-/// Above so many bytes no more is taken in, unless that is set.
+/// The default high water mark. The low one is a quarter of it.
 const HIGH_WATER_BYTES: usize = 64 * 1024;
 
-/// A writer with a queue before it, for two who send: the one who drains it, and the connection's
-/// task, whenever the handler waits.
+/// A writer with a queue of bytes. Two tasks send from it: that of the [`Buffered`](super::Buffered)
+/// writer, and the connection's task whenever the handler waits.
 pub(super) struct WriteQueue<W> {
     queue: Mutex<Queue<W>>,
-    /// The one who drains, then the task.
+    /// The wakers of the task that flushes, and of the connection's task.
     waiting: Arc<WakerPair>,
-    /// Wakes both; the only one that the stream ever sees.
+    /// Wakes both tasks. The stream is only polled with this waker.
     waker: Waker,
 }
 
 pub(super) struct Queue<W> {
-    /// None once it was given back.
+    /// `None` once [`Buffered::into_inner`](super::Buffered::into_inner) has taken it.
     pub(super) writer: Option<Writer<W>>,
     pub(super) bytes: VecDeque<u8>,
     pub(super) low_water: usize,
     pub(super) high_water: usize,
-    /// It went above the high mark, and was not at the low one since.
+    /// The queue has exceeded the high water mark, and not yet come down to the low one.
     paused: bool,
-    /// What went wrong while nobody drained.
+    /// The error of a send by the connection's task, until the next call returns it.
     failed: Option<io::Error>,
-    /// The end is said, or about to be.
+    /// [`Buffered::close`](super::Buffered::close) was called.
     pub(super) closing: bool,
     closed: bool,
 }
 
-/// Sends what waits, as far as the stream takes it.
+/// Sends the bytes of a queue, as far as the stream accepts them.
 pub(in crate::connection) trait SendQueued: Send {
-    /// The connection's task waits; it is woken when more can be sent. False: there is nobody any
-    /// more whose bytes these are.
+    /// Sends queued bytes in the connection's task, which is woken when more can be sent. Returns
+    /// false if the writer is gone.
     fn send_queued(&self, cx: &mut Context<'_>) -> bool;
 }
 
-/// When a call is done.
+/// The state of the queue at which a call is complete.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Until {
-    /// At the low mark, if the high one was passed.
+    /// At most the low water mark is queued, if the high one was exceeded.
     Low,
     Sent,
     Flushed,
@@ -82,7 +82,7 @@ impl<W> WriteQueue<W> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes bytes in, whole, as long as no more than the high mark wait.
+    /// Queues all pieces, if no more than the high water mark is queued.
     pub(super) fn put(&self, pieces: &[&[u8]]) -> io::Result<()> {
         let mut queue = self.lock();
         let idle = queue.bytes.is_empty();
@@ -90,7 +90,7 @@ impl<W> WriteQueue<W> {
         let notify = idle && !queue.bytes.is_empty();
         drop(queue);
         if notify {
-            // It may wait already, where another one writes.
+            // The connection's task may wait already, if another task writes.
             self.waiting.second.wake();
         }
         Ok(())
@@ -98,21 +98,21 @@ impl<W> WriteQueue<W> {
 }
 
 impl<W: AsyncWrite + Unpin> WriteQueue<W> {
-    /// For the one who drains.
+    /// Sends queued bytes in the task of the writer, until the queue is in the state `until`.
     pub(super) fn poll(
         &self,
         cx: &mut Context<'_>,
         record: &Record,
         until: Until,
     ) -> Poll<io::Result<()>> {
-        // First: what happens during the poll is not to be missed.
+        // Registered first, so that no wake during the poll is missed.
         self.waiting.first.register(cx.waker());
         let mut queue = self.lock();
         if let Some(error) = queue.failed.take() {
             return Poll::Ready(Err(error));
         }
         while !queue.bytes.is_empty() {
-            // A drain that need not wait still shares the thread.
+            // Yields to other tasks even if the stream accepts everything.
             ready!(record.writing.poll(cx));
             let sent = queue.poll_send(&mut Context::from_waker(&self.waker));
             if sent.is_pending() && until == Until::Low && !queue.paused {
@@ -130,12 +130,12 @@ impl<W> Queue<W> {
             return Err(error);
         }
         if self.closing || self.writer.is_none() {
-            let ended = "nothing can be written after the end";
-            return Err(io::Error::new(io::ErrorKind::BrokenPipe, ended));
+            let closed = "cannot write: the writer is closed";
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, closed));
         }
         let waiting = self.bytes.len();
         if waiting > self.high_water {
-            let full = format!("{waiting} bytes wait to be sent: drain first");
+            let full = format!("{waiting} bytes wait to be sent: call ready() first");
             return Err(io::Error::new(io::ErrorKind::WouldBlock, full));
         }
         for piece in pieces {
@@ -165,7 +165,7 @@ impl<W: AsyncWrite + Unpin> Queue<W> {
             sent => drop(self.bytes.drain(..sent)),
         }
         if self.bytes.is_empty() {
-            // No memory without bytes.
+            // Frees the memory of an empty queue.
             self.bytes = VecDeque::new();
         }
         self.paused &= self.bytes.len() > self.low_water;
@@ -194,7 +194,8 @@ impl<W: AsyncWrite + Send + Unpin> SendQueued for Weak<WriteQueue<W>> {
         let mut queue = match shared.queue.try_lock() {
             Ok(queue) => queue,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Who has it may send, or only look; and may have been told before us to wait.
+            // The holder of the lock may not send, or may have polled the stream before this task
+            // was registered. The task therefore tries again.
             Err(TryLockError::WouldBlock) => {
                 cx.waker().wake_by_ref();
                 return true;
@@ -219,14 +220,14 @@ impl<W: AsyncWrite + Send + Unpin> SendQueued for Weak<WriteQueue<W>> {
 }
 
 impl Record {
-    /// The task, which may wait already, is to send what this one keeps.
+    /// Makes the connection's task send this queue. The task may wait already, so it is woken.
     pub(in crate::connection) fn set_queue(&self, queue: Box<dyn SendQueued>) {
         self.cold().queue.put(queue);
         self.flags.set(Flag::HasQueue);
         self.wake();
     }
 
-    /// The handler waits. Called at the end of each poll of the task.
+    /// Sends queued bytes. Called at the end of each poll of the task in which the handler waits.
     #[inline]
     pub(crate) fn send_queued(&self, cx: &mut Context<'_>) {
         if self.flags.has(Flag::HasQueue) {
@@ -238,19 +239,19 @@ impl Record {
     fn run_send_queued(&self, cx: &mut Context<'_>) {
         let slot = &self.cold().queue;
         let Some(queue) = slot.take() else { return };
-        // What panics in there is not used again, and its bytes are told as lost.
-        if catch_panic(|| queue.send_queued(cx)).is_ok_and(|goes_on| goes_on) {
+        // A queue that panics is not used again, and its bytes are reported as unsent.
+        if catch_panic(|| queue.send_queued(cx)).is_ok_and(|is_open| is_open) {
             slot.put_back(queue);
         }
     }
 
-    /// A writer was dropped with so many bytes. Says so, once.
+    /// Reports the bytes that were dropped with a writer.
     pub(in crate::connection) fn report_dropped(self: &Arc<Self>, bytes: usize) {
         self.cold()
             .dropped
             .fetch_add(bytes as u64, Ordering::Relaxed);
         if let Some(context) = self.context() {
-            // In a drop, a panic of the observer's would have nowhere to go.
+            // This is called in a drop, so a panic of the observer must not unwind.
             let _ = catch_panic(|| context.hooks.dropped(self, bytes));
         }
     }

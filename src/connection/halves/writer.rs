@@ -1,4 +1,4 @@
-//! The writing half: counts, and shares the thread fairly.
+//! The writing half: counts bytes and yields to other tasks.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,16 +11,20 @@ use super::AnyWrite;
 use crate::connection::{Peer, Record};
 use crate::framing::Length;
 
-/// The writing half of a connection: an [`AsyncWrite`] around whatever is beneath.
+/// The writing half of a connection: an [`AsyncWrite`] around the underlying stream.
 ///
-/// It counts the bytes that the stream takes, and shares the thread as
-/// [`Reader`](crate::Reader) does. The first write since the connection's task was woken goes out at
-/// once; in a task of another, the first since the half had to wait. On a socket, on a thread of an
-/// [`Executor`](crate::Executor), small writes (16 KiB at most) that follow it leave together when the
-/// tasks of this turn have run, sooner on `flush`, on `close`, before the next read, and at 64 KiB; an
-/// error of theirs is that of the next write or flush. `close` says end of input to the peer, where
-/// the stream can say it, and leaves the reading half as it is. Once the server has ended the
-/// connection, writes fail with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+/// It counts the bytes that the stream accepts, and yields to other tasks as
+/// [`Reader`](crate::Reader) does. Once the server has ended the connection, writes fail with
+/// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+///
+/// The first write since the connection's task was woken is sent at once. If the writer is used in
+/// another task, this is the first write since the writer last had to wait. On a socket, on a thread
+/// of an [`Executor`](crate::Executor), the small writes that follow (at most 16 KiB each) are
+/// combined. They are sent when all tasks of this turn have run, or earlier: on `flush`, on `close`,
+/// before the next read, and at 64 KiB. The next write or flush returns an error of that send.
+///
+/// `close` ends the output: the peer reads the end of input, where the stream supports it. The
+/// reading half stays open.
 ///
 /// # Examples
 ///
@@ -54,7 +58,7 @@ impl<W> Writer<W> {
         (self.io, self.record)
     }
 
-    /// Who is at the other end.
+    /// Returns the peer of this connection.
     ///
     /// # Examples
     ///
@@ -69,17 +73,20 @@ impl<W> Writer<W> {
 }
 
 impl<W: AsyncWrite + Unpin> Writer<W> {
-    /// Writes these bytes as a frame, with the length in front: the mirror of
-    /// [`Reader::frame`](crate::Reader::frame), whose limit does not count here.
+    /// Writes `bytes` as a frame, with its length in front.
     ///
-    /// Not cancel-safe: a part of the frame may have been written then, and what is written next is
-    /// taken for the rest of it. [`Buffered::write_frame`](crate::connection::Buffered::write_frame) does not wait.
+    /// [`Reader::frame`](crate::Reader::frame) reads such frames. The reader's frame limit does not
+    /// apply here.
+    ///
+    /// Not cancel-safe: a cancelled call may have written a part of the frame, and the peer takes
+    /// later bytes for the rest of it.
+    /// [`Buffered::write_frame`](crate::connection::Buffered::write_frame) does not wait.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) when there are more bytes than the length can
-    /// say: 255, 65,535, or 4,294,967,295. Nothing is written then. Those of the stream, with an unknown
-    /// part of the frame written.
+    /// * [`InvalidInput`](io::ErrorKind::InvalidInput) if the length field cannot represent the size
+    ///   of the frame. The maximum is 255, 65,535 or 4,294,967,295 bytes. Nothing is written.
+    /// * Those of the stream. An unknown part of the frame is written then.
     ///
     /// # Examples
     ///
@@ -117,7 +124,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     ) -> Poll<io::Result<usize>> {
         self.record.check()?;
         if self.record.writing.poll(cx).is_pending() {
-            // An end in this moment would cut the answer, too.
+            // If the connection ends now, the answer is truncated, as in a blocked write.
             self.record.block_write();
             return Poll::Pending;
         }
@@ -136,7 +143,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         result
     }
 
-    /// What was written before is waited for as a write is.
+    /// Records the time that a flush or a close waits, as for a write.
     fn wait_for<T>(&self, polled: Poll<T>) -> Poll<T> {
         if polled.is_pending() {
             self.record.block();
@@ -176,7 +183,7 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Writer<W> {
         self.record.check()?;
         let closed = Pin::new(&mut self.io).poll_close(cx);
         match ready!(self.wait_for(closed)) {
-            // The peer is gone, or we closed before: there is nobody left to say it to.
+            // The peer has closed the connection, or the output is closed already.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             result => Poll::Ready(result),
         }

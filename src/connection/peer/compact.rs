@@ -1,11 +1,11 @@
-//! The peer's end, as small as it can be kept.
+//! A small representation of the peer's address and credentials.
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use super::{Credentials, Endpoint, UnixName};
 
-/// An [`Endpoint`] and, if they are known, its [`Credentials`], in 24 bytes. Of an IPv6 address, the
-/// flow label is not kept.
+/// An [`Endpoint`] and, if known, its [`Credentials`], in 24 bytes. The flow label of an IPv6 address
+/// is not stored.
 #[derive(Debug)]
 pub(crate) enum CompactEndpoint {
     V4(SocketAddrV4),
@@ -14,7 +14,7 @@ pub(crate) enum CompactEndpoint {
         port: u16,
         scope: u32,
     },
-    /// The client of a Unix socket, which has no name as a rule.
+    /// An unnamed Unix socket, as most clients have.
     Process(Credentials),
     Other(Box<(Endpoint, Option<Credentials>)>),
     Unknown,
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_what_was_given() {
+    fn an_endpoint_and_its_credentials_survive_the_conversion() {
         assert!(size_of::<CompactEndpoint>() <= 24);
         let addresses = ["192.0.2.1:5", "[2001:db8::1]:65535", "[fe80::1%7]:1"];
         let inet = addresses.map(|address| Endpoint::Inet(address.parse().expect("an address")));

@@ -1,15 +1,16 @@
-//! Whose process is at the other end of a Unix socket.
+//! The credentials of the process at the other end of a Unix socket.
 
 use std::os::fd::BorrowedFd;
 
-/// Whose process is at the other end of a Unix socket, as the kernel knows it: of a client, the one
-/// that connected; of a server, the one that began to listen. That process may have ended since,
-/// or given its socket away, and its number may be another's by now: decide by the user and the
-/// group.
+/// The credentials of the process at the other end of a Unix socket, as the kernel recorded them.
+///
+/// For a client they are those of the process that connected; for a server, those of the process
+/// that called `listen`. That process may have ended or passed its socket on since, and its ID may
+/// belong to another process by now. Base access decisions on the user and the group.
 ///
 /// # Examples
 ///
-/// A handler for the user that the server runs as, and for root:
+/// A handler that accepts the server's own user and root:
 ///
 /// ```
 /// use halves::Connection;
@@ -27,17 +28,18 @@ use std::os::fd::BorrowedFd;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Credentials {
-    /// The process; none where the system does not tell it, or the process is in a PID namespace
-    /// that is not within ours.
+    /// The process ID. `None` if the system does not report it, or if the process is in a PID
+    /// namespace that is not visible from this one.
     pub pid: Option<u32>,
-    /// Its effective user; in a user namespace that knows no such user, the overflow user 65534.
+    /// The effective user ID. If the user has no ID in this user namespace, this is the overflow
+    /// user ID 65534.
     pub uid: u32,
-    /// Its effective group, likewise.
+    /// The effective group ID, with the same overflow ID.
     pub gid: u32,
 }
 
 impl Credentials {
-    /// For a listener that knows them from elsewhere.
+    /// Makes credentials from IDs, for a listener that has them from another source.
     ///
     /// # Examples
     ///
@@ -50,10 +52,11 @@ impl Credentials {
         Self { pid, uid, gid }
     }
 
-    /// None: it is no Unix socket, or not connected.
+    /// Asks the kernel for the peer's credentials. `None` if the socket is not a connected Unix
+    /// socket.
     #[cfg(target_os = "linux")]
     pub(crate) fn of(socket: BorrowedFd<'_>) -> Option<Self> {
-        // rustix has this too, but with a number that may not be 0, which the kernel says of
+        // rustix has this call, too, but its process ID cannot be 0, which the kernel reports for
         // processes in other namespaces.
         use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
         let known = getsockopt(&socket, PeerCredentials).ok()?;

@@ -1,4 +1,4 @@
-//! One end of a connection, as it really is.
+//! The address of one end of a connection.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
 use crate::address::{escape, spell};
 
-/// Where one end of a connection really is: what an [`Address`](crate::Address) came to.
+/// The actual address of one end of a connection, after an [`Address`](crate::Address) is resolved.
 ///
 /// # Examples
 ///
@@ -25,27 +25,27 @@ use crate::address::{escape, spell};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
-    /// An address and a port. IPv4-mapped IPv6 addresses (RFC 4291, 2.5.5.2) are turned into the
-    /// IPv4 address that they mean.
+    /// An IP address and a port. IPv4-mapped IPv6 addresses (RFC 4291, 2.5.5.2) are converted to
+    /// IPv4.
     Inet(SocketAddr),
     /// A Unix socket.
     Unix(UnixName),
-    /// A pipe in this process's memory.
+    /// A pipe in the memory of this process.
     Memory,
     /// Standard input and output.
     Stdio,
     /// Two files, or FIFOs.
     Files,
-    /// A terminal, or another device, at this path.
+    /// A terminal or another device, with its path.
     Device(Box<Path>),
-    /// A child process, by its number.
+    /// A child process, with its process ID.
     Process(u32),
-    /// Nothing is known.
+    /// The address is not known.
     #[default]
     Unknown,
 }
 
-/// What a Unix socket is called.
+/// The name of a Unix socket.
 ///
 /// # Examples
 ///
@@ -60,17 +60,18 @@ pub enum Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnixName {
-    /// A path, as it was given to the system: perhaps relative to another directory.
+    /// A path, as it was passed to the system. It can be relative to the working directory of the
+    /// process that bound it.
     Path(Arc<Path>),
-    /// A name in no file system, without the `@` that is written before it.
+    /// A name in the abstract namespace, without the `@` that precedes it in an address.
     Abstract(Arc<[u8]>),
-    /// It has none, as most clients. [`Peer::credentials`](crate::Peer::credentials) tells whose
-    /// it is.
+    /// No name, as for most clients. [`Peer::credentials`](crate::Peer::credentials) returns the
+    /// user and the process.
     Unnamed,
 }
 
 impl Endpoint {
-    /// The internet address, where there is one.
+    /// Returns the IP address and the port, if there are any.
     ///
     /// # Examples
     ///
@@ -85,7 +86,8 @@ impl Endpoint {
         }
     }
 
-    /// What the system calls a socket; of families that we do not know, nothing is known.
+    /// Converts the name of a socket as the system reports it. Other address families than IP and
+    /// Unix become `Unknown`.
     pub(crate) fn of(name: SocketAddrAny) -> Self {
         match name.address_family() {
             AddressFamily::UNIX => {
@@ -100,11 +102,11 @@ impl Endpoint {
 impl UnixName {
     fn of(name: &SocketAddrUnix) -> Self {
         if let Some(path) = name.path_bytes() {
-            // rustix takes the end of the longest one for a part of it.
+            // For a path of the maximum length, rustix includes the terminating NUL.
             let path = path.strip_suffix(b"\0").unwrap_or(path);
             return Self::Path(Path::new(OsStr::from_bytes(path)).into());
         }
-        // The empty one is how no name at all is told, too.
+        // An empty abstract name means that the socket has no name.
         #[cfg(target_os = "linux")]
         if let Some(name @ [_, ..]) = name.abstract_name() {
             return Self::Abstract(name.into());
@@ -152,7 +154,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// As an [`Address`](crate::Address) is written.
+/// Writes the name in the syntax of an [`Address`](crate::Address).
 impl fmt::Display for UnixName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! How far a connection has come.
+//! The phase of a connection, handshakes, and the address of the real client.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Endpoint, Peer};
 use crate::connection::{Flag, Record};
 
-/// How far a connection has come.
+/// The phase of a connection.
 ///
 /// # Examples
 ///
@@ -17,11 +17,11 @@ use crate::connection::{Flag, Record};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// A handshake is under way, or the real client is not known yet.
+    /// A handshake is in progress, or the real client is not known yet.
     Handshake,
-    /// The handler has it.
+    /// The handler runs.
     Open,
-    /// The handler has ended; what it wrote is flushed, and the peer's end awaited.
+    /// The handler has ended. The server flushes its output and waits for the end of the peer.
     Closing,
 }
 
@@ -35,13 +35,19 @@ impl fmt::Display for Phase {
     }
 }
 
-/// A handshake under way: while it lives, the connection is in [`Phase::Handshake`], and under the
-/// deadline of [`Timeouts::handshake`](crate::Timeouts::handshake).
-/// [`Peer::handshake`](crate::Peer::handshake) makes it.
+/// A handshake in progress, made by [`Peer::handshake`].
+///
+/// Until it is dropped, the connection is in [`Phase::Handshake`], and the deadline of
+/// [`Timeouts::handshake`](crate::Timeouts::handshake) applies.
 ///
 /// # Examples
 ///
-/// See [`Peer::handshake`](crate::Peer::handshake).
+/// ```
+/// let peer = halves::Peer::default();
+/// let handshake = peer.handshake();
+/// // The handler exchanges the messages of the handshake here.
+/// drop(handshake);
+/// ```
 #[derive(Debug)]
 #[must_use = "the handshake is over when this is dropped"]
 pub struct Handshake(Arc<Record>);
@@ -49,7 +55,7 @@ pub struct Handshake(Arc<Record>);
 impl Handshake {
     fn begin(record: &Arc<Record>) -> Self {
         record.cold().begin_handshake();
-        // It may have a deadline.
+        // The handshake may have a deadline.
         record.recheck_deadlines();
         Self(record.clone())
     }
@@ -63,9 +69,12 @@ impl Drop for Handshake {
 }
 
 impl Peer {
-    /// Says that this peer speaks for a client that it will name: the checks on the source wait
-    /// for [`Connection::identify`](crate::Connection::identify), under the handshake deadline. For
-    /// a listener that trusts the sender of a PROXY header.
+    /// Marks the peer as a proxy that will send the address of the real client, for a listener that
+    /// trusts the sender of a PROXY header.
+    ///
+    /// The server applies its rules and its limits per source only when
+    /// [`Connection::identify`](crate::Connection::identify) sets the address. Until then the
+    /// handshake deadline applies.
     ///
     /// # Examples
     ///
@@ -86,8 +95,8 @@ impl Peer {
     pub(in crate::connection) fn identify(&self, real: Endpoint) -> io::Result<()> {
         let record = &self.0;
         if !record.flags.clear(Flag::Anonymous) {
-            let stranger = "no real client was to be named on this connection";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, stranger));
+            let unexpected = "cannot set the real client: the listener did not ask for one";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, unexpected));
         }
         record.set_real(real);
         let hooks = record.context().map(|context| &context.hooks);
@@ -100,8 +109,9 @@ impl Peer {
         })
     }
 
-    /// Begins a handshake: the connection is under the handshake deadline, counted from accept,
-    /// until the returned value is dropped.
+    /// Begins a handshake, which ends when the returned value is dropped.
+    ///
+    /// Meanwhile the handshake deadline applies. It counts from the accept.
     ///
     /// # Examples
     ///
@@ -110,7 +120,7 @@ impl Peer {
     /// use halves::Connection;
     /// use halves::service::echo;
     ///
-    /// /// A service for those who know the word.
+    /// /// Echoes if the client first sends the password.
     /// async fn secret(mut connection: Connection) -> std::io::Result<()> {
     ///     let handshake = connection.peer.handshake();
     ///     let mut word = [0; 6];

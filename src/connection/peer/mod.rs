@@ -1,4 +1,4 @@
-//! Who is at the other end, and what has passed so far.
+//! The peer: its address, its credentials, and the handler's access to the connection's state.
 
 mod compact;
 mod credentials;
@@ -17,9 +17,9 @@ pub use credentials::Credentials;
 pub use endpoint::{Endpoint, UnixName};
 pub use handshake::{Handshake, Phase};
 
-/// Who is at the other end of a connection, and what has passed so far.
+/// The peer of a connection: its address, and the traffic so far.
 ///
-/// Clones are cheap and speak of the same connection, also after it has ended.
+/// Clones are cheap. All clones refer to the same connection, and stay valid after it has ended.
 ///
 /// # Examples
 ///
@@ -31,8 +31,10 @@ pub use handshake::{Handshake, Phase};
 pub struct Peer(Arc<Record>);
 
 impl Peer {
-    /// The peer of a new connection, for a listener that makes one. Each connection has its own: a
-    /// server takes a second one with the same peer, or a clone, as an error of the listener.
+    /// Makes the peer of a new connection, for use in a listener.
+    ///
+    /// Each connection needs its own peer. A server treats a second connection with the same peer, or
+    /// a clone of it, as an error of the listener.
     ///
     /// # Examples
     ///
@@ -47,19 +49,38 @@ impl Peer {
         Self(Arc::new(Record::new(remote, Arc::new(local))))
     }
 
-    /// Gives the server its own hold on the stream, for as long as the connection lasts.
+    /// Sets the [`Link`] with which the server ends the stream. It is dropped when the connection
+    /// ends.
     ///
     /// # Examples
     ///
-    /// See [`Link`].
+    /// ```
+    /// use halves::{Peer, connection::Link};
+    /// use std::io;
+    /// use std::sync::Arc;
+    /// use std::task::{Context, Poll};
+    ///
+    /// struct NoAction;
+    ///
+    /// impl Link for NoAction {
+    ///     fn poll_linger(&self, _: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
+    ///         Poll::Ready(Ok(()))
+    ///     }
+    ///     fn abort(&self) {}
+    /// }
+    ///
+    /// let peer = Peer::default().with_link(Arc::new(NoAction));
+    /// # drop(peer);
+    /// ```
     #[must_use]
     pub fn with_link(self, link: Arc<dyn Link>) -> Self {
         self.0.set_link(link);
         self
     }
 
-    /// Says whose process the peer is, for a listener of Unix sockets. To be said first of all:
-    /// a peer that has a clone, or a connection, does not hear it.
+    /// Sets the credentials of the peer's process, for a listener of Unix sockets.
+    ///
+    /// Call this before the peer is cloned or used for a connection. After that it has no effect.
     ///
     /// # Examples
     ///
@@ -78,8 +99,8 @@ impl Peer {
         self
     }
 
-    /// The connection's number: 1 for the first that its server accepted, and so on; 0 before a
-    /// server has it.
+    /// Returns the number of the connection. A server numbers its connections from 1, in the order
+    /// in which it accepts them. The number is 0 until a server has the connection.
     ///
     /// # Examples
     ///
@@ -91,8 +112,8 @@ impl Peer {
         self.0.id()
     }
 
-    /// Who the peer is: where the stream comes from, or the real client once
-    /// [`Connection::identify`](crate::Connection::identify) has named it.
+    /// Returns the address of the peer: the remote end of the stream, or the real client once
+    /// [`Connection::identify`](crate::Connection::identify) has set it.
     ///
     /// # Examples
     ///
@@ -104,8 +125,8 @@ impl Peer {
         self.0.peer()
     }
 
-    /// Whose process the peer is: the user, the group and the process, on a Unix socket, as the
-    /// kernel had them when the connection came about. None on anything else.
+    /// Returns the user, the group and the process of the peer on a Unix socket, as the kernel
+    /// recorded them when the connection was made. Returns `None` on other streams.
     ///
     /// # Examples
     ///
@@ -124,8 +145,10 @@ impl Peer {
         self.0.credentials()
     }
 
-    /// Where our end is. For a socket of a listener on all interfaces this asks the system, as
-    /// long as the connection is open, and is where the listener is after that.
+    /// Returns the address of the local end.
+    ///
+    /// If the listener is bound to all interfaces, this asks the system while the connection is
+    /// open. After that it returns the address of the listener.
     ///
     /// # Examples
     ///
@@ -142,7 +165,7 @@ impl Peer {
         asked.unwrap_or_else(|| Endpoint::clone(&record.local))
     }
 
-    /// Bytes received from the peer so far.
+    /// Returns the number of bytes received from the peer so far.
     ///
     /// # Examples
     ///
@@ -154,7 +177,7 @@ impl Peer {
         self.0.bytes_in()
     }
 
-    /// Bytes sent to the peer so far.
+    /// Returns the number of bytes sent to the peer so far.
     ///
     /// # Examples
     ///
@@ -166,8 +189,8 @@ impl Peer {
         self.0.bytes_out()
     }
 
-    /// Bytes that a [`Buffered`](crate::connection::Buffered) writer kept for the peer, and that were dropped with
-    /// it.
+    /// Returns the number of bytes that were still queued in a
+    /// [`Buffered`](crate::connection::Buffered) writer when it was dropped.
     ///
     /// # Examples
     ///
@@ -184,8 +207,8 @@ impl Peer {
         self.0.bytes_dropped()
     }
 
-    /// Whether the stream can say the end of one direction while the other goes on. Most can; see
-    /// [`listener`](crate::listener).
+    /// Returns true if one direction of the stream can end while the other one stays open. The
+    /// documentation of [`listener`](crate::listener) lists the streams that cannot.
     ///
     /// # Examples
     ///
@@ -197,7 +220,7 @@ impl Peer {
         !self.0.flags.has(Flag::NoHalfClose)
     }
 
-    /// Says that the stream cannot say the end of one direction alone, for a listener of such streams.
+    /// Marks the stream as one in which no direction can end alone, for a listener of such streams.
     ///
     /// # Examples
     ///
@@ -210,15 +233,16 @@ impl Peer {
         self
     }
 
-    /// The switch that ends this connection's server; one that nobody moves, before a server has
-    /// the connection.
+    /// Returns the [`Shutdown`] of this connection's server. Before a server has the connection, it
+    /// returns a new one that is never triggered.
     ///
     /// # Examples
     ///
     /// ```
     /// use halves::{Connection, Peer};
-    ///     ///
-    /// /// Works until the server is told to end.
+    /// use std::io;
+    ///
+    /// /// Runs until the server drains.
     /// async fn handler(Connection { peer, .. }: Connection) -> io::Result<()> {
     ///     peer.shutdown().requested().await;
     ///     Ok(())
@@ -231,30 +255,33 @@ impl Peer {
             .map_or_else(Shutdown::default, |context| context.shutdown.clone())
     }
 
-    /// Resets the connection now, from any thread: what is under way is dropped with it, and the
-    /// handler, where it waits. It ends with the reason [`Error`](crate::Reason::Error), and with the
-    /// error that the handler returns, if it does so at once.
+    /// Resets the connection now. May be called from any thread.
     ///
-    /// For a handler that cannot finish its answer. One that returns an error has what it wrote sent,
-    /// and the end said after it: the peer cannot tell such an answer from a whole one, unless the
-    /// protocol says where an answer ends. After a reset, its next read fails. (A Unix socket has no
-    /// reset: the peer reads the end.) Once the connection has ended, this does nothing.
+    /// Bytes in transit are dropped, and so is the handler at its next await. The connection ends
+    /// with the reason [`Error`](crate::Reason::Error), and with the error of the handler if the
+    /// handler returns it without waiting again. Once the connection has ended, this has no effect.
+    ///
+    /// Call this in a handler that cannot finish its answer. If a handler only returns an error, the
+    /// server sends what is written and ends the stream in order. The peer then takes the answer for
+    /// complete, unless the protocol marks the end of an answer. After a reset, the peer's next read
+    /// fails. (Unix sockets have no reset: there the peer reads the end of input.)
     ///
     /// # Examples
     ///
     /// ```
     /// use futures_lite::AsyncWriteExt;
     /// use halves::Connection;
-    ///     ///
-    /// /// Sends a file, whose end is the end of the stream.
+    /// use std::io;
+    ///
+    /// /// Sends a file. The end of the stream marks the end of the file.
     /// async fn send(mut c: Connection) -> io::Result<()> {
-    ///     // Nothing is written yet: the client reads the end at once.
+    ///     // On an error here, nothing is written, and the client reads the end at once.
     ///     let file = read("head").await?;
     ///     c.writer.write_all(&file).await?;
     ///     match read("tail").await {
     ///         Ok(file) => c.writer.write_all(&file).await,
     ///         Err(error) => {
-    ///             // The client is not to take the head for the whole file.
+    ///             // The client must not take the head for the complete file.
     ///             c.peer.abort();
     ///             Err(error)
     ///         }
@@ -266,11 +293,12 @@ impl Peer {
         self.0.abort(Reason::Error);
     }
 
-    /// The peer of a layer above this connection, and the link that the layer is to end after itself.
+    /// Returns the peer of a layer above this connection, and the link that the layer ends after
+    /// itself.
     ///
-    /// A server lets go of the layer's link, which holds the layer, which holds the halves beneath,
-    /// which may hold this record. Where there is no server yet, another record has the link, so that
-    /// nothing holds itself.
+    /// The layer's link owns the layer, which owns the underlying halves, which may own this record.
+    /// A server breaks this cycle when it drops the link. Without a server, a new record has the link,
+    /// so that there is no cycle.
     pub(in crate::connection) fn above(self) -> (Self, Option<Arc<dyn Link>>) {
         let record = &self.0;
         if record.context().is_some() {
@@ -312,7 +340,7 @@ impl fmt::Display for Peer {
     }
 }
 
-/// The address of our end, as the system knows it.
+/// Asks the system for the address of the local end.
 fn local_name(record: &Record) -> Option<Endpoint> {
     let name = record
         .with_fd(|socket| rustix::net::getsockname(socket))?

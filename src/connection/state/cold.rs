@@ -1,4 +1,4 @@
-//! What most connections never need.
+//! State that most connections never use.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -15,37 +15,38 @@ use crate::framing::DEFAULT_FRAME_LIMIT_BYTES;
 use crate::time::{AtomicStamp, Sleep, Stamp};
 use crate::waiting::Waiting;
 
+/// State that most connections never use. It is allocated on first use.
 pub(in crate::connection) struct ColdState {
-    /// Who the peer is, where the one at the other end of the socket speaks for another.
+    /// The address of the real client, if the peer is a proxy.
     pub(super) real: OnceLock<Endpoint>,
-    /// Handshakes under way, the wait for the real client among them.
+    /// The number of handshakes in progress, including the wait for the real client.
     handshakes: AtomicU8,
-    /// Dropped at the end: who still holds the peer must not hold the stream open.
+    /// Dropped at the end of the connection, so that a `Peer` does not keep the stream open.
     link: Mutex<Option<Arc<dyn Link>>>,
-    /// Halves that are no socket of our own, and whose type is hidden.
+    /// Type-erased halves that are not a socket of this crate.
     pub(in crate::connection) reader: BoxSlot<dyn AsyncRead + Send + Unpin>,
     pub(in crate::connection) writer: BoxSlot<dyn AsyncWrite + Send + Unpin>,
-    /// The connection's task, where it is not reached through its reader.
+    /// The waker of the connection's task, if that of the reader does not reach it.
     pub(super) task: Waiting,
-    /// Since when a write waits for the peer; `NEVER` while none does.
+    /// The time since which a write waits for the peer; `NEVER` while none waits.
     pub(super) blocked: AtomicStamp,
-    /// How long writes waited before that, in nanoseconds.
+    /// The total time of earlier waits, in nanoseconds.
     pub(super) blocked_before: AtomicU64,
-    /// How long the handler has waited for more.
+    /// The time that the handler has waited for more input.
     pub(super) input_wait: InputWait,
-    /// Who looks after the deadlines.
+    /// The check of the deadlines.
     pub(super) deadlines: BoxSlot<dyn DeadlineCheck>,
-    /// How long `read_or_drain` still waits for the peer.
+    /// The sleep that ends `read_or_drain` in a drain.
     pub(in crate::connection) quiet: BoxSlot<Sleep>,
-    /// Sends what a writer keeps.
+    /// The queue of a buffered writer.
     pub(in crate::connection) queue: BoxSlot<dyn SendQueued>,
-    /// What writers have kept and never sent, in bytes.
+    /// Bytes that were queued in buffered writers when these were dropped.
     pub(in crate::connection) dropped: AtomicU64,
-    /// What a frame may hold at most, in bytes.
+    /// The maximum size of a frame, in bytes.
     pub(in crate::connection) frame_limit: AtomicUsize,
-    /// What a lingering close of a socket has read.
+    /// The bytes discarded by a lingering close of the socket.
     pub(in crate::connection) discard: DiscardBudget,
-    /// What the kernel had yet to send when a close last looked, in bytes.
+    /// Bytes not acknowledged at the last check during a close.
     pub(in crate::connection) unsent: AtomicUsize,
 }
 
@@ -62,7 +63,7 @@ impl ColdState {
         self.handshakes.fetch_sub(1, Ordering::AcqRel);
     }
 
-    pub(super) fn is_shaking(&self) -> bool {
+    pub(super) fn is_in_handshake(&self) -> bool {
         self.handshakes.load(Ordering::Acquire) > 0
     }
 
@@ -99,7 +100,7 @@ impl Default for ColdState {
     }
 }
 
-/// A place for something of which one other part has the use.
+/// A slot for a boxed value that is taken out while it is used.
 pub(in crate::connection) struct BoxSlot<T: ?Sized>(Mutex<Option<Box<T>>>);
 
 impl<T: ?Sized> BoxSlot<T> {
@@ -107,12 +108,12 @@ impl<T: ?Sized> BoxSlot<T> {
         *self.slot() = Some(value);
     }
 
-    /// Back after its use, unless another one came meanwhile.
+    /// Returns a value after its use, unless the slot has a new one.
     pub(in crate::connection) fn put_back(&self, value: Box<T>) {
         self.slot().get_or_insert(value);
     }
 
-    /// For use, without the lock: what is used may be code of others.
+    /// Takes the value out, so that the lock is not held while foreign code runs.
     pub(in crate::connection) fn take(&self) -> Option<Box<T>> {
         self.slot().take()
     }

@@ -1,4 +1,4 @@
-//! Deadlines: who looks after them, and when.
+//! The check of a connection's deadlines, in the connection's task.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -8,38 +8,39 @@ use crate::catch::catch_panic;
 use crate::reason::Reason;
 use crate::time::Clock;
 
-/// Looks after the deadlines of one connection, as its task.
+/// Checks the deadlines of one connection. Called in the connection's task.
 pub(crate) trait DeadlineCheck: Send {
-    /// Ends the connection if its time is over, or has its task reminded when it may be. Says
-    /// whether it has: if not, there is nothing to look after any more.
+    /// Ends the connection if a deadline has passed, or else schedules the next check. Returns true
+    /// if a next check is scheduled, false if no further check is needed.
     fn check(&mut self, record: &Arc<Record>, clock: &Clock, task: &Waker) -> bool;
 }
 
 impl Record {
     pub(crate) fn set_deadlines(&self, deadlines: Box<dyn DeadlineCheck>) {
         self.cold().deadlines.put(deadlines);
-        // The first look is at the first poll.
+        // The first check is at the first poll of the task.
         self.flags.set(Flag::DeadlinesDue);
     }
 
-    /// Has the task look at the deadlines.
+    /// Schedules a check of the deadlines, and wakes the task.
     pub(crate) fn recheck_deadlines(&self) {
         self.flags.set(Flag::DeadlinesDue);
         self.wake();
     }
 
-    /// Has the reader try the stream, and the task look at the deadlines after that.
+    /// Makes the next read try the stream, and schedules a check of the deadlines after it.
     pub(crate) fn retry_read_and_recheck(&self) {
         self.retry_read();
         self.recheck_deadlines();
     }
 
-    /// The next read tries the stream, whatever is known of its readiness.
+    /// Makes the next read try the stream, even if it is not reported as readable.
     pub(in crate::connection) fn retry_read(&self) {
         self.source.retry_read();
     }
 
-    /// Looks at the deadlines, if it is time to. Called at each poll of the task, after the handler's.
+    /// Checks the deadlines if a check is due. Called in each poll of the task, after the handler is
+    /// polled.
     #[inline]
     pub(crate) fn check_deadlines(self: &Arc<Self>, task: &Waker) {
         if self.flags.has(Flag::DeadlinesDue) {
@@ -54,12 +55,12 @@ impl Record {
             return;
         };
         let slot = &self.cold().deadlines;
-        let shaking =
+        let for_handshake =
             || (self.phase() == Phase::Handshake).then(|| context.hooks.handshake_deadline(self));
-        let Some(mut deadlines) = slot.take().or_else(shaking) else {
+        let Some(mut deadlines) = slot.take().or_else(for_handshake) else {
             return;
         };
-        // It asks the link.
+        // The check calls the link, which may be foreign code.
         match catch_panic(|| deadlines.check(self, &context.clock, task)) {
             Ok(true) => slot.put(deadlines),
             Ok(false) => {}
@@ -68,7 +69,7 @@ impl Record {
     }
 }
 
-/// For whom a connection's deadline wakes.
+/// The waker of the deadline's sleep.
 impl Wake for Record {
     fn wake(self: Arc<Self>) {
         self.recheck_deadlines();

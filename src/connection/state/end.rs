@@ -1,4 +1,4 @@
-//! How a connection comes to its one end.
+//! The end of a connection: its reason, and the close or reset of its stream.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::catch::{catch_panic, quietly_drop};
 use crate::connection::Link;
 use crate::reason::Reason;
 
-/// Why a connection ends, and whether its stream is reset, or closed in order.
+/// The reason for the end of a connection, and whether its stream is reset or closed in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) reason: Reason,
@@ -26,7 +26,7 @@ impl Record {
         })
     }
 
-    /// Ends the connection, unless it has ended. Says whether it had not.
+    /// Sets the verdict, unless one is set. Returns true if this call has set it.
     pub(crate) fn end(&self, verdict: Verdict) -> bool {
         let code = 1 + 2 * (verdict.reason as u8) + u8::from(verdict.reset);
         self.verdict
@@ -34,8 +34,8 @@ impl Record {
             .is_ok()
     }
 
-    /// Ends the connection from outside: resets the stream, also one that is being closed for an
-    /// earlier reason, and has its task drop the handler.
+    /// Resets the stream, even if it is being closed for an earlier reason, and makes the
+    /// connection's task drop the handler.
     pub(crate) fn abort(&self, reason: Reason) {
         let _ = self.end(Verdict {
             reason,
@@ -44,8 +44,8 @@ impl Record {
         self.reset();
     }
 
-    /// Ends the connection from outside: its task drops the handler, and ends the stream in order
-    /// unless that would pass a cut answer off as a whole one.
+    /// Makes the connection's task drop the handler and end the stream in order. The task resets the
+    /// stream instead if its answer is truncated. Returns false if the connection has ended already.
     pub(crate) fn close(&self, reason: Reason) -> bool {
         let first = self.end(Verdict {
             reason,
@@ -57,10 +57,10 @@ impl Record {
         first
     }
 
-    /// Ends the connection because the server ends. Says whether that cut anything short: what
-    /// is closing, and has all its bytes out, is only told to hurry.
+    /// Ends the connection because the server ends. Returns true if this truncates anything. A
+    /// connection that is closing and has sent all its bytes only skips its linger.
     pub(crate) fn cut(&self) -> bool {
-        // First: what is told to close, and has not begun to, does not linger then.
+        // Set first, so that a connection that begins its close later does not linger either.
         self.flags.set(Flag::SkipLinger);
         let closing = self.flags.has(Flag::Closing);
         if closing && self.is_flushed() {
@@ -79,13 +79,13 @@ impl Record {
         first || closing
     }
 
-    /// Whether this process holds nothing more that the handler wrote.
+    /// Returns true if all bytes that the handler wrote have left this process.
     pub(crate) fn is_flushed(&self) -> bool {
         !self.is_corked() && self.link().is_none_or(|link| link.is_flushed())
     }
 
-    /// The connection is over: for this reason, unless it has one. Says which. Lets go of the
-    /// stream, and of our task: both would otherwise live as long as somebody holds the peer.
+    /// Ends the connection for `reason`, unless it has another one, and returns the reason. Drops the
+    /// link and the task's waker, which would otherwise live as long as a `Peer` of the connection.
     pub(crate) fn finish(&self, reason: Reason) -> Reason {
         let _ = self.end(Verdict {
             reason,
@@ -96,12 +96,13 @@ impl Record {
             drop(cold.deadlines.take());
             drop(cold.task.take());
         }
-        // Who reads on, in another task, is to hear of it.
+        // A task that still reads is woken, and its read fails.
         self.waiting().wake();
         self.verdict().map_or(reason, |verdict| verdict.reason)
     }
 
-    /// A link that holds the halves themselves, unless it comes too late: nobody would let go of it.
+    /// Sets a link that owns the halves. If the connection has ended, the link is dropped at once,
+    /// since nothing else would drop it.
     pub(crate) fn set_layer_link(&self, link: Arc<dyn Link>) {
         self.set_link(link);
         if self.verdict().is_some() {
@@ -109,7 +110,7 @@ impl Record {
         }
     }
 
-    /// Lets go of the link that was given.
+    /// Closes and drops the link.
     pub(crate) fn drop_link(&self) {
         let link = self.cold.get().and_then(|cold| cold.link().take());
         if let Some(link) = link {
@@ -123,7 +124,8 @@ impl Record {
         self.wake();
     }
 
-    /// The socket first: the drop of a layer above it could close it, which says the end.
+    /// Resets the socket and aborts the link. The socket is first: dropping a layer above it could
+    /// close it in order.
     pub(crate) fn reset_stream(&self) {
         self.flags.set(Flag::Reset);
         self.reset_socket();
@@ -132,9 +134,9 @@ impl Record {
         }
     }
 
-    /// Has the connection's task, and whoever reads, look at how things are.
+    /// Wakes the connection's task and the reading task, which then check the state.
     pub(crate) fn wake(&self) {
-        // What was stored before is seen by a task that we do not see waiting yet.
+        // A task that registers after this point sees all stores before it.
         fence(Ordering::SeqCst);
         self.waiting().wake();
         if let Some(cold) = self.cold.get() {
@@ -142,8 +144,8 @@ impl Record {
         }
     }
 
-    /// The connection's task waits. What was stored before it is woken the next time is seen by
-    /// it after this.
+    /// Registers the connection's task to be woken. After this call, the task sees all stores made
+    /// before a wake that it has missed.
     pub(crate) fn register_task(&self, waker: &Waker) {
         if !self.waiting().reaches(waker) {
             self.cold().task.register(waker);
@@ -151,13 +153,13 @@ impl Record {
         }
     }
 
-    /// What the halves say once the connection was ended from outside.
+    /// Fails once the connection has ended. The halves call it before each operation.
     pub(crate) fn check(&self) -> io::Result<()> {
         match self.verdict.load(Ordering::Relaxed) {
             0 => Ok(()),
             _ => Err(io::Error::new(
                 io::ErrorKind::ConnectionAborted,
-                "the server ended this connection",
+                "the server has ended this connection",
             )),
         }
     }

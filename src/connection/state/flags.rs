@@ -1,41 +1,41 @@
-//! What is so or not so of a connection, in two bytes.
+//! The flags of a connection, in two bytes.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
 #[derive(Clone, Copy, Debug)]
 #[repr(u16)]
 pub(crate) enum Flag {
-    /// The real client is still to be named.
+    /// The address of the real client is not set yet.
     Anonymous = 1,
-    /// It has a place in its source's account.
+    /// The connection is counted in the account of its source.
     SourceCounted = 1 << 1,
-    /// The peer's end of input was read.
+    /// The end of input was read.
     Eof = 1 << 2,
-    /// `read_or_drain` has told the handler to end.
+    /// `read_or_drain` has returned the end because of a drain.
     Drained = 1 << 3,
-    /// The handler and its halves are gone; the stream is being ended.
+    /// The handler and its halves are dropped, and the stream is being closed.
     Closing = 1 << 4,
-    /// The server is about to end: what is closing need not wait for the peer any more.
+    /// The server is about to end: a close does not wait for the peer any more.
     SkipLinger = 1 << 5,
-    /// `read_or_drain` waits for the peer to be quiet.
+    /// `read_or_drain` waits for the peer to be idle.
     AwaitingQuiet = 1 << 6,
-    /// The task is to look at the deadlines.
+    /// A check of the deadlines is due.
     DeadlinesDue = 1 << 7,
-    /// The last read filled its buffer: more is likely to have come.
+    /// The last read filled its buffer, so more bytes are likely to be available.
     LastReadFull = 1 << 8,
-    /// Others have its socket open as well, perhaps: that we close it says nothing to the peer.
+    /// Other processes may have the socket open, so closing it does not end the stream.
     SharedSocket = 1 << 9,
-    /// What a link was given for has ended in order.
+    /// The link has ended its stream in order.
     LinkEnded = 1 << 10,
-    /// The handler is in the middle of a write.
+    /// A write of the handler is blocked.
     Writing = 1 << 11,
-    /// We have reset the stream.
+    /// This side has reset the stream.
     Reset = 1 << 12,
     /// Neither direction can end alone.
     NoHalfClose = 1 << 13,
-    /// A queue of the writer's is to be sent while the handler waits.
+    /// The task sends the queue of a buffered writer while the handler waits.
     HasQueue = 1 << 14,
-    /// The stream was lost: what looks like the end of input after that is none.
+    /// A read has failed, so a later end of input is an error.
     ReadFailed = 1 << 15,
 }
 
@@ -47,12 +47,12 @@ impl Flags {
         self.0.load(Ordering::Acquire) & flag as u16 != 0
     }
 
-    /// Says whether it was set before.
+    /// Returns true if the flag was set before.
     pub(crate) fn set(&self, flag: Flag) -> bool {
         self.0.fetch_or(flag as u16, Ordering::AcqRel) & flag as u16 != 0
     }
 
-    /// Says whether it was set before.
+    /// Returns true if the flag was set before.
     pub(crate) fn clear(&self, flag: Flag) -> bool {
         self.0.fetch_and(!(flag as u16), Ordering::AcqRel) & flag as u16 != 0
     }

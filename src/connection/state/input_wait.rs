@@ -1,4 +1,4 @@
-//! How long the handler has waited for more of something that it has begun to get.
+//! The time that the handler has waited for the rest of incomplete input.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,20 +6,23 @@ use std::time::Duration;
 use super::Record;
 use crate::time::{AtomicStamp, Stamp};
 
-/// Written by the reader, but for `begun`; read by the task, which judges the rate.
+/// The time that the handler has waited for the rest of incomplete input.
+///
+/// The reader writes all fields except `begun`, which the writer clears. The task reads them to
+/// compute the rate.
 #[derive(Debug)]
 pub(in crate::connection) struct InputWait {
-    /// There is a minimum rate.
+    /// A minimum rate is set.
     measured: AtomicBool,
-    /// Bytes have come since the handler last wrote.
+    /// Bytes have arrived since the handler last wrote.
     begun: AtomicBool,
     /// The reader has the beginning of a frame.
     partial: AtomicBool,
-    /// Since when the handler waits for more; `NEVER` while it does not.
+    /// The time since which the handler waits; `NEVER` while it does not wait.
     since: AtomicStamp,
-    /// How long its own writes had waited by then, in nanoseconds.
+    /// The time that its own writes had waited by then, in nanoseconds.
     blocked: AtomicU64,
-    /// How long it waited for more before that, in nanoseconds.
+    /// The total time of earlier waits, in nanoseconds.
     before: AtomicU64,
 }
 
@@ -43,7 +46,7 @@ impl InputWait {
 }
 
 impl Record {
-    /// From now on it is known how long the handler [waits for more](Self::input_wait).
+    /// Starts to measure the [wait for input](Self::input_wait).
     pub(crate) fn measure_input_wait(&self) {
         self.cold()
             .input_wait
@@ -56,7 +59,7 @@ impl Record {
         wait.measured.load(Ordering::Relaxed).then_some(wait)
     }
 
-    /// Bytes have come. Called by the reader only.
+    /// Ends a wait, since bytes have arrived. Called by the reader only.
     pub(super) fn end_input_wait(&self) {
         if let (Some(wait), Some(context)) = (self.measured_wait(), self.context()) {
             let waited = nanos(self.input_wait(context.clock.stamp()));
@@ -67,21 +70,22 @@ impl Record {
         }
     }
 
-    /// Something is complete: the handler has answered, or says so. What comes next is something new.
+    /// Marks the input as complete: the handler has written, or has reported it. Later bytes begin
+    /// new input.
     pub(in crate::connection) fn end_message(&self) {
         if let Some(wait) = self.measured_wait() {
             wait.begun.store(false, Ordering::Relaxed);
         }
     }
 
-    /// The reader has the beginning of a frame, or has none. Called by the reader only.
+    /// Sets whether the reader has the beginning of a frame. Called by the reader only.
     pub(in crate::connection) fn set_partial(&self, partial: bool) {
         if let Some(wait) = self.measured_wait() {
             wait.partial.store(partial, Ordering::Relaxed);
         }
     }
 
-    /// A read has to wait. Called by the reader only.
+    /// Begins a wait, if the input is incomplete. Called by the reader only.
     pub(in crate::connection) fn begin_input_wait(&self) {
         if let (Some(wait), Some(context)) = (self.measured_wait(), self.context())
             && wait.counts()
@@ -94,13 +98,14 @@ impl Record {
         }
     }
 
-    /// Whether the handler waits for more of something that it has begun to get.
+    /// Returns true while the handler waits for the rest of incomplete input.
     pub(crate) fn is_awaiting_input(&self) -> bool {
         let waits = |wait: &InputWait| wait.counts() && wait.since.get() != Stamp::NEVER;
         self.measured_wait().is_some_and(waits) && !self.is_blocked()
     }
 
-    /// How long the handler has waited so, in all, without the time in which its own writes waited.
+    /// The total time that the handler has waited for the rest of incomplete input, without the time
+    /// that its own writes waited.
     pub(crate) fn input_wait(&self, now: Stamp) -> Duration {
         let Some(wait) = self.measured_wait() else {
             return Duration::ZERO;

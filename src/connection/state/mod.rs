@@ -1,4 +1,4 @@
-//! What is known of one connection, shared by its halves, its task and the server; and its socket.
+//! The state of one connection, including its socket. The halves, the task and the server share it.
 
 mod cold;
 mod deadlines;
@@ -28,56 +28,57 @@ pub(crate) use deadlines::DeadlineCheck;
 pub(crate) use flags::{Flag, Flags};
 use traffic::Budget;
 
-/// One connection. The halves write to it with plain stores, as each counter has one writer.
+/// The state of one connection. Each counter has one writer, so the halves use plain stores.
 ///
-/// There are many, so what most never need is apart, and what a listener's connections have in
-/// common is shared.
+/// A server has many records. Rarely used state is therefore boxed in [`ColdState`], and state
+/// common to the connections of a listener is shared.
 pub(crate) struct Record {
-    /// The socket, if the stream is one of our own: whoever reads waits there in any case.
+    /// The socket, if the stream is a socket of this crate. The reading task waits here in any case.
     source: Source,
     remote: CompactEndpoint,
-    /// As the listener knows it; the real one is asked for when somebody wants it.
+    /// The local address of the listener. [`Peer::local`](super::Peer::local) asks the system for
+    /// the actual one if the listener is bound to all interfaces.
     pub(crate) local: Arc<Endpoint>,
     served: OnceLock<Served>,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
-    /// When a byte last moved.
+    /// The time of the last byte received or sent.
     active: AtomicStamp,
     pub(super) reading: Budget,
     pub(super) writing: Budget,
-    /// Where it stands among its server's.
+    /// The index of this record in the server's registry.
     pub(crate) registry_index: AtomicU32,
     pub(crate) flags: Flags,
-    /// Why and how it ended, 0 while it has not. Set once; see [`Verdict`].
+    /// The encoded [`Verdict`], or 0 while the connection is open. Set once.
     verdict: AtomicU8,
     cold: OnceBox<ColdState>,
 }
 
-/// What a server adds when it takes a connection.
+/// The state that a server adds when it accepts a connection.
 struct Served {
     id: u64,
     opened: Stamp,
     context: Arc<ServerContext>,
 }
 
-/// What a server's connections have in common.
+/// The state that all connections of a server share.
 pub(crate) struct ServerContext {
     pub(crate) clock: Clock,
     pub(crate) shutdown: Shutdown,
-    /// Some deadline depends on when a byte last moved.
+    /// A deadline depends on the time of the last byte.
     pub(crate) timed: bool,
     pub(crate) hooks: Arc<dyn ServerHooks>,
 }
 
-/// What a connection asks of its server.
+/// Calls from a connection to its server.
 pub(crate) trait ServerHooks: Send + Sync {
-    /// Runs the checks of admission on the real client.
+    /// Applies the admission checks to the real client.
     fn identify(&self, record: &Arc<Record>) -> Result<(), Reason>;
-    /// What looks after the deadline of a handshake, where there are no others.
+    /// Makes the deadline check of a handshake, for a connection without other deadlines.
     fn handshake_deadline(&self, record: &Record) -> Box<dyn DeadlineCheck>;
-    /// A writer has lost so many bytes that it kept.
+    /// A writer was dropped with this many queued bytes.
     fn dropped(&self, record: &Arc<Record>, bytes: usize);
-    /// It is over, for this reason.
+    /// The connection has ended for this reason.
     fn closed(&self, record: &Arc<Record>, reason: Reason, error: Option<io::Error>);
 }
 
@@ -100,7 +101,7 @@ impl Record {
         }
     }
 
-    /// One whose halves are a socket.
+    /// Makes a record of a connection over a socket.
     pub(super) fn of_socket(source: Source, remote: CompactEndpoint, local: Arc<Endpoint>) -> Self {
         Self {
             source,
@@ -109,13 +110,14 @@ impl Record {
         }
     }
 
-    /// Where whoever reads waits: a wake there is passed on to the task, if it
-    /// [reaches](Waiting::reaches) it.
+    /// The waker of the reading task. If it [reaches](Waiting::reaches) the connection's task, no
+    /// second waker is needed for that task.
     pub(crate) fn waiting(&self) -> &Waiting {
         self.source.reader()
     }
 
-    /// The connection's task is polled: others have had their turn since the last time.
+    /// Called when the connection's task is polled. Other tasks have run meanwhile, so the budgets
+    /// start anew.
     pub(crate) fn begin_poll(&self) {
         self.waiting().forget();
         self.reading.reset();
@@ -126,7 +128,7 @@ impl Record {
         self.cold.get_or_init(Box::default)
     }
 
-    /// What a frame may hold at most, in bytes.
+    /// The maximum size of a frame, in bytes.
     pub(super) fn frame_limit(&self) -> usize {
         let cold = self.cold.get();
         cold.map_or(DEFAULT_FRAME_LIMIT_BYTES, |cold| {
@@ -140,7 +142,7 @@ impl Record {
         }
     }
 
-    /// A link that is not the socket's own.
+    /// Sets a link beside the socket's own, if the stream is a socket.
     pub(crate) fn set_link(&self, link: Arc<dyn Link>) {
         *self.cold().link() = Some(link);
     }
@@ -149,7 +151,7 @@ impl Record {
         self.cold.get().and_then(|cold| cold.link().clone())
     }
 
-    /// Asks the system about the stream, where it has a descriptor that is open.
+    /// Calls `f` with the descriptor of the stream, if it has one that is open.
     pub(crate) fn with_fd<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
         if self.is_socket() {
             return self.source.visit(f);
@@ -157,19 +159,19 @@ impl Record {
         self.link().and_then(|link| link.as_fd().map(f))
     }
 
-    /// Who the peer is, as far as is known.
+    /// The address of the real client if it is set, or else of the remote end of the stream.
     pub(crate) fn peer(&self) -> Endpoint {
         let real = self.cold.get().and_then(|cold| cold.real.get());
         real.cloned()
             .unwrap_or_else(|| Endpoint::from(&self.remote))
     }
 
-    /// Whose process the peer is, on a Unix socket.
+    /// The credentials of the peer's process, on a Unix socket.
     pub(crate) fn credentials(&self) -> Option<Credentials> {
         self.remote.credentials()
     }
 
-    /// As long as nobody else has the record.
+    /// Sets the credentials, before the record is shared.
     pub(super) fn set_credentials(&mut self, credentials: Credentials) {
         self.remote = CompactEndpoint::new(Endpoint::from(&self.remote), Some(credentials));
     }
@@ -178,7 +180,7 @@ impl Record {
         let _ = self.cold().real.set(real);
     }
 
-    /// Called by the server that accepted the connection. False: a server has it already.
+    /// Called by the server that accepted the connection. Returns false if a server has it already.
     pub(crate) fn serve(&self, id: u64, context: &Arc<ServerContext>) -> bool {
         let opened = context.clock.stamp();
         let served = Served {
@@ -214,7 +216,7 @@ impl Record {
     pub(crate) fn phase(&self) -> Phase {
         if self.flags.has(Flag::Closing) {
             Phase::Closing
-        } else if self.cold.get().is_some_and(ColdState::is_shaking) {
+        } else if self.cold.get().is_some_and(ColdState::is_in_handshake) {
             Phase::Handshake
         } else {
             Phase::Open
@@ -250,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_with_its_socket_is_as_large_as_is_written_of_it() {
+    fn a_record_with_its_socket_has_the_documented_size() {
         assert_eq!(size_of::<Source>(), 72);
         assert_eq!(size_of::<Record>(), 184);
     }

@@ -1,4 +1,4 @@
-//! What passes, and when: written by the halves while data flows.
+//! Byte counts, times and budgets, which the halves update while data flows.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
@@ -7,21 +7,22 @@ use std::time::Duration;
 use super::{ColdState, Flag, Record};
 use crate::time::Stamp;
 
-/// Bytes that a half may move before it yields.
+/// The bytes that a half moves before it yields.
 const BUDGET_BYTES: u32 = 64 * 1024;
-/// What an operation counts at least, in bytes: 32 of them are as much.
+/// The smallest charge of an operation, in bytes, so that 32 operations use up the budget.
 const MIN_CHARGE_BYTES: u32 = BUDGET_BYTES / 32;
 
-/// What a half has done since it last returned `Pending`, in bytes. Only that half, and its task,
-/// write to it.
+/// The bytes that a half has moved since it last returned `Pending`. Only the half and its task write
+/// to it.
 ///
-/// No future of a stream that is always ready would ever return to the executor by itself: beside
-/// one flooding client everything else would wait.
+/// A future that uses a stream that is always ready would never return to the executor, and all
+/// other tasks of the thread would wait. With the budget, the half returns `Pending` from time to
+/// time.
 #[derive(Debug, Default)]
 pub(crate) struct Budget(AtomicU32);
 
 impl Budget {
-    /// Pending, once, when the budget is used up; the task is woken to go on later.
+    /// Returns `Pending` once when the budget is used up, and wakes the task to continue later.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.0.load(Ordering::Relaxed) < BUDGET_BYTES {
             return Poll::Ready(());
@@ -39,12 +40,12 @@ impl Budget {
         self.0.store(spent.saturating_add(bytes), Ordering::Relaxed);
     }
 
-    /// Whether the half has done nothing since.
+    /// Returns true if the half has done nothing since it last returned `Pending`.
     pub(crate) fn is_unused(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    /// The stream itself returned `Pending`.
+    /// Starts the budget anew, for example after the stream has returned `Pending`.
     pub(crate) fn reset(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
@@ -59,13 +60,13 @@ impl Record {
         self.bytes_out.load(Ordering::Relaxed)
     }
 
-    /// Bytes that a writer kept, and that were dropped with it.
+    /// Bytes that were queued in buffered writers when these were dropped.
     pub(crate) fn bytes_dropped(&self) -> u64 {
         let cold = self.cold.get();
         cold.map_or(0, |cold| cold.dropped.load(Ordering::Relaxed))
     }
 
-    /// Called by the reader only, hence no read-modify-write.
+    /// Counts received bytes. Called by the reader only, so no read-modify-write is needed.
     #[inline(always)]
     pub(crate) fn received(&self, n: usize) {
         let sum = self.bytes_in() + n as u64;
@@ -75,7 +76,7 @@ impl Record {
         }
     }
 
-    /// Called by the writer only.
+    /// Counts sent bytes. Called by the writer only.
     #[inline(always)]
     pub(crate) fn sent(&self, n: usize) {
         let sum = self.bytes_out() + n as u64;
@@ -86,7 +87,7 @@ impl Record {
         self.unblock();
     }
 
-    /// A write waits for the peer. Called by the writer only.
+    /// Begins the wait of a write. Called by the writer only.
     pub(crate) fn block_write(&self) {
         self.block();
         if self.is_blocked() {
@@ -94,7 +95,7 @@ impl Record {
         }
     }
 
-    /// A write, or what was written before, waits for the peer. Called by the writer only.
+    /// Begins the wait of a write, a flush or a close. Called by the writer only.
     pub(crate) fn block(&self) {
         if let Some(context) = self.context() {
             let cold = self.cold();
@@ -104,7 +105,7 @@ impl Record {
         }
     }
 
-    /// Neither waits any more. Called by the writer only.
+    /// Ends the wait. Called by the writer only.
     pub(crate) fn unblock(&self) {
         if let Some(cold) = self.cold.get()
             && cold.is_blocked()
@@ -118,24 +119,24 @@ impl Record {
         }
     }
 
-    /// Whether the handler is in the middle of a write. One that waits in a flush is not: what it
-    /// wrote was taken.
+    /// Returns true while a write of the handler is blocked. A blocked flush does not count, since
+    /// its bytes are accepted already.
     pub(crate) fn is_writing(&self) -> bool {
         self.flags.has(Flag::Writing)
     }
 
-    /// Whether the handler waits for the peer to take something.
+    /// Returns true while a write, a flush or a close waits for the peer.
     pub(crate) fn is_blocked(&self) -> bool {
         self.cold.get().is_some_and(ColdState::is_blocked)
     }
 
-    /// How long writes and flushes have waited for the peer, in all.
+    /// The total time that writes, flushes and closes have waited for the peer.
     pub(crate) fn blocked_for(&self, now: Stamp) -> Duration {
         let cold = self.cold.get();
         cold.map_or(Duration::ZERO, |cold| cold.blocked_for(now))
     }
 
-    /// Says whether some deadline depends on it.
+    /// Records the time of a transfer. Returns true if a deadline depends on it.
     #[inline(always)]
     fn touch(&self, n: usize) -> bool {
         if n > 0

@@ -1,4 +1,4 @@
-//! A writer that can still be flushed and closed when the handler has dropped it.
+//! A writer that the server flushes and closes after the handler has dropped it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,8 +11,8 @@ use super::shared::SharedStream;
 use crate::connection::Link;
 use crate::connection::close::is_gone;
 
-/// Splits a writer into the handler's half and the server's hold on it: files, pipes and standard
-/// output keep bytes back until they are flushed, and lose them when they are only dropped.
+/// Splits a writer into the handler's half and the server's link. Writers of files, pipes and standard
+/// output buffer bytes, which are lost if the writer is dropped without a flush.
 pub(crate) fn flush_on_close<W>(writer: W) -> (FlushOnClose<W>, Arc<FlushOnCloseLink<W>>)
 where
     W: AsyncWrite + Send + Unpin + 'static,
@@ -24,7 +24,7 @@ where
 /// The handler's half.
 pub(crate) struct FlushOnClose<W>(Arc<FlushOnCloseLink<W>>);
 
-/// The server's guard.
+/// The server's link to the writer.
 pub(crate) struct FlushOnCloseLink<W>(SharedStream<W>);
 
 impl<W: AsyncWrite + Unpin> FlushOnCloseLink<W> {
@@ -36,8 +36,8 @@ impl<W: AsyncWrite + Unpin> FlushOnCloseLink<W> {
     ) -> Poll<io::Result<usize>> {
         self.0
             .poll(|mut writer| match ready!(write(writer.as_mut(), cx))? {
-                // Ours never do so. Of others', some that leave the work to a thread, such as
-                // smol's `Unblock`, take nothing once it has met an error: a flush tells it.
+                // The writers of this crate never accept 0 bytes. Some others that work on another
+                // thread, such as smol's `Unblock`, do so after an error, which a flush returns.
                 0 if !empty => {
                     ready!(writer.poll_flush(cx))?;
                     Poll::Ready(Err(io::ErrorKind::WriteZero.into()))
@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// Whose close fails so.
+    /// A writer that fails to close, with this error.
     struct Failing(io::ErrorKind);
 
     impl AsyncWrite for Failing {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn that_the_peer_is_gone_is_no_error_of_the_end() {
+    fn a_linger_ignores_a_closed_peer_and_reports_other_errors() {
         let mut cx = Context::from_waker(Waker::noop());
         for (kind, is_error) in [
             (io::ErrorKind::NotConnected, false),
@@ -141,7 +141,7 @@ mod tests {
         ] {
             let (_half, link) = flush_on_close(Failing(kind));
             let Poll::Ready(ended) = link.poll_linger(&mut cx, false) else {
-                panic!("nothing waits");
+                panic!("the linger is pending");
             };
             assert_eq!(ended.is_err(), is_error, "{kind}");
             assert!(link.is_flushed());

@@ -1,4 +1,4 @@
-//! A layer, such as TLS, put on a connection that is in use.
+//! Layers such as TLS: a connection over one stream, and the upgrade of a connection in use.
 
 use std::future::Future;
 use std::io;
@@ -17,13 +17,15 @@ impl<S> Connection<ReadHalf<S>, WriteHalf<S>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    /// A connection of one stream that is both reader and writer, such as TLS over the halves of
-    /// another connection, whose peer is then given on.
+    /// Makes a connection from one stream that is both reader and writer, such as TLS over the
+    /// halves of another connection. Pass the peer of that connection.
     ///
-    /// It gets a [`Link`] that closes the stream when the handler has ended, reads and discards
-    /// until the peer ends too, and then ends what is beneath, as far as the peer knows it; that is
-    /// also how it is reset. Before a server has the connection, its peer is then another one, which
-    /// counts from here on.
+    /// The new connection has a [`Link`]. After the handler has ended, the link closes the stream,
+    /// discards input until the peer ends its output, and then ends the underlying stream through
+    /// the link of `peer`, if it has one. A reset goes to that link as well.
+    ///
+    /// If no server has the underlying connection yet, the new connection has a new peer, with the
+    /// same addresses and settings. Its byte counters start at 0.
     ///
     /// # Examples
     ///
@@ -37,9 +39,9 @@ where
     /// let mut far = Connection::from_stream(far, Peer::default());
     /// near.writer.write_all(b"hello").await?;
     /// near.writer.close().await?;
-    /// let mut heard = String::new();
-    /// far.reader.read_to_string(&mut heard).await?;
-    /// assert_eq!(heard, "hello");
+    /// let mut received = String::new();
+    /// far.reader.read_to_string(&mut received).await?;
+    /// assert_eq!(received, "hello");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn from_stream(stream: S, peer: Peer) -> Self {
@@ -56,17 +58,19 @@ where
 }
 
 impl<R, W: AsyncWrite + Unpin> Connection<R, W> {
-    /// Puts a layer on this connection, in place: what was written is flushed first, and what was
-    /// read ahead is what the layer reads first. (asyncio's `start_tls`.)
+    /// Adds a layer to this connection while it is in use. (In asyncio: `start_tls`.)
     ///
-    /// `layer` gets the halves beneath and does its handshake; what it returns is a stream that is
-    /// both reader and writer. The connection of that is as
-    /// [`from_stream`](Self::from_stream) makes it, with the same peer; it is ended as a whole.
+    /// Written bytes are flushed first. `layer` then receives the underlying halves, does its
+    /// handshake, and returns a stream that is both reader and writer. The layer first reads the
+    /// bytes that this connection has read ahead. The result is a connection as
+    /// [`from_stream`](Self::from_stream) makes it, with the peer of this one.
+    ///
+    /// Not cancel-safe: a cancelled call drops the connection.
     ///
     /// # Errors
     ///
-    /// Those of the flush and of `layer`. The connection is dropped then, as nobody knows how far
-    /// the handshake came; also when this is cancelled.
+    /// Those of the flush and of `layer`. The connection is dropped then, since the progress of the
+    /// handshake is unknown.
     ///
     /// # Examples
     ///
@@ -80,7 +84,7 @@ impl<R, W: AsyncWrite + Unpin> Connection<R, W> {
     /// #     Err(io::ErrorKind::Unsupported.into())
     /// # }
     ///
-    /// /// Speaks in clear until the client wants a secret.
+    /// /// Starts in clear text, and switches to TLS when the client asks for it.
     /// async fn handler(mut c: Connection) -> io::Result<()> {
     ///     let mut writer = c.writer.buffered();
     ///     while let Some(line) = c.reader.line().await? {
@@ -109,17 +113,17 @@ impl<R, W: AsyncWrite + Unpin> Connection<R, W> {
     }
 }
 
-/// The server's guard.
+/// The server's link to a layer.
 struct LayerLink<S> {
     shared: Arc<SplitStream<S>>,
-    /// That on the stream beneath, if it is known, and not the connection's own socket: that one is
-    /// ended after this.
+    /// The link of the underlying stream, if there is one. `None` for the connection's own socket,
+    /// which its guard ends after this link.
     beneath: Option<Arc<dyn Link>>,
     discard: DiscardBudget,
 }
 
 impl<S> LayerLink<S> {
-    /// Whether a half is still held by somebody.
+    /// Returns true if a half still exists.
     fn is_shared(&self) -> bool {
         Arc::strong_count(&self.shared) > 1
     }
@@ -133,21 +137,21 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Link for LayerLink<S> {
                 Err(error) if !is_gone(&error) => return Poll::Ready(Err(error)),
                 _ => {}
             }
-            // Where a task of the handler's still has a half, what comes is that task's.
+            // If a task of the handler still has a half, the input belongs to that task.
             if self.is_shared() {
                 return Poll::Ready(Ok(()));
             }
-            // A reader around the half may have ended by itself.
+            // `_ended` may be the end of another reader around the half.
             if !shared.ended.load(Ordering::Acquire) {
                 ready!(self.discard.poll(cx, |cx, buf| {
                     shared.poll_read(cx, |stream, cx| stream.poll_read(cx, buf))
                 }));
             }
-            // What is beneath is then its link's alone.
+            // From here on only the link below uses the underlying stream.
             shared.stream.end();
         }
         match &self.beneath {
-            // What has ended is the layer.
+            // The end that was read is that of the layer.
             Some(link) => link.poll_linger(cx, false),
             None => Poll::Ready(Ok(())),
         }

@@ -1,4 +1,4 @@
-//! One stream that is both reader and writer, and writers that must be flushed at their end.
+//! Streams that are both reader and writer, and writers that are flushed when they are closed.
 
 mod flush_on_close;
 mod layer;

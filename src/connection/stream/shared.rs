@@ -1,4 +1,4 @@
-//! A stream that two halves, or a half and the server's link, share; and the wakers of the two.
+//! A stream shared by two holders, and a waker that wakes two tasks.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,8 @@ use atomic_waker::AtomicWaker;
 
 use crate::catch::quietly_drop;
 
-/// A stream until it is gone: closed, or aborted from any thread.
+/// A stream that a half and the server's link share. Either ends it: by closing it, or by an abort
+/// from any thread.
 pub(super) struct SharedStream<S> {
     stream: Mutex<Option<S>>,
     aborted: AtomicBool,
@@ -24,7 +25,7 @@ impl<S> SharedStream<S> {
         }
     }
 
-    /// Polls the stream; one that is gone is a broken pipe.
+    /// Polls the stream. Fails with `BrokenPipe` once the stream is gone.
     pub(super) fn poll<T>(
         &self,
         poll: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<T>>,
@@ -37,7 +38,7 @@ impl<S> SharedStream<S> {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
         let result = poll(Pin::new(stream));
-        // `abort` does not wait for us.
+        // `abort` does not wait for this poll, which drops the stream instead.
         let aborted = self.aborted.load(Ordering::Acquire);
         let gone = if aborted { slot.take() } else { None };
         drop(slot);
@@ -55,7 +56,7 @@ impl<S> SharedStream<S> {
         drop(gone);
     }
 
-    /// Drops the stream now, or when the poll that is under way is over.
+    /// Drops the stream now, or at the end of a poll in progress.
     pub(super) fn abort(&self) {
         self.aborted.store(true, Ordering::Release);
         let gone = match self.stream.try_lock() {
@@ -71,7 +72,7 @@ impl<S> SharedStream<S> {
     }
 }
 
-/// Wakes both.
+/// Two wakers. As a waker it wakes both.
 #[derive(Default)]
 pub(in crate::connection) struct WakerPair {
     pub(in crate::connection) first: AtomicWaker,

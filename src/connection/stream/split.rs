@@ -1,4 +1,4 @@
-//! One stream that is both, such as TLS, as two halves.
+//! Splitting a stream that is both reader and writer, such as TLS, into two halves.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -13,15 +13,20 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use super::shared::{SharedStream, WakerPair};
 use crate::connection::halves::reads_beneath;
 
-/// Splits a stream into two halves, which may be in two tasks.
+/// Splits a stream into two halves, which may be used in two tasks.
 ///
-/// Whatever the stream waits for, both halves are woken: a stream whose reading has to write, or
-/// whose writing has to read, as TLS does, knows one waker only. What one half comes to hear for the
-/// other, that one is woken for when the call is done; in a call that has to wait only where the
-/// stream reads from what [`Connection::into_parts`] gave, or wakes its waker itself. Dropping a half
-/// ends nothing; the stream is dropped with the second one.
+/// The stream is polled with a single waker that wakes the tasks of both halves. This suits a stream
+/// such as TLS, in which a read may have to write and a write may have to read. A poll of one half
+/// can receive what the other half waits for, so a completed poll also wakes the other half. A poll
+/// that returns `Pending` wakes the other half only if the stream has read from a [`ReadAhead`] of
+/// [`Connection::into_parts`], or wakes its waker itself.
 ///
-/// [`Connection::from_stream`] is the same, with an end in good order.
+/// Dropping a half does not end the stream. The stream is dropped with the second half.
+/// [`Connection::from_stream`] also ends the stream in order.
+///
+/// [`Connection::from_stream`]: crate::Connection::from_stream
+/// [`Connection::into_parts`]: crate::Connection::into_parts
+/// [`ReadAhead`]: crate::connection::ReadAhead
 ///
 /// # Examples
 ///
@@ -32,10 +37,10 @@ use crate::connection::halves::reads_beneath;
 /// let (near, far) = async_net::unix::UnixStream::pair()?;
 /// let (_, mut writer) = halves::connection::split(near);
 /// let (mut reader, _) = halves::connection::split(far);
-/// let mut heard = [0; 5];
-/// let say = writer.write_all(b"hello");
-/// future::try_zip(say, reader.read_exact(&mut heard)).await?;
-/// assert_eq!(&heard, b"hello");
+/// let mut received = [0; 5];
+/// let write = writer.write_all(b"hello");
+/// future::try_zip(write, reader.read_exact(&mut received)).await?;
+/// assert_eq!(&received, b"hello");
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 pub fn split<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> (ReadHalf<S>, WriteHalf<S>) {
@@ -43,22 +48,23 @@ pub fn split<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> (ReadHalf<S>, Writ
     (ReadHalf(shared.clone()), WriteHalf(shared))
 }
 
-/// The reading half of a stream that was [`split`].
+/// The reading half of a stream, made by [`split`].
 pub struct ReadHalf<S>(Arc<SplitStream<S>>);
 
-/// The writing half of a stream that was [`split`]. Closing it closes the stream's writing side;
-/// dropping it does not.
+/// The writing half of a stream, made by [`split`].
+///
+/// Closing it closes the output of the stream. Dropping it does not.
 pub struct WriteHalf<S>(pub(super) Arc<SplitStream<S>>);
 
 pub(super) struct SplitStream<S> {
     pub(super) stream: SharedStream<S>,
-    /// The reader, then the writer.
+    /// The wakers of the reading task and of the writing task.
     waiting: Arc<WakerPair>,
-    /// Wakes both; the only one that the stream ever sees.
+    /// Wakes both tasks. The stream is only polled with this waker.
     pub(super) waker: Waker,
-    /// A read has found the end of input.
+    /// A read has returned the end of input.
     pub(super) ended: AtomicBool,
-    /// Its writing side was closed.
+    /// The output of the stream is closed.
     pub(super) closed: AtomicBool,
 }
 
@@ -74,7 +80,7 @@ impl<S: Unpin> SplitStream<S> {
         }
     }
 
-    /// Polls for the half that waits at `place`, while the other one may wait at `other`.
+    /// Polls for the half that has its waker in `place`. The other half has its waker in `other`.
     fn poll<T>(
         &self,
         cx: &mut Context<'_>,
@@ -82,14 +88,14 @@ impl<S: Unpin> SplitStream<S> {
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         let before = reads_beneath();
-        // First: what happens during the poll is not to be missed.
+        // Registered first, so that no wake during the poll is missed.
         place.register(cx.waker());
         let mut both = Context::from_waker(&self.waker);
         let result = self.stream.poll(|stream| poll(stream, &mut both));
         if result.is_ready() {
             drop(place.take());
         }
-        // What the other one waits for may have come to us, and nobody else will tell of it.
+        // This poll may have received what the other half waits for, and nothing else wakes it.
         if result.is_ready() || before != reads_beneath() {
             other.wake();
         }

@@ -23,7 +23,10 @@ fn nothing_is_taken_in_above_the_high_mark() {
     for bytes in [&b""[..], b"0"] {
         let full = writer.write(bytes).expect_err("above it");
         assert_eq!(full.kind(), ErrorKind::WouldBlock);
-        assert_eq!(full.to_string(), "9 bytes wait to be sent: drain first");
+        assert_eq!(
+            full.to_string(),
+            "9 bytes wait to be sent: call ready() first"
+        );
     }
     assert_eq!(writer.waiting(), 9);
     // One goes into the pipe.
