@@ -1,37 +1,6 @@
 //! Listeners: sources of connections.
 //!
-//! # What each stream can do
-//!
-//! A handler works the same on every stream. This table is for choosing one. *Half-close*: one
-//! direction can end while the other continues. A handler ends its own direction with
-//! [`close`](futures_lite::AsyncWriteExt::close) and sees the peer's end as the end of input
-//! ([`Peer::can_half_close`](crate::Peer::can_half_close) reports the ability at run time). *End*:
-//! the server's steps after the handler returns. It waits for the peer for at most 2 s and 1 MiB;
-//! buffered output is bounded by the deadlines only. *Reset*: the effect on the peer of a panic,
-//! [`Handle::kill`](crate::Handle::kill) or the deadline of a drain. A drain works the same on all
-//! streams: [`Reader::read_or_drain`](crate::Reader::read_or_drain) needs no support from the
-//! stream.
-//!
-//! | stream | half-close | end | reset |
-//! |---|---|---|---|
-//! | TCP | yes | FIN, then input is discarded until the peer ends too | RST |
-//! | Unix sockets | yes | as TCP | the peer reads the end, or a reset if it left input unread |
-//! | sockets shared with other processes ([inherited], [`stdio`]) | yes | as TCP, FIN in any case | as TCP or Unix |
-//! | [memory] | yes | as TCP | an error at both ends |
-//! | pipes ([`stdio`]), FIFOs ([`files`]) | yes | closed | closed: a pipe has no reset |
-//! | [`fifos`] | no: they outlast their users | closed | closed |
-//! | terminals and other devices ([`device`], [`stdio`]) | no | closed | closed |
-//! | files | yes: the end of the file | written, then closed | closed: written bytes stay |
-//! | [children](crate::process) | yes | input closed, output discarded, exit awaited | the process group is killed |
-//! | one [split](crate::Connection::from_stream) stream | as the stream | closed, discarded as TCP, then as the stream beneath | as the stream beneath |
-//! | any halves, [erased](crate::Connection::erase) | as the writer's close | flushed and closed | dropped |
-//! | any halves, not erased | as the writer's close | left to the handler | dropped |
-//!
-//! Pipes, terminals, most devices, sockets and children are watched for readiness and occupy no
-//! thread. Threads of the blocking pool, at most 500, read and write files, devices without
-//! readiness, and standard streams that [`stdio`] cannot reopen (two sockets, a terminal of another
-//! user, a device that is not a terminal, a pipe on a system without `/proc`). The pool also waits
-//! for [children](crate::process) if the kernel has no process descriptors.
+#![doc = include_str!("../../docs/transports.md")]
 
 mod adopt;
 mod async_net;

@@ -5,5 +5,6 @@ mod chat;
 mod diagnostics;
 mod examples;
 mod ladder;
+mod pages;
 #[path = "../support/mod.rs"]
 mod support;
