@@ -1,4 +1,4 @@
-//! The accept loop: permit, accept, task. It ends when told, and nothing else stops it.
+//! The accept loop: wait for room, accept, start a task. It goes on after every error that a retry may mend.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -10,9 +10,9 @@ use futures_lite::future;
 
 use super::accept_error::{AcceptError, LimitEpisode};
 use super::event::{Event, Limit};
-use super::quiet::Kind;
+use super::event_limiter::LimitedEvent;
 use super::serving::Serving;
-use super::state::State;
+use super::state::ServerState;
 use crate::catch::catch_panic;
 use crate::connection::{Connection, ServerContext};
 use crate::listener::Listener;
@@ -20,26 +20,26 @@ use crate::reason::Reason;
 use crate::spawn::Spawn;
 use crate::stats::count;
 
-/// Accepts in a row before others get a turn.
-const BATCH: usize = 32;
-/// Accepts, good or bad, after a listener was stopped, for each address that it listens at: more
-/// than the kernel queues. A listener that does not stop does not hold up the end.
-const LATE: usize = 1 << 16;
+/// The number of accepts in a row before the loop yields.
+const ACCEPTS_PER_TURN: usize = 32;
+/// The number of accepts, with or without error, after a listener was stopped, for each of its addresses.
+/// It is more than the kernel queues, and bounds the end for a listener that does not stop.
+const MAX_ACCEPTS_AFTER_STOP: usize = 1 << 16;
 
-/// What an accept came to.
-enum Next<C> {
+/// The result of one accept.
+enum Accepted<C> {
     Connection(C),
     /// The listener has ended.
-    End,
-    /// No connection is there, and the server was told to end.
-    Told,
+    ListenerEnded,
+    /// No connection is waiting, and the server drains.
+    Draining,
     Failed(io::Error),
 }
 
-/// Accepts until the listener ends or the server is told to; an error is one that no retry mends.
+/// Accepts until the listener ends or the server drains. Returns an error that no retry can mend.
 pub(super) async fn accept_all<E, L, H, F>(
-    state: &Arc<State>,
-    most: usize,
+    state: &Arc<ServerState>,
+    max_connections: usize,
     executor: &E,
     listener: &mut L,
     handler: &H,
@@ -51,106 +51,105 @@ where
     F: Future<Output = io::Result<()>>,
 {
     let context = state.context();
-    let mut accepting = Accepting {
+    let mut accept_loop = AcceptLoop {
         state,
-        asked: pin!(state.shutdown.requested()),
+        drain: pin!(state.shutdown.requested()),
         episode: LimitEpisode::new(state),
         failed: None,
-        late: None,
+        accepts_left: None,
     };
     for batch in 1_usize.. {
-        accepting.stop_if_told(listener);
-        let over = if accepting.has_room(most).await {
-            match accepting.next(listener).await {
-                Next::Connection(connection) => {
-                    accepting.episode.progress();
+        accept_loop.stop_if_draining(listener);
+        let is_done = if accept_loop.has_room(max_connections).await {
+            match accept_loop.next(listener).await {
+                Accepted::Connection(connection) => {
+                    accept_loop.episode.progress();
                     match start((state, &context), executor, handler, connection) {
                         Ok(()) => false,
-                        Err(error) => accepting.fail(error).await,
+                        Err(error) => accept_loop.fail(error).await,
                     }
                 }
-                Next::End => true,
-                // Once more, of a listener that is stopped.
-                Next::Told => accepting.is_stopped(),
-                Next::Failed(error) => accepting.fail(error).await,
+                Accepted::ListenerEnded => true,
+                // The loop goes on once more, with a stopped listener.
+                Accepted::Draining => accept_loop.is_stopped(),
+                Accepted::Failed(error) => accept_loop.fail(error).await,
             }
         } else {
-            accepting.is_stopped()
+            accept_loop.is_stopped()
         };
-        if over || accepting.is_spent() {
+        if is_done || accept_loop.was_last_accept() {
             break;
         }
-        if batch % BATCH == 0 {
+        if batch % ACCEPTS_PER_TURN == 0 {
             future::yield_now().await;
         }
     }
-    accepting.episode.end();
-    accepting.failed.map_or(Ok(()), Err)
+    accept_loop.episode.end();
+    accept_loop.failed.map_or(Ok(()), Err)
 }
 
-/// The accept loop's course.
-struct Accepting<'a, A> {
-    state: &'a State,
-    /// Ready when the server is told to end; not polled after that.
-    asked: Pin<&'a mut A>,
+/// The state of the accept loop.
+struct AcceptLoop<'a, A> {
+    state: &'a ServerState,
+    /// Ready when the server drains. Not polled after that.
+    drain: Pin<&'a mut A>,
     episode: LimitEpisode<'a>,
-    /// An error that no retry mends: it ends the server.
+    /// An error that no retry can mend. It ends the server.
     failed: Option<io::Error>,
-    /// How many accepts are left, once the listener is stopped.
-    late: Option<usize>,
+    /// The number of accepts left after the listener was stopped.
+    accepts_left: Option<usize>,
 }
 
-impl<A: Future<Output = ()>> Accepting<'_, A> {
+impl<A: Future<Output = ()>> AcceptLoop<'_, A> {
     fn is_stopped(&self) -> bool {
-        self.late.is_some()
+        self.accepts_left.is_some()
     }
 
-    fn stop_if_told<L: Listener>(&mut self, listener: &mut L) {
-        let told = self.failed.is_some() || self.state.shutdown.is_draining();
-        if told && !self.is_stopped() {
+    fn stop_if_draining<L: Listener>(&mut self, listener: &mut L) {
+        let ends = self.failed.is_some() || self.state.shutdown.is_draining();
+        if ends && !self.is_stopped() {
             listener.stop();
-            self.late = Some(LATE * listener.local_addrs().len().max(1));
+            self.accepts_left = Some(MAX_ACCEPTS_AFTER_STOP * listener.local_addrs().len().max(1));
             self.episode.restart();
         }
     }
 
-    /// Counts an accept of a listener that is stopped, and says whether it was the last.
-    fn is_spent(&mut self) -> bool {
-        self.late = self.late.map(|left| left - 1);
-        self.late == Some(0)
+    /// Counts an accept of a stopped listener. Returns true if it was the last.
+    fn was_last_accept(&mut self) -> bool {
+        self.accepts_left = self.accepts_left.map(|left| left - 1);
+        self.accepts_left == Some(0)
     }
 
-    /// Waits until fewer connections are open. False: the server is told to end before that.
-    async fn has_room(&mut self, most: usize) -> bool {
+    /// Waits until fewer than `max` connections are open. Returns false if the server drains before.
+    async fn has_room(&mut self, max: usize) -> bool {
         let registry = &self.state.registry;
-        if registry.is_below(most) {
+        if registry.is_below(max) {
             return true;
         }
-        self.episode.begin(Limit::MaxConnections(most));
-        self.unless_told(registry.below(most)).await
+        self.episode.begin(Limit::MaxConnections(max));
+        self.unless_draining(registry.below(max)).await
     }
 
-    /// Asks the listener first: a connection that was there before the end is served.
+    /// Polls the listener before the drain: a connection that was waiting before the drain is served.
     async fn next<L: Listener>(
         &mut self,
         listener: &mut L,
-    ) -> Next<Connection<L::Reader, L::Writer>> {
+    ) -> Accepted<Connection<L::Reader, L::Writer>> {
         let mut accept = pin!(listener.accept());
         poll_fn(|cx| match accept.as_mut().poll(cx) {
-            Poll::Ready(Ok(Some(connection))) => Poll::Ready(Next::Connection(connection)),
-            Poll::Ready(Ok(None)) => Poll::Ready(Next::End),
-            Poll::Ready(Err(error)) => Poll::Ready(Next::Failed(error)),
-            Poll::Pending if self.is_stopped() => Poll::Ready(Next::Told),
+            Poll::Ready(Ok(Some(connection))) => Poll::Ready(Accepted::Connection(connection)),
+            Poll::Ready(Ok(None)) => Poll::Ready(Accepted::ListenerEnded),
+            Poll::Ready(Err(error)) => Poll::Ready(Accepted::Failed(error)),
+            Poll::Pending if self.is_stopped() => Poll::Ready(Accepted::Draining),
             Poll::Pending => {
                 self.episode.poll_calm(cx);
-                self.asked.as_mut().poll(cx).map(|()| Next::Told)
+                self.drain.as_mut().poll(cx).map(|()| Accepted::Draining)
             }
         })
         .await
     }
 
-    /// Reports an error of accept, and waits where that may help. Says whether no further accept
-    /// does.
+    /// Reports an error of accept, and pauses if a pause may help. Returns true if the loop is done.
     async fn fail(&mut self, error: io::Error) -> bool {
         count(&self.state.registry.counters.accept_errors, 1);
         let waits = match AcceptError::of(&error) {
@@ -161,42 +160,44 @@ impl<A: Future<Output = ()>> Accepting<'_, A> {
             Some(AcceptError::Connection) => {
                 let now = self.state.clock.stamp();
                 self.state
-                    .report(Kind::AcceptFailed, now, || Event::AcceptFailed(error));
-                self.episode.persists()
+                    .emit_limited(LimitedEvent::AcceptFailed, now, || {
+                        Event::AcceptFailed(error)
+                    });
+                self.episode.count_failure()
             }
             None => {
                 self.failed.get_or_insert(error);
-                // Of several listeners, another one may have connections.
-                self.is_stopped() && self.episode.persists()
+                // Of several listeners, another may still have connections.
+                self.is_stopped() && self.episode.count_failure()
             }
         };
         let pause = waits.then(|| self.episode.pause());
         match pause {
-            Some(pause) => !self.unless_told(pause).await && self.is_stopped(),
+            Some(pause) => !self.unless_draining(pause).await && self.is_stopped(),
             None => false,
         }
     }
 
-    /// Waits; false, when the server is told to end before that is over, or has been told already.
-    async fn unless_told(&mut self, wait: impl Future<Output = ()>) -> bool {
+    /// Waits for `wait`. Returns false if the server drains before that, or drains already.
+    async fn unless_draining(&mut self, wait: impl Future<Output = ()>) -> bool {
         let stopped = self.is_stopped();
         let waited = async {
             wait.await;
             true
         };
-        let told = async {
+        let draining = async {
             if !stopped {
-                self.asked.as_mut().await;
+                self.drain.as_mut().await;
             }
             false
         };
-        future::or(waited, told).await
+        future::or(waited, draining).await
     }
 }
 
-/// Starts a connection's task, unless the connection is refused. The error is the listener's.
+/// Starts the task of a connection, or refuses the connection. Returns an error for a bad listener.
 fn start<E, R, W, H, F>(
-    (state, context): (&State, &Arc<ServerContext>),
+    (state, context): (&ServerState, &Arc<ServerContext>),
     executor: &E,
     handler: &H,
     connection: Connection<R, W>,
@@ -211,7 +212,7 @@ where
         .record()
         .serve(state.registry.next_id(), context)
     {
-        let twice = "the listener yielded two connections with one Peer: each has its own";
+        let twice = "the listener yielded two connections with the same Peer; each needs its own";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, twice));
     }
     let mut ticket = match state.admit(&connection.peer) {

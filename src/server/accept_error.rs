@@ -1,4 +1,4 @@
-//! What keeps connections from being accepted, and for how long.
+//! Errors of accept, and limits that hold new connections back.
 
 use std::future::Future;
 use std::io;
@@ -9,44 +9,44 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::event::{Event, Limit};
-use super::state::State;
+use super::state::ServerState;
 use crate::error::Error;
 use crate::stats::count;
 use crate::time::Sleep;
 
-/// Errors of single connections that are passed over at once, in a row.
-const PASSED_OVER: u32 = 32;
-/// The first pause after an error that a pause may help with; each further one is twice as long.
+/// The number of connection errors in a row that do not pause the accept loop.
+const MAX_ERRORS_WITHOUT_PAUSE: u32 = 32;
+/// The first pause after an error of a used-up resource. Each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long nobody may be held back before an episode is over: clients that come one after
-/// another meet a limit of one each time, and are one episode.
-const CALM: Duration = Duration::from_secs(1);
+/// The time without a waiting client after which an episode is over. Clients that reach the limit one
+/// after another make one episode.
+const CALM_TIME: Duration = Duration::from_secs(1);
 
-/// Why an accept did not give a connection, as far as the server can go on. See accept(2).
+/// An error of accept(2) after which the server goes on.
 #[derive(Clone, Copy)]
 pub(super) enum AcceptError {
-    /// Something with this one connection: the next may do better.
+    /// The error concerns one connection. The next accept may succeed.
     Connection,
-    /// A resource is used up: waiting may help.
+    /// A resource is used up. The accept loop backs off.
     Limit(Limit),
 }
 
-/// A time in which a limit holds connections back: said once when it begins, once when it is over.
+/// A time in which a limit holds connections back. One event reports its start, another its end.
 pub(super) struct LimitEpisode<'a> {
-    state: &'a State,
+    state: &'a ServerState,
     limit: Option<Limit>,
-    /// How long to wait at the next error that a pause may help with.
+    /// The length of the next pause.
     pause: Duration,
-    /// Errors since the last connection, or since the listener was stopped, that were not a limit's.
+    /// Connection errors since the last connection, or since the listener was stopped.
     failures: u32,
-    /// Runs from when nobody waits any more; met again, the limit stops it.
+    /// Runs while no client waits. Dropped when the limit is reached again.
     calm: Option<Sleep>,
 }
 
 impl AcceptError {
-    /// None: no retry mends it.
+    /// Classifies an error. Returns None if no retry can succeed.
     pub(super) fn of(error: &io::Error) -> Option<Self> {
         let error = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(Error::Accept { source, .. }) => source,
@@ -57,14 +57,14 @@ impl AcceptError {
             Some(Errno::NFILE) => Some(Self::Limit(Limit::SystemFiles)),
             Some(Errno::NOSPC) => Some(Self::Limit(Limit::Watches)),
             Some(Errno::NOBUFS | Errno::NOMEM) => Some(Self::Limit(Limit::Memory)),
-            // Linux hands the network errors of the new connection to accept.
+            // Linux passes network errors of the new connection to accept.
             Some(
                 Errno::CONNABORTED
                 | Errno::CONNRESET
                 | Errno::INTR
                 | Errno::PROTO
                 | Errno::PERM
-                // A security module's rules, which may change while the server runs.
+                // A rule of a security module, which may change while the server runs.
                 | Errno::ACCESS
                 | Errno::NETDOWN
                 | Errno::NOPROTOOPT
@@ -88,7 +88,7 @@ impl AcceptError {
 }
 
 impl<'a> LimitEpisode<'a> {
-    pub(super) fn new(state: &'a State) -> Self {
+    pub(super) fn new(state: &'a ServerState) -> Self {
         Self {
             state,
             limit: None,
@@ -98,6 +98,7 @@ impl<'a> LimitEpisode<'a> {
         }
     }
 
+    /// Begins an episode of this limit, unless it goes on already.
     pub(super) fn begin(&mut self, limit: Limit) {
         self.calm = None;
         if self.limit != Some(limit) {
@@ -108,37 +109,36 @@ impl<'a> LimitEpisode<'a> {
         }
     }
 
-    /// A connection got through; others may still be held back.
+    /// Resets the pause after an accepted connection. The episode goes on.
     pub(super) fn progress(&mut self) {
         self.pause = FIRST_PAUSE;
         self.failures = 0;
     }
 
-    /// The listener is stopped: errors in a row are counted afresh.
+    /// Resets the count of errors in a row after the listener was stopped.
     pub(super) fn restart(&mut self) {
         self.failures = 0;
     }
 
-    /// Counts an error that is not a limit's, and says whether so many have come in a row that
-    /// the next accept waits.
-    pub(super) fn persists(&mut self) -> bool {
+    /// Counts a connection error. Returns true if so many have occurred in a row that the accept loop pauses.
+    pub(super) fn count_failure(&mut self) -> bool {
         self.failures = self.failures.saturating_add(1);
-        self.failures >= PASSED_OVER
+        self.failures >= MAX_ERRORS_WITHOUT_PAUSE
     }
 
-    /// Nobody waits to be accepted: when that has lasted, the episode is over.
+    /// Ends the episode after [`CALM_TIME`] in which no client has waited.
     pub(super) fn poll_calm(&mut self, cx: &mut Context<'_>) {
         if self.limit.is_none() {
             return;
         }
         let clock = &self.state.clock;
-        let calm = self.calm.get_or_insert_with(|| clock.sleep(CALM));
+        let calm = self.calm.get_or_insert_with(|| clock.sleep(CALM_TIME));
         if Pin::new(calm).poll(cx).is_ready() {
             self.end();
         }
     }
 
-    /// Nobody is held back any more, by this limit at least.
+    /// Ends the episode.
     pub(super) fn end(&mut self) {
         self.calm = None;
         if let Some(limit) = self.limit.take() {
@@ -146,6 +146,7 @@ impl<'a> LimitEpisode<'a> {
         }
     }
 
+    /// Returns the next pause, and doubles the one after it up to [`LONGEST_PAUSE`].
     pub(super) fn pause(&mut self) -> Sleep {
         let pause = self.pause;
         self.pause = (pause * 2).min(LONGEST_PAUSE);

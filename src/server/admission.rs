@@ -1,4 +1,4 @@
-//! Admission of connections: the rules and the limits per source.
+//! Admission: the rules and the limits per source.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -7,7 +7,7 @@ use crate::limits::{Accounts, Rules, Sources};
 use crate::reason::Reason;
 use crate::time::Stamp;
 
-/// The checks on where a connection comes from.
+/// Checks the source of each connection.
 #[derive(Default)]
 pub(super) struct Admission {
     rules: RwLock<Rules>,
@@ -15,7 +15,7 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub(super) fn limit(&self, sources: Sources) {
+    pub(super) fn set_sources(&self, sources: Sources) {
         *self.accounts() = Accounts::new(sources);
     }
 
@@ -23,8 +23,7 @@ impl Admission {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
-    /// Checks the source, and counts the connection for it. What is no internet address has no
-    /// source, and passes.
+    /// Checks the source, and counts the connection for it. A peer without an IP address passes.
     pub(super) fn check(&self, record: &Record, now: Stamp) -> Result<(), Reason> {
         let Some(source) = record.peer().socket_addr() else {
             return Ok(());
@@ -42,9 +41,10 @@ impl Admission {
         Ok(())
     }
 
+    /// Gives back the count of a connection that has ended.
     pub(super) fn leave(&self, record: &Record, now: Stamp) {
-        // The mark is looked at under the lock under which it is made: a client that is named just
-        // as its connection ends leaves here, or where it was named.
+        // The flag is set and cleared under one lock: if a client is identified while its connection ends,
+        // exactly one of the two sides gives the count back.
         let mut accounts = self.accounts();
         if record.flags.clear(Flag::SourceCounted)
             && let Some(source) = record.peer().socket_addr()

@@ -1,4 +1,4 @@
-//! The deadlines of one connection: its task looks at them when one of them may have come.
+//! The deadlines of one connection. Its task checks them when one may have passed.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,33 +11,33 @@ use crate::polling::poll_for_task;
 use crate::reason::Reason;
 use crate::time::{Clock, Sleep, Stamp};
 
-/// The time over which a minimum rate is an average.
-const WINDOW: Duration = Duration::from_secs(5);
-/// How soon a window is looked at again that does not go on at present.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The waiting time over which the minimum rate is an average.
+const RATE_WINDOW: Duration = Duration::from_secs(5);
+/// The time after which a window that is paused is checked again.
+const PAUSED_WINDOW_CHECK: Duration = Duration::from_secs(1);
 
-/// What a connection's task holds while the connection has deadlines. Data that flows does not
-/// touch it: a connection that is found to have been active is looked at again later.
-pub(super) struct Watch {
+/// The deadlines that the task of a connection checks. Data that flows does not touch them: a check that
+/// finds activity sets a later time for the next check.
+pub(super) struct Deadlines {
     timeouts: Timeouts,
-    /// When the connection reaches its lifetime.
-    old: Stamp,
-    window: Window,
-    /// Reminds the task of us.
+    /// The end of the lifetime.
+    lifetime_end: Stamp,
+    window: RateWindow,
+    /// Wakes the task for the next check.
     sleep: Option<Sleep>,
-    /// A deadline has passed, and the stream is being tried once more before that counts.
-    tried: bool,
+    /// True while the handler is polled once more after a deadline has passed, before that counts.
+    retried: bool,
 }
 
-/// What the peer's rate is measured from.
-struct Window {
+/// The start of the current measurement of the peer's rate.
+struct RateWindow {
     bytes_in: u64,
-    /// How long the handler had waited for more.
+    /// The time that the handler had waited for input.
     waited: Duration,
 }
 
-impl Watch {
-    /// `lifetime` counts from accept.
+impl Deadlines {
+    /// `lifetime` is counted from the accept.
     pub(super) fn new(record: &Record, timeouts: Timeouts, lifetime: Option<Duration>) -> Self {
         let opened = record.opened();
         if timeouts.min_rate.is_some() {
@@ -45,31 +45,33 @@ impl Watch {
         }
         Self {
             timeouts,
-            old: lifetime.map_or(Stamp::NEVER, |lifetime| opened + lifetime),
-            window: Window::new(record, opened),
+            lifetime_end: lifetime.map_or(Stamp::NEVER, |lifetime| opened + lifetime),
+            window: RateWindow::new(record, opened),
             sleep: None,
-            tried: false,
+            retried: false,
         }
     }
 
-    /// When to look next, as things are now.
-    fn next(&self, record: &Record, now: Stamp) -> Stamp {
+    /// Returns the time of the next check.
+    fn next_check(&self, record: &Record, now: Stamp) -> Stamp {
         let timeouts = &self.timeouts;
         let phase = record.phase();
         if phase == Phase::Closing && record.is_flushed() {
-            // What lingers has a bound of its own.
+            // Lingering has its own time limit.
             return Stamp::NEVER;
         }
         let handshake = timeouts.handshake.filter(|_| phase == Phase::Handshake);
         let handshake = handshake.map(|timeout| record.opened() + timeout);
         let idle = timeouts.idle.map(|timeout| record.active() + timeout);
-        let window = timeouts.min_rate.map(|_| self.window.end(record, now));
-        let dues = [handshake, idle, window].into_iter().flatten();
-        dues.fold(self.old, Stamp::min)
+        let window = timeouts
+            .min_rate
+            .map(|_| self.window.next_check(record, now));
+        let times = [handshake, idle, window].into_iter().flatten();
+        times.fold(self.lifetime_end, Stamp::min)
     }
 
-    /// Why its time is over, if it is.
-    fn over(&mut self, record: &Record, now: Stamp) -> Option<Reason> {
+    /// Returns the reason of a deadline that has passed, if there is one.
+    fn passed(&mut self, record: &Record, now: Stamp) -> Option<Reason> {
         let timeouts = &self.timeouts;
         let phase = record.phase();
         if phase == Phase::Closing && record.is_flushed() {
@@ -84,7 +86,7 @@ impl Watch {
         {
             return Some(Reason::Handshake);
         }
-        if now >= self.old {
+        if now >= self.lifetime_end {
             return Some(Reason::Lifetime);
         }
         if timeouts
@@ -94,32 +96,35 @@ impl Watch {
             return Some(Reason::Idle);
         }
         let rate = timeouts.min_rate?;
-        if self.window.length(record, now) >= WINDOW {
+        if self.window.length(record, now) >= RATE_WINDOW {
             let bytes = record.bytes_in() - self.window.bytes_in;
-            if phase == Phase::Open && bytes > 0 && bytes < rate.saturating_mul(WINDOW.as_secs()) {
+            if phase == Phase::Open
+                && bytes > 0
+                && bytes < rate.saturating_mul(RATE_WINDOW.as_secs())
+            {
                 return Some(Reason::MinRate);
             }
-            self.window = Window::new(record, now);
+            self.window = RateWindow::new(record, now);
         }
         None
     }
 }
 
-impl DeadlineCheck for Watch {
+impl DeadlineCheck for Deadlines {
     fn check(&mut self, record: &Arc<Record>, clock: &Clock, task: &Waker) -> bool {
         let waker = Waker::from(record.clone());
         let mut cx = Context::from_waker(&waker);
         loop {
-            // Not coarse: it would be behind the sleep, which then would have to be made again.
+            // A coarse stamp would be behind the sleep, and the sleep would have to start again.
             let now = clock.exact_stamp();
-            match self.over(record, now) {
-                // Input that came in time may be in the kernel still: the handler is polled once more.
-                Some(_) if !self.tried => {
-                    self.tried = true;
+            match self.passed(record, now) {
+                // Input that arrived in time may still be in the kernel: poll the handler once more.
+                Some(_) if !self.retried => {
+                    self.retried = true;
                     record.retry_read_and_recheck();
                     return true;
                 }
-                // Closing takes its time already.
+                // The connection is closing already: reset it.
                 Some(reason) if record.phase() == Phase::Closing => {
                     record.abort(reason);
                     return false;
@@ -128,13 +133,13 @@ impl DeadlineCheck for Watch {
                     record.close(reason);
                     return false;
                 }
-                None => self.tried = false,
+                None => self.retried = false,
             }
-            let due = self.next(record, now);
-            if due == Stamp::NEVER || record.verdict().is_some() {
+            let next = self.next_check(record, now);
+            if next == Stamp::NEVER || record.verdict().is_some() {
                 return false;
             }
-            let sleep = Pin::new(self.sleep.insert(clock.sleep(due.since(now))));
+            let sleep = Pin::new(self.sleep.insert(clock.sleep(next.since(now))));
             if poll_for_task(task, &waker, || sleep.poll(&mut cx)).is_pending() {
                 return true;
             }
@@ -142,7 +147,7 @@ impl DeadlineCheck for Watch {
     }
 }
 
-impl Window {
+impl RateWindow {
     fn new(record: &Record, now: Stamp) -> Self {
         Self {
             bytes_in: record.bytes_in(),
@@ -150,17 +155,17 @@ impl Window {
         }
     }
 
-    /// How long it is: only time counts in which the handler waits for more of something.
+    /// Returns the length of the window: the time in which the handler waited for the rest of a message.
     fn length(&self, record: &Record, now: Stamp) -> Duration {
         record.input_wait(now).saturating_sub(self.waited)
     }
 
-    /// When it is to be looked at.
-    fn end(&self, record: &Record, now: Stamp) -> Stamp {
-        let left = WINDOW.saturating_sub(self.length(record, now));
+    /// Returns the time of the next check.
+    fn next_check(&self, record: &Record, now: Stamp) -> Stamp {
+        let left = RATE_WINDOW.saturating_sub(self.length(record, now));
         if record.is_awaiting_input() {
             return now + left;
         }
-        now + left.max(AGAIN)
+        now + left.max(PAUSED_WINDOW_CHECK)
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a server: let connections finish, cut what is left at the deadline, report.
+//! The drain: wait for connections to finish, abort the rest at the deadline, report.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,52 +10,51 @@ use futures_lite::future;
 use super::Report;
 use super::event::Event;
 use super::registry::Registry;
-use super::state::State;
+use super::state::ServerState;
 
-/// Between two lines about the progress.
-const PROGRESS: Duration = Duration::from_secs(5);
-/// How long tasks may take to drop what was cut. One that blocks its thread may never do so.
-const GRACE: Duration = Duration::from_secs(1);
+/// The time between two progress events.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+/// The time that tasks have to drop aborted connections. A task that blocks its thread may never do so.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Dropped with the server: aborts every connection that is left, where that was in the middle.
-pub(super) struct Life(pub(super) Arc<Registry>);
+/// Marks the server as ended when it is dropped, and aborts the connections that are left.
+pub(super) struct AbortOnDrop(pub(super) Arc<Registry>);
 
-enum Step {
+enum DrainStep {
     Empty,
-    Cut,
+    Abort,
     Progress,
 }
 
-/// Waits for the connections that are open; they may take `deadline`, unless they are told to be
-/// gone at once.
-pub(super) async fn drain(state: &State, deadline: Duration) -> Report {
+/// Waits until all open connections have ended. Aborts the rest after `deadline`, or when the end is forced.
+pub(super) async fn drain(state: &ServerState, deadline: Duration) -> Report {
     let (registry, clock) = (&state.registry, &state.clock);
     let connections = registry.open();
     state.emit(|| Event::Draining {
         connections,
         deadline,
     });
-    registry.tell_of_drain();
+    registry.wake_all();
 
     let end = clock.now().checked_add(deadline);
-    let mut cut = pin!(future::or(state.shutdown.forced(), clock.sleep(deadline)));
+    let mut abort_due = pin!(future::or(state.shutdown.forced(), clock.sleep(deadline)));
     let aborted = loop {
         let empty = async {
             registry.below(1).await;
-            Step::Empty
+            DrainStep::Empty
         };
-        let cut = async {
-            cut.as_mut().await;
-            Step::Cut
+        let abort_due = async {
+            abort_due.as_mut().await;
+            DrainStep::Abort
         };
         let progress = async {
-            clock.sleep(PROGRESS).await;
-            Step::Progress
+            clock.sleep(PROGRESS_INTERVAL).await;
+            DrainStep::Progress
         };
-        match future::or(empty, future::or(cut, progress)).await {
-            Step::Empty => break 0,
-            Step::Cut => break abort(state).await,
-            Step::Progress => state.emit(|| Event::StillDraining {
+        match future::or(empty, future::or(abort_due, progress)).await {
+            DrainStep::Empty => break 0,
+            DrainStep::Abort => break abort(state).await,
+            DrainStep::Progress => state.emit(|| Event::StillDraining {
                 connections: registry.open(),
                 left: end.map_or(Duration::MAX, |end| {
                     end.saturating_duration_since(clock.now())
@@ -70,18 +69,18 @@ pub(super) async fn drain(state: &State, deadline: Duration) -> Report {
     }
 }
 
-async fn abort(state: &State) -> usize {
+async fn abort(state: &ServerState) -> usize {
     let aborted = state.registry.abort_all();
     let gone = state.registry.below(1);
-    future::or(gone, state.clock.sleep(GRACE)).await;
+    future::or(gone, state.clock.sleep(ABORT_TIMEOUT)).await;
     aborted
 }
 
-impl Drop for Life {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.ready.store(false, Ordering::Release);
-        self.0.listens(Vec::new());
+        self.0.set_local_addrs(Vec::new());
         self.0.abort_all();
-        self.0.over.drain();
+        self.0.ended.drain();
     }
 }

@@ -1,4 +1,4 @@
-//! What a server tells whoever runs it.
+//! `Event`: reports of a server to its embedder.
 
 use std::fmt;
 use std::io;
@@ -9,10 +9,10 @@ use crate::connection::Peer;
 use crate::escape::OneLine;
 use crate::reason::Reason;
 
-/// Something that happened in a server; [`Server::on_event`](crate::Server::on_event) hears it.
+/// An event of a server, as passed to the observer of [`Server::on_event`](crate::Server::on_event).
 ///
-/// The library writes to no log: an embedder renders what it wants of these. The name of a Unix client's
-/// socket and the text of an error may have line breaks and worse in them; [`OneLine`] escapes these.
+/// The library writes no log. The name of a Unix client's socket and the text of an error may contain
+/// line breaks and terminal escapes; [`OneLine`] escapes these.
 ///
 /// # Examples
 ///
@@ -27,7 +27,7 @@ use crate::reason::Reason;
 /// });
 /// # drop(server);
 ///
-/// // Or all of it, as it is:
+/// // Or print every event:
 /// let server = Server::default().on_event(|event| eprintln!("{event}"));
 /// # drop(server);
 /// ```
@@ -36,74 +36,75 @@ use crate::reason::Reason;
 pub enum Event {
     /// A connection was accepted.
     Opened(Peer),
-    /// A connection ended. There is one for each [`Opened`](Self::Opened).
+    /// A connection ended. Each [`Opened`](Self::Opened) connection has one such event.
     Closed(Closed),
-    /// A handler dropped a [`Buffered`](crate::connection::Buffered) writer with bytes that it did not wait for, and
-    /// that were never sent.
+    /// A handler dropped a [`Buffered`](crate::connection::Buffered) writer that held unsent bytes. They are
+    /// lost.
     Unsent {
-        /// Who did not get them.
+        /// The peer of the connection.
         peer: Peer,
-        /// How many they were.
+        /// The number of lost bytes.
         bytes: usize,
     },
-    /// A connection was refused, for where it came from: at accept, or when its client was
-    /// [identified](crate::Connection::identify), and then [`Closed`](Self::Closed) follows. Ten in
-    /// a second at most; the rest are [`Suppressed`](Self::Suppressed).
+    /// A connection was refused because of its source, at accept or when its client was
+    /// [identified](crate::Connection::identify). In the latter case [`Closed`](Self::Closed) follows. At
+    /// most ten per second are emitted; the others are [`Suppressed`](Self::Suppressed).
     Refused {
-        /// Who it was.
+        /// The peer of the connection.
         peer: Peer,
         /// [`Denied`](Reason::Denied), [`PerSource`](Reason::PerSource) or
         /// [`AcceptRate`](Reason::AcceptRate).
         reason: Reason,
     },
-    /// One connection could not be accepted; the server goes on. Ten in a second at most.
+    /// One connection could not be accepted. The server goes on. At most ten per second are emitted; the
+    /// others are [`Suppressed`](Self::Suppressed).
     AcceptFailed(io::Error),
-    /// How many more there were of these two in a second that has passed, or at the end.
+    /// The number of events that were suppressed in a past second, or before the end.
     Suppressed {
         /// Refused connections.
         refused: u64,
-        /// Errors of accept.
+        /// Failed accepts.
         accept_failed: u64,
     },
-    /// New connections wait, for this limit. Said once an episode.
+    /// New connections wait because of this limit. Emitted once in an episode.
     LimitReached(Limit),
-    /// The episode is over: for a second nobody had to wait, or another limit takes over, or no
-    /// more is accepted.
+    /// The episode is over: no client has waited for a second, another limit is reached, or the server
+    /// accepts no more.
     LimitOver(Limit),
-    /// The server was told to end, and gives the world time to hear of it: it is not ready any
-    /// more, and still accepts.
+    /// The drain delay has begun: the server still accepts, but
+    /// [`is_ready`](crate::Handle::is_ready) returns false.
     Delaying {
-        /// For how long.
+        /// The length of the delay.
         delay: Duration,
     },
-    /// The server was told to end and accepts no more.
+    /// The drain has begun: the server accepts no more.
     Draining {
-        /// How many connections are open.
+        /// The number of open connections.
         connections: usize,
-        /// How long they may take to finish.
+        /// The time that they have to finish.
         deadline: Duration,
     },
-    /// The drain goes on. Said every 5 seconds.
+    /// The drain goes on. Emitted every 5 seconds.
     StillDraining {
-        /// How many connections are open.
+        /// The number of open connections.
         connections: usize,
-        /// How long they still may take.
+        /// The time until the deadline.
         left: Duration,
     },
     /// The server has ended.
     Ended(Report),
 }
 
-/// In a line, for people; the text may change. Whatever a client, a handler's error or a panic
-/// contributes, it is one line, as [`OneLine`] has it.
+/// Writes one line for people. The text may change. Text of clients, errors and panics is escaped as by
+/// [`OneLine`].
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        OneLine(fmt::from_fn(|f| self.words(f))).fmt(f)
+        OneLine(fmt::from_fn(|f| self.write(f))).fmt(f)
     }
 }
 
 impl Event {
-    fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Opened(peer) => write!(f, "{peer} connected"),
             Self::Closed(closed) => {
@@ -111,18 +112,18 @@ impl Event {
                 let error = closed.error.as_ref();
                 error.map_or(Ok(()), |error| write!(f, " ({error})"))
             }
-            Self::Unsent { peer, bytes } => write!(f, "{peer} did not get the last {bytes} bytes"),
+            Self::Unsent { peer, bytes } => write!(f, "{peer} lost {bytes} unsent bytes"),
             Self::Refused { peer, reason } => write!(f, "{peer} refused: {reason}"),
-            Self::AcceptFailed(error) => write!(f, "a connection was not accepted: {error}"),
+            Self::AcceptFailed(error) => write!(f, "accept failed: {error}"),
             Self::Suppressed {
                 refused,
                 accept_failed,
             } => write!(
                 f,
-                "{refused} more refused, {accept_failed} more not accepted"
+                "suppressed: {refused} refused, {accept_failed} not accepted"
             ),
             Self::LimitReached(limit) => write!(f, "{limit} is reached: new clients wait"),
-            Self::LimitOver(limit) => write!(f, "{limit} is over"),
+            Self::LimitOver(limit) => write!(f, "{limit} is no longer reached"),
             Self::Delaying { delay } => write!(f, "not ready, draining in {delay:?}"),
             Self::Draining {
                 connections,
@@ -142,25 +143,34 @@ impl Event {
     }
 }
 
-/// How a connection ended.
+/// The end of a connection.
 ///
 /// # Examples
 ///
-/// See [`Event`].
+/// ```
+/// use halves::{Event, Reason, Server};
+///
+/// let server = Server::default().on_event(|event| {
+///     if let Event::Closed(closed) = event && closed.reason == Reason::Idle {
+///         eprintln!("{} was idle for too long, open for {:?}", closed.peer, closed.age);
+///     }
+/// });
+/// # drop(server);
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Closed {
-    /// Who it was, with the final byte counts.
+    /// The peer, with the final byte counts.
     pub peer: Peer,
-    /// Why it ended.
+    /// The reason of the end.
     pub reason: Reason,
     /// The handler's error, or the message of its panic.
     pub error: Option<io::Error>,
-    /// How long the connection was open.
+    /// The time for which the connection was open.
     pub age: Duration,
 }
 
-/// What holds new connections back.
+/// A limit that holds new connections back.
 ///
 /// # Examples
 ///
@@ -171,23 +181,22 @@ pub struct Closed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {
-    /// As many connections are open as [`Server::max_connections`](crate::Server::max_connections)
-    /// allows.
+    /// The limit of [`Server::max_connections`](crate::Server::max_connections).
     MaxConnections(usize),
-    /// The process has no descriptor left: `RLIMIT_NOFILE`, `EMFILE`.
+    /// The open files of the process: `RLIMIT_NOFILE`, `EMFILE`.
     ProcessFiles,
-    /// The system has no descriptor left: `fs.file-max`, `ENFILE`.
+    /// The open files of the system: `fs.file-max`, `ENFILE`.
     SystemFiles,
-    /// The user may watch no more descriptors: `fs.epoll.max_user_watches`, `ENOSPC`.
+    /// The epoll watches of the user: `fs.epoll.max_user_watches`, `ENOSPC`.
     Watches,
-    /// The system has no memory left for sockets: `ENOBUFS`, `ENOMEM`.
+    /// The memory of the system for sockets: `ENOBUFS`, `ENOMEM`.
     Memory,
 }
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MaxConnections(most) => write!(f, "max_connections={most}"),
+            Self::MaxConnections(max) => write!(f, "max_connections={max}"),
             Self::ProcessFiles => f.write_str("RLIMIT_NOFILE (EMFILE)"),
             Self::SystemFiles => f.write_str("fs.file-max (ENFILE)"),
             Self::Watches => f.write_str("fs.epoll.max_user_watches (ENOSPC)"),

@@ -1,4 +1,4 @@
-//! A hold on a running server, for other tasks and threads.
+//! `Handle`: control of a running server from other tasks and threads.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::reason::Reason;
 use crate::shutdown::Shutdown;
 use crate::stats::Stats;
 
-/// A handle to one [`Server`](crate::Server). Clones are cheap.
+/// A handle to one [`Server`](crate::Server): statistics, connections, rules and the end. Clones are cheap.
 ///
 /// # Examples
 ///
@@ -42,7 +42,7 @@ impl Handle {
         Self { registry, shutdown }
     }
 
-    /// What the server has done so far.
+    /// Returns the statistics of the server so far.
     ///
     /// # Examples
     ///
@@ -54,8 +54,9 @@ impl Handle {
         self.registry.stats()
     }
 
-    /// The switch that ends this server, and no other; without a
-    /// [`drain_delay`](crate::Server::drain_delay), which is for the embedder's.
+    /// Returns the shutdown of this server only. It drains without the
+    /// [`drain_delay`](crate::Server::drain_delay), which applies to
+    /// [`Server::shutdown`](crate::Server::shutdown).
     ///
     /// # Examples
     ///
@@ -67,8 +68,8 @@ impl Handle {
         &self.shutdown
     }
 
-    /// Whether clients should be sent to this server: it serves, and was not told to end. What
-    /// tells a load balancer asks this.
+    /// Returns true if a load balancer should send clients to this server: it serves, and no end was
+    /// requested.
     ///
     /// # Examples
     ///
@@ -80,8 +81,8 @@ impl Handle {
         self.registry.ready.load(Ordering::Acquire) && !self.shutdown.is_draining()
     }
 
-    /// Where the server listens, while it does, with the port that the system picked for port 0.
-    /// (asyncio's `Server.sockets`.)
+    /// Returns the addresses of the listener while the server accepts, with the port that the system picked
+    /// for port 0. Like asyncio's `Server.sockets`.
     ///
     /// # Examples
     ///
@@ -93,8 +94,8 @@ impl Handle {
         self.registry.local_addrs()
     }
 
-    /// Waits until the server has ended, with all of its connections, or was dropped. To end it is
-    /// for [`shutdown`](Self::shutdown). (asyncio's `Server.wait_closed`.)
+    /// Waits until the server and all of its connections have ended, or the server was dropped. Does not
+    /// end the server: [`shutdown`](Self::shutdown) does. Like asyncio's `Server.wait_closed`.
     ///
     /// Cancel-safe.
     ///
@@ -107,10 +108,10 @@ impl Handle {
     /// smol::block_on(handle.wait_closed());
     /// ```
     pub async fn wait_closed(&self) {
-        self.registry.over.requested().await;
+        self.registry.ended.requested().await;
     }
 
-    /// The connections that are open, in no order.
+    /// Returns the open connections, in no particular order.
     ///
     /// # Examples
     ///
@@ -128,19 +129,15 @@ impl Handle {
             .collect()
     }
 
-    /// Resets the connection with this number, and says whether there was one. Its handler is
-    /// dropped when the executor next runs its task. One that is being closed already keeps the
-    /// reason for that.
+    /// Resets the connection with this number. Returns true if there is one. Its handler is dropped when the
+    /// executor next runs its task. A connection that is already closing keeps its reason.
     ///
     /// # Examples
     ///
     /// ```
-    /// assert!(!halves::Server::default().handle().kill(1), "nobody is connected");
+    /// assert!(!halves::Server::default().handle().kill(1), "no connection has this number");
     /// ```
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "it is called for the reset, not for the answer"
-    )]
+    #[expect(clippy::must_use_candidate, reason = "callers may need only the reset")]
     pub fn kill(&self, id: u64) -> bool {
         let record = self.registry.find(id);
         record
@@ -148,10 +145,11 @@ impl Handle {
             .is_some()
     }
 
-    /// Ends every connection in order: its handler is dropped, what was written is delivered, and
-    /// the peer told the end of input; one in the middle of a write is reset, and so is one whose
-    /// [`Buffered`](crate::connection::Buffered) has kept bytes that are not sent yet: these are lost, and told.
-    /// The server goes on, with new ones. (asyncio's `Server.close_clients`, which flushes them.)
+    /// Closes every connection: drops its handler, delivers the bytes that were written, and sends the end
+    /// of input. A connection in the middle of a write is reset. So is one with unsent bytes in a
+    /// [`Buffered`](crate::connection::Buffered); these are lost and reported as
+    /// [`Event::Unsent`](crate::Event::Unsent). The server goes on and accepts new connections. Like
+    /// asyncio's `Server.close_clients`, which flushes such bytes.
     ///
     /// # Examples
     ///
@@ -164,8 +162,8 @@ impl Handle {
         }
     }
 
-    /// Resets every connection. The server goes on, with new ones. (asyncio's
-    /// `Server.abort_clients`.)
+    /// Resets every connection. The server goes on and accepts new connections. Like asyncio's
+    /// `Server.abort_clients`.
     ///
     /// # Examples
     ///
@@ -178,7 +176,7 @@ impl Handle {
         }
     }
 
-    /// Changes who may connect from now on. Who is connected stays.
+    /// Replaces the rules for new connections. Open connections stay.
     ///
     /// # Examples
     ///
@@ -195,29 +193,33 @@ impl Handle {
     }
 }
 
-/// What is known of an open connection, at one moment.
+/// The state of an open connection at one moment.
 ///
 /// # Examples
 ///
-/// See [`Handle::connections`].
+/// ```
+/// let connections = halves::Server::default().handle().connections();
+/// let bytes: u64 = connections.iter().map(|connection| connection.bytes_in).sum();
+/// assert_eq!(bytes, 0);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
-    /// Its number, which [`Handle::kill`] takes.
+    /// The number of the connection, for [`Handle::kill`].
     pub id: u64,
-    /// Who is at the other end.
+    /// The address of the peer.
     pub peer: Endpoint,
-    /// Where it was accepted.
+    /// The address at which it was accepted.
     pub local: Endpoint,
-    /// Since it was accepted.
+    /// The time since the accept.
     pub age: Duration,
-    /// Since a byte last moved, in either direction.
+    /// The time since the last byte in either direction.
     pub idle: Duration,
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
-    /// How far it has come.
+    /// The phase of the connection.
     pub phase: Phase,
 }
 

@@ -1,4 +1,4 @@
-//! A server: the accept loop with its limits and its end. It knows no service and no socket.
+//! The server: the accept loop, its limits, and its end. It names no service and no socket type.
 
 mod accept;
 mod accept_error;
@@ -6,14 +6,11 @@ mod admission;
 mod deadlines;
 mod drain;
 mod event;
-mod gate;
+mod event_limiter;
 mod handle;
-mod handler;
-mod limit;
-mod quiet;
+mod poll_on_wake;
 mod registry;
 mod run;
-mod scope;
 mod serving;
 mod state;
 
@@ -24,8 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connection::Connection;
-use crate::limits::Timeouts;
-use crate::limits::{Rules, Sources};
+use crate::limits::{Rules, Sources, Timeouts, connections_for_open_files};
 use crate::listener::Listener;
 use crate::shutdown::Shutdown;
 use crate::spawn::Spawn;
@@ -34,18 +30,17 @@ use crate::time::Clock;
 
 pub use event::{Closed, Event, Limit};
 pub use handle::{ConnectionInfo, Handle};
-pub use handler::Handler;
-pub use serving::Serving;
+pub use serving::{Handler, Serving};
 
-use drain::Life;
+use drain::AbortOnDrop;
 use registry::Registry;
 use state::Observer;
 
-/// Serves connections with the default settings: see [`Server::serve`].
+/// Serves connections with the default settings, as [`Server::serve`] does.
 ///
 /// # Errors
 ///
-/// As [`Server::serve`].
+/// Returns the errors of [`Server::serve`].
 ///
 /// # Examples
 ///
@@ -70,7 +65,7 @@ where
     Server::default().serve(executor, listener, handler).await
 }
 
-/// A server's settings.
+/// A server: its settings until [`serve`](Self::serve) is called.
 ///
 /// # Examples
 ///
@@ -99,27 +94,31 @@ pub struct Server {
     drain_timeout: Duration,
     seed: Option<u64>,
     clock: Clock,
-    /// Whoever embeds us may end several servers with it; each has its own in `ServerContext`.
+    /// The shutdown of the embedder, which may end several servers.
     shutdown: Shutdown,
     observer: Option<Observer>,
+    /// The shutdown of this server only.
     own: Shutdown,
     registry: Arc<Registry>,
-    life: Life,
+    guard: AbortOnDrop,
 }
 
-/// How a server ended.
+/// The result of a server.
 ///
 /// # Examples
 ///
-/// See [`Server`].
+/// ```
+/// let report = halves::Report::default();
+/// assert_eq!((report.finished, report.aborted), (0, 0));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Connections that were open when the end began, and ended by themselves.
+    /// Connections that were open when the end began, and finished in time.
     pub finished: usize,
-    /// Connections that were cut: at the drain deadline, or when the end was forced.
+    /// Connections that were reset at the drain deadline, or when the end was forced.
     pub aborted: usize,
-    /// What the server has done in all.
+    /// The statistics of the server.
     pub stats: Stats,
 }
 
@@ -127,7 +126,7 @@ impl Default for Server {
     fn default() -> Self {
         let registry = Arc::<Registry>::default();
         Self {
-            max_connections: limit::from_descriptors(),
+            max_connections: connections_for_open_files(),
             timeouts: Timeouts::default(),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
@@ -136,16 +135,16 @@ impl Default for Server {
             shutdown: Shutdown::default(),
             observer: None,
             own: Shutdown::default(),
-            life: Life(registry.clone()),
+            guard: AbortOnDrop(registry.clone()),
             registry,
         }
     }
 }
 
 impl Server {
-    /// How many connections may be open at a time; further ones wait in the kernel until one
-    /// ends. At least 1. The default is the process's `RLIMIT_NOFILE` with some taken off for
-    /// what else it opens.
+    /// Sets the maximum number of open connections, at least 1. Further clients wait in the kernel until a
+    /// connection ends. The default is `RLIMIT_NOFILE` less an eighth, at least 24 and at most 1,024, for
+    /// other files of the process.
     ///
     /// # Examples
     ///
@@ -153,22 +152,28 @@ impl Server {
     /// # let _ =
     /// halves::Server::default().max_connections(10);
     /// ```
-    pub fn max_connections(mut self, most: usize) -> Self {
-        self.max_connections = most.max(1);
+    pub fn max_connections(mut self, max: usize) -> Self {
+        self.max_connections = max.max(1);
         self
     }
 
-    /// What each source may have of this server. The default is no limit.
+    /// Sets the limits for each source. The default is no limit.
     ///
     /// # Examples
     ///
-    /// See [`Sources`].
+    /// ```
+    /// use halves::{Server, limits::Sources};
+    ///
+    /// # let _ =
+    /// Server::default().sources(Sources::default().max_connections(40));
+    /// ```
     pub fn sources(self, sources: Sources) -> Self {
-        self.registry.admission.limit(sources);
+        self.registry.admission.set_sources(sources);
         self
     }
 
-    /// Which sources may connect. The default is all. [`Handle::set_rules`] changes them later.
+    /// Sets the rules for sources that may connect. The default allows all. [`Handle::set_rules`] replaces
+    /// them later.
     ///
     /// # Examples
     ///
@@ -185,18 +190,24 @@ impl Server {
         self
     }
 
-    /// How long each connection may take for what. By default only handshakes have a deadline.
+    /// Sets the timeouts of each connection. By default only handshakes have one, of 10 seconds.
     ///
     /// # Examples
     ///
-    /// See [`Timeouts`].
+    /// ```
+    /// use halves::{Server, Timeouts};
+    ///
+    /// # let _ =
+    /// Server::default().timeouts(Timeouts::default().idle(std::time::Duration::from_secs(60)));
+    /// ```
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
     }
 
-    /// How long the server still accepts after it was told to end: time for a load balancer to
-    /// see that it is not [ready](Handle::is_ready) any more. The default is 0.
+    /// Sets the time for which the server still accepts after [`shutdown`](Self::shutdown) is requested.
+    /// Meanwhile [`is_ready`](Handle::is_ready) returns false, so that load balancers stop sending clients.
+    /// The default is 0.
     ///
     /// # Examples
     ///
@@ -209,7 +220,7 @@ impl Server {
         self
     }
 
-    /// Makes the server's random choices the same each time, for tests.
+    /// Sets the seed of the server's random choices, for tests that repeat them.
     ///
     /// # Examples
     ///
@@ -222,8 +233,8 @@ impl Server {
         self
     }
 
-    /// How long connections may take to finish after the server was told to end; what is left
-    /// then is reset. The default is 30 seconds.
+    /// Sets the time that connections have to finish in a drain. After it, the server resets the others. The
+    /// default is 30 seconds.
     ///
     /// # Examples
     ///
@@ -236,7 +247,7 @@ impl Server {
         self
     }
 
-    /// The clock behind every deadline, pause and age.
+    /// Sets the clock of every deadline, pause and age.
     ///
     /// # Examples
     ///
@@ -251,8 +262,8 @@ impl Server {
         self
     }
 
-    /// The switch that ends this server, and perhaps others. Without one it ends when its
-    /// listener does, and by its [`handle`](Self::handle).
+    /// Sets the shutdown that ends this server, and possibly others. Without one, the server ends when its
+    /// listener ends, or by its [`handle`](Self::handle).
     ///
     /// # Examples
     ///
@@ -266,18 +277,22 @@ impl Server {
         self
     }
 
-    /// Hears what happens. It is called on the thread where it happens, and must neither block
-    /// nor panic.
+    /// Sets a function that is called with each event, on the thread of the event. It must not block or
+    /// panic.
     ///
     /// # Examples
     ///
-    /// See [`Event`].
+    /// ```
+    /// # let _ =
+    /// halves::Server::default().on_event(|event| eprintln!("{event}"));
+    /// ```
     pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self
     }
 
-    /// A handle to this server, for other tasks and threads, from now until after its end.
+    /// Returns a handle to this server for other tasks and threads. It is valid before, during and after
+    /// [`serve`](Self::serve).
     ///
     /// # Examples
     ///
@@ -291,48 +306,47 @@ impl Server {
         Handle::new(self.registry.clone(), self.own.clone())
     }
 
-    /// Accepts connections from `listener`, and runs `handler` with each on `executor`, until
-    /// the server is told to end or the listener ends, and all connections are done.
+    /// Accepts connections from `listener`, and runs `handler` with each of them on `executor`. Returns
+    /// when the end was requested or the listener has ended, and all connections have ended.
     ///
-    /// **Each connection** has a task and gets its own clone of `handler`: share state through an
-    /// `Arc`, for a counter that is captured by value counts to 1 in each clone. The handler is
-    /// called, polled and dropped within the task. Its future owns the connection: when it
-    /// returns, what was written is flushed, the peer is told the end of input, and what it still
-    /// sends is read and discarded (1 MiB and 2 seconds at most) so that a reset does not
-    /// overtake our last bytes. An error that it returns changes nothing of that: a handler that
-    /// cannot finish its answer resets the connection by [`Peer::abort`](crate::Peer::abort). A panic
-    /// of the handler resets its connection, and nothing else.
+    /// **Connections.** Each connection has its own task and its own clone of `handler`. Share state between
+    /// connections through an `Arc`: a captured counter would count to 1 in each clone. The task calls,
+    /// polls and drops the handler. The handler's future owns the connection. When it returns, the server
+    /// flushes the written bytes, sends the end of input, and then lingers: it reads and discards input, at
+    /// most 1 MiB and for at most 2 seconds, so that a reset does not overtake the last bytes sent. An error
+    /// does not change this: to cut an incomplete answer, a handler resets the connection with
+    /// [`Peer::abort`](crate::Peer::abort). A panic of a handler resets its own connection only.
     ///
-    /// **Limits**: a connection is accepted when there is room for it, not before; there is one
-    /// accept loop, whatever the number of listeners.
+    /// **Limits.** The server accepts a connection only if there is room for it. There is one accept loop
+    /// for any number of listeners.
     ///
-    /// **Errors of accept** that concern one connection are passed over. After 32 of them in a row,
-    /// and when descriptors or memory are used up, the server waits 5 ms, then twice as long each
-    /// time up to a second.
+    /// **Errors of accept.** After an error that concerns one connection, the server accepts the next. After
+    /// 32 such errors in a row, and when descriptors or memory are used up, it backs off: 5 ms, doubling to
+    /// a second.
     ///
-    /// **The end**: when told to drain, or when an error of the listener ends it, it
-    /// [stops](Listener::stop) the listener, accepts the connections that wait already (as far as
-    /// there is room, and in 65,536 tries for each address at most), drops the listener, and waits
-    /// for connections to finish. With the listeners of [`bind`](crate::bind) on Linux, no client
-    /// whose connection the kernel has completed is reset. Exceptions are an address with a zone (unless
-    /// the process has `CAP_NET_RAW`), a `reuse-port` group, and a socket that other processes share:
-    /// there a client that connects between the last accept and the close is reset. At the drain
-    /// timeout, or when told to abort, the server resets the connections that are left.
+    /// **The end.** In a drain, and after a final error of the listener, the server
+    /// [stops](Listener::stop) the listener and accepts the connections that already wait, as far as there
+    /// is room, with at most 65,536 accepts for each address. Then it drops the listener and waits for
+    /// connections to finish. With the listeners of [`bind`](crate::bind) on Linux, no connection that the
+    /// kernel has completed is reset. There are three exceptions: an address with a zone (unless the
+    /// process has `CAP_NET_RAW`), a `reuse-port` group, and a socket shared with other processes. There, a
+    /// client that connects between the last accept and the close is reset. At the drain timeout, and on an
+    /// abort, the server resets the connections that are left.
     ///
-    /// The future may be polled by anything; it is only busy when its own waker was called.
-    /// Dropping it drops the listener and resets every connection at once; their tasks end when
-    /// the executor next runs them.
+    /// Any task may poll the future; a poll does work only after the future's own waker was called.
+    /// Dropping it drops the listener and resets every connection at once. The tasks end when the executor
+    /// next runs them.
     ///
     /// # Errors
     ///
-    /// An error of the listener that no retry mends; with the listeners of
-    /// [`bind`](crate::bind) and of async-net, an [`Error::Accept`](crate::Error::Accept).
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput), when it yields two connections with one
-    /// [`Peer`](crate::Peer). It is returned after a drain.
+    /// Returns an error of the listener that no retry can mend, after a drain. It is an
+    /// [`Error::Accept`](crate::Error::Accept) for the listeners of [`bind`](crate::bind) and of async-net,
+    /// and an [`InvalidInput`](io::ErrorKind::InvalidInput) if the listener yields two connections with the
+    /// same [`Peer`](crate::Peer).
     ///
     /// # Examples
     ///
-    /// With a handler that is not `Send`, on a local executor:
+    /// A handler that is not `Send`, on a local executor:
     ///
     /// ```
     /// use futures_lite::AsyncWriteExt;

@@ -1,4 +1,4 @@
-//! The connections that are open, and the counts of those that were.
+//! The open connections of a server, and the counts of those that ended.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,27 +12,28 @@ use crate::connection::{Endpoint, Record};
 use crate::shutdown::Shutdown;
 use crate::stats::{Counters, Stats};
 
-/// One server's connections. Its lock is taken when one comes, and when one goes; nothing of it
-/// is touched while data flows.
+/// The connections of one server. The lock is taken when a connection is accepted and when it ends. Data
+/// that flows touches nothing in here.
 #[derive(Default)]
 pub(super) struct Registry {
-    /// Each knows its place here.
+    /// Each record holds its index in here.
     live: Mutex<Vec<Arc<Record>>>,
     /// Connections that have not ended.
     open: AtomicUsize,
-    /// And those whose end is not told yet: as `live.len()`, to be asked without its lock.
-    seats: AtomicUsize,
+    /// Connections in `live`, readable without its lock. Includes connections that have ended but are not
+    /// reported yet.
+    entered: AtomicUsize,
     ids: AtomicU64,
     pub(super) counters: Counters,
     pub(super) admission: Admission,
-    /// Whether new clients should be sent here.
+    /// True while load balancers should send clients.
     pub(super) ready: AtomicBool,
-    /// Where the server listens, while it does.
-    local: Mutex<Vec<Endpoint>>,
-    /// Moves when the server has ended, or will never begin.
-    pub(super) over: Shutdown,
-    /// The server's loop, where it waits for a connection to end.
-    ended: AtomicWaker,
+    /// The addresses of the listener, while the server accepts.
+    local_addrs: Mutex<Vec<Endpoint>>,
+    /// Requested when the server has ended or was dropped.
+    pub(super) ended: Shutdown,
+    /// The waker of the accept loop or the drain while it waits for a connection to end.
+    left: AtomicWaker,
 }
 
 impl Registry {
@@ -42,41 +43,43 @@ impl Registry {
 
     pub(super) fn enter(&self, record: &Arc<Record>) {
         self.open.fetch_add(1, Ordering::AcqRel);
-        self.seats.fetch_add(1, Ordering::AcqRel);
+        self.entered.fetch_add(1, Ordering::AcqRel);
         let mut live = self.live();
-        seat(record, live.len());
+        set_index(record, live.len());
         live.push(record.clone());
     }
 
-    /// A connection has ended, which is still to be told.
+    /// Counts a connection as ended, before its event is emitted.
     pub(super) fn end(&self) {
         self.open.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// That was told: its place is another's. Whoever waits for it may end the process next.
+    /// Removes a connection after its event was emitted. The process may end as soon as the last one is gone.
     pub(super) fn leave(&self, record: &Record) {
         let mut live = self.live();
-        let place = record.registry_index.load(Ordering::Relaxed) as usize;
-        let left = live.swap_remove(place);
-        if let Some(moved) = live.get(place) {
-            seat(moved, place);
+        let index = record.registry_index.load(Ordering::Relaxed) as usize;
+        let left = live.swap_remove(index);
+        if let Some(moved) = live.get(index) {
+            set_index(moved, index);
         }
         drop(live);
         drop(left);
-        self.seats.fetch_sub(1, Ordering::AcqRel);
-        self.ended.wake();
+        self.entered.fetch_sub(1, Ordering::AcqRel);
+        self.left.wake();
     }
 
-    pub(super) fn listens(&self, local: Vec<Endpoint>) {
-        *self.lock_local() = local;
+    pub(super) fn set_local_addrs(&self, local: Vec<Endpoint>) {
+        *self.lock_local_addrs() = local;
     }
 
     pub(super) fn local_addrs(&self) -> Vec<Endpoint> {
-        self.lock_local().clone()
+        self.lock_local_addrs().clone()
     }
 
-    fn lock_local(&self) -> MutexGuard<'_, Vec<Endpoint>> {
-        self.local.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_local_addrs(&self) -> MutexGuard<'_, Vec<Endpoint>> {
+        self.local_addrs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn open(&self) -> usize {
@@ -87,16 +90,16 @@ impl Registry {
         self.counters.snapshot()
     }
 
-    /// Whether fewer than `most` places are taken.
-    pub(super) fn is_below(&self, most: usize) -> bool {
-        self.seats.load(Ordering::Acquire) < most
+    /// Returns true if fewer than `max` connections are entered.
+    pub(super) fn is_below(&self, max: usize) -> bool {
+        self.entered.load(Ordering::Acquire) < max
     }
 
-    /// Waits until that is so. For the server's loop alone.
-    pub(super) async fn below(&self, most: usize) {
+    /// Waits until fewer than `max` connections are entered. Only one task may wait at a time.
+    pub(super) async fn below(&self, max: usize) {
         poll_fn(|cx| {
-            self.ended.register(cx.waker());
-            if self.is_below(most) {
+            self.left.register(cx.waker());
+            if self.is_below(max) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -110,21 +113,21 @@ impl Registry {
         live.iter().find(|record| record.id() == id).cloned()
     }
 
-    /// Wakes the handlers that asked to hear of a drain.
-    pub(super) fn tell_of_drain(&self) {
+    /// Wakes the handlers that wait for input or for the drain.
+    pub(super) fn wake_all(&self) {
         for record in self.records() {
             record.waiting().wake();
         }
     }
 
-    /// Resets every connection that is open, and says how many. One that its handler has ended,
-    /// and that has nothing left to send, is closed instead, and not counted.
+    /// Resets every open connection, and returns their number. A connection that its handler has finished
+    /// and that has no unsent bytes is closed instead, and not counted.
     pub(super) fn abort_all(&self) -> usize {
         let records = self.records();
         records.iter().filter(|record| record.cut()).count()
     }
 
-    /// A copy: wakers and links run code of others, which must not find the lock taken.
+    /// Returns a copy, because wakers and links run foreign code that must not run under the lock.
     pub(super) fn records(&self) -> Vec<Arc<Record>> {
         self.live().clone()
     }
@@ -134,8 +137,8 @@ impl Registry {
     }
 }
 
-/// Connections have descriptors, which are numbered by an `i32`, so places fit.
+/// Sets the index of a record. Indexes fit into 32 bits, as descriptors do.
 #[allow(clippy::cast_possible_truncation)]
-fn seat(record: &Record, place: usize) {
-    record.registry_index.store(place as u32, Ordering::Relaxed);
+fn set_index(record: &Record, index: usize) {
+    record.registry_index.store(index as u32, Ordering::Relaxed);
 }

@@ -1,4 +1,4 @@
-//! One connection's task: calls the handler, catches its panics, ends the stream.
+//! `Serving`: the task of one connection. Calls the handler, catches its panics, closes the stream.
 
 use std::fmt;
 use std::future::Future;
@@ -15,19 +15,65 @@ use crate::connection::{Flag, Link, Record};
 use crate::reason::Reason;
 use crate::time::Sleep;
 
-/// How long a closed connection may take to hear the end of its peer.
-const LINGER: Duration = Duration::from_secs(2);
+/// The time for which a closed connection waits for the end of input of its peer.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A handler: an async function or closure that serves one connection and is `Clone`.
+///
+/// The trait is implemented for every `FnOnce(C) -> F` that is `Clone`, where `F` is a future of
+/// `io::Result<()>`, and for no other type. `C` is the connection. A clone of the handler serves each
+/// connection.
+///
+/// # Examples
+///
+/// A function that takes any handler has it in its bounds:
+///
+/// ```
+/// use halves::{Connection, Executor, Once, Report, serve};
+/// use halves::server::Handler;
+/// use std::{future::Future, io};
+///
+/// async fn serve_once<H, F>(ex: &Executor, handler: H) -> io::Result<Report>
+/// where
+///     H: Handler<Connection<&'static [u8], Vec<u8>>, F> + Send + 'static,
+///     F: Future<Output = io::Result<()>> + Send + 'static,
+/// {
+///     serve(ex, Once::new(Connection::new(&b"hello"[..], vec![])), handler).await
+/// }
+///
+/// let ex = Executor::new();
+/// let report = ex.block_on(serve_once(&ex, async |connection| Ok(drop(connection))))?;
+/// assert_eq!(report.stats.accepted, 1);
+/// # io::Result::Ok(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler of connections",
+    label = "not a handler",
+    note = "a handler takes one `Connection` and returns `io::Result<()>`: \
+            `async |Connection {{ reader, writer, .. }}| upper(reader, writer).await`, or an `async fn`",
+    note = "each connection gets a clone of the handler, so what it captures is `Clone`"
+)]
+pub trait Handler<C, F>: FnOnce(C) -> F + Clone {}
+
+// Without this attribute, the compiler reports the missing bound, and not the message above.
+#[diagnostic::do_not_recommend]
+impl<H, C, F> Handler<C, F> for H
+where
+    H: FnOnce(C) -> F + Clone,
+    F: Future<Output = io::Result<()>>,
+{
+}
 
 pin_project! {
-    /// One connection being served: the future that a [`Server`](crate::Server) gives to its
+    /// The task of one connection: the future that a [`Server`](crate::Server) passes to
     /// [`Spawn`](crate::Spawn). `H` is the handler, `C` its connection, `F` the handler's future.
     ///
-    /// It never panics, whatever the handler does. Dropped before it is done, it resets the
+    /// It never panics, even if the handler does. If it is dropped before it is done, it resets the
     /// connection.
     ///
     /// # Examples
     ///
-    /// A function that serves on any executor names it in its bounds:
+    /// A function that serves on any executor has it in its bounds:
     ///
     /// ```
     /// use halves::{Connection, Report, Spawn, serve};
@@ -47,13 +93,13 @@ pin_project! {
     pub struct Serving<H, C, F> {
         #[pin]
         stage: Stage<H, C, F>,
-        // Last, so that the permit is given back after everything else is gone.
+        // Last, so that the place of the connection is given back after everything else is dropped.
         ticket: Ticket,
     }
 
     impl<H, C, F> PinnedDrop for Serving<H, C, F> {
         fn drop(this: Pin<&mut Self>) {
-            // A panic in here would abort the process.
+            // A panic in `drop` could abort the process.
             let _ = catch_panic(|| this.project().stage.set(Stage::Done));
         }
     }
@@ -62,23 +108,22 @@ pin_project! {
 pin_project! {
     #[project = StageProjection]
     enum Stage<H, C, F> {
-        // Not called yet: the handler may block or panic in its first step, and does so here,
-        // not in the accept loop.
+        // The handler is called in this task, not in the accept loop, because the call may block or panic.
         Called { call: Option<(H, C)> },
         Running { #[pin] handler: F },
-        // The handler is gone; what it wrote is flushed, and the peer's end awaited.
-        Closing { patience: Option<Box<Patience>>, reason: Reason, error: Option<io::Error> },
+        // The handler has ended. The task flushes its bytes and lingers for the peer.
+        Closing { wait: Option<Box<CloseWait>>, reason: Reason, error: Option<io::Error> },
         Done,
     }
 }
 
-/// How long the peer is waited for.
-struct Patience {
+/// The wait for the peer while the connection closes.
+struct CloseWait {
     sleep: Sleep,
-    /// Whether all is flushed, so that it is only waited for its end.
+    /// True if all bytes are flushed, so that only the peer's end of input is missing.
     flushed: bool,
-    /// Whether the peer has taken something since this began.
-    taken: bool,
+    /// True if the peer has accepted bytes since the wait began.
+    progressed: bool,
 }
 
 impl<H, C, F> Serving<H, C, F> {
@@ -127,7 +172,7 @@ where
                     if let Some(record) = this.ticket.record() {
                         record.abort(Reason::Panic);
                     }
-                    // A second panic, in the drop of what has panicked, adds nothing.
+                    // A second panic, in the drop of the handler, is ignored.
                     let _ = catch_panic(|| this.stage.set(Stage::Done));
                     this.ticket.close(Reason::Panic, Some(panic));
                     return Poll::Ready(());
@@ -137,7 +182,7 @@ where
     }
 }
 
-/// The next stage, when this one is over. An error is a panic.
+/// Polls the stage, and returns the next one when it is over. An error is a panic.
 fn poll_stage<H, C, F>(
     mut stage: Pin<&mut Stage<H, C, F>>,
     ticket: &mut Ticket,
@@ -161,22 +206,22 @@ where
         StageProjection::Running { handler } => {
             match catch_panic(|| handler.poll(cx))? {
                 Poll::Ready(result) => result,
-                // After the registration: whoever ends us later, wakes us.
-                Poll::Pending if ticket.attend(cx) => return Ok(Poll::Pending),
+                // Checked after the waker is registered: a later end wakes this task.
+                Poll::Pending if ticket.register(cx) => return Ok(Poll::Pending),
                 Poll::Pending => Ok(()),
             }
         }
         StageProjection::Closing {
-            patience,
+            wait,
             reason,
             error,
         } => {
             let drained = *reason == Reason::Drained;
-            let mut polled = catch_panic(|| poll_close(ticket, patience, drained, cx))?;
+            let mut polled = catch_panic(|| poll_close(ticket, wait, drained, cx))?;
             if polled.is_pending() {
-                ticket.attend(cx);
-                // What it depends on may have come about before that.
-                polled = catch_panic(|| poll_close(ticket, patience, drained, cx))?;
+                ticket.register(cx);
+                // The stream may have made progress before the waker was registered.
+                polled = catch_panic(|| poll_close(ticket, wait, drained, cx))?;
             }
             let Poll::Ready(closed) = polled else {
                 return Ok(Poll::Pending);
@@ -195,12 +240,12 @@ where
     Ok(Poll::Ready(closing(ticket, result.err())))
 }
 
-/// The stage after the handler, which has returned or was dropped.
+/// Returns the stage after the handler, which has returned or was dropped.
 fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C, F> {
     let Some(record) = ticket.record().cloned() else {
         return Stage::Done;
     };
-    // Read once: a verdict that comes now is met in the next stage.
+    // Read once: the next stage handles a later verdict.
     let verdict = record.verdict();
     let reason = match verdict {
         Some(verdict) => verdict.reason,
@@ -209,37 +254,37 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
         None if record.flags.has(Flag::Eof) => Reason::Eof,
         None => Reason::Handler,
     };
-    // What the handler makes of being ended is not its error, unless it has ended itself.
+    // An error that follows from the end of the connection is not the handler's own error.
     let error = error.filter(|_| reason == Reason::Error);
-    // A cut answer is not to look like a whole one.
+    // A cut answer must not look complete.
     let cut = verdict.is_some() && record.is_writing() || record.bytes_dropped() > 0;
     if cut || verdict.is_some_and(|verdict| verdict.reset) {
         record.reset();
         ticket.close(reason, error);
         return Stage::Done;
     }
-    // Before the end of output, which counts as unsent until the peer acknowledges it.
-    hurry_if_acknowledged(&record, reason == Reason::Drained);
+    // Checked before the end of output is sent: it counts as unsent until the peer acknowledges it.
+    skip_linger_if_acknowledged(&record, reason == Reason::Drained);
     record.flags.set(Flag::Closing);
     Stage::Closing {
-        patience: None,
+        wait: None,
         reason,
         error,
     }
 }
 
-/// A client that was quiet for a whole drain is not lingered for if it has acknowledged all that was
-/// written. What a layer keeps is not counted as unsent, so the layer is flushed first.
-fn hurry_if_acknowledged(record: &Record, drained: bool) {
+/// Skips the lingering for a client that sent nothing during the drain and has acknowledged all bytes.
+/// Bytes inside a layer do not count as unsent, so the layer must be flushed before.
+fn skip_linger_if_acknowledged(record: &Record, drained: bool) {
     if drained && record.is_flushed() && record.unsent() == Some(0) {
         record.flags.set(Flag::SkipLinger);
     }
 }
 
-/// Ready when the stream has ended as well as it will.
+/// Closes the stream. Ready when it is closed, or when the wait for the peer is over.
 fn poll_close(
     ticket: &Ticket,
-    patience: &mut Option<Box<Patience>>,
+    wait: &mut Option<Box<CloseWait>>,
     drained: bool,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
@@ -247,72 +292,73 @@ fn poll_close(
         return Poll::Ready(Ok(()));
     };
     let record = guard.host();
-    if let Some(patient) = patience {
-        // Before a layer fills the room that was made.
-        patient.look(record);
+    if let Some(wait) = wait {
+        // Checked before a layer fills the room that the peer has made.
+        wait.check(record);
     }
     let (ended, was_flushed) = (record.flags.has(Flag::Eof), guard.is_flushed());
     if let Poll::Ready(result) = guard.poll_linger(cx, ended) {
-        // What follows from our own reset is not an error of the stream's.
+        // An error that follows from a reset by this server is not an error of the stream.
         let reset = record.flags.has(Flag::Reset);
         return Poll::Ready(result.or_else(|error| if reset { Ok(()) } else { Err(error) }));
     }
-    hurry_if_acknowledged(record, drained && !was_flushed);
-    let (flushed, hurry) = (guard.is_flushed(), record.flags.has(Flag::SkipLinger));
-    if flushed && patience.as_ref().is_some_and(|before| !before.flushed) {
-        // It has had no time to end yet.
-        *patience = None;
+    skip_linger_if_acknowledged(record, drained && !was_flushed);
+    let (flushed, skip_linger) = (guard.is_flushed(), record.flags.has(Flag::SkipLinger));
+    if flushed && wait.as_ref().is_some_and(|before| !before.flushed) {
+        // The wait for the peer's end of input starts now.
+        *wait = None;
     }
     let verdict = record.verdict();
     if flushed && verdict.is_some_and(|verdict| verdict.reason.is_refusal()) {
-        // The peer of one that is refused is not waited for.
+        // A refused peer is not waited for.
         return Poll::Ready(Ok(()));
     }
     loop {
-        let patient = patience.get_or_insert_with(|| Box::new(Patience::new(record, flushed)));
-        patient.look(record);
-        let waits = Pin::new(&mut patient.sleep).poll(cx).is_pending();
-        if waits && !hurry {
+        let waiting = wait.get_or_insert_with(|| Box::new(CloseWait::new(record, flushed)));
+        waiting.check(record);
+        let waits = Pin::new(&mut waiting.sleep).poll(cx).is_pending();
+        if waits && !skip_linger {
             return Poll::Pending;
         }
         if flushed {
             return Poll::Ready(Ok(()));
         }
-        // What is not flushed yet is not a matter of patience, but of the deadlines; and one of
-        // these has passed where the connection was ended from outside.
+        // Flushing is bounded by the deadlines. If the connection was ended by a deadline or a handle, its
+        // time is over.
         if record.verdict().is_some() {
             guard.abort();
             return Poll::Ready(Ok(()));
         }
-        // Whoever has us hurry is about to end us. Not every stream knows what its peer takes.
+        // If `SkipLinger` is set before the stream is flushed, the end of the server resets the connection
+        // next. A stream that cannot report its unsent bytes waits without a limit.
         if waits || record.unsent().is_none() {
             return Poll::Pending;
         }
-        // A socket's peer is waited for as long as it takes something, also through a layer.
-        if !patient.taken {
+        // A socket waits as long as its peer accepts bytes, also through a layer.
+        if !waiting.progressed {
             guard.abort();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        *patience = None;
+        *wait = None;
     }
 }
 
-impl Patience {
+impl CloseWait {
     fn new(record: &Record, flushed: bool) -> Self {
-        // What was taken before does not count.
+        // Clears earlier progress.
         record.send_progressed();
         let clock = record.context().map(|context| context.clock.clone());
-        let sleep = clock.unwrap_or_default().sleep(LINGER);
+        let sleep = clock.unwrap_or_default().sleep(LINGER_TIMEOUT);
         Self {
             sleep,
             flushed,
-            taken: false,
+            progressed: false,
         }
     }
 
-    fn look(&mut self, record: &Record) {
+    fn check(&mut self, record: &Record) {
         if !self.flushed {
-            self.taken |= record.send_progressed();
+            self.progressed |= record.send_progressed();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a server's loop, its connections' tasks and its handles share.
+//! The state that the accept loop and the tasks of connections share, and the ticket of a connection.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,9 +6,9 @@ use std::task::Context;
 
 use fastrand::Rng;
 
-use super::deadlines::Watch;
+use super::deadlines::Deadlines;
 use super::event::{Closed, Event};
-use super::quiet::{Kind, Quiet};
+use super::event_limiter::{EventLimiter, LimitedEvent};
 use super::registry::Registry;
 use crate::catch::catch_panic;
 use crate::connection::{
@@ -21,29 +21,29 @@ use crate::shutdown::Shutdown;
 use crate::stats::count;
 use crate::time::{Clock, Stamp};
 
-/// One serving: the registry, which its handles share, and what it was configured with.
-pub(super) struct State {
+/// The state of a running server: its settings, and the registry that its handles share.
+pub(super) struct ServerState {
     pub(super) registry: Arc<Registry>,
     pub(super) clock: Clock,
     pub(super) shutdown: Shutdown,
     timeouts: Timeouts,
-    /// Gives each connection its part of the lifetime.
+    /// Draws the jitter of each lifetime.
     random: Mutex<Rng>,
     observer: Option<Observer>,
-    pub(super) quiet: Quiet,
+    pub(super) limiter: EventLimiter,
 }
 
 pub(super) type Observer = Box<dyn Fn(&Event) + Send + Sync>;
 
-/// One connection's place in the registry, given back when it is dropped, and the server's hold on
-/// its stream; both are gone when it is closed.
-// One pointer: each task has one. The server is found through the record.
+/// Owns the place of one connection in the registry and the guard of its socket, until
+/// [`close`](Self::close). Its drop resets a connection that is still open.
+// One pointer, because each task has a ticket. The record leads to the server.
 pub(super) struct Ticket(Option<SocketGuard>);
 
-/// Up to this part of its lifetime, a connection gets less.
-const JITTER: f64 = 0.1;
+/// The largest part by which a lifetime is shortened at random.
+const MAX_JITTER: f64 = 0.1;
 
-impl State {
+impl ServerState {
     pub(super) fn new(
         registry: Arc<Registry>,
         clock: Clock,
@@ -59,11 +59,11 @@ impl State {
             timeouts,
             random: Mutex::new(random),
             observer,
-            quiet: Quiet::default(),
+            limiter: EventLimiter::default(),
         })
     }
 
-    /// What its connections know of it.
+    /// Returns the part of the state that connections use.
     pub(super) fn context(self: &Arc<Self>) -> Arc<ServerContext> {
         Arc::new(ServerContext {
             clock: self.clock.clone(),
@@ -79,18 +79,23 @@ impl State {
         }
     }
 
-    /// Reports what may come in great numbers: some in a second one by one, the rest as a count.
-    pub(super) fn report(&self, kind: Kind, now: Stamp, event: impl FnOnce() -> Event) {
-        let (report, rest) = self.quiet.report(kind, now);
-        if let Some(rest) = rest {
-            self.emit(|| rest);
+    /// Emits an event of a kind that is limited per second, or counts it as suppressed.
+    pub(super) fn emit_limited(
+        &self,
+        kind: LimitedEvent,
+        now: Stamp,
+        event: impl FnOnce() -> Event,
+    ) {
+        let (emit, suppressed) = self.limiter.count(kind, now);
+        if let Some(suppressed) = suppressed {
+            self.emit(|| suppressed);
         }
-        if report {
+        if emit {
             self.emit(event);
         }
     }
 
-    /// Takes a connection in. The error is why it is refused.
+    /// Admits a connection and enters it into the registry, or returns the reason of the refusal.
     pub(super) fn admit(&self, peer: &Peer) -> Result<Ticket, Reason> {
         let record = peer.record();
         count(&self.registry.counters.accepted, 1);
@@ -101,8 +106,8 @@ impl State {
         if self.timeouts.always() {
             let lifetime = self.timeouts.lifetime;
             let lifetime = lifetime.map(|lifetime| lifetime.mul_f64(self.jitter()));
-            let watch = Watch::new(record, self.timeouts.clone(), lifetime);
-            record.set_deadlines(Box::new(watch));
+            let deadlines = Deadlines::new(record, self.timeouts.clone(), lifetime);
+            record.set_deadlines(Box::new(deadlines));
         } else if record.phase() == Phase::Handshake {
             record.recheck_deadlines();
         }
@@ -115,12 +120,13 @@ impl State {
         self.registry.admission.check(record, now)
     }
 
+    /// Returns a random factor for a lifetime.
     fn jitter(&self) -> f64 {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
-        1.0 - JITTER * random.f64()
+        1.0 - MAX_JITTER * random.f64()
     }
 
-    /// Ends a connection that is not taken in.
+    /// Closes a connection that was not admitted.
     pub(super) fn refuse<R, W>(&self, connection: Connection<R, W>, reason: Reason) {
         let Connection {
             reader,
@@ -129,27 +135,27 @@ impl State {
         } = connection;
         let record = peer.record();
         record.close(reason);
-        // Before the client reads the end.
+        // Counted before the client can read the end of input.
         self.registry.counters.end(reason, 0, 0);
         let guard = SocketGuard::of(record);
         let _ = catch_panic(|| drop((reader, writer)));
         guard.refuse();
-        self.tell_refusal(&peer, reason, record.opened());
+        self.report_refusal(&peer, reason, record.opened());
     }
 
-    fn tell_refusal(&self, peer: &Peer, reason: Reason, now: Stamp) {
-        self.report(Kind::Refused, now, || Event::Refused {
+    fn report_refusal(&self, peer: &Peer, reason: Reason, now: Stamp) {
+        self.emit_limited(LimitedEvent::Refused, now, || Event::Refused {
             peer: peer.clone(),
             reason,
         });
     }
 }
 
-impl ServerHooks for State {
+impl ServerHooks for ServerState {
     fn identify(&self, record: &Arc<Record>) -> Result<(), Reason> {
         let admitted = self.check(record);
         if record.verdict().is_some() {
-            // It has ended meanwhile, and nobody else would give its place back.
+            // The connection has ended meanwhile, so its count must be given back here.
             let now = self.clock.stamp();
             self.registry.admission.leave(record, now);
         }
@@ -157,7 +163,7 @@ impl ServerHooks for State {
     }
 
     fn handshake_deadline(&self, record: &Record) -> Box<dyn DeadlineCheck> {
-        Box::new(Watch::new(record, self.timeouts.clone(), None))
+        Box::new(Deadlines::new(record, self.timeouts.clone(), None))
     }
 
     fn dropped(&self, record: &Arc<Record>, bytes: usize) {
@@ -176,7 +182,7 @@ impl ServerHooks for State {
         self.registry.end();
         let peer = || Peer::of(record);
         if reason.is_refusal() {
-            self.tell_refusal(&peer(), reason, now);
+            self.report_refusal(&peer(), reason, now);
         }
         self.emit(|| {
             Event::Closed(Closed {
@@ -191,7 +197,7 @@ impl ServerHooks for State {
 }
 
 impl Ticket {
-    /// The guard, until it is closed.
+    /// Returns the guard of the socket, until the ticket is closed.
     pub(super) fn guard(&self) -> Option<&SocketGuard> {
         self.0.as_ref()
     }
@@ -200,16 +206,17 @@ impl Ticket {
         self.guard().map(SocketGuard::host)
     }
 
-    /// Whether the connection was ended from outside.
+    /// Returns true if the connection was ended by something other than its handler.
     pub(super) fn is_ended(&self) -> bool {
         self.record()
             .is_some_and(|record| record.verdict().is_some())
     }
 
-    /// The task waits, and is woken when the connection is ended. False: it was ended before. The
-    /// deadlines are judged here: after the handler was polled, so that input in time counts.
+    /// Registers the task to be woken when the connection is ended, and checks the deadlines. Returns false
+    /// if the connection is ended already. Called after the handler was polled, so that input that arrived
+    /// in time counts.
     #[inline(always)]
-    pub(super) fn attend(&self, cx: &Context<'_>) -> bool {
+    pub(super) fn register(&self, cx: &Context<'_>) -> bool {
         if let Some(record) = self.record() {
             record.register_task(cx.waker());
             record.check_deadlines(cx.waker());
@@ -217,14 +224,14 @@ impl Ticket {
         !self.is_ended()
     }
 
-    /// The connection is over: for this reason, unless it was ended for another before.
+    /// Closes the connection, for this reason unless an earlier one is set.
     pub(super) fn close(&mut self, reason: Reason, error: Option<io::Error>) {
         let Some(guard) = self.0.take() else {
             return;
         };
         let record = guard.host().clone();
         if reason.is_refusal() && !record.flags.has(Flag::Reset) {
-            // As at accept.
+            // The same as for a refusal at accept.
             guard.shut_down();
         }
         let reason = record.finish(reason);

@@ -110,7 +110,7 @@ fn everything_else_is_a_line_too() {
                 peer: peer(),
                 bytes: 7,
             },
-            "unknown did not get the last 7 bytes",
+            "unknown lost 7 unsent bytes",
         ),
         (
             Event::Refused {
@@ -124,19 +124,16 @@ fn everything_else_is_a_line_too() {
                 refused: 3,
                 accept_failed: 1,
             },
-            "3 more refused, 1 more not accepted",
+            "suppressed: 3 refused, 1 not accepted",
         ),
-        (
-            Event::AcceptFailed(error),
-            "a connection was not accepted: no",
-        ),
+        (Event::AcceptFailed(error), "accept failed: no"),
         (
             Event::LimitReached(Limit::MaxConnections(5)),
             "max_connections=5 is reached: new clients wait",
         ),
         (
             Event::LimitOver(Limit::MaxConnections(5)),
-            "max_connections=5 is over",
+            "max_connections=5 is no longer reached",
         ),
         (
             Event::Delaying { delay: second },

@@ -1,4 +1,4 @@
-//! Bounds how many refusals and errors of accept are reported one by one; the rest are counted.
+//! Limits the events of refusals and accept errors to ten per second; counts the others.
 
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,63 +10,63 @@ use atomic_waker::AtomicWaker;
 use super::event::Event;
 use crate::time::{Clock, Stamp};
 
-/// Reports of one kind in a second.
-const MOST: u32 = 10;
+/// The maximum of events of one kind per second.
+const MAX_EVENTS_PER_SECOND: u32 = 10;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The kind of a report.
+/// A kind of event that is limited.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(super) enum LimitedEvent {
     Refused,
     AcceptFailed,
 }
 
-/// Counts reports by the second.
+/// Counts events by the second.
 #[derive(Default)]
-pub(super) struct Quiet {
+pub(super) struct EventLimiter {
     counts: Mutex<Counts>,
-    /// The future that reports the rest, while there is none.
+    /// The waker of the task in [`next_suppressed`](Self::next_suppressed).
     idle: AtomicWaker,
 }
 
 #[derive(Default)]
 struct Counts {
-    /// The beginning of the second that is counted.
+    /// The start of the current second.
     second: Option<Stamp>,
-    /// By [`Kind`].
-    reported: [u32; 2],
+    /// By [`LimitedEvent`].
+    emitted: [u32; 2],
     suppressed: [u64; 2],
 }
 
-impl Quiet {
-    /// Whether a report is to be made now, and the rest of an earlier second, to be reported
-    /// before it.
-    pub(super) fn report(&self, kind: Kind, now: Stamp) -> (bool, Option<Event>) {
+impl EventLimiter {
+    /// Counts an event. Returns true if it is to be emitted, and the suppressed events of an earlier
+    /// second, which are to be emitted before it.
+    pub(super) fn count(&self, kind: LimitedEvent, now: Stamp) -> (bool, Option<Event>) {
         let mut counts = self.counts();
-        let rest = if counts.left(now).is_zero() {
-            let rest = counts.take();
+        let suppressed = if counts.left(now).is_zero() {
+            let suppressed = counts.take();
             counts.second = Some(now);
-            counts.reported = [0; 2];
-            rest
+            counts.emitted = [0; 2];
+            suppressed
         } else {
             None
         };
         let kind = kind as usize;
-        let report = counts.reported[kind] < MOST;
-        if report {
-            counts.reported[kind] += 1;
+        let emit = counts.emitted[kind] < MAX_EVENTS_PER_SECOND;
+        if emit {
+            counts.emitted[kind] += 1;
         } else {
             counts.suppressed[kind] += 1;
         }
         drop(counts);
-        if !report {
+        if !emit {
             self.idle.wake();
         }
-        (report, rest)
+        (emit, suppressed)
     }
 
-    /// Waits until there is a rest, and its second has passed. For one future alone.
-    pub(super) async fn rest(&self, clock: &Clock) -> Event {
+    /// Waits until events were suppressed and their second has passed. Only one task may call it at a time.
+    pub(super) async fn next_suppressed(&self, clock: &Clock) -> Event {
         loop {
             let left = poll_fn(|cx| {
                 self.idle.register(cx.waker());
@@ -79,13 +79,13 @@ impl Quiet {
             let left = left.await;
             if !left.is_zero() {
                 clock.sleep(left).await;
-            } else if let Some(rest) = self.take() {
-                return rest;
+            } else if let Some(suppressed) = self.take() {
+                return suppressed;
             }
         }
     }
 
-    /// The rest so far, at the end.
+    /// Takes the count of the events suppressed so far, for the end of the server.
     pub(super) fn take(&self) -> Option<Event> {
         self.counts().take()
     }
@@ -96,7 +96,7 @@ impl Quiet {
 }
 
 impl Counts {
-    /// How much of the second is left.
+    /// Returns the rest of the current second.
     fn left(&self, now: Stamp) -> Duration {
         let second = self.second;
         second.map_or(Duration::ZERO, |begin| {

@@ -1,4 +1,4 @@
-//! Polls a future only when its own waker was called.
+//! `PollOnWake`: polls a future only after its own waker was called.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,53 +11,57 @@ use pin_project_lite::pin_project;
 use crate::polling::poll_for_task;
 
 pin_project! {
-    /// Keeps an accept loop quiet when it is the future that drives an executor, as in
-    /// `ex.run(serve(&ex, …))`: executors poll that one at every wake of anything, and each poll
-    /// would cost a system call that learns nothing.
-    pub(super) struct Gate<F> {
+    /// Polls the inner future only after its own waker was called, or when another task polls.
+    ///
+    /// An executor polls the future that drives it, as in `ex.run(serve(&ex, …))`, at every wake of any
+    /// task. Without this type, each of these polls would be a system call of the accept loop that finds
+    /// nothing.
+    pub(super) struct PollOnWake<F> {
         #[pin]
         future: F,
-        bell: Arc<Bell>,
+        flag: Arc<WakeFlag>,
         waker: Waker,
-        // What `bell.outer` holds, to see without its lock whether it has changed.
+        // A copy of `flag.outer`, to compare without its lock.
         outer: Option<Waker>,
     }
 }
 
-struct Bell {
-    rung: AtomicBool,
+/// Set when the inner future is woken.
+struct WakeFlag {
+    woken: AtomicBool,
+    /// The waker of the task that polls.
     outer: Mutex<Option<Waker>>,
 }
 
-impl<F> Gate<F> {
+impl<F> PollOnWake<F> {
     pub(super) fn new(future: F) -> Self {
-        let bell = Arc::new(Bell {
-            rung: AtomicBool::new(true),
+        let flag = Arc::new(WakeFlag {
+            woken: AtomicBool::new(true),
             outer: Mutex::new(None),
         });
         Self {
             future,
-            waker: bell.clone().into(),
-            bell,
+            waker: flag.clone().into(),
+            flag,
             outer: None,
         }
     }
 }
 
-impl<F: Future> Future for Gate<F> {
+impl<F: Future> Future for PollOnWake<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let outer = cx.waker();
         if !this.outer.as_ref().is_some_and(|old| old.will_wake(outer)) {
-            *this.bell.outer() = Some(outer.clone());
+            *this.flag.outer() = Some(outer.clone());
             *this.outer = Some(outer.clone());
-            // Another task polls: what the future waits for has to know its reactor.
-            this.bell.rung.store(true, Ordering::Release);
+            // Another task polls: the sources that the future waits for move to its reactor.
+            this.flag.woken.store(true, Ordering::Release);
         }
-        // After that: a ring that woke the old waker is seen here.
-        if !this.bell.rung.swap(false, Ordering::AcqRel) {
+        // Checked after the store above: a wake of the old waker is seen here.
+        if !this.flag.woken.swap(false, Ordering::AcqRel) {
             return Poll::Pending;
         }
         let waker = &*this.waker;
@@ -68,20 +72,20 @@ impl<F: Future> Future for Gate<F> {
     }
 }
 
-impl Bell {
+impl WakeFlag {
     fn outer(&self) -> MutexGuard<'_, Option<Waker>> {
         self.outer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Wake for Bell {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            // Cloned, as a waker may run code of others, which may ring.
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            // Cloned, because a waker may run foreign code, which may wake this flag.
             let outer = self.outer().clone();
             outer.into_iter().for_each(Waker::wake);
         }
