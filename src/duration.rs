@@ -1,10 +1,10 @@
-//! Durations in text, as arguments and addresses have them.
+//! Parses durations in arguments and addresses.
 
 use std::time::Duration;
 
 use crate::error::Error;
 
-/// In microseconds, the longest first.
+/// The units with their lengths in microseconds, the longest first.
 const UNITS: [(&str, u64); 6] = [
     ("d", 24 * 60 * 60 * 1_000_000),
     ("h", 60 * 60 * 1_000_000),
@@ -14,21 +14,20 @@ const UNITS: [(&str, u64); 6] = [
     ("us", 1),
 ];
 
-type Problem = &'static str;
-
-const UNREADABLE: Problem =
+const UNREADABLE: &str =
     "not a duration; write 50us, 500ms, 10s, 5m, 1h, 1d, 1m30s, 1.5s, or a number of seconds";
-const TOO_LONG: Problem = "that is longer than any clock counts";
+const TOO_LONG: &str = "too long; the maximum is 584,542 years";
 
-/// Reads a duration: numbers, each with its unit `d`, `h`, `m`, `s`, `ms` or `us`, the longest unit
-/// first; a number alone is in seconds.
+/// Parses a duration: numbers with the units `d`, `h`, `m`, `s`, `ms` or `us`, the longest unit first. A number
+/// without a unit is in seconds.
 ///
-/// The last number may have a fraction, as in `1.5s`. The result is a whole number of microseconds, at
-/// most `u64::MAX` of them: 584,542 years.
+/// The last number may have a fraction, as in `1.5s`. The result is a whole number of microseconds, at most
+/// `u64::MAX` of them (584,542 years).
 ///
 /// # Errors
 ///
-/// [`Error::Duration`] for any other text, for a fraction of a microsecond, and beyond that bound.
+/// Returns [`Error::Duration`] for any other text, for a fraction of a microsecond, and for a duration beyond
+/// that maximum.
 ///
 /// # Examples
 ///
@@ -50,7 +49,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, Error> {
     Ok(Duration::from_micros(micros))
 }
 
-fn micros(text: &str) -> Result<u64, Problem> {
+fn micros(text: &str) -> Result<u64, &'static str> {
     if is_number(text) {
         return part(text, 1_000_000);
     }
@@ -75,20 +74,20 @@ fn micros(text: &str) -> Result<u64, Problem> {
     }
 }
 
-/// A number of units of so many microseconds each.
-fn part(number: &str, each: u64) -> Result<u64, Problem> {
+/// Parses a number of units, and returns it in microseconds.
+fn part(number: &str, unit: u64) -> Result<u64, &'static str> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let whole = whole.parse::<u64>().ok().and_then(|n| n.checked_mul(each));
+    let whole = whole.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
     let digits = fraction.trim_end_matches('0');
     let parts = u32::try_from(digits.len())
         .ok()
         .and_then(|length| 10_u128.checked_pow(length));
     let fraction = match (format!("0{digits}").parse::<u128>(), parts) {
-        (Ok(n), Some(parts)) => n.checked_mul(each.into()).map(|n| (n / parts, n % parts)),
+        (Ok(n), Some(parts)) => n.checked_mul(unit.into()).map(|n| (n / parts, n % parts)),
         _ => None,
     };
     let Some((micros, 0)) = fraction else {
-        return Err("that is not a whole number of microseconds");
+        return Err("not a whole number of microseconds");
     };
     let micros = u64::try_from(micros).ok();
     whole
@@ -97,7 +96,7 @@ fn part(number: &str, each: u64) -> Result<u64, Problem> {
         .ok_or(TOO_LONG)
 }
 
-/// Digits, with a point between them at most.
+/// Returns true for digits, with at most one point between them.
 fn is_number(text: &str) -> bool {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     [whole, fraction]
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn every_unit_is_read() {
+    fn every_unit_is_parsed() {
         for (text, micros) in [
             ("0", 0),
             ("0s", 0),
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn several_units_and_a_fraction_are_read() {
+    fn several_units_and_a_fraction_are_parsed() {
         for (text, micros) in [
             ("1m30s", 90_000_000),
             ("1d12h", 129_600_000_000),
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_duration_says_what_is() {
+    fn a_bad_duration_is_an_error_that_lists_the_forms() {
         for text in [
             "", "s", "ms", "-1", "+1", "1 s", "10x", "1S", "٣s", "1sms", "us", "1u", "1µs", "50US",
             "1s1m", "1s1s", "1m30", "1.5m30s", ".5s", "1.s", ".", "1..5s", "1.5.5s", "1e3s",
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn too_long_a_duration_is_no_panic() {
+    fn a_duration_beyond_the_maximum_is_an_error() {
         for text in [
             "18446744073709551615h",
             "18446744073709552ms",

@@ -1,12 +1,12 @@
-//! What Halves has to add to the system's own errors.
+//! `Error`: the context that Halves adds to errors of the system.
 
 use std::borrow::Cow;
 use std::{fmt, io};
 
-/// Why a text could not be read, or an address listened on, accepted at or connected to.
+/// An error with the text that could not be parsed, or the address that could not be used.
 ///
-/// Functions return [`io::Error`], so that `?` works everywhere; this is what is inside, with the
-/// same [`io::ErrorKind`]. The text is one line for a person.
+/// Functions return [`io::Error`], so that `?` works everywhere. Its inner error is this type, with the same
+/// [`io::ErrorKind`]. The [`Display`](fmt::Display) form is one line for people.
 ///
 /// # Examples
 ///
@@ -22,48 +22,48 @@ use std::{fmt, io};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The text is not an address. [`Address`](crate::Address) lists the forms that are.
+    /// The text is not an address. [`Address`](crate::Address) lists the valid forms.
     Address {
-        /// What was given.
+        /// The text.
         text: String,
-        /// The reason, and what to write instead where that is known.
+        /// The reason, with a correction if there is one.
         problem: Cow<'static, str>,
     },
-    /// The text is not a network; [`Net`](crate::limits::Net) takes CIDR notation.
+    /// The text is not a network. [`Net`](crate::limits::Net) takes CIDR notation.
     Net {
-        /// What was given.
+        /// The text.
         text: String,
-        /// The reason, and what to write instead where that is known.
+        /// The reason, with a correction if there is one.
         problem: Cow<'static, str>,
     },
-    /// The text is not a duration; [`parse_duration`](crate::duration::parse_duration) lists the forms that are.
+    /// The text is not a duration. [`parse_duration`](crate::duration::parse_duration) lists the valid forms.
     Duration {
         /// The text.
         text: String,
         /// The reason.
         problem: Cow<'static, str>,
     },
-    /// The address was understood, and the system would not listen there: in use, not ours,
-    /// below 1024 without the right. Another port, or port 0, avoids it.
+    /// The system refuses to listen on the address: it is in use, does not belong to this machine, or is a
+    /// port below 1024 without the privilege. Another port, or port 0, avoids the error.
     Listen {
-        /// Where.
+        /// The address.
         address: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A listener yields no connection: the system refuses, or something is used up. A server goes on
-    /// where a retry may help.
+    /// The system returned an error instead of a connection, for example because descriptors are used up. A
+    /// server retries if that may help.
     Accept {
-        /// Where it listens.
+        /// The address of the listener.
         address: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The address was understood, and no connection to it came about.
+    /// The connection to the address failed.
     Connect {
-        /// Where.
+        /// The address.
         address: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }

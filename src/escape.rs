@@ -1,14 +1,14 @@
-//! Text that others have chosen, as it may stand in a line of a log.
+//! Escapes foreign text for a line of a log.
 
 use std::fmt::{self, Display, Write};
 
-/// Writes a text so that it stays on one line, and that nothing in it is hidden: each
-/// [unfit character](is_unfit) is escaped, as `\n` or `\u{202e}`.
+/// Displays a value on one line without hidden characters: each [unfit character](is_unfit) is escaped, as
+/// `\n` or `\u{202e}`.
 ///
-/// Clients choose some of what is logged: errors that quote their input, the names of their sockets.
-/// Written as it is, such a text forges lines, moves the cursor of a terminal, or reverses what stands
-/// beside it. [`Event`](crate::Event) is written in this way. Backslashes stay as they are, so an escape
-/// may also have been in the text.
+/// Clients choose a part of the text in logs, such as the names of their sockets and the input that errors
+/// quote. Unescaped, such text can forge lines, move the cursor of a terminal, or reverse the text beside it.
+/// The [`Display`] form of [`Event`](crate::Event) is escaped in this way. Backslashes are not escaped, so an
+/// escape sequence may also be a part of the original text.
 ///
 /// # Examples
 ///
@@ -28,7 +28,7 @@ impl<T: Display> Display for OneLine<T> {
     }
 }
 
-/// Escapes what is written to a formatter.
+/// Escapes text on its way to a formatter.
 struct Escaped<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl Write for Escaped<'_, '_> {
@@ -48,11 +48,10 @@ impl Write for Escaped<'_, '_> {
     }
 }
 
-/// Whether a character may not stand in a line of a log as it is: control characters, what some
-/// readers take for the end of a line, what changes the direction of the text, and what is not to be
-/// seen at all.
+/// Returns true if a character must be escaped in a line of a log: control characters, line separators,
+/// characters that change the direction of text, and invisible characters.
 ///
-/// Accents that stand on the letter before them are fit, and so is every space, as it takes room.
+/// Combining accents and all spaces are fit.
 ///
 /// # Examples
 ///
@@ -68,15 +67,15 @@ pub fn is_unfit(c: char) -> bool {
         return c.is_ascii_control();
     }
     c.is_control()
-        || HIDDEN
+        || HIDDEN_RANGES
             .iter()
             .any(|(first, last)| (*first..=*last).contains(&c))
 }
 
-/// The line and paragraph separators, the annotation characters, and what Unicode has as
-/// `Default_Ignorable_Code_Point`, among which are all `Bidi_Control` (Unicode 16,
-/// DerivedCoreProperties.txt). The first and the last of each range, in order.
-const HIDDEN: &[(char, char)] = &[
+/// The first and the last character of each hidden range, in order: line and paragraph separators, annotation
+/// characters, and all characters with the property `Default_Ignorable_Code_Point`, which includes
+/// `Bidi_Control` (Unicode 16, DerivedCoreProperties.txt).
+const HIDDEN_RANGES: &[(char, char)] = &[
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
     ('\u{61c}', '\u{61c}'),
@@ -101,12 +100,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_breaks_a_line_or_hides_is_unfit() {
+    fn line_breaks_and_hidden_characters_are_unfit() {
         let (first, last) = ('\0', char::MAX);
         let unfit = (first..=last).filter(|&c| is_unfit(c)).count();
         let hidden = |(first, last): &(char, char)| u32::from(*last) - u32::from(*first) + 1;
-        // C0 with DEL, C1, and the ranges, none of which is there twice.
-        let expected = 33 + 32 + HIDDEN.iter().map(hidden).sum::<u32>();
+        // C0 with DEL, C1, and the ranges, which do not overlap.
+        let expected = 33 + 32 + HIDDEN_RANGES.iter().map(hidden).sum::<u32>();
         assert_eq!(unfit, expected as usize);
         for c in
             "\0\n\r\t\u{1b}\u{7f}\u{85}\u{2028}\u{2029}\u{200d}\u{2066}\u{2069}\u{e0041}".chars()
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_escaped_as_the_whole() {
+    fn text_in_pieces_is_escaped_like_whole_text() {
         let text = format_args!("{}{}{}", "a\n", 'b', "\r\u{202e}c\\n").to_string();
         assert_eq!(OneLine(&text).to_string(), "a\\nb\\r\\u{202e}c\\n");
         assert_eq!(OneLine("\n\n").to_string(), "\\n\\n");

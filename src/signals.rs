@@ -1,4 +1,4 @@
-//! Signals of the process: caught in one way, and unblocked where they are heard.
+//! `Signals`: catches signals of the process, and unblocks them in the thread that waits for them.
 
 use std::fs;
 use std::io;
@@ -8,8 +8,7 @@ use async_signal::Signal;
 use futures_lite::StreamExt;
 use nix::sys::signal::SigSet;
 
-/// Signals that are caught from now on. They wait until [`watch`](Self::watch) or
-/// [`next`](Self::next) takes them.
+/// Caught signals. They stay pending until [`watch`](Self::watch) or [`next`](Self::next) takes them.
 ///
 /// For the command; not part of the library's interface.
 #[derive(Debug)]
@@ -19,12 +18,12 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches these signals. One that a shell's `&` or nohup ignores by convention, and that is
-    /// ignored now, stays ignored.
+    /// Catches these signals. INT, HUP and XFSZ stay ignored if they are ignored now, by the convention of
+    /// nohup and of `&` in a shell.
     ///
     /// # Errors
     ///
-    /// What the system says when a handler cannot be installed.
+    /// Returns the error of the system if a handler cannot be installed.
     pub fn catch(signals: &[Signal]) -> io::Result<Self> {
         let ignored = ignored();
         let stays_ignored = |signal: Signal| {
@@ -40,33 +39,33 @@ impl Signals {
         })
     }
 
-    /// Calls `hear` with each of them for the rest of the process's life, on a thread of this name.
+    /// Calls `on_signal` with each signal, for the rest of the process, on a thread of this name.
     ///
     /// # Errors
     ///
-    /// What the system says when there is no thread to be had.
+    /// Returns the error of the system if the thread cannot be started.
     pub fn watch(
         mut self,
         thread: &str,
-        mut hear: impl FnMut(Signal) + Send + 'static,
+        mut on_signal: impl FnMut(Signal) + Send + 'static,
     ) -> io::Result<()> {
-        let hear_all = async move {
+        let forward = async move {
             while let Ok(signal) = self.next().await {
-                hear(signal);
+                on_signal(signal);
             }
         };
         thread::Builder::new()
             .name(thread.into())
-            .spawn(|| smol::block_on(hear_all))?;
+            .spawn(|| smol::block_on(forward))?;
         Ok(())
     }
 
-    /// Waits for the next one. The calling thread has them unblocked from then on: a parent may have
-    /// blocked them, and one thread that has not is enough for the system to deliver them. Cancel-safe.
+    /// Waits for the next signal. First unblocks the signals in the calling thread: the parent process may have
+    /// blocked them, and the system delivers a signal if one thread has it unblocked. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// What the system says when they cannot be heard.
+    /// Returns the error of the system if the signals cannot be unblocked or read.
     pub async fn next(&mut self) -> io::Result<Signal> {
         self.set.thread_unblock()?;
         match self.caught.next().await {
@@ -76,8 +75,8 @@ impl Signals {
     }
 }
 
-/// The signals that the process ignores, a bit each, the lowest for number 1. None where no proc(5)
-/// tells of them.
+/// Returns the signals that the process ignores as a bit mask, the lowest bit for signal 1. Returns 0 without
+/// proc(5).
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     parse_ignored(&status).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Allowed and denied networks.
+//! `Rules`: allowed and denied networks.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,10 +25,10 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Net(IpNet);
 
-/// Which sources may connect: those in an allowed network, or anyone where none is named, unless
-/// they are in a denied one.
+/// The sources that may connect: those in an allowed network, or every source if no network is allowed.
+/// Sources in a denied network may never connect.
 ///
-/// Each connection is compared with every network: hundreds cost nothing that could be measured.
+/// Each connection is compared with every network. Hundreds of networks have no measurable cost.
 ///
 /// # Examples
 ///
@@ -51,12 +51,16 @@ pub struct Rules {
 }
 
 impl Net {
-    /// Whether the address is in this network. An IPv4-mapped IPv6 address is the IPv4 address
-    /// that it means.
+    /// Returns true if the address is in this network. An IPv4-mapped IPv6 address counts as the IPv4
+    /// address.
     ///
     /// # Examples
     ///
-    /// See [`Net`].
+    /// ```
+    /// let net: halves::limits::Net = "2001:db8::/32".parse()?;
+    /// assert!(net.contains("2001:db8::1".parse().unwrap()));
+    /// # Ok::<(), halves::Error>(())
+    /// ```
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
@@ -69,8 +73,9 @@ impl FromStr for Net {
     fn from_str(text: &str) -> Result<Self, Error> {
         let single = text.parse::<IpAddr>().map(IpNet::from);
         let net = single.or_else(|_| text.parse::<IpNet>());
-        let net = net
-            .map_err(|_| "write an address or a network, as 192.0.2.0/24 or 2001:db8::/32".into());
+        let net = net.map_err(|_| {
+            "write an address or a network, such as 192.0.2.0/24 or 2001:db8::/32".into()
+        });
         net.and_then(canonical).map_err(|problem| Error::Net {
             text: text.to_owned(),
             problem,
@@ -78,7 +83,8 @@ impl FromStr for Net {
     }
 }
 
-/// A network of mapped addresses would never match: they are IPv4 by the time they are compared.
+/// Converts an IPv4-mapped network to IPv4, because mapped addresses are compared as IPv4. Returns an error
+/// for a network with bits beyond its prefix.
 fn canonical(net: IpNet) -> Result<Net, Cow<'static, str>> {
     if net.trunc() != net {
         let (network, address) = (net.trunc(), net.addr());
@@ -92,7 +98,7 @@ fn canonical(net: IpNet) -> Result<Net, Cow<'static, str>> {
         let mapped = length.and_then(|length| IpNet::new(v4.into(), length).ok());
         return mapped
             .map(Net)
-            .ok_or("it is neither IPv4 nor IPv6: a mapped prefix has 96 bits at least".into());
+            .ok_or("the prefix of an IPv4-mapped network has at least 96 bits".into());
     }
     Ok(Net(net))
 }
@@ -104,31 +110,42 @@ impl fmt::Display for Net {
 }
 
 impl Rules {
-    /// Adds a network to those that may connect; the first one shuts out all others.
+    /// Adds an allowed network. Once a network is allowed, sources outside the allowed networks may not
+    /// connect.
     ///
     /// # Examples
     ///
-    /// See [`Rules`].
+    /// ```
+    /// let rules = halves::limits::Rules::default().allow("10.0.0.0/8".parse()?);
+    /// assert!(!rules.admit("192.0.2.1".parse().unwrap()));
+    /// # Ok::<(), halves::Error>(())
+    /// ```
     pub fn allow(mut self, net: Net) -> Self {
         self.allowed.push(net);
         self
     }
 
-    /// Adds a network whose sources may not connect, also where they are allowed.
+    /// Adds a denied network. It overrides the allowed networks.
     ///
     /// # Examples
     ///
-    /// See [`Rules`].
+    /// ```
+    /// let rules = halves::limits::Rules::default().deny("192.0.2.0/24".parse()?);
+    /// assert!(!rules.admit("192.0.2.1".parse().unwrap()));
+    /// # Ok::<(), halves::Error>(())
+    /// ```
     pub fn deny(mut self, net: Net) -> Self {
         self.denied.push(net);
         self
     }
 
-    /// Whether a source may connect.
+    /// Returns true if a source may connect.
     ///
     /// # Examples
     ///
-    /// See [`Rules`].
+    /// ```
+    /// assert!(halves::limits::Rules::default().admit("192.0.2.1".parse().unwrap()));
+    /// ```
     #[must_use]
     pub fn admit(&self, source: IpAddr) -> bool {
         let within = |nets: &[Net]| nets.iter().any(|net| net.contains(source));
@@ -141,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_a_network_says_why() {
+    fn a_bad_network_is_an_error_with_its_text() {
         for text in [
             "",
             "10.0.0.0/33",
@@ -160,8 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn bits_beyond_the_prefix_are_said_with_what_may_be_meant() {
-        for (text, write) in [
+    fn bits_beyond_the_prefix_are_an_error_with_two_suggestions() {
+        for (text, suggestions) in [
             ("10.0.0.1/8", "10.0.0.0/8 or 10.0.0.1"),
             ("fe80::1/10", "fe80::/10 or fe80::1"),
         ] {
@@ -169,13 +186,13 @@ mod tests {
             let problem = "the address has bits beyond the prefix length";
             assert_eq!(
                 line,
-                format!("bad network '{text}': {problem}; write {write}")
+                format!("bad network '{text}': {problem}; write {suggestions}")
             );
         }
     }
 
     #[test]
-    fn mapped_networks_are_the_ipv4_networks_that_they_mean() {
+    fn a_mapped_network_is_read_as_ipv4() {
         let net: Net = "::ffff:192.0.2.0/120".parse().expect("it is well formed");
         assert_eq!(net.to_string(), "192.0.2.0/24");
     }

@@ -1,4 +1,4 @@
-//! How much of the server one source has, and may have.
+//! `Sources`: the limits per source, and the accounts that count against them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use crate::reason::Reason;
 use crate::time::Stamp;
 
-/// Below this many sources, nobody looks for those that could be forgotten.
-const FEW: usize = 1024;
+/// The number of accounts up to which idle ones are not removed.
+const MIN_SWEEP_ACCOUNTS: usize = 1024;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What each source may have: a source is an address, or the network around it.
+/// The limits for each source. A source is an address, or a network by the length of its prefix.
 ///
-/// A connection beyond these is accepted, closed at once, and counted.
+/// A connection beyond these limits is accepted, closed at once, and counted.
 ///
 /// # Examples
 ///
@@ -32,9 +32,9 @@ pub struct Sources {
     max_connections: Option<u32>,
     /// Per second.
     accept_rate: Option<u32>,
-    /// Bits.
+    /// In bits.
     v4_prefix: u8,
-    /// Bits.
+    /// In bits.
     v6_prefix: u8,
 }
 
@@ -50,7 +50,7 @@ impl Default for Sources {
 }
 
 impl Sources {
-    /// How many connections of one source may be open at a time; 0, the default, is any number.
+    /// Sets the maximum number of open connections of one source. 0, the default, is unlimited.
     ///
     /// # Examples
     ///
@@ -58,13 +58,13 @@ impl Sources {
     /// # let _ =
     /// halves::limits::Sources::default().max_connections(40);
     /// ```
-    pub fn max_connections(mut self, most: u32) -> Self {
-        self.max_connections = Some(most).filter(|&most| most > 0);
+    pub fn max_connections(mut self, max: u32) -> Self {
+        self.max_connections = Some(max).filter(|&max| max > 0);
         self
     }
 
-    /// How many connections one source may make in a second; as many may come at once, if none
-    /// came in the second before. 0, the default, is any number.
+    /// Sets the maximum number of new connections of one source per second. A source without a new connection
+    /// in the last second may open all of them at once. 0, the default, is unlimited.
     ///
     /// # Examples
     ///
@@ -77,7 +77,8 @@ impl Sources {
         self
     }
 
-    /// How many bits of an IPv4 address tell sources apart: 32 by default, and at most.
+    /// Sets the length of the IPv4 prefix that identifies a source, in bits. The default and the maximum are
+    /// 32.
     ///
     /// # Examples
     ///
@@ -90,9 +91,9 @@ impl Sources {
         self
     }
 
-    /// How many bits of an IPv6 address tell sources apart, at most 128. The default is 64, as
-    /// one customer commonly has that many addresses (RFC 6177). Link-local addresses (RFC 4291, 2.5.6)
-    /// of different interfaces are different sources in any case.
+    /// Sets the length of the IPv6 prefix that identifies a source, in bits. The maximum is 128. The default
+    /// is 64, because one customer commonly has a network of that size (RFC 6177). Link-local addresses
+    /// (RFC 4291, section 2.5.6) of different interfaces are always different sources.
     ///
     /// # Examples
     ///
@@ -105,7 +106,7 @@ impl Sources {
         self
     }
 
-    fn source(&self, address: SocketAddr) -> Source {
+    fn key(&self, address: SocketAddr) -> SourceKey {
         let network = match address.ip().to_canonical() {
             IpAddr::V4(v4) => {
                 let bits = u32::from(self.v4_prefix);
@@ -118,19 +119,19 @@ impl Sources {
                 Ipv6Addr::from_bits(v6.to_bits() & mask).into()
             }
         };
-        Source {
+        SourceKey {
             network,
             scope: scope(address),
         }
     }
 }
 
-/// The key of a source.
+/// The key of an account.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Source {
-    /// Its first address.
+struct SourceKey {
+    /// The first address of the network.
     network: IpAddr,
-    /// The interface of a link-local address, which is another address on each; else 0.
+    /// The interface of a link-local address, which identifies the address on that interface only; or 0.
     scope: u32,
 }
 
@@ -141,21 +142,21 @@ fn scope(address: SocketAddr) -> u32 {
     }
 }
 
-/// What every source has at the moment.
+/// The open connections and the accept rate of every source.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
     limits: Sources,
-    usage: HashMap<Source, Usage>,
-    /// How many accounts there may be before old ones are looked for.
+    usage: HashMap<SourceKey, Usage>,
+    /// The number of accounts at which idle ones are removed.
     sweep_at: usize,
 }
 
 #[derive(Debug)]
 struct Usage {
     open: u32,
-    /// When the source's allowance is whole again (the generic cell rate algorithm of ITU-T
-    /// I.371: one number stands for the bucket).
-    whole: Stamp,
+    /// The time at which the token bucket of the source is full again, as in the generic cell rate algorithm
+    /// (ITU-T I.371).
+    full_at: Stamp,
 }
 
 impl Accounts {
@@ -163,62 +164,61 @@ impl Accounts {
         Self {
             limits,
             usage: HashMap::new(),
-            sweep_at: FEW,
+            sweep_at: MIN_SWEEP_ACCOUNTS,
         }
     }
 
-    /// Whether anything is limited, and so has to be counted.
+    /// Returns true if there is a limit, so that connections must be counted.
     pub(crate) fn is_on(&self) -> bool {
         self.limits.max_connections.is_some() || self.limits.accept_rate.is_some()
     }
 
-    /// Counts one more connection, or says what it is too many for.
+    /// Counts a new connection, or returns the reason of the limit that it exceeds.
     pub(crate) fn open(&mut self, address: SocketAddr, now: Stamp) -> Result<(), Reason> {
         self.sweep(now);
-        let source = self.limits.source(address);
+        let source = self.limits.key(address);
         let usage = self.usage.entry(source).or_insert(Usage {
             open: 0,
-            whole: now,
+            full_at: now,
         });
-        // An attempt that is refused for its number costs nothing of the rate, and none the other
-        // way round: a source that is patient is let in again.
+        // A refused connection changes neither count, so a source that waits is admitted again.
         if self
             .limits
             .max_connections
-            .is_some_and(|most| usage.open >= most)
+            .is_some_and(|max| usage.open >= max)
         {
             return Err(Reason::PerSource);
         }
         if let Some(rate) = self.limits.accept_rate {
-            let each = SECOND / rate;
-            if usage.whole.since(now) > SECOND - each {
+            let interval = SECOND / rate;
+            if usage.full_at.since(now) > SECOND - interval {
                 return Err(Reason::AcceptRate);
             }
-            usage.whole = usage.whole.max(now) + each;
+            usage.full_at = usage.full_at.max(now) + interval;
         }
         usage.open += 1;
         Ok(())
     }
 
-    /// Gives back what [`open`](Self::open) counted.
+    /// Gives back a connection that [`open`](Self::open) has counted.
     pub(crate) fn close(&mut self, address: SocketAddr, now: Stamp) {
-        let source = self.limits.source(address);
+        let source = self.limits.key(address);
         if let Entry::Occupied(mut entry) = self.usage.entry(source) {
             let usage = entry.get_mut();
             usage.open = usage.open.saturating_sub(1);
-            if usage.open == 0 && usage.whole <= now {
+            if usage.open == 0 && usage.full_at <= now {
                 entry.remove();
             }
         }
     }
 
-    /// Forgets sources with nothing open and nothing to make up for. Each account is looked at
-    /// about once for each that is added, so this costs the same however many there are.
+    /// Removes accounts without open connections and with a full bucket. Each new account pays for about one
+    /// check, so the cost per connection does not grow with the number of accounts.
     fn sweep(&mut self, now: Stamp) {
         if self.usage.len() >= self.sweep_at {
             self.usage
-                .retain(|_, usage| usage.open > 0 || usage.whole > now);
-            self.sweep_at = (2 * self.usage.len()).max(FEW);
+                .retain(|_, usage| usage.open > 0 || usage.full_at > now);
+            self.sweep_at = (2 * self.usage.len()).max(MIN_SWEEP_ACCOUNTS);
         }
     }
 }
@@ -229,7 +229,7 @@ mod tests {
     use crate::time::Clock;
 
     #[test]
-    fn a_link_local_address_is_another_source_on_each_interface() {
+    fn a_link_local_address_is_a_different_source_on_each_interface() {
         let mut accounts = Accounts::new(Sources::default().max_connections(1));
         let now = Clock::default().stamp();
         let mut open = |address: &str| {
@@ -240,6 +240,9 @@ mod tests {
         assert!(!open("[fe80::2%1]:1"), "the same network of one interface");
         assert!(open("[fe80::1%2]:1"));
         assert!(open("[2001:db8::1%1]:1"));
-        assert!(!open("[2001:db8::1%2]:1"), "of others, no interface counts");
+        assert!(
+            !open("[2001:db8::1%2]:1"),
+            "the interface counts for link-local addresses only"
+        );
     }
 }

@@ -1,14 +1,15 @@
-//! How long one connection may take for what.
+//! `Timeouts`: the time limits of one connection.
 
 use std::time::Duration;
 
-/// How long a connection may take, and how slow it may be.
+/// The time limits and the minimum rate of each connection.
 ///
-/// A connection that passes one of these is ended: what was written is still delivered and the
-/// peer told the end of input; if the handler was in the middle of a write, the connection is
-/// reset instead, so that a cut answer is not taken for a whole one. Times are kept to a few
-/// milliseconds. They cost nothing while data flows. The connection's own task looks at them: a handler
-/// that blocks its thread is ended when it has returned or waits.
+/// A connection that exceeds one of them is closed: the server drops its handler, delivers the bytes that
+/// were written, and sends the end of input. If the handler is in the middle of a write, the connection is
+/// reset instead, so that a cut answer does not look complete.
+///
+/// Times are accurate to a few milliseconds and cost nothing while data flows. The task of the connection
+/// checks them, so a handler that blocks its thread is ended only when it returns or waits.
 ///
 /// # Examples
 ///
@@ -45,8 +46,8 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// From accept until every handshake is done, and the real client known. The default is 10
-    /// seconds; 0 is no limit. A connection without a handshake never meets it.
+    /// Sets the time from the accept until all handshakes are done and the real client is known. The default
+    /// is 10 seconds; 0 is off. It does not apply to a connection without a handshake.
     ///
     /// # Examples
     ///
@@ -55,12 +56,12 @@ impl Timeouts {
     /// halves::Timeouts::default().handshake(std::time::Duration::from_secs(5));
     /// ```
     pub fn handshake(mut self, timeout: Duration) -> Self {
-        self.handshake = on(timeout);
+        self.handshake = nonzero(timeout);
         self
     }
 
-    /// Without a byte in either direction; a peer that does not read is idle, too. Off (0) by
-    /// default.
+    /// Sets the time without a byte in either direction. A peer that does not read is idle, too. The default,
+    /// 0, is off.
     ///
     /// # Examples
     ///
@@ -69,12 +70,13 @@ impl Timeouts {
     /// halves::Timeouts::default().idle(std::time::Duration::from_secs(60));
     /// ```
     pub fn idle(mut self, timeout: Duration) -> Self {
-        self.idle = on(timeout);
+        self.idle = nonzero(timeout);
         self
     }
 
-    /// From accept, whatever the connection does; each gets up to a tenth less, by chance, so that
-    /// the clients of a restarted server do not all come back at once. Off (0) by default.
+    /// Sets the time from the accept after which a connection ends, active or not. Each connection gets up to a
+    /// tenth less, at random, so that the clients of a restarted server do not reconnect all at once. The
+    /// default, 0, is off.
     ///
     /// # Examples
     ///
@@ -83,19 +85,19 @@ impl Timeouts {
     /// halves::Timeouts::default().lifetime(std::time::Duration::from_secs(3600));
     /// ```
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = on(lifetime);
+        self.lifetime = nonzero(lifetime);
         self
     }
 
-    /// Bytes that a peer must send in a second while the handler waits for more of something that it
-    /// has begun to get, on average over 5 seconds of such waiting in which it sends at all. Off (0)
-    /// by default.
+    /// Sets the minimum of bytes per second that a peer must send while the handler waits for the rest of a
+    /// message. The rate is an average over 5 seconds of such waiting; windows in which the peer sends
+    /// nothing do not count. The default, 0, is off.
     ///
-    /// Something begins with the first byte after the handler has written, or after the end of a
-    /// [`handshake`](crate::Peer::handshake), and goes on until the handler writes; what a
-    /// [frame](crate::Reader::line) has begun with goes on until that is whole. Time in which the
-    /// handler works, or its writes and flushes wait for the peer, does not count, nor does that between
-    /// an answer and the next request:
+    /// A message begins with the first byte after a write of the handler, or after the end of a
+    /// [`handshake`](crate::Peer::handshake). It ends when the handler writes. A message read as a
+    /// [frame](crate::Reader::line) lasts until the frame is complete. The rate ignores the time in which
+    /// the handler works, in which its writes and flushes wait for the peer, and between an answer and the
+    /// next request:
     ///
     /// ```text
     /// peer     GET /a↵      ·            GET /b↵      ·    G · E · T · ·
@@ -103,13 +105,13 @@ impl Timeouts {
     /// counts   ------+                  ------+             +----------->
     /// ```
     ///
-    /// With 100 bytes a second, a peer that sends requests of 40 bytes whole, and waits 2 seconds
-    /// between them, goes on for ever; one that sends a byte of its request a second is ended 5 seconds
-    /// after the first.
+    /// For example, at 100 bytes per second a peer may send complete requests of 40 bytes with pauses of 2
+    /// seconds for ever. A peer that sends a request at one byte per second is ended 5 seconds after its
+    /// first byte.
     ///
-    /// A service that answers nothing, such as [`discard`](crate::service::discard), has its whole time
-    /// count from the first byte on; one that takes messages says with
-    /// [`more_or_drain`](crate::Reader::more_or_drain) where each is complete. Silence is a matter for
+    /// In a service that never answers, such as [`discard`](crate::service::discard), all time from the
+    /// first byte counts. A handler that takes messages without an answer marks the end of each with
+    /// [`more_or_drain`](crate::Reader::more_or_drain). Peers that send nothing are limited by
     /// [`idle`](Self::idle).
     ///
     /// # Examples
@@ -123,12 +125,12 @@ impl Timeouts {
         self
     }
 
-    /// Whether connections are watched from accept to end, for any of these.
-    pub(crate) fn always(&self) -> bool {
+    /// Returns true if there is a deadline that applies from the accept to the end of every connection.
+    pub(crate) fn is_permanent(&self) -> bool {
         self.idle.is_some() || self.lifetime.is_some() || self.min_rate.is_some()
     }
 }
 
-fn on(timeout: Duration) -> Option<Duration> {
+fn nonzero(timeout: Duration) -> Option<Duration> {
     Some(timeout).filter(|timeout| !timeout.is_zero())
 }

@@ -103,7 +103,7 @@ impl ServerState {
             self.check(record)?;
         }
         self.registry.enter(record);
-        if self.timeouts.always() {
+        if self.timeouts.is_permanent() {
             let lifetime = self.timeouts.lifetime;
             let lifetime = lifetime.map(|lifetime| lifetime.mul_f64(self.jitter()));
             let deadlines = Deadlines::new(record, self.timeouts.clone(), lifetime);
