@@ -1,4 +1,4 @@
-//! On a runtime that knows nothing of Halves: `cargo run --example async_std -- 127.0.0.1:50007`
+//! A server on another runtime, async-std: `cargo run --example async_std -- 127.0.0.1:50007`
 
 use async_std::task;
 use halves::service::upper;

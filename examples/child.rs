@@ -1,4 +1,4 @@
-//! A child process for each client, which is its standard input and output:
+//! A child process for each client, with the connection as its standard input and output:
 //! `cargo run --example child -- 127.0.0.1:50007 sort -r`
 
 use std::io;
@@ -23,16 +23,16 @@ fn main() -> io::Result<()> {
 }
 
 async fn exec(mut client: Connection, command: &[String]) -> io::Result<()> {
-    // A client that is reset drops both, and with them the child is killed.
+    // If the client is reset, the server drops both, which kills the child.
     let (mut io, child) = Command::new(&command[0]).args(&command[1..]).connect()?;
-    let there = async {
-        // A child need not read all.
+    let send = async {
+        // The child may exit before it has read everything.
         let _ = copy(&mut client.reader, &mut io.writer).await;
         let _ = io.writer.close().await;
         future::pending().await
     };
-    let back = copy(&mut io.reader, &mut client.writer);
-    future::or(back, there).await?;
+    let receive = copy(&mut io.reader, &mut client.writer);
+    future::or(receive, send).await?;
     match child.wait().await? {
         status if status.success() => Ok(()),
         status => Err(io::Error::other(status.to_string())),

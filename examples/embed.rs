@@ -22,7 +22,8 @@ fn main() -> io::Result<()> {
     }))
 }
 
-/// Another task of the program: asks the server something, looks at its numbers, and ends it.
+/// Another task of the program: sends a request, prints the server's statistics, and ends the
+/// server.
 async fn talk(address: String, server: Handle) -> io::Result<()> {
     let mut connection = connect(address).await?;
     connection.writer.write_all(b"hello from a task\n").await?;

@@ -1,4 +1,4 @@
-//! A request file in, a reply file out: `cargo run --example files -- README.md /tmp/reply`
+//! From one file to another: `cargo run --example files -- README.md /tmp/reply`
 
 use std::io::{self, Write};
 

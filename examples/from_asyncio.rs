@@ -1,5 +1,5 @@
-//! docs/asyncio.md has this beside the same in Python: `cargo run --example from_asyncio -- 127.0.0.1:50007`
-#![allow(clippy::print_stdout, reason = "it says who comes and goes")]
+//! The Rust server of docs/asyncio.md: `cargo run --example from_asyncio -- 127.0.0.1:50007`
+#![allow(clippy::print_stdout, reason = "it prints each event")]
 
 use futures_lite::AsyncWriteExt;
 use halves::{Connection, Executor, Server, bind};

@@ -1,6 +1,6 @@
-//! A limit, and an end in good order: `cargo run --example graceful -- 127.0.0.1:50007`
+//! A connection limit and a graceful shutdown: `cargo run --example graceful -- 127.0.0.1:50007`
 //!
-//! Ctrl-C or TERM lets connections finish, for ten seconds at most; a second one ends at once.
+//! After Ctrl-C or TERM, connections have up to ten seconds to finish; a second signal cuts them.
 use halves::{Connection, Executor, Server, Shutdown, bind, service::upper};
 use std::{io::Write, time::Duration};
 

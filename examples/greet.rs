@@ -1,4 +1,4 @@
-//! Greets each name, a line at a time: `cargo run --example greet -- 127.0.0.1:50007`
+//! Greets each name, one per line: `cargo run --example greet -- 127.0.0.1:50007`
 use futures_lite::AsyncWriteExt;
 use halves::{Connection, Executor, bind, serve};
 

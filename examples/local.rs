@@ -1,6 +1,6 @@
-//! A handler that is not `Send`, on a local executor: `cargo run --example local -- 127.0.0.1:50007`
+//! A handler that is not `Send`, on one thread: `cargo run --example local -- 127.0.0.1:50007`
 //!
-//! The listener is smol's own: what smol listens on, Halves serves as it is.
+//! The listener is one of smol: Halves serves these directly.
 
 use std::cell::Cell;
 use std::rc::Rc;

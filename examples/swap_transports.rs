@@ -22,14 +22,14 @@ fn main() -> io::Result<()> {
                 ex.spawn(ask(connector)).detach();
                 listener.into()
             }
-            _ => return Err(io::Error::other("one of: tcp, memory, stdio, files")),
+            _ => return Err(io::Error::other("write tcp, memory, stdio or files")),
         };
         let handler = async |Connection { reader, writer, .. }| upper(reader, writer).await;
         serve(&ex, listeners, handler).await.map(drop)
     })
 }
 
-/// The client in memory. The server ends when its last connector is gone.
+/// The client in memory. The server ends when its last connector is dropped.
 async fn ask(connector: Connector) -> io::Result<()> {
     let mut server = connector.connect().await?;
     server.writer.write_all(b"hello from memory\n").await?;

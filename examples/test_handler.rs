@@ -5,7 +5,7 @@ use halves::Connection;
 use halves::listener::memory;
 use std::io::{self, Write};
 
-/// Greets each name, a line at a time.
+/// Greets each name, one per line.
 async fn greet(mut client: Connection) -> io::Result<()> {
     while let Some(name) = client.reader.line().await? {
         let answer = format!("Hello, {}!\n", String::from_utf8_lossy(&name).trim());
@@ -14,7 +14,7 @@ async fn greet(mut client: Connection) -> io::Result<()> {
     Ok(())
 }
 
-/// What `greet` answers.
+/// Returns the answer of `greet`.
 fn ask(name: &str) -> io::Result<String> {
     let answer = future::block_on(memory::ask(greet, name))?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
@@ -26,11 +26,11 @@ fn a_name_is_greeted() {
 }
 
 #[test]
-fn who_left_before_the_greeting_is_an_error() {
+fn a_client_that_has_left_is_an_error() {
     let (mut here, there) = memory::pair(64);
     future::block_on(here.writer.write_all(b"Ada\n")).expect("there is room");
     drop(here);
-    let error = future::block_on(greet(there.erase())).expect_err("nobody is there");
+    let error = future::block_on(greet(there.erase())).expect_err("the client has left");
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
 }
 

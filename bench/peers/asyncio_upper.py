@@ -1,4 +1,4 @@
-"""The uppercase echo on asyncio streams, as the library's own documentation writes servers."""
+"""The uppercase echo on asyncio streams, in the form of the servers in its documentation."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ def options():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--buffer", type=int, default=1024)
-    # asyncio sets TCP_NODELAY by itself; the switch is taken so that all peers take the same ones.
+    # Without effect, as asyncio sets TCP_NODELAY itself; all peers accept the same options.
     parser.add_argument("--nodelay", action="store_true")
     return parser.parse_args()
 
@@ -29,5 +29,5 @@ async def main(port, size):
         await server.serve_forever()
 
 
-given = options()
-asyncio.run(main(given.port, given.buffer))
+args = options()
+asyncio.run(main(args.port, args.buffer))

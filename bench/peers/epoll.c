@@ -1,10 +1,10 @@
-/* The uppercase echo on raw epoll: the floor the other servers are held against.
+/* The uppercase echo on raw epoll: the lower bound for the other servers.
  *
- * Each thread has an epoll of its own. The first thread accepts, and deals connections out in turn: listeners with
- * SO_REUSEPORT spread them by a hash, which may give a few connections all to one thread.
+ * Each thread has its own epoll. The first thread accepts and distributes connections in turn: SO_REUSEPORT
+ * distributes them by a hash, which may assign a few connections to one thread.
  *
- * Edge-triggered, one EPOLL_CTL_ADD a connection, one read and one write an echo. One read buffer a
- * thread serves all; a connection owns memory only while the network refuses a part of its answer. */
+ * Edge-triggered, one EPOLL_CTL_ADD for each connection, one read and one write for each echo. Connections share the
+ * read buffer of their thread; a connection has memory only while a part of its answer is unsent. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -22,15 +22,15 @@
 
 enum {
     EVENTS_PER_WAIT = 1024,
-    READS_PER_TURN = 32,      /* then the others have their turn */
-    ACCEPT_PAUSE_US = 5000,   /* when descriptors have run out */
+    READS_PER_TURN = 32,      /* then other connections are served */
+    ACCEPT_PAUSE_US = 5000,   /* when no descriptors are left */
     MOST_THREADS = 64,
 };
 
 struct connection {
     int fd;
     uint32_t unsent_len;
-    char *unsent;             /* the start of the block, NULL unless a write came up short */
+    char *unsent;             /* the start of the block, NULL unless a write was partial */
     uint32_t unsent_at;
 };
 
@@ -73,7 +73,7 @@ static void end(struct connection *c)
     free(c);
 }
 
-/* Writes what the socket takes: the count, or -1 when the connection is broken. */
+/* Writes as much as the socket takes. Returns the count, or -1 if the connection is broken. */
 static ssize_t write_some(int fd, const char *bytes, size_t len)
 {
     for (;;) {
@@ -87,7 +87,7 @@ static ssize_t write_some(int fd, const char *bytes, size_t len)
     }
 }
 
-/* False when the connection ended or has to wait for room; the next event goes on from there. */
+/* Returns false if the connection has ended or the socket is full; the next event continues. */
 static int answer(struct connection *c, const char *bytes, size_t len)
 {
     ssize_t wrote = write_some(c->fd, bytes, len);
@@ -103,7 +103,7 @@ static int answer(struct connection *c, const char *bytes, size_t len)
     return 0;
 }
 
-/* As `answer`, for what an earlier write left behind. */
+/* As `answer`, for the bytes that an earlier write did not send. */
 static int answer_unsent(struct connection *c)
 {
     ssize_t wrote = write_some(c->fd, c->unsent + c->unsent_at, c->unsent_len - c->unsent_at);
@@ -151,16 +151,16 @@ static void serve(struct connection *c, uint32_t events)
         uppercase(buffer, got);
         if (!answer(c, buffer, got))
             return;
-        /* A short read emptied the socket, unless the client's end stands behind the bytes. */
+        /* A short read has emptied the socket, unless the client's end follows the bytes. */
         if ((size_t)got < options.buffer && !(events & ~(EPOLLIN | EPOLLOUT)))
             return;
     }
-    watch(epoll_fd, EPOLL_CTL_MOD, c); /* makes a new edge, behind everybody else's */
+    watch(epoll_fd, EPOLL_CTL_MOD, c); /* makes a new edge, after those of other connections */
 }
 
 static void accept_one(int listener)
 {
-    static int next; /* the first thread alone accepts */
+    static int next; /* only the first thread accepts */
 
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
@@ -216,7 +216,7 @@ static void parse(int argc, char **argv)
     }
 }
 
-/* Serves what is in an epoll; `listener` is -1 for all threads but the first. */
+/* Serves the connections of an epoll; `listener` is -1 for all threads but the first. */
 static void run(int epoll, int listener)
 {
     struct epoll_event *events = calloc(EVENTS_PER_WAIT, sizeof *events);
@@ -253,7 +253,7 @@ int main(int argc, char **argv)
         if ((epoll_fds[i] = epoll_create1(EPOLL_CLOEXEC)) < 0)
             die("epoll_create1");
     int listener = listen_on(options.port);
-    /* Level-triggered: one accept an event needs no last one that fails. */
+    /* Level-triggered: one accept for each event, without a last one that fails. */
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     if (epoll_ctl(epoll_fds[0], EPOLL_CTL_ADD, listener, &event) < 0)
         die("epoll_ctl");

@@ -1,4 +1,4 @@
-"""The uppercase echo on generators and a selector, by hand: what step 6 of the ladder is in Rust."""
+"""The uppercase echo on generators and a selector, written by hand: step 6 of the ladder in Python."""
 
 import argparse
 import selectors
@@ -26,7 +26,7 @@ class SelectorLoop:
                 self.step(key.data)
 
     def step(self, task):
-        """A task yields what it waits for."""
+        """Runs a task until it yields the socket and the event to wait for."""
         try:
             fileobj, event = next(task)
         except StopIteration:
@@ -77,6 +77,6 @@ def serve(loop, sock, size):
 parser = argparse.ArgumentParser()
 parser.add_argument("--port", type=int, required=True)
 parser.add_argument("--buffer", type=int, default=1024)
-given = parser.parse_args()
+args = parser.parse_args()
 selector_loop = SelectorLoop()
-selector_loop.run_forever(main(selector_loop, given.port, given.buffer))
+selector_loop.run_forever(main(selector_loop, args.port, args.buffer))

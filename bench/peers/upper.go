@@ -1,4 +1,4 @@
-// The uppercase echo on Go's net package: one goroutine a connection, on as many threads as it has cores.
+// The uppercase echo on Go's net package: one goroutine for each connection, on as many threads as cores.
 package main
 
 import (
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The first byte of a message that asks for work; peer.rs has the same ones.
+// The first byte of a message that requests work, as in peer.rs.
 const (
 	compute = '%'
 	block   = '#'
@@ -18,17 +18,17 @@ const (
 
 type server struct {
 	buffer int
-	// How long a message computes, and how long it blocks its thread.
+	// The time to compute on a message, and to block the thread.
 	work, block time.Duration
 }
 
 func main() {
 	port := flag.Int("port", 0, "the port of 127.0.0.1 to listen on")
-	size := flag.Int("buffer", 1024, "bytes a read may take")
-	// Go sets TCP_NODELAY by itself; the switch is taken so that all peers take the same ones.
+	size := flag.Int("buffer", 1024, "the most bytes of one read")
+	// Without effect, as Go sets TCP_NODELAY itself; all peers accept the same options.
 	flag.Bool("nodelay", true, "has no effect")
-	work := flag.Int("work", 0, "microseconds that a message which begins with % computes")
-	block := flag.Int("block", 0, "microseconds that a message which begins with # blocks its thread")
+	work := flag.Int("work", 0, "microseconds to compute on a message that begins with %")
+	block := flag.Int("block", 0, "microseconds to block the thread on a message that begins with #")
 	flag.Parse()
 	s := server{
 		buffer: *size,
@@ -67,7 +67,7 @@ func (s server) serve(stream net.Conn) {
 	}
 }
 
-// Does the work that the first byte of a message asks for.
+// Does the work that the first byte of a message requests.
 func (s server) workOn(message []byte) {
 	if len(message) == 0 {
 		return
@@ -77,7 +77,7 @@ func (s server) workOn(message []byte) {
 		for start := time.Now(); time.Since(start) < s.work; {
 		}
 	case block:
-		// time.Sleep would park the goroutine alone. A signal of the runtime may cut a sleep short.
+		// time.Sleep would park only the goroutine. A signal of the runtime may interrupt the sleep.
 		left := syscall.NsecToTimespec(s.block.Nanoseconds())
 		for syscall.Nanosleep(&left, &left) == syscall.EINTR {
 		}

@@ -1,4 +1,4 @@
-//! The comparison: every row, in rounds, each server once a round.
+//! The comparison: measures each row in rounds, with each server once a round.
 
 use crate::cores::{self, Cores};
 use crate::measure::Bench;
@@ -13,7 +13,7 @@ use std::io;
 pub fn run(options: &Options) -> io::Result<()> {
     if cfg!(debug_assertions) {
         return Err(io::Error::other(
-            "figures of a debug build mislead; add --release",
+            "this is a debug build, which gives wrong figures; add --release",
         ));
     }
     let rows = rows::select(&options.rows).map_err(io::Error::other)?;
@@ -44,7 +44,7 @@ pub fn run(options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-/// The servers that the ratios of a row are taken against.
+/// Returns the reference servers for the ratios of a row.
 fn against(row: &Row, options: &Options) -> Vec<String> {
     if let Some(runtime) = row.runtime {
         return vec![prepare::plain(runtime)];
@@ -60,7 +60,8 @@ fn against(row: &Row, options: &Options) -> Vec<String> {
     names.iter().copied().map(String::from).collect()
 }
 
-/// Server by server within a round, so that noise hits all alike; each round starts with another one.
+/// Measures all servers in each round, so that noise affects all alike. Each round starts with
+/// another server.
 pub fn rounds(
     name: &str,
     rounds: usize,

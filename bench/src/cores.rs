@@ -1,4 +1,4 @@
-//! Which cores run what, and how many descriptors this process and its children may have.
+//! Pins threads to cores, and raises the limit of descriptors.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -10,7 +10,7 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// Asks the kernel; must come before anything is pinned.
+    /// Reads the allowed cores from the kernel. Call this before any thread is pinned.
     pub fn detect() -> io::Result<Cores> {
         let set = sched_getaffinity(None)?;
         let allowed = (0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core));
@@ -23,7 +23,8 @@ impl Cores {
         self.allowed.len()
     }
 
-    /// Pins the calling thread, and what it starts from now on, to the first `count` cores.
+    /// Pins the calling thread, and the processes that it starts from now on, to the first `count`
+    /// cores.
     pub fn pin(&self, count: usize) -> io::Result<()> {
         let mut set = CpuSet::new();
         for &core in self.allowed.iter().take(count) {
@@ -33,7 +34,7 @@ impl Cores {
     }
 }
 
-/// Raises the soft limit of descriptors to the hard one; servers inherit it.
+/// Raises the soft limit of descriptors to the hard limit. Servers inherit it.
 pub fn raise_descriptor_limit() -> io::Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

@@ -1,10 +1,11 @@
-//! Latencies counted in buckets less than one per cent wide.
+//! A histogram of latencies with buckets less than one per cent wide.
 
 use std::time::Duration;
 
 /// Counts of durations, by nanoseconds.
 ///
-/// Below 256 ns every nanosecond has its bucket; from there on every power of two is cut into 128.
+/// Below 256 ns each nanosecond has a bucket; above that, each power of two is divided into 128
+/// buckets.
 pub struct Histogram {
     buckets: Vec<u64>,
     total: u64,
@@ -31,7 +32,8 @@ impl Histogram {
         self.total
     }
 
-    /// The latency that `share` (0 to 1) of all stay at or below; zero when nothing was recorded.
+    /// Returns the latency that a `share` (0 to 1) of all do not exceed; zero for an empty
+    /// histogram.
     pub fn quantile(&self, share: f64) -> Duration {
         let rank = ((self.total as f64 * share).ceil() as u64).max(1);
         let mut seen = 0;
@@ -49,7 +51,7 @@ fn bucket(nanoseconds: u64) -> usize {
     ((shift as usize) << BITS) + (nanoseconds >> shift) as usize
 }
 
-/// The middle of what falls into a bucket.
+/// Returns the middle value of a bucket.
 fn middle(bucket: usize) -> u64 {
     let shift = (bucket >> BITS).saturating_sub(1);
     let lowest = ((bucket - (shift << BITS)) as u64) << shift;
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_histogram_answers_zero() {
+    fn the_quantile_of_an_empty_histogram_is_zero() {
         assert_eq!(Histogram::default().quantile(0.5), Duration::ZERO);
     }
 }

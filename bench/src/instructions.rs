@@ -1,10 +1,10 @@
-//! Counts user-space instructions an echo: the same on a busy machine as on a quiet one.
+//! Counts user-space instructions an echo, a figure that the load of the machine does not change.
 
 use crate::cores::{self, Cores};
 use crate::load::{Limit, Load, Ping};
 use crate::options::Options;
 use crate::prepare::Field;
-use crate::rows::{self, MESSAGE, Row};
+use crate::rows::{self, MESSAGE_BYTES, Row};
 use crate::running::Running;
 use crate::servers::Server;
 use std::fs;
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Prints one line a server.
+/// Prints one line for each server.
 pub fn run(options: &Options) -> io::Result<()> {
     let mut only = options.only.clone();
     if only.is_empty() {
@@ -52,7 +52,8 @@ fn has_valgrind() -> bool {
     version.status().is_ok_and(|status| status.success())
 }
 
-/// Two runs that differ in the number of echoes alone: what starting and ending cost cancels out.
+/// Counts two runs that differ only in the number of echoes, so the cost of start and end cancels
+/// out.
 fn per_echo(server: &Server, row: &Row, folder: &Path) -> io::Result<f64> {
     let short = count(server, row, ECHOES, folder)?;
     let long = count(server, row, 2 * ECHOES, folder)?;
@@ -63,43 +64,43 @@ fn count(server: &Server, row: &Row, echoes: u64, folder: &Path) -> io::Result<u
     eprintln!("{} under valgrind, {echoes} echoes", server.name);
     let log = folder.join(format!("{}.valgrind.log", server.name));
     let place = server.place(folder)?;
-    let mut words = VALGRIND.map(String::from).to_vec();
+    let mut words = VALGRIND_OPTIONS.map(String::from).to_vec();
     words.push(server.program.display().to_string());
     words.extend(server.arguments(row, &place));
     let running = Running::start(Path::new("valgrind"), &words, place, server.service, &log)?;
-    let mut ping = Ping::open(&running.place, CONNECTIONS, MESSAGE)?;
-    in_step(&mut ping, echoes)?;
+    let mut ping = Ping::open(&running.place, CONNECTIONS, MESSAGE_BYTES)?;
+    run_in_lockstep(&mut ping, echoes)?;
     drop(ping);
     running.terminate()?;
     collected(&fs::read_to_string(&log)?).ok_or_else(|| io::Error::other("valgrind gave no count"))
 }
 
-/// All connections ask, then all wait for all answers.
+/// Sends on all connections, then waits for all answers.
 ///
-/// Valgrind slows the server down many times over. A client that asked on at once would always be ahead of
-/// it, and no read would ever find a socket empty, as most do at full speed.
-fn in_step(ping: &mut Ping, echoes: u64) -> io::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+/// Valgrind slows the server down many times. A client that sent the next message at once would
+/// always be ahead, and no read of the server would find an empty socket, as most do at full speed.
+fn run_in_lockstep(ping: &mut Ping, echoes: u64) -> io::Result<()> {
+    let deadline = Instant::now() + RUN_TIMEOUT;
     for _ in 0..echoes / CONNECTIONS as u64 {
         if Instant::now() > deadline {
-            return Err(io::Error::other("too slow"));
+            return Err(io::Error::other("the run takes longer than 60 s"));
         }
         ping.run(Limit::operations(CONNECTIONS as u64))?;
     }
     Ok(())
 }
 
-/// The count in a line such as `==77== Collected : 123456`.
+/// Parses the count of a line such as `==77== Collected : 123456`.
 fn collected(log: &str) -> Option<u64> {
     let (_, count) = log.rsplit_once("Collected :")?;
     count.split_whitespace().next()?.parse().ok()
 }
 
 const DEFAULT_SERVERS: [&str; 3] = ["halves", "tokio", "c-epoll"];
-const VALGRIND: [&str; 2] = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
+const VALGRIND_OPTIONS: [&str; 2] = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
 const CONNECTIONS: usize = 50;
 const ECHOES: u64 = 10_000;
-const PATIENCE: Duration = Duration::from_secs(60);
+const RUN_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

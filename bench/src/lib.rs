@@ -1,13 +1,17 @@
-//! Compares the Halves server with its peers on one machine, all serving the same uppercase echo.
+//! Compares the Halves server with its peers on one machine. All serve the same uppercase echo.
 //!
-//! * `options` is the command line, `rows` what is measured, `servers` who takes part, `prepare` builds the peers.
-//! * `running` starts and ends a server, `cores` pins it, `usage` reads what it cost.
-//! * `load` is the client: `ping`, `bulk`, `close`, `broadcast`, `blocked`, and the quiet connections of `idle`.
-//! * `measure` takes one figure, `compare` all of them in turns, `report` prints the tables.
+//! * `options` parses the command line, `rows` lists the loads, `servers` describes the servers,
+//!   `prepare` builds the peers.
+//! * `running` starts and ends a server, `place` connects to it, `cores` pins it, `usage` reads its
+//!   CPU time and memory.
+//! * `load` is the client: `ping`, `bulk`, `close`, `broadcast`, `blocked`, and the quiet
+//!   connections of `idle`.
+//! * `measure` takes one figure, `compare` all of them in turns, `report` prints the tables;
+//!   `histogram` and `stats` compute the figures.
 //! * `ladder` measures the steps of examples/ladder and draws the result.
-//! * `instructions` counts instructions in place of time.
-//! * `peer` is what the peers in `src/bin` share: their options, and the work of their handlers; `runtime` names what
-//!   some of them run on.
+//! * `instructions` counts instructions instead of time.
+//! * `peer` has the options of the peers in `src/bin` and the work of their handlers; `runtime`
+//!   names their runtimes.
 
 pub mod compare;
 pub mod cores;

@@ -1,4 +1,4 @@
-//! The command: parses, prepares, measures, prints.
+//! The command `halves-bench`: parses its arguments and runs one of its three modes.
 
 use halves_bench::options::{Options, Request, USAGE};
 use halves_bench::{compare, instructions, ladder};

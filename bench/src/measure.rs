@@ -1,9 +1,9 @@
-//! One figure: a fresh server, warmed up, under one load.
+//! Measures one figure: a new server, warmed up, under one load.
 
 use crate::cores::Cores;
 use crate::histogram::Histogram;
 use crate::load::{self, Blocked, Broadcast, Bulk, Close, Exchange, Limit, Ping, Sample};
-use crate::rows::{BLOCKED, BULK_MESSAGE, Load, MESSAGE, Row};
+use crate::rows::{BLOCKED_TIME, BULK_MESSAGE_BYTES, Load, MESSAGE_BYTES, Row};
 use crate::running::Running;
 use crate::servers::Server;
 use crate::usage::{self, Cpu};
@@ -12,44 +12,47 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-/// How figures are taken.
+/// The settings of all measurements.
 pub struct Bench<'a> {
     pub cores: &'a Cores,
-    /// How long a figure is measured.
+    /// The duration of one measurement.
     pub duration: Duration,
-    /// Where servers' standard error goes.
+    /// The folder for the standard error of the servers.
     pub logs: &'a Path,
 }
 
 impl Bench<'_> {
-    /// One value for each column of the row's load.
+    /// Returns one value for each column of the row.
     ///
-    /// Every figure has a server of its own: what an earlier load left in its heap is out of the way, and
-    /// the luck of one memory layout does not decide all rounds.
+    /// Every measurement starts a new server, so that the heap of an earlier load and one memory
+    /// layout do not affect all rounds.
     pub fn measure(&self, server: &Server, row: &Row) -> io::Result<Vec<f64>> {
         let running = self.start(server, row)?;
         let (place, quantiles) = (&running.place, row.quantiles());
         match row.load {
             Load::Echo { connections } => {
-                let ping = Ping::open(place, connections, MESSAGE)?;
+                let ping = Ping::open(place, connections, MESSAGE_BYTES)?;
                 self.rates(&running, ping, 1.0, quantiles)
             }
             Load::Bulk => {
-                let bulk = Bulk::open(place, BULK_MESSAGE)?;
-                self.rates(&running, bulk, BULK_MESSAGE as f64 / 1e6, quantiles)
+                let bulk = Bulk::open(place, BULK_MESSAGE_BYTES)?;
+                self.rates(&running, bulk, BULK_MESSAGE_BYTES as f64 / 1e6, quantiles)
             }
-            Load::Close => self.rates(&running, Close::new(place, MESSAGE)?, 1.0, quantiles),
+            Load::Close => self.rates(&running, Close::new(place, MESSAGE_BYTES)?, 1.0, quantiles),
             Load::Idle { connections } => idle(&running, connections),
             Load::Broadcast { clients, under_way } => {
                 let broadcast = Broadcast::open(place, clients, under_way)?;
                 self.rates(&running, broadcast, 1.0, quantiles)
             }
-            Load::Skewed { connections } => self.skewed(Ping::skewed(place, connections, MESSAGE)?),
+            Load::Skewed { connections } => {
+                self.skewed(Ping::skewed(place, connections, MESSAGE_BYTES)?)
+            }
             Load::Blocked { connections } => blocked(&running, connections),
         }
     }
 
-    /// Starts the server on as many cores as the row has threads, and pins the client as the row asks.
+    /// Starts the server on as many cores as the row has threads, then pins the client as the row
+    /// requires.
     ///
     /// Children inherit the cores of the thread that starts them.
     pub fn start(&self, server: &Server, row: &Row) -> io::Result<Running> {
@@ -65,7 +68,7 @@ impl Bench<'_> {
         running
     }
 
-    /// CPU per operation, operations per second times `unit`, and latencies.
+    /// Measures CPU per operation, operations per second times `unit`, and latencies.
     fn rates(
         &self,
         running: &Running,
@@ -94,7 +97,7 @@ impl Bench<'_> {
         Ok(figures)
     }
 
-    /// Messages per second, heavy ones per second, and two latencies of light ones.
+    /// Measures messages per second, heavy ones per second, and two latencies of light ones.
     fn skewed(&self, mut load: impl load::Load) -> io::Result<Vec<f64>> {
         load.run(Limit::time(self.duration.mul_f64(WARM_UP)))?;
         thread::sleep(SETTLE);
@@ -110,16 +113,17 @@ impl Bench<'_> {
     }
 }
 
-/// The worst wait in milliseconds beside any of several handlers that block, the median, and echoes a blocked second.
+/// Measures the worst latency in milliseconds while a handler blocks, the median, and echoes in a
+/// blocked second.
 fn blocked(running: &Running, connections: usize) -> io::Result<Vec<f64>> {
-    let mut load = Blocked::open(&running.place, connections, MESSAGE)?;
+    let mut load = Blocked::open(&running.place, connections, MESSAGE_BYTES)?;
     let mut latencies = Histogram::default();
     for turn in 0..BLOCKERS {
         thread::sleep(SETTLE);
         let blocker = turn * BLOCKERS_APART % connections;
-        load.run(blocker, BLOCKED, &mut latencies)?;
+        load.run(blocker, BLOCKED_TIME, &mut latencies)?;
     }
-    let blocked = BLOCKED.as_secs_f64() * BLOCKERS as f64;
+    let blocked = BLOCKED_TIME.as_secs_f64() * BLOCKERS as f64;
     Ok(vec![
         microseconds(latencies.quantile(1.0)) / 1e3,
         microseconds(latencies.quantile(0.5)),
@@ -127,12 +131,12 @@ fn blocked(running: &Running, connections: usize) -> io::Result<Vec<f64>> {
     ])
 }
 
-/// Private memory and CPU per connection.
+/// Measures private memory and CPU per connection.
 fn idle(running: &Running, connections: usize) -> io::Result<Vec<f64>> {
     thread::sleep(SETTLE_MEMORY);
     let cpu = Cpu::of(running.pid())?;
     let bytes = usage::private_bytes(running.pid())?;
-    let _open = load::open(&running.place, connections, &Exchange::new(MESSAGE))?;
+    let _open = load::open(&running.place, connections, &Exchange::new(MESSAGE_BYTES))?;
     thread::sleep(SETTLE_MEMORY);
     let grown = usage::private_bytes(running.pid())?.saturating_sub(bytes);
     let cpu = Cpu::of(running.pid())?.since(&cpu);
@@ -146,12 +150,14 @@ pub fn microseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
 
-/// The part of the measured time spent before measuring.
+/// The duration of the warm-up, as a share of the measurement.
 pub const WARM_UP: f64 = 0.1;
-/// Lets the server go back to sleep, so that its clock stands still.
+/// Time for the server to go to sleep, so that its CPU time no longer grows.
 pub const SETTLE: Duration = Duration::from_millis(2);
-/// Connections that block in a figure, one after another.
+/// The number of connections that block in a measurement, one after another.
 const BLOCKERS: usize = 5;
-/// An odd distance between them reaches both threads of a server that deals connections out in turn.
+/// The distance between these. It is odd, to reach both threads of a server that distributes
+/// connections in turn.
 const BLOCKERS_APART: usize = 7;
+/// Time for the memory of the server to settle.
 const SETTLE_MEMORY: Duration = Duration::from_millis(100);

@@ -1,11 +1,11 @@
-//! The command line of the comparison.
+//! The command line of `halves-bench`.
 
 use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the caller wants.
+/// The mode to run, with its options.
 #[derive(Debug, PartialEq)]
 pub enum Request {
     Help,
@@ -16,22 +16,22 @@ pub enum Request {
 
 #[derive(Debug, PartialEq)]
 pub struct Options {
-    /// The `halves` executable; by default the one beside this program.
+    /// The `halves` executable; by default the one in the folder of this program.
     pub halves: Option<PathBuf>,
-    /// Words added to every `halves serve upper`; may hold placeholders.
+    /// Words added to every `halves serve upper`, with placeholders.
     pub halves_options: Vec<String>,
-    /// Further servers: a name and a command with placeholders.
+    /// Additional servers: a name and a command with placeholders.
     pub extra: Vec<(String, String)>,
-    /// Servers to take part; empty for all.
+    /// The servers to measure; empty for all.
     pub only: Vec<String>,
-    /// Servers the ratios are taken against; empty for those that suit a row.
+    /// The reference servers for the ratios; empty for those of each row.
     pub against: Vec<String>,
     pub rounds: usize,
-    /// How long one figure is measured.
+    /// The duration of one measurement.
     pub duration: Duration,
-    /// Rows to run, each by its name or the start of it; empty for all.
+    /// The rows to run, each by its name or the start of it; empty for all.
     pub rows: Vec<String>,
-    /// Where the ladder's picture goes.
+    /// The path of the ladder's picture.
     pub plot: PathBuf,
 }
 
@@ -81,7 +81,7 @@ impl Options {
             }
         }
         if options.rounds == 0 {
-            return Err("--rounds starts at 1".into());
+            return Err("--rounds must be at least 1".into());
         }
         options.duration = duration.unwrap_or(match ladder {
             true => LADDER_DURATION,
@@ -91,7 +91,9 @@ impl Options {
             (true, false) => Request::Instructions(options),
             (false, true) => Request::Ladder(options),
             (false, false) => Request::Compare(options),
-            (true, true) => return Err("either instructions or ladder".into()),
+            (true, true) => {
+                return Err("instructions and ladder exclude each other; give one".into());
+            }
         })
     }
 }
@@ -105,41 +107,40 @@ fn pair(extra: &str) -> Result<(String, String), lexopt::Error> {
         Some((name, command)) if !name.is_empty() && command.contains("{port}") => {
             Ok((name.into(), command.into()))
         }
-        _ => Err("--extra takes NAME=COMMAND, the command with {port} in it".into()),
+        _ => Err("--extra takes NAME=COMMAND, and COMMAND must contain {port}".into()),
     }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds) if (0.01..=600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("--seconds lies between 0.01 and 600".into()),
+        _ => Err("--seconds must be from 0.01 to 600".into()),
     }
 }
 
-/// It has many figures to take.
+/// The default for the ladder, which has many measurements.
 const LADDER_DURATION: Duration = Duration::from_millis(400);
 
 pub const USAGE: &str = "\
 halves-bench [OPTIONS] [ROW...]               compare servers, print tables
 halves-bench instructions [OPTIONS]           count user-space instructions an echo (needs valgrind)
-halves-bench ladder [OPTIONS]                 measure the steps of examples/ladder, print their table, draw it
+halves-bench ladder [OPTIONS]                 measure the steps of examples/ladder, print and draw a table
 
 ROW: echo-1 echo-50 echo-500 echo-5000 bulk-1k bulk-64k close idle-10000 unix-50
      threads-4 threads-50 threads-500 free-4 free-50 free-500 skewed blocked
      broadcast-1 broadcast-64 on-RUNTIME-1 on-RUNTIME-50
-     or the start of such a name; all when none is given; RUNTIME is tokio, smol, smol-local, smol-global
-     or async-std
+     or the start of such a name; by default all. RUNTIME is tokio, smol, smol-local, smol-global or async-std
 
---halves PATH            the halves executable (default: the one beside this program)
---halves-options WORDS   added to each `halves serve upper ...`
---extra NAME=COMMAND     one more server; repeatable
---only NAMES             only these servers, names separated by commas
---against NAMES          the servers ratios are taken against (default: c-epoll,tokio, or what suits the row)
---rounds N               rounds a row (default: 5)
---seconds S              seconds a figure is measured (default: 1; of the ladder, 0.4)
---plot PATH              where the ladder is drawn (default: docs/ladder.svg)
+--halves PATH            the halves executable (default: the one in the folder of this program)
+--halves-options WORDS   options added to each `halves serve upper ...`
+--extra NAME=COMMAND     an additional server; repeatable
+--only NAMES             measure only these servers, separated by commas
+--against NAMES          the reference servers for ratios (default: c-epoll,tokio, or those of the row)
+--rounds N               rounds of each row (default: 5)
+--seconds S              seconds of each measurement (default: 1; for the ladder 0.4)
+--plot PATH              the file for the picture of the ladder (default: docs/ladder.svg)
 
-WORDS and COMMAND are split at blanks; {port}, {buffer}, {threads}, {work} and {block} are filled in. A COMMAND
+WORDS and COMMAND are split at blanks; {port}, {buffer}, {threads}, {work} and {block} are replaced. A COMMAND
 with {work} takes part in skewed and blocked.
 ";
 
@@ -155,12 +156,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_given_means_everything_five_times() {
+    fn the_default_is_five_rounds_of_all_rows() {
         assert_eq!(compare("").unwrap(), Options::default());
     }
 
     #[test]
-    fn rows_and_options_mix() {
+    fn rows_and_options_can_be_in_any_order() {
         let options = compare("echo-50 --rounds 3 bulk --seconds 0.5 --only halves,tokio").unwrap();
         assert_eq!(options.rows, ["echo-50", "bulk"]);
         assert_eq!(options.only, ["halves", "tokio"]);
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn instructions_is_a_command_and_no_row() {
+    fn instructions_is_a_mode_and_not_a_row() {
         let request = Options::parse(["instructions", "--only", "tokio"]).unwrap();
         let Request::Instructions(options) = request else {
             panic!("{request:?}");
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ladder_is_a_command_with_a_time_of_its_own() {
+    fn the_ladder_is_a_mode_with_its_own_duration() {
         for (line, duration) in [
             ("ladder --plot x.svg", LADDER_DURATION),
             ("--seconds 1 --plot x.svg ladder", Duration::from_secs(1)),
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_arguments_are_errors() {
         for line in [
             "--rounds 0",
             "--seconds 0",

@@ -1,5 +1,6 @@
-//! The options every peer takes: `--port N [--buffer BYTES] [--threads N] [--runtime NAME] [--nodelay]`, and the work
-//! that messages ask for: `[--work MICROSECONDS] [--block MICROSECONDS]`.
+//! The options of every peer: `--port N [--buffer BYTES] [--threads N] [--runtime NAME]
+//! [--nodelay]`, and those for the work that messages request: `[--work MICROSECONDS] [--block
+//! MICROSECONDS]`.
 
 use crate::runtime::Runtime;
 use lexopt::prelude::*;
@@ -9,26 +10,26 @@ use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How a peer is asked to serve.
+/// The options of a peer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PeerOptions {
     pub port: u16,
-    /// Bytes one read may take.
+    /// The most bytes of one read.
     pub buffer: usize,
-    /// Threads to serve with, where the peer has a choice.
+    /// The number of threads, for a peer with such an option.
     pub threads: usize,
-    /// What it runs on, where the peer has a choice.
+    /// The runtime, for a peer with such an option.
     pub runtime: Runtime,
-    /// Whether accepted sockets get TCP_NODELAY.
+    /// If true, accepted sockets get TCP_NODELAY.
     pub nodelay: bool,
-    /// Time that a message which begins with [`COMPUTE`] computes, where the peer has work.
+    /// The time to compute on a message that begins with [`COMPUTE`].
     pub work: Duration,
-    /// Time that a message which begins with [`BLOCK`] blocks its thread, where the peer has work.
+    /// The time to block the thread on a message that begins with [`BLOCK`].
     pub block: Duration,
 }
 
 impl PeerOptions {
-    /// Parses the command line; prints what is wrong with it and exits when something is.
+    /// Parses the command line. Prints an error and exits if it is invalid.
     pub fn from_env() -> PeerOptions {
         PeerOptions::parse(std::env::args_os().skip(1)).unwrap_or_else(|error| {
             eprintln!("{error}");
@@ -57,7 +58,7 @@ impl PeerOptions {
             }
         }
         if buffer == 0 || threads == 0 {
-            return Err("--buffer and --threads start at 1".into());
+            return Err("--buffer and --threads must be at least 1".into());
         }
         Ok(PeerOptions {
             port: port.ok_or("--port is missing")?,
@@ -74,7 +75,7 @@ impl PeerOptions {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Does the work that the first byte of a message asks for, on the calling thread.
+    /// Does the work that the first byte of a message requests, on the calling thread.
     pub fn work_on(&self, message: &[u8]) {
         match message.first() {
             Some(&COMPUTE) => compute(self.work),
@@ -84,7 +85,7 @@ impl PeerOptions {
     }
 }
 
-/// Spins on the clock.
+/// Spins on the clock for this time.
 fn compute(time: Duration) {
     let start = Instant::now();
     while start.elapsed() < time {}

@@ -1,4 +1,4 @@
-//! Where a server is, and connections to it.
+//! The address of a server, and connections to it.
 
 use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout, set_tcp_nodelay};
 use std::io::{self, Read, Write};
@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where a server listens.
+/// The address that a server listens on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Place {
     Tcp(SocketAddr),
@@ -19,13 +19,13 @@ pub enum Place {
 pub struct Stream(OwnedFd);
 
 impl Place {
-    /// A port of this machine that is free now.
+    /// Finds a free TCP port of this machine.
     pub fn free_port() -> io::Result<Place> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         Ok(Place::Tcp(listener.local_addr()?))
     }
 
-    /// What `{port}` stands for.
+    /// Returns the value of `{port}`.
     pub fn port(&self) -> String {
         match self {
             Place::Tcp(address) => address.port().to_string(),
@@ -33,7 +33,7 @@ impl Place {
         }
     }
 
-    /// What `{path}` stands for.
+    /// Returns the value of `{path}`.
     pub fn path(&self) -> String {
         match self {
             Place::Tcp(_) => String::new(),
@@ -41,12 +41,13 @@ impl Place {
         }
     }
 
-    /// Connects, sends without delay, and waits for nothing longer than `patience`.
-    pub fn connect(&self, patience: Duration) -> io::Result<Stream> {
+    /// Connects, with TCP_NODELAY on TCP, and with `timeout` for the connect and each read.
+    pub fn connect(&self, timeout: Duration) -> io::Result<Stream> {
         let stream = match self {
             Place::Tcp(address) => {
-                let stream = TcpStream::connect_timeout(address, patience)?;
-                // A free port may be picked as one's own port: then TCP connects it to itself.
+                let stream = TcpStream::connect_timeout(address, timeout)?;
+                // The kernel may choose the same port for the client: then the socket connects to
+                // itself.
                 if stream.local_addr()? == *address {
                     return Err(io::Error::other("connected to itself"));
                 }
@@ -55,31 +56,31 @@ impl Place {
             }
             Place::Unix(path) => Stream(UnixStream::connect(path)?.into()),
         };
-        stream.set_patience(patience)?;
+        stream.set_read_timeout(timeout)?;
         Ok(stream)
     }
 }
 
 impl Stream {
-    /// Takes over a socket that is connected.
+    /// Takes over a connected socket.
     pub fn new(socket: OwnedFd) -> Stream {
         Stream(socket)
     }
 
-    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
-        Ok(set_socket_timeout(self, Timeout::Recv, Some(patience))?)
+    pub fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        Ok(set_socket_timeout(self, Timeout::Recv, Some(timeout))?)
     }
 
     pub fn set_nonblocking(&self) -> io::Result<()> {
         Ok(rustix::io::ioctl_fionbio(self, true)?)
     }
 
-    /// Has its close reset it, where it is TCP.
+    /// Makes the close of a TCP socket reset the connection.
     pub fn reset_on_close(&self) -> io::Result<()> {
         Ok(set_socket_linger(self, Some(Duration::ZERO))?)
     }
 
-    /// Ends this side.
+    /// Ends the writing side.
     pub fn finish(&self) -> io::Result<()> {
         Ok(rustix::net::shutdown(self, rustix::net::Shutdown::Write)?)
     }
@@ -116,32 +117,32 @@ mod tests {
     use std::process;
 
     #[test]
-    fn both_kinds_of_places_are_connected_to() {
-        let patience = Duration::from_secs(10);
+    fn connects_over_tcp_and_unix() {
+        let timeout = Duration::from_secs(10);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let tcp = Place::Tcp(listener.local_addr().unwrap());
-        let mut client = tcp.connect(patience).unwrap();
+        let mut client = tcp.connect(timeout).unwrap();
         client.write_all(b"over TCP").unwrap();
         client.finish().unwrap();
-        let mut heard = String::new();
+        let mut received = String::new();
         let (mut server, _) = listener.accept().unwrap();
-        server.read_to_string(&mut heard).unwrap();
-        assert_eq!(heard, "over TCP");
+        server.read_to_string(&mut received).unwrap();
+        assert_eq!(received, "over TCP");
 
         let path = env::temp_dir().join(format!("halves-bench-{}", process::id()));
         let listener = UnixListener::bind(&path).unwrap();
-        let mut client = Place::Unix(path.clone()).connect(patience).unwrap();
+        let mut client = Place::Unix(path.clone()).connect(timeout).unwrap();
         fs::remove_file(&path).unwrap();
         let (mut server, _) = listener.accept().unwrap();
         server.write_all(b"unix").unwrap();
         client.read_exact(&mut [0; 4]).unwrap();
-        client.set_patience(Duration::from_millis(1)).unwrap();
-        let silence = client.read(&mut [0]).unwrap_err();
-        assert_eq!(silence.kind(), io::ErrorKind::WouldBlock);
+        client.set_read_timeout(Duration::from_millis(1)).unwrap();
+        let error = client.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
-    fn each_fills_in_what_it_has() {
+    fn a_place_fills_in_its_port_or_its_path() {
         let tcp = Place::Tcp((Ipv4Addr::LOCALHOST, 7000).into());
         assert_eq!((tcp.port(), tcp.path()), ("7000".into(), String::new()));
         let unix = Place::Unix("/tmp/x".into());

@@ -1,4 +1,4 @@
-//! Builds the peers and names those this machine cannot run.
+//! Builds the peers, and names those that this machine cannot run.
 
 use crate::options::Options;
 use crate::rows::Service;
@@ -10,16 +10,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The servers that can run here, and why the others cannot.
+/// The servers that can run on this machine, and the reasons why others cannot.
 pub struct Field {
     pub servers: Vec<Server>,
     pub skipped: Vec<String>,
-    /// Where logs go.
+    /// The folder for logs.
     pub folder: PathBuf,
 }
 
 impl Field {
-    /// Builds the peers and keeps the servers named in `only`, or all when it is empty.
+    /// Builds the peers and keeps the servers named in `only`, or all if it is empty.
     pub fn prepare(options: &Options, only: &[String]) -> io::Result<Field> {
         let beside = env::current_exe()?.with_file_name("");
         let mut field = Field {
@@ -56,7 +56,7 @@ impl Field {
         ] {
             let mut server = Server::new(name, &program, &format!("serve upper --listen {at}"));
             server.words.extend_from_slice(&options.halves_options);
-            server.words_for_threads = split(THREADS);
+            server.words_for_threads = split(THREADS_OPTION);
             server.listens = listens;
             self.servers.push(server);
         }
@@ -70,14 +70,15 @@ impl Field {
             .arg(&program)
             .arg(source("epoll.c"));
         if self.builds("c-epoll", &mut build) {
-            let mut server = Server::new("c-epoll", program, PEER);
-            server.words_for_threads = split(THREADS);
+            let mut server = Server::new("c-epoll", program, PEER_OPTIONS);
+            server.words_for_threads = split(THREADS_OPTION);
             let variant = server.with_nodelay();
             self.servers.extend([server, variant]);
         }
     }
 
-    /// `cargo run` built this program alone: the peers beside it may be missing or old.
+    /// Builds the peers in Rust: `cargo run` has built this program only, so they may be missing or
+    /// old.
     fn add_rust(&mut self, beside: &Path) -> io::Result<()> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
@@ -90,13 +91,13 @@ impl Field {
         ) {
             return Ok(());
         }
-        let tokio = Server::new("tokio", beside.join("peer-tokio"), PEER);
-        let mut workers = Server::new("tokio-mt", &tokio.program, PEER);
+        let tokio = Server::new("tokio", beside.join("peer-tokio"), PEER_OPTIONS);
+        let mut workers = Server::new("tokio-mt", &tokio.program, PEER_OPTIONS);
         workers.words.extend(split("--threads 2"));
-        workers.words.extend(split(WORK));
-        let mut library = Server::new("halves-lib", beside.join("peer-halves"), PEER);
-        library.words_for_threads = split(THREADS);
-        library.words.extend(split(WORK));
+        workers.words.extend(split(WORK_OPTIONS));
+        let mut library = Server::new("halves-lib", beside.join("peer-halves"), PEER_OPTIONS);
+        library.words_for_threads = split(THREADS_OPTION);
+        library.words.extend(split(WORK_OPTIONS));
         self.servers.push(library);
         let variants = [tokio.with_nodelay(), workers.with_nodelay()];
         self.servers.extend([tokio, workers]);
@@ -108,7 +109,7 @@ impl Field {
             ("std-threads", "peer-threads"),
         ] {
             self.servers
-                .push(Server::new(name, beside.join(program), PEER));
+                .push(Server::new(name, beside.join(program), PEER_OPTIONS));
         }
         Ok(())
     }
@@ -118,7 +119,7 @@ impl Field {
             service: Service::Chat,
             ..Server::new(name, beside.join(program), words)
         };
-        let tokio = chat("tokio-chat", "peer-tokio-chat", PEER);
+        let tokio = chat("tokio-chat", "peer-tokio-chat", PEER_OPTIONS);
         let halves = chat(HALVES_CHAT, "peer-halves-chat", "127.0.0.1:{port}");
         let nodelay = tokio.with_nodelay();
         self.servers.extend([halves, tokio, nodelay]);
@@ -134,7 +135,7 @@ impl Field {
                 (plain(runtime), own),
                 (halves_on(runtime), "peer-halves-on"),
             ] {
-                let mut server = Server::new(&name, beside.join(program), PEER);
+                let mut server = Server::new(&name, beside.join(program), PEER_OPTIONS);
                 server
                     .words
                     .extend(["--runtime".into(), runtime.name().into()]);
@@ -148,7 +149,7 @@ impl Field {
         if self.builds("asyncio", Command::new("python3").arg("--version")) {
             let mut server = Server::new("asyncio", "python3", "");
             server.words.push(source("asyncio_upper.py"));
-            server.words.extend(split(PEER));
+            server.words.extend(split(PEER_OPTIONS));
             self.servers.push(server);
         }
     }
@@ -161,13 +162,13 @@ impl Field {
             .arg(&program)
             .arg(source("upper.go"));
         if self.builds("go", &mut build) {
-            let mut server = Server::new("go", program, PEER);
-            server.words.extend(split(WORK));
+            let mut server = Server::new("go", program, PEER_OPTIONS);
+            server.words.extend(split(WORK_OPTIONS));
             self.servers.push(server);
         }
     }
 
-    /// Runs a build or a check; when it fails, `name` is skipped.
+    /// Runs a build or a check. If it fails, `name` is skipped.
     fn builds(&mut self, name: &str, command: &mut Command) -> bool {
         eprintln!("preparing {name}");
         let tool = command.get_program().display().to_string();
@@ -188,7 +189,7 @@ impl Field {
             return Ok(());
         }
         self.servers.retain(|server| names.contains(&server.name));
-        // A reason begins with the names it is about.
+        // A reason begins with the names of its servers.
         let about = |reason: &String, name: &String| {
             reason
                 .split(':')
@@ -200,14 +201,16 @@ impl Field {
         for name in names {
             let runs = self.servers.iter().any(|server| server.name == *name);
             if !runs && !self.skipped.iter().any(|reason| about(reason, name)) {
-                return Err(io::Error::other(format!("no server is called {name}")));
+                return Err(io::Error::other(format!(
+                    "there is no server called {name}"
+                )));
             }
         }
         Ok(())
     }
 }
 
-/// The loop that is usual on a runtime.
+/// Returns the name of the plain loop on a runtime.
 pub fn plain(runtime: Runtime) -> String {
     format!("plain-on-{}", runtime.name())
 }
@@ -220,12 +223,12 @@ fn source(name: &str) -> String {
     format!("{}/peers/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What the comparison is about.
+/// The server under test.
 pub const HALVES: &str = "halves";
-/// What chats are compared with.
+/// The reference servers of the broadcast rows.
 pub const CHATS: [&str; 2] = ["tokio-chat", "tokio-chat-nodelay"];
 const HALVES_CHAT: &str = "halves-chat";
 const HALVES_UNIX: &str = "halves-unix";
-const PEER: &str = "--port {port} --buffer {buffer}";
-const THREADS: &str = "--threads {threads}";
-const WORK: &str = "--work {work} --block {block}";
+const PEER_OPTIONS: &str = "--port {port} --buffer {buffer}";
+const THREADS_OPTION: &str = "--threads {threads}";
+const WORK_OPTIONS: &str = "--work {work} --block {block}";

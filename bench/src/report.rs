@@ -4,12 +4,12 @@ use crate::options::Options;
 use crate::rows::Row;
 use crate::stats::{median, paired_ratio, spread};
 
-/// What the rounds gave for one server.
+/// The results of one server.
 pub struct Entry {
     pub name: String,
-    /// For each round, one figure a column.
+    /// For each round, one figure for each column.
     pub rounds: Vec<Vec<f64>>,
-    /// Why there is nothing to show.
+    /// The error that ended the measurement.
     pub failure: Option<String>,
 }
 
@@ -27,7 +27,7 @@ impl Entry {
     }
 }
 
-/// How to read the tables.
+/// Returns the explanation of the tables.
 pub fn preface(options: &Options) -> String {
     format!(
         "Medians of {} rounds of {} s. In brackets: ratios to the servers named above a table, taken within each round, their median.\n\
@@ -37,7 +37,7 @@ pub fn preface(options: &Options) -> String {
     )
 }
 
-/// One row of the comparison as a table of servers.
+/// Formats one row of the comparison as a table of servers.
 pub fn table(row: &Row, entries: &[Entry], against: &[String]) -> String {
     let columns = row.columns();
     let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
@@ -79,7 +79,7 @@ fn ratios(values: &[f64], index: usize, measured: &[&Entry], against: &[String])
     against.iter().map(text).collect::<Vec<String>>().join(", ")
 }
 
-/// A number with commas between its thousands.
+/// Formats a number with commas between thousands.
 pub fn grouped(value: f64, decimals: usize) -> String {
     let plain = format!("{value:.decimals$}");
     let (whole, rest) = plain.split_at(plain.find('.').unwrap_or(plain.len()));
@@ -93,7 +93,7 @@ pub fn grouped(value: f64, decimals: usize) -> String {
     text + rest
 }
 
-/// What stands where there is nothing to compare with.
+/// The cell of a missing figure.
 const MISSING: &str = "-";
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
             ..Entry::new(name)
         };
         let mut broken = Entry::new("broken");
-        broken.failure = Some("the server fell silent".into());
+        broken.failure = Some("the server did not answer within 10 s".into());
         let entries = [
             entry("a", vec![vec![1000.0, 2.0], vec![1000.0, 4.0]]),
             entry("b", vec![vec![500.0, 1.0], vec![500.0, 2.0]]),
@@ -133,7 +133,7 @@ mod tests {
             "{table}"
         );
         assert!(
-            table.ends_with("Not measured: broken: the server fell silent\n"),
+            table.ends_with("Not measured: broken: the server did not answer within 10 s\n"),
             "{table}"
         );
     }

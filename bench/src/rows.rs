@@ -1,4 +1,4 @@
-//! What is measured: each row is one load, put on every server in turn.
+//! The rows of the comparison: each is one load for every server in turn.
 
 use crate::runtime::Runtime;
 use std::time::Duration;
@@ -9,45 +9,45 @@ pub struct Row {
     pub name: &'static str,
     pub title: &'static str,
     pub load: Load,
-    /// Bytes a server reads at a time, where it can be told.
+    /// The most bytes of one read, for a server with such an option.
     pub buffer: usize,
-    /// Server threads, on as many cores.
+    /// The number of server threads and of their cores.
     pub threads: usize,
-    /// Whether the client may run on any core; otherwise it stays on the first one.
+    /// If true, the client may run on any core; otherwise it is pinned to the first.
     pub client_free: bool,
-    /// Whether TCP_NODELAY may matter, so that peers take part once with it and once without.
+    /// If true, TCP_NODELAY can affect the row, so peers take part with and without it.
     pub nodelay_matters: bool,
-    /// Whether it compares TCP with Unix sockets, of the servers that have both.
+    /// If true, the row compares TCP with Unix sockets, for servers with both.
     pub beside_unix: bool,
-    /// Whether it compares the library with a loop of the runtime's own kind, both on that runtime.
+    /// The runtime, for a row that compares the library with a plain loop on another runtime.
     pub runtime: Option<Runtime>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub enum Load {
-    /// Each connection sends a message, waits for the answer, sends the next.
+    /// Each connection sends a message, waits for the answer, and sends the next.
     Echo { connections: usize },
     /// One connection keeps a few large messages under way.
     Bulk,
-    /// Connects, has one message echoed, closes, one connection after another.
+    /// One connection after another: connect, one echo, close.
     Close,
-    /// Each connection has one message echoed and then stays quiet.
+    /// Each connection has one echo and then stays idle.
     Idle { connections: usize },
-    /// Some clients say a frame each, and all hear them, before the next ones are said.
+    /// In each turn some clients send a frame each, and all clients receive these.
     Broadcast { clients: usize, under_way: usize },
-    /// As `Echo`; on messages of every second connection the handler computes.
+    /// As `Echo`, but messages of every second connection make the handler compute.
     Skewed { connections: usize },
-    /// The handler of one connection blocks its thread; meanwhile the others send a message each in turn, one at a
-    /// time.
+    /// The handler of one connection blocks its thread. Meanwhile the others send messages in turn,
+    /// one at a time.
     Blocked { connections: usize },
 }
 
-/// What a server does.
+/// The service of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
-    /// Echoes, with a to z made A to Z.
+    /// The echo, with a to z changed to A to Z.
     Upper,
-    /// Frames, up to a `\0` each, go to everyone.
+    /// The chat: frames that end with `\0` go to all clients.
     Chat,
 }
 
@@ -59,7 +59,7 @@ pub struct Column {
 }
 
 impl Row {
-    /// The figures of this row, in the order in which `measure` returns them.
+    /// Returns the columns of this row, in the order of the figures of `measure`.
     pub fn columns(&self) -> &'static [Column] {
         match self.load {
             Load::Echo { .. } if self.threads > 1 => &THREADS_COLUMNS,
@@ -73,7 +73,7 @@ impl Row {
         }
     }
 
-    /// The shares of all latencies that the last columns are about, where it measures rates.
+    /// Returns the quantiles of the last columns, for a row of rates.
     pub fn quantiles(&self) -> &'static [f64] {
         match self.threads {
             1 => &[0.5, 0.99],
@@ -81,12 +81,12 @@ impl Row {
         }
     }
 
-    /// Whether messages ask for work, which some servers only do.
+    /// Returns true if messages request work, which only some servers do.
     pub fn has_work(&self) -> bool {
         matches!(self.load, Load::Skewed { .. } | Load::Blocked { .. })
     }
 
-    /// What a server must do to take part.
+    /// Returns the service that a server must have to take part.
     pub fn service(&self) -> Service {
         match self.load {
             Load::Broadcast { .. } => Service::Chat,
@@ -95,7 +95,7 @@ impl Row {
     }
 }
 
-/// The rows whose names start with one of `names`; all rows when there are none.
+/// Returns the rows with names that start with one of `names`, or all rows if `names` is empty.
 pub fn select(names: &[String]) -> Result<Vec<Row>, String> {
     if names.is_empty() {
         return Ok(ROWS.to_vec());
@@ -105,9 +105,9 @@ pub fn select(names: &[String]) -> Result<Vec<Row>, String> {
         .iter()
         .find(|name| !ROWS.iter().any(|row| matches(row, name)))
     {
-        return Err(format!("no row is called {unknown}"));
+        return Err(format!("there is no row called {unknown}"));
     }
-    // An exact name means that row alone: `echo-50` is also how `echo-500` starts.
+    // An exact name selects that row only: `echo-50` is also the start of `echo-500`.
     let chosen = |row: &&Row| {
         names
             .iter()
@@ -119,24 +119,24 @@ pub fn select(names: &[String]) -> Result<Vec<Row>, String> {
     Ok(ROWS.iter().filter(chosen).copied().collect())
 }
 
-/// Bytes of a message on all rows but the bulk ones.
-pub const MESSAGE: usize = 64;
-/// Bytes of a message on the bulk rows.
-pub const BULK_MESSAGE: usize = 64 * 1024;
-/// Time that a heavy message of a skewed load computes.
-pub const WORK: Duration = Duration::from_micros(200);
-/// Time that a message of a blocked load blocks its thread.
-pub const BLOCKED: Duration = Duration::from_secs(1);
+/// The size of a message on all rows but bulk.
+pub const MESSAGE_BYTES: usize = 64;
+/// The size of a message on the bulk rows.
+pub const BULK_MESSAGE_BYTES: usize = 64 * 1024;
+/// The time to compute on a heavy message of a skewed load.
+pub const WORK_TIME: Duration = Duration::from_micros(200);
+/// The time that a message of a blocked load blocks its thread.
+pub const BLOCKED_TIME: Duration = Duration::from_secs(1);
 
-const SMALL: usize = 1024;
-const LARGE: usize = 64 * 1024;
+const SMALL_BUFFER_BYTES: usize = 1024;
+const LARGE_BUFFER_BYTES: usize = 64 * 1024;
 
 pub const fn echo(name: &'static str, title: &'static str, connections: usize) -> Row {
     Row {
         name,
         title,
         load: Load::Echo { connections },
-        buffer: SMALL,
+        buffer: SMALL_BUFFER_BYTES,
         threads: 1,
         client_free: false,
         nodelay_matters: false,
@@ -182,7 +182,7 @@ const fn broadcast(name: &'static str, title: &'static str, under_way: usize) ->
             clients: 1000,
             under_way,
         },
-        buffer: SMALL,
+        buffer: SMALL_BUFFER_BYTES,
         threads: 1,
         client_free: false,
         nodelay_matters: true,
@@ -203,13 +203,21 @@ const ROWS: [Row; 29] = [
     echo("echo-50", "64 bytes to and fro, 50 connections", 50),
     echo("echo-500", "64 bytes to and fro, 500 connections", 500),
     echo("echo-5000", "64 bytes to and fro, 5,000 connections", 5000),
-    bulk("bulk-1k", "64 KiB messages, server buffer 1 KiB", SMALL),
-    bulk("bulk-64k", "64 KiB messages, server buffer 64 KiB", LARGE),
+    bulk(
+        "bulk-1k",
+        "64 KiB messages, server buffer 1 KiB",
+        SMALL_BUFFER_BYTES,
+    ),
+    bulk(
+        "bulk-64k",
+        "64 KiB messages, server buffer 64 KiB",
+        LARGE_BUFFER_BYTES,
+    ),
     Row {
         name: "close",
         title: "connect, echo 64 bytes, close",
         load: Load::Close,
-        buffer: SMALL,
+        buffer: SMALL_BUFFER_BYTES,
         threads: 1,
         client_free: false,
         nodelay_matters: true,
@@ -222,7 +230,7 @@ const ROWS: [Row; 29] = [
         load: Load::Idle {
             connections: 10_000,
         },
-        buffer: SMALL,
+        buffer: SMALL_BUFFER_BYTES,
         threads: 1,
         client_free: false,
         nodelay_matters: false,
@@ -416,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn the_start_of_a_name_selects_all_that_share_it() {
+    fn the_start_of_a_name_selects_all_rows_with_it() {
         assert_eq!(names(&["bulk"]), ["bulk-1k", "bulk-64k"]);
         assert_eq!(names(&[]).len(), ROWS.len());
     }
@@ -428,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_several_threads_show_one_quantile_more() {
+    fn rows_of_several_threads_have_one_more_quantile() {
         for row in ROWS {
             if let Load::Echo { .. } = row.load {
                 assert_eq!(row.columns().len(), 2 + row.quantiles().len());
@@ -437,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_row_is_refused() {
+    fn an_unknown_row_is_an_error() {
         assert!(select(&["ehco".into()]).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! A server that runs: started, checked, ended when dropped.
+//! A running server: started, checked, and killed on drop.
 
 use crate::place::{Place, Stream};
 use crate::rows::Service;
@@ -10,15 +10,15 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A child process that answers. It never outlives this value.
+/// A server process that has passed the check. It is killed when this value is dropped.
 pub struct Running {
     child: Child,
     pub place: Place,
 }
 
 impl Running {
-    /// Starts a server that is to listen at `place`, and waits until it has echoed correctly. What
-    /// it writes to standard error goes to `log`.
+    /// Starts a server that listens on `place`, and waits until it has answered correctly. Its
+    /// standard error goes to `log`.
     pub fn start(
         program: &Path,
         arguments: &[String],
@@ -41,26 +41,28 @@ impl Running {
         self.child.id()
     }
 
-    /// Asks the server to end, for one that has something to say at its end.
+    /// Sends TERM and waits for the exit, for a server that prints results at its end.
     pub fn terminate(mut self) -> io::Result<()> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + START_TIMEOUT;
         while self.child.try_wait()?.is_none() {
             if Instant::now() > deadline {
-                return Err(io::Error::other("does not end when asked to"));
+                return Err(io::Error::other("the server does not exit after TERM"));
             }
-            thread::sleep(PAUSE);
+            thread::sleep(POLL_INTERVAL);
         }
         Ok(())
     }
 
     fn wait_until_ready(&mut self, service: Service) -> io::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + START_TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait()? {
-                return Err(io::Error::other(format!("ended at once with {status}")));
+                return Err(io::Error::other(format!(
+                    "the server exited at its start with {status}"
+                )));
             }
-            match self.place.connect(PATIENCE) {
+            match self.place.connect(START_TIMEOUT) {
                 Ok(stream) => {
                     return match service {
                         Service::Upper => check(stream),
@@ -68,7 +70,7 @@ impl Running {
                     };
                 }
                 Err(error) if Instant::now() > deadline => return Err(error),
-                Err(_) => thread::sleep(PAUSE),
+                Err(_) => thread::sleep(POLL_INTERVAL),
             }
         }
     }
@@ -76,13 +78,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only when the child has ended already.
+        // Both fail only if the child has exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The service: letters change, nothing else does; the answer ends after the question has ended.
+/// Checks the echo: only the letters a to z change, and the answer ends after the question.
 fn check(mut stream: Stream) -> io::Result<()> {
     let mut answer = Vec::new();
     stream.write_all(b"`az{ AZ 09 \xe9\xff\0\n")?;
@@ -90,20 +92,21 @@ fn check(mut stream: Stream) -> io::Result<()> {
     stream.read_to_end(&mut answer)?;
     match answer == b"`AZ{ AZ 09 \xe9\xff\0\n" {
         true => Ok(()),
-        false => Err(io::Error::other("does not serve the uppercase echo")),
+        false => Err(io::Error::other("the answer is not the uppercase echo")),
     }
 }
 
-/// Who says something hears it, too.
+/// Checks that a client receives its own frame.
 fn check_chat(mut stream: Stream) -> io::Result<()> {
-    let mut heard = [0; 6];
+    let mut received = [0; 6];
     stream.write_all(b"hello\0")?;
-    stream.read_exact(&mut heard)?;
-    match &heard == b"hello\0" {
+    stream.read_exact(&mut received)?;
+    match &received == b"hello\0" {
         true => Ok(()),
-        false => Err(io::Error::other("does not serve the chat")),
+        false => Err(io::Error::other("the server did not send the frame back")),
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
-const PAUSE: Duration = Duration::from_millis(5);
+/// For the start, the check and the exit.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);

@@ -1,4 +1,5 @@
-//! The runtimes of other projects on which a loop of their own and Halves are compared.
+//! The runtimes of other projects for the comparison of Halves with a plain loop on the same
+//! runtime.
 
 use std::str::FromStr;
 
@@ -10,7 +11,7 @@ pub enum Runtime {
     Smol,
     /// `smol::block_on` with a `LocalExecutor`.
     SmolLocal,
-    /// `smol::spawn`: smol's global executor, whose one thread is its own.
+    /// `smol::spawn`: smol's global executor, with one thread of its own.
     SmolGlobal,
     AsyncStd,
 }
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_and_its_runtime_belong_together() {
+    fn the_name_of_a_runtime_parses_to_it() {
         for runtime in Runtime::ALL {
             assert_eq!(runtime.name().parse(), Ok(runtime));
         }

@@ -1,4 +1,4 @@
-//! Who can take part, and how each is started.
+//! The servers of the comparison, and their command lines.
 
 use crate::place::Place;
 use crate::rows::{self, Row, Service};
@@ -6,31 +6,34 @@ use crate::runtime::Runtime;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A server and the words that start it.
+/// A server and its command line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     pub name: String,
     pub program: PathBuf,
-    /// May hold `{port}` or `{path}`, `{buffer}`, `{threads}`, and microseconds of `{work}` and `{block}`.
+    /// Placeholders: `{port}` or `{path}`, `{buffer}`, `{threads}`, and `{work}` and `{block}` in
+    /// microseconds.
     pub words: Vec<String>,
-    /// Added where a row asks for several threads.
+    /// Added for a row with several threads.
     pub words_for_threads: Vec<String>,
-    /// A peer that differs from another in TCP_NODELAY only: left out where that cannot matter.
+    /// True if it differs from another peer in TCP_NODELAY only; then it skips rows that this does
+    /// not affect.
     pub nodelay_variant: bool,
     pub service: Service,
-    /// Where it listens.
+    /// The kind of address that it listens on.
     pub listens: Listens,
-    /// The runtime of another project on which it is compared, and only there.
+    /// The runtime of another project that it runs on; then it takes part in the rows of that
+    /// runtime only.
     pub runtime: Option<Runtime>,
 }
 
-/// What a server listens on, and whether it is compared with itself on something else.
+/// The kind of address that a server listens on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Listens {
     Tcp,
-    /// On TCP, also where that is compared with Unix sockets.
+    /// TCP, including the row that compares TCP with Unix sockets.
     TcpBesideUnix,
-    /// On a Unix socket, only there.
+    /// A Unix socket, for that row only.
     Unix,
 }
 
@@ -48,7 +51,7 @@ impl Server {
         }
     }
 
-    /// The same server with TCP_NODELAY, under a name of its own.
+    /// Returns the same server with TCP_NODELAY and its own name.
     pub fn with_nodelay(&self) -> Server {
         let mut server = self.clone();
         server.name += "-nodelay";
@@ -71,12 +74,12 @@ impl Server {
         }
     }
 
-    /// Whether it does the work that messages ask for: its command says how much.
+    /// Returns true if it does the work that messages request: its command then has `{work}`.
     fn works(&self) -> bool {
         self.words.iter().any(|word| word.contains("{work}"))
     }
 
-    /// Where to have it listen: a free port, or a path in `folder`.
+    /// Returns an address to listen on: a free port, or a path in `folder`.
     pub fn place(&self, folder: &Path) -> io::Result<Place> {
         match self.listens {
             Listens::Unix => Ok(Place::Unix(folder.join("socket"))),
@@ -84,7 +87,7 @@ impl Server {
         }
     }
 
-    /// The arguments that serve `row` at `place`.
+    /// Returns the arguments to serve `row` on `place`.
     pub fn arguments(&self, row: &Row, place: &Place) -> Vec<String> {
         let more: &[String] = match row.threads {
             1 => &[],
@@ -95,14 +98,14 @@ impl Server {
                 .replace("{path}", &place.path())
                 .replace("{buffer}", &row.buffer.to_string())
                 .replace("{threads}", &row.threads.to_string())
-                .replace("{work}", &rows::WORK.as_micros().to_string())
-                .replace("{block}", &rows::BLOCKED.as_micros().to_string())
+                .replace("{work}", &rows::WORK_TIME.as_micros().to_string())
+                .replace("{block}", &rows::BLOCKED_TIME.as_micros().to_string())
         };
         self.words.iter().chain(more).map(fill).collect()
     }
 }
 
-/// Splits at blanks; there is no quoting.
+/// Splits at blanks, without quoting.
 pub fn split(words: &str) -> Vec<String> {
     words.split_whitespace().map(String::from).collect()
 }
@@ -130,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_are_asked_for_where_the_row_has_several() {
+    fn a_row_with_several_threads_adds_the_option() {
         let server = Server {
             words_for_threads: split("--threads {threads}"),
             ..Server::new("s", "./s", "")
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn only_servers_that_work_take_part_where_messages_ask_for_it() {
+    fn only_servers_that_do_work_take_part_in_rows_with_work() {
         let idle = Server::new("s", "./s", "");
         let works = Server::new("s", "./s", "--work {work} --block {block}");
         for (row_name, takes_part) in [
@@ -161,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn nodelay_variants_keep_to_the_rows_where_it_matters() {
+    fn nodelay_variants_take_part_only_in_rows_that_it_affects() {
         let server = Server::new("s", "./s", "").with_nodelay();
         assert!(server.takes_part(&row("bulk-1k")));
         assert!(!server.takes_part(&row("echo-1")));
     }
 
     #[test]
-    fn servers_of_a_runtime_keep_to_its_rows() {
+    fn servers_of_a_runtime_take_part_only_in_its_rows() {
         let server = Server::new("s", "./s", "");
         let on_smol = Server {
             runtime: Some(Runtime::Smol),
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn unix_sockets_have_their_own_row_with_those_that_have_both() {
+    fn the_unix_row_has_only_servers_with_both_kinds_of_sockets() {
         let tcp = Server::new("s", "./s", "");
         let both = Server {
             listens: Listens::TcpBesideUnix,

@@ -1,6 +1,6 @@
 //! Medians, and ratios of figures taken in the same round.
 
-/// The middle of the values, or the mean of the middle two; none of nothing.
+/// Returns the middle value, or the mean of the middle two. None if there are no values.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -12,16 +12,16 @@ pub fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// The median over the rounds of `values / reference`, round by round.
+/// Returns the median of `values / reference`, round by round.
 ///
-/// What disturbs a whole round disturbs both sides and cancels out.
+/// A disturbance of a whole round affects both and cancels out.
 pub fn paired_ratio(values: &[f64], reference: &[f64]) -> Option<f64> {
     let pairs = values.iter().zip(reference);
     let ratios: Vec<f64> = pairs.map(|(value, reference)| value / reference).collect();
     median(&ratios).filter(|ratio| ratio.is_finite())
 }
 
-/// How far apart the values lie: the range as a share of the median.
+/// Returns the range of the values as a share of the median.
 pub fn spread(values: &[f64]) -> Option<f64> {
     let largest = values.iter().copied().reduce(f64::max)?;
     let smallest = values.iter().copied().reduce(f64::min)?;
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn no_ratio_to_nothing() {
+    fn there_is_no_ratio_to_a_missing_figure_or_zero() {
         assert_eq!(paired_ratio(&[1.0], &[]), None);
         assert_eq!(paired_ratio(&[1.0], &[0.0]), None);
     }

@@ -1,4 +1,4 @@
-//! What a server process has used, as /proc tells it.
+//! CPU time and memory of a server process, read from /proc.
 
 use rustix::param::clock_ticks_per_second;
 use std::fs;
@@ -6,12 +6,12 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// CPU time of a process so far.
+/// The CPU time of a process so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Cpu {
-    /// To the nanosecond, of the threads that are alive.
+    /// In nanoseconds, of the living threads.
     living: Duration,
-    /// To the clock tick, of all threads there ever were.
+    /// In clock ticks, of all threads including ended ones.
     all: Duration,
 }
 
@@ -20,13 +20,14 @@ impl Cpu {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         Ok(Cpu {
             living: living(pid)?,
-            all: ticks(&stat).ok_or_else(|| io::Error::other("/proc/PID/stat is odd"))?,
+            all: ticks(&stat)
+                .ok_or_else(|| io::Error::other("/proc/PID/stat has an unknown format"))?,
         })
     }
 
-    /// The time used between `earlier` and now.
+    /// Returns the time used since `earlier`.
     ///
-    /// Ticks are coarse, so they count only where they show that threads ended in between.
+    /// Ticks are coarse, so they are used only if they show that threads have ended in between.
     pub fn since(&self, earlier: &Cpu) -> Duration {
         let living = self.living.saturating_sub(earlier.living);
         let all = self.all.saturating_sub(earlier.all);
@@ -37,25 +38,27 @@ impl Cpu {
     }
 }
 
-/// The memory a process shares with nobody and has written to.
+/// Returns the private dirty memory of a process.
 pub fn private_bytes(pid: u32) -> io::Result<u64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    private_dirty(&rollup).ok_or_else(|| io::Error::other("/proc/PID/smaps_rollup is odd"))
+    private_dirty(&rollup)
+        .ok_or_else(|| io::Error::other("/proc/PID/smaps_rollup has an unknown format"))
 }
 
-/// A server with the processes it has started.
+/// The usage of a server and all its descendants.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tree {
-    /// As `private_bytes`, of all together.
+    /// The sum of `private_bytes`.
     pub private_bytes: u64,
     pub threads: u64,
     pub processes: u64,
-    /// What all threads that live have had of the processors.
+    /// The CPU time of all living threads.
     pub cpu: Duration,
 }
 
 impl Tree {
-    /// Asks for children and theirs. Who ends meanwhile, or has ended and is not waited for yet, does not count.
+    /// Reads the usage of a process and its descendants. Skips processes that have exited or exit
+    /// meanwhile.
     pub fn of(pid: u32) -> Tree {
         let Ok(private_bytes) = private_bytes(pid) else {
             return Tree::default();
@@ -88,13 +91,15 @@ impl Tree {
     }
 }
 
-/// To the nanosecond, of the threads that are alive.
+/// Returns the CPU time of the living threads of a process, in nanoseconds.
 pub fn living(pid: u32) -> io::Result<Duration> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         // A thread may end while the list is read.
         if let Ok(schedstat) = fs::read_to_string(task?.path().join("schedstat")) {
-            sum += on_cpu(&schedstat).ok_or_else(|| io::Error::other("schedstat is odd"))?;
+            sum += on_cpu(&schedstat).ok_or_else(|| {
+                io::Error::other("/proc/PID/task/TID/schedstat has an unknown format")
+            })?;
         }
     }
     Ok(Duration::from_nanos(sum))
@@ -104,7 +109,8 @@ fn on_cpu(schedstat: &str) -> Option<u64> {
     schedstat.split_whitespace().next()?.parse().ok()
 }
 
-/// User and system time are the 14th and 15th field; the second is a name that may hold anything.
+/// Parses user and system time, the 14th and 15th field. The second field, a name, may contain any
+/// character.
 fn ticks(stat: &str) -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);
@@ -122,7 +128,7 @@ fn private_dirty(rollup: &str) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Two clocks of 10 ms each may both be off by one at both ends.
+/// Two counters with ticks of 10 ms may each be off by one at both ends.
 const TICKS_TOLERANCE: Duration = Duration::from_millis(40);
 
 #[cfg(test)]
@@ -130,13 +136,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_on_cpu_comes_first() {
+    fn the_first_field_of_schedstat_is_the_cpu_time() {
         assert_eq!(on_cpu("123456 789 10\n"), Some(123_456));
         assert_eq!(on_cpu(""), None);
     }
 
     #[test]
-    fn a_strange_name_does_not_move_the_fields() {
+    fn a_name_with_parentheses_does_not_move_the_fields() {
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194304 90 0 0 0 0 0 0 0 20 0 1 0 5";
         assert_eq!(ticks(stat), Some(Duration::ZERO));
     }

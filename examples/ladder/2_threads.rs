@@ -1,11 +1,12 @@
 //! Step 2, a thread per connection: `cargo run --release --example ladder_02 -- 127.0.0.1:50007`
 //!
-//! Adds: everyone is served at once. Each connection has a thread that may block as it likes; the code of a
-//! connection is that of step 1.
-//! Still wrong: a stack for each connection, a switch of threads for each message, and locks around whatever
-//! the connections share. How many there may be is nobody's decision: where the system has no more threads,
-//! the client is let go.
-//! In the article: "threads and processes to handle connections at the same time", its `ThreadingTCPServer`.
+//! Adds: all clients are served at once. Each connection has a thread, which may block; the code of
+//! a connection is that of step 1.
+//! Still wrong: a stack for each connection, a thread switch for each message, and locks around
+//! shared data. The number of connections has no limit of its own: if the system has no more
+//! threads, the client is disconnected.
+//! In the article: "threads and processes to handle connections at the same time", its
+//! `ThreadingTCPServer`.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -24,7 +25,7 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// Talks to one client until it is gone. An error is that client's own affair.
+/// Serves one client until it disconnects. An error ends only this connection.
 fn handle_connection(sock: TcpStream, addr: SocketAddr) {
     let _ = writeln!(io::stderr(), "Connected by {addr}");
     if let Err(error) = upper(sock) {
@@ -36,7 +37,7 @@ fn handle_connection(sock: TcpStream, addr: SocketAddr) {
 fn upper(mut sock: TcpStream) -> io::Result<()> {
     let mut data = [0; 1024];
     loop {
-        let n = sock.read(&mut data)?; // Blocks this thread, and no other.
+        let n = sock.read(&mut data)?; // Blocks only this thread.
         if n == 0 {
             return Ok(());
         }

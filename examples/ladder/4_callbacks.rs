@@ -1,12 +1,13 @@
 //! Step 4, callbacks on a selector: `cargo run --release --example ladder_04 -- 127.0.0.1:50007`
 //!
-//! Adds: one thread for everyone. The selector says which sockets are ready, and a callback does with each
-//! what can be done at once.
-//! Still wrong: what a client is in the middle of has to be carried from callback to callback by hand, and a
-//! callback may wait for one thing only, as its last act. Its errors come out in the engine, which does not
-//! know whose they are: one that is not caught in its callback ends the server.
-//! In the article: `callback(sel, key.fileobj, mask)`. Sockets there may block when the selector was wrong;
-//! here they never do, and what did not fit is sent when the selector says that there is room.
+//! Adds: one thread for all clients. The selector returns the ready sockets, and a callback for
+//! each does what is possible without blocking.
+//! Still wrong: the state of a client has to be passed from callback to callback by hand, and a
+//! callback can wait for one event only, at its end. Errors surface in the engine, which cannot
+//! assign them to a client: an error that its callback does not handle ends the server.
+//! In the article: `callback(sel, key.fileobj, mask)`. Sockets there may block after a false report
+//! of readiness. Here they are non-blocking, and unsent bytes are sent when the socket becomes
+//! writable.
 
 use std::io::{self, ErrorKind::WouldBlock, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,7 +19,7 @@ use selectors::{Interest, Selector};
 
 mod selectors;
 
-/// Called once, when the socket that it was registered with is ready.
+/// Called once, when its socket is ready.
 type Callback = Box<dyn FnOnce(&Engine) -> io::Result<()>>;
 
 struct Engine(Selector<Callback>);
@@ -61,7 +62,7 @@ fn on_accept(engine: &Engine, serv_sock: Rc<TcpListener>) -> io::Result<()> {
             let client = Rc::new(Client { sock, addr });
             engine.register(client, Event::readable, on_read)?;
         }
-        // Who has come has left again.
+        // The client has disconnected already.
         Err(error) if error.kind() == WouldBlock => {}
         Err(error) => return Err(error),
     }
@@ -75,12 +76,13 @@ fn on_read(engine: &Engine, client: Rc<Client>) -> io::Result<()> {
         Err(error) if error.kind() == WouldBlock => {
             engine.register(client, Event::readable, on_read)
         }
-        // The end, or an error: nobody holds the client any more, and its socket closes.
+        // The end, or an error: the last reference to the client is dropped, which closes its
+        // socket.
         Ok(0) | Err(_) => Ok(()),
     }
 }
 
-/// Sends what there is room for. Then it is the turn of the rest, or of what the client says next.
+/// Sends as much as the socket takes. Registers for the rest, or for the next read.
 fn on_write(engine: &Engine, client: Rc<Client>, mut data: Vec<u8>) -> io::Result<()> {
     match (&client.sock).write(&data) {
         Ok(n) => drop(data.drain(..n)),

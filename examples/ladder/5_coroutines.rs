@@ -1,13 +1,12 @@
 //! Step 5, coroutines by hand: `cargo run --release --example ladder_05 -- 127.0.0.1:50007`
 //!
-//! Adds: a connection is one thing again. It stops wherever it has to wait, remembers where it was, and goes
-//! on there; it can wait several times, for several sockets, and catches its errors in one place.
-//! Still wrong: whoever writes a coroutine has to wait before each call, and must not forget it. The positions,
-//! which Python's `yield` remembers by itself, are kept by hand.
-//! In the article: `yield wait_for(sock)`, its first version. The listener there blocks, so that a client who
-//! has left before it was accepted stops everybody; only reading is waited for, and one `send` has to do. Here
-//! nothing blocks, and the rest of an answer is waited for. All ready tasks run before the selector is asked,
-//! as there: that starves nobody, as here they wait before each call.
+//! Adds: the code of a connection is in one place again. It stops where it has to wait, and resumes
+//! there. It can wait several times, for several sockets, and handles its errors in one place.
+//! Still wrong: a coroutine must wait before each call, which is easy to forget. Its positions,
+//! which `yield` stores in Python, are kept by hand.
+//! In the article: `yield wait_for(sock)`, its first version. The listener there blocks, so a
+//! client that disconnects before the accept stops the server; only reads wait, and `send` is
+//! called once. Here no call blocks. All ready tasks run before the selector is polled, as there.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -22,7 +21,7 @@ use selectors::{Interest, Selector};
 mod selectors;
 
 trait Coroutine {
-    /// Goes on up to the next `yield`, or to the end.
+    /// Runs until the next `yield` or the end.
     fn next(&mut self, lp: &mut Loop) -> io::Result<Next>;
 }
 
@@ -57,7 +56,7 @@ impl Loop {
         self.ready.push_back(Rc::new(RefCell::new(task)));
     }
 
-    /// A coroutine that has yielded is held by the selector, one that has stopped by nobody.
+    /// Runs a coroutine. The selector keeps it if it has yielded; otherwise it is dropped.
     fn run(&mut self, task: &Gen) -> io::Result<()> {
         self.current_gen = Some(task.clone());
         let next = task.borrow_mut().next(self);
@@ -65,7 +64,8 @@ impl Loop {
         next.map(drop)
     }
 
-    /// Has the current coroutine go on when the socket is ready. Its result is what is yielded.
+    /// Registers the current coroutine to resume when the socket is ready. Returns the value to
+    /// yield.
     fn wait_for(&mut self, fileobj: Rc<dyn AsFd>, interest: Interest) -> io::Result<Next> {
         let task = self.current_gen.take().expect("a coroutine runs");
         self.selector.register(fileobj, interest, task)?;
@@ -92,7 +92,7 @@ impl Coroutine for Main {
 
 struct HandleConnection(Rc<TcpStream>, SocketAddr, Position);
 
-/// Where it goes on, with the variables that it needs there.
+/// The position to resume at, with its variables.
 enum Position {
     Begin,
     Receive,
@@ -123,7 +123,7 @@ impl HandleConnection {
 }
 
 impl Coroutine for HandleConnection {
-    /// Its errors are caught here, wherever they came from: they end this client, and nobody else.
+    /// Handles all errors of the connection. They end only this connection.
     fn next(&mut self, lp: &mut Loop) -> io::Result<Next> {
         let next = self.resume(lp);
         match (next, &self.2) {

@@ -1,14 +1,14 @@
 //! Step 6, an event loop: `cargo run --release --example ladder_06 -- 127.0.0.1:50007`
 //!
-//! Adds: `SelectorLoop`, which waits by itself: `sock_recv` tries, goes back to the loop when there is nothing
-//! yet, and tries again. A connection's code does not say any more what it waits for. Coroutines are std's
-//! futures from here on, still written by hand: a coroutine polls the one that it waits for whenever it is
-//! polled itself.
-//! Still wrong: each place where it may wait is a state by hand, and what is waited for there a box.
-//! In the article: `data = yield from loop.sock_recv(sock, 1024)`. There `sock_sendall` is one `send`, here it
-//! sends all. There ready tasks run on before the selector is asked, and `recv` is repeated as long as it
-//! succeeds, so that a client who never pauses starves all others; here a turn runs each task once, and a task
-//! has 32 tries a turn. See [the loop](selector_loop.rs).
+//! Adds: `SelectorLoop`, which waits by itself: `sock_recv` tries to read, returns to the loop if
+//! that would block, and tries again. The code of a connection no longer names the event to wait
+//! for. From here on coroutines are the futures of std, still written by hand: a coroutine that is
+//! polled polls the one that it waits for.
+//! Still wrong: each place to wait is a state written by hand, with a boxed coroutine.
+//! In the article: `data = yield from loop.sock_recv(sock, 1024)`. There `sock_sendall` is one
+//! `send`; here it sends all. There ready tasks run before the selector is polled, and `recv` is
+//! repeated while it succeeds, so a client that sends without pause starves the others. Here a turn
+//! runs each task once, with at most 32 calls each. See [the loop](selector_loop.rs).
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -65,7 +65,7 @@ struct HandleConnection {
     yield_from: YieldFrom,
 }
 
-/// Where it is, and what it waits for there: Python keeps it in `gi_yieldfrom`.
+/// The position, with the coroutine that it waits for. Python keeps this in `gi_yieldfrom`.
 enum YieldFrom {
     Recv(Coroutine<Vec<u8>>),
     Sendall(Coroutine<()>),

@@ -1,13 +1,13 @@
 //! Step 7, async and await: `cargo run --release --example ladder_07 -- 127.0.0.1:50007`
 //!
-//! Adds: the compiler keeps the states. [The loop](selector_loop.rs) is step 6's to the letter; a connection
-//! reads as it did in step 1, with `.await` where it may have to wait.
-//! Still wrong: the loop. Its sockets alone wake a task, by what was registered; timers, signals, threads and
-//! other people's futures wake by a `Waker`, and ours does nothing. An error that a task lets go of ends the
-//! server, and each wait registers and unregisters its socket.
-//! In the article: `data = await loop.sock_recv(sock, 1024)`. There async and await are other words for
-//! `@asyncio.coroutine` and `yield from`. Here they do more: what is awaited lives within who awaits it, so that
-//! a whole connection is one allocation, and its buffers.
+//! Adds: the compiler generates the states. [The loop](selector_loop.rs) is that of step 6; the
+//! code of a connection is that of step 1, with `.await` at each wait.
+//! Still wrong: the loop. Only its own sockets wake a task. Timers, signals, threads and futures of
+//! other crates use a `Waker`, and the one here does nothing. An error that a task does not handle
+//! ends the server, and each wait registers and unregisters its socket.
+//! In the article: `data = await loop.sock_recv(sock, 1024)`. There async and await are other words
+//! for `@asyncio.coroutine` and `yield from`. Here they do more: an awaited future is stored inside
+//! the future that awaits it, so a connection is one allocation, and its buffers.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -36,7 +36,7 @@ async fn accept(serv_sock: Rc<TcpListener>) -> io::Result<()> {
     }
 }
 
-/// Talks to one client until it is gone. An error is that client's own affair.
+/// Serves one client until it disconnects. An error ends only this connection.
 async fn handle_connection(sock: Rc<TcpStream>, addr: SocketAddr) -> io::Result<()> {
     let _ = writeln!(io::stderr(), "Connected by {addr}");
     if let Err(error) = upper(sock).await {

@@ -1,12 +1,14 @@
 //! Step 8, a library's loop: `cargo run --release --example ladder_08 -- 127.0.0.1:50007`
 //!
-//! Adds: other people's loop. async-io watches the sockets, async-executor runs the tasks; wakers are real, so
-//! that timers, signals and threads can wake a task, on as many threads as call `run`. A task's error or panic
-//! stays in the task.
-//! Still wrong: all that is around a connection. Nobody counts or limits connections, an error of `accept` ends
-//! the server, Ctrl-C cuts answers short. Nothing makes a client who never pauses wait for the others: the 32
-//! tries of our loop are gone. And the code names TCP, so that it serves nothing else.
-//! In the article: `asyncio.run(main(HOST, PORT))`, where its loop is replaced by the one it was modelled on.
+//! Adds: the loop of a library. async-io watches the sockets, async-executor runs the tasks. Wakers
+//! are real: timers, signals and threads can wake a task, on as many threads as call `run`. An
+//! error or a panic of a task stays in the task.
+//! Still wrong: all that surrounds a connection. Connections are not counted or limited, an error
+//! of `accept` ends the server, and Ctrl-C cuts answers short. A client that sends without pause
+//! can starve the others: the limit of 32 calls a turn is gone. The code names TCP, so it cannot
+//! serve another stream.
+//! In the article: `asyncio.run(main(HOST, PORT))`, where its loop is replaced by the one it was
+//! modelled on.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -33,7 +35,7 @@ async fn accept(serv_sock: Async<TcpListener>) -> io::Result<()> {
     }
 }
 
-/// Talks to one client until it is gone. An error is that client's own affair.
+/// Serves one client until it disconnects. An error ends only this connection.
 async fn handle_connection(sock: Async<TcpStream>, addr: SocketAddr) {
     let _ = writeln!(io::stderr(), "Connected by {addr}");
     if let Err(error) = upper(sock).await {

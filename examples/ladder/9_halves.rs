@@ -1,12 +1,14 @@
 //! Step 9, Halves: `cargo run --release --example ladder_09 -- 127.0.0.1:50007`
 //!
-//! Adds: all that is around a connection. Accepting goes on after errors, connections are counted and limited,
-//! a client who never pauses waits for the others, a panic stays with its client, and Ctrl-C lets answers
-//! finish. The handler knows two halves and no socket: the same one serves Unix sockets, standard input and
-//! output, files, a serial line. A connection that waits has no buffer.
-//! Still wrong: an address is all that a client says of itself: no TLS yet.
-//! In the article: `server = await asyncio.start_server(handle_connection, host, port)`, the final program.
-//! There `writer.write` is not awaited: who reads nothing fills the server's memory. Here writing waits.
+//! Adds: all that surrounds a connection. The server continues after errors of `accept`,
+//! connections are counted and limited, a client that sends without pause yields to the others, a
+//! panic ends one connection only, and Ctrl-C lets answers finish. The handler takes two halves,
+//! not a socket, so it also serves Unix sockets, standard input and output, files, and serial
+//! lines. An idle connection has no buffer.
+//! Still wrong: a client is identified by its address only; there is no TLS yet.
+//! In the article: `server = await asyncio.start_server(handle_connection, host, port)`, the final
+//! program. There `writer.write` is not awaited, so a client that does not read fills the server's
+//! memory. Here a write waits.
 
 use std::io::{self, Write};
 
@@ -31,13 +33,13 @@ fn main() -> io::Result<()> {
     })
 }
 
-/// Talks to one client until it is gone. An error is that client's own affair.
+/// Serves one client until it disconnects. An error ends only this connection.
 async fn handle_connection(client: Connection) -> io::Result<()> {
     let addr = client.peer.endpoint();
     let _ = writeln!(io::stderr(), "Connected by {addr}");
-    let ended = upper(client).await;
+    let result = upper(client).await;
     let _ = writeln!(io::stderr(), "Disconnected by {addr}");
-    ended
+    result
 }
 
 async fn upper(

@@ -1,4 +1,4 @@
-//! The article's `SelectorLoop`, for steps 6 and 7: a ready queue, a selector, and sockets that are tried first.
+//! The `SelectorLoop` of the article, for steps 6 and 7: a ready queue and a selector.
 
 use std::cell::{Cell, RefCell};
 use std::future;
@@ -24,7 +24,7 @@ pub(crate) fn get_event_loop() -> Rc<SelectorLoop> {
     LOOP.with(Rc::clone)
 }
 
-/// Until `main`, or another task, lets go of an error.
+/// Runs until `main` or another task returns an error.
 pub(crate) fn run(main: Coroutine<()>) -> io::Result<()> {
     get_event_loop().run_forever(main)
 }
@@ -33,19 +33,19 @@ pub(crate) struct SelectorLoop {
     selector: Selector<Task>,
     ready: RefCell<Vec<Task>>,
     current: RefCell<Option<Task>>,
-    /// How often the current task may still try before it is the others' turn.
-    tries: Cell<u32>,
+    /// The socket calls that the current task has left in this turn.
+    calls_left: Cell<u32>,
 }
 
 impl SelectorLoop {
     fn new() -> io::Result<Self> {
         let selector = Selector::new()?;
-        let (ready, current, tries) = Default::default();
+        let (ready, current, calls_left) = Default::default();
         Ok(Self {
             selector,
             ready,
             current,
-            tries,
+            calls_left,
         })
     }
 
@@ -60,24 +60,24 @@ impl SelectorLoop {
         self.ready.borrow_mut().push(Rc::new(RefCell::new(task)));
     }
 
-    /// One turn: who was ready when it began, then whom the selector wakes. The article asks the selector
-    /// when nobody is ready any more, which may be never.
+    /// Runs one turn: the tasks that are ready at its start, then those that the selector wakes.
+    /// The article polls the selector only when no task is ready, which may never happen.
     fn run_once(&self) -> io::Result<()> {
         self.process_tasks(self.ready.take())?;
-        let others_are_ready = !self.ready.borrow().is_empty();
-        let timeout = others_are_ready.then_some(Duration::ZERO);
+        let has_ready = !self.ready.borrow().is_empty();
+        let timeout = has_ready.then_some(Duration::ZERO);
         self.process_tasks(self.selector.select(timeout)?)
     }
 
     fn process_tasks(&self, tasks: Vec<Task>) -> io::Result<()> {
         for task in tasks {
-            self.tries.set(32);
+            self.calls_left.set(32);
             self.current.replace(Some(task.clone()));
             let mut cx = Context::from_waker(Waker::noop());
             if let Poll::Ready(result) = task.borrow_mut().as_mut().poll(&mut cx) {
                 result?;
             }
-            // Who has ended is held by nobody, so that its socket closes.
+            // Drops a task that has ended, which closes its socket.
             self.current.take();
         }
         Ok(())
@@ -103,7 +103,7 @@ impl SelectorLoop {
         })
     }
 
-    /// Sends all of it. The article's sends once, and hopes.
+    /// Sends all bytes. The article calls `send` once.
     pub(crate) fn sock_sendall(
         self: &Rc<Self>,
         sock: Rc<TcpStream>,
@@ -118,14 +118,15 @@ impl SelectorLoop {
         })
     }
 
-    /// Has the current task go on when the socket is ready; it is to say `Pending` now.
+    /// Registers the current task to resume when the socket is ready. The task must return
+    /// `Pending`.
     fn wait_for(&self, fileobj: Rc<dyn AsFd>, interest: Interest) -> io::Result<()> {
         let task = self.current.take().expect("a task polls");
         self.selector.register(fileobj, interest, task)
     }
 
-    /// What the three above have in common, a coroutine written by hand. It tries, goes back to the loop
-    /// when that would block, and tries again. `Pending` is Python's `yield`.
+    /// The common part of the three calls above, a coroutine written by hand. It tries the call,
+    /// returns to the loop if that would block, and tries again. `Pending` is Python's `yield`.
     fn sock<S, T, F>(
         self: &Rc<Self>,
         sock: Rc<S>,
@@ -138,7 +139,7 @@ impl SelectorLoop {
     {
         let lp = self.clone();
         future::poll_fn(move |_| {
-            if lp.tries.replace(lp.tries.get().saturating_sub(1)) == 0 {
+            if lp.calls_left.replace(lp.calls_left.get().saturating_sub(1)) == 0 {
                 lp.ready.borrow_mut().extend(lp.current.take());
                 return Poll::Pending;
             }

@@ -1,4 +1,4 @@
-//! What Python's `selectors` does for the article, for steps 4 to 7: `register` and `select`, over `polling`.
+//! The `selectors` of Python, for steps 4 to 7: `register` and `select`, over `polling`.
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use polling::Poller;
 use slab::Slab;
 
-/// What is waited for: `Event::readable` or `Event::writable`.
+/// The event to wait for: `Event::readable` or `Event::writable`.
 pub(crate) type Interest = fn(usize) -> polling::Event;
 
-/// Watches sockets, each until it is ready once, and keeps something for whoever waits.
+/// Watches sockets, each until it is ready once, with a value for each.
 pub(crate) struct Selector<T> {
     poller: Poller,
     keys: RefCell<Slab<Key<T>>>,
@@ -39,14 +39,14 @@ impl<T> Selector<T> {
         let mut keys = self.keys.borrow_mut();
         let key = keys.vacant_entry();
         let fd = fileobj.as_fd().as_raw_fd();
-        // SAFETY: the key holds the socket, and thus keeps it open, until `select` has deleted it.
+        // SAFETY: the key keeps the socket open until `select` has deleted it from the poller.
         unsafe { self.poller.add(fd, interest(key.key()))? };
         key.insert(Key { fileobj, data });
         Ok(())
     }
 
-    /// Waits until sockets are ready, or for `timeout`, and says whose they are. They are not watched
-    /// any longer, as those of the article, which unregisters each.
+    /// Waits until sockets are ready, or for `timeout`, and returns their values. It unregisters
+    /// these sockets, as the article does.
     pub(crate) fn select(&self, timeout: Option<Duration>) -> io::Result<Vec<T>> {
         let mut events = polling::Events::new();
         self.poller.wait(&mut events, timeout)?;

@@ -66,8 +66,8 @@ pub enum Address {
         /// Permissions for listening; the defaults to connect.
         access: Access,
     },
-    /// A Unix stream socket with an abstract name, which is not in a file system and disappears with
-    /// the socket. Linux only.
+    /// A Unix stream socket with an abstract name, which is not in a file system and disappears
+    /// with the socket. Linux only.
     Abstract {
         /// The name without the `@`, from 1 to 107 bytes.
         name: Vec<u8>,

@@ -69,7 +69,8 @@ impl ListenOptions {
     }
 
     /// Sets how many connections the kernel completes and keeps until they are accepted: from 1 to
-    /// 2,147,483,647, by default 4,096. The kernel has its own limit, `net.core.somaxconn` on Linux.
+    /// 2,147,483,647, by default 4,096. The kernel has its own limit, `net.core.somaxconn` on
+    /// Linux.
     ///
     /// # Examples
     ///
@@ -98,8 +99,8 @@ impl ListenOptions {
         self
     }
 
-    /// Lets other sockets of this user that set `SO_REUSEPORT` listen on the same address. The kernel
-    /// distributes connections among them. Off by default.
+    /// Lets other sockets of this user that set `SO_REUSEPORT` listen on the same address. The
+    /// kernel distributes connections among them. Off by default.
     ///
     /// # Examples
     ///
@@ -116,8 +117,8 @@ impl ListenOptions {
         self
     }
 
-    /// Restricts `[::]` to IPv6, so that another socket can listen on `0.0.0.0` with the same port. Off
-    /// by default. Other IPv6 addresses accept only IPv6 in any case.
+    /// Restricts `[::]` to IPv6, so that another socket can listen on `0.0.0.0` with the same port.
+    /// Off by default. Other IPv6 addresses accept only IPv6 in any case.
     ///
     /// # Examples
     ///

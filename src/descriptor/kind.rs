@@ -129,8 +129,8 @@ pub(super) fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
 }
 
 /// Returns true if a failed read is the end of the input: the terminal is hung up. While its master
-/// closes, Linux returns `EIO`, and 0 only after that. `EIO` is an error of a terminal that is still
-/// there: a process in the background may not read it, see termios(3).
+/// closes, Linux returns `EIO`, and 0 only after that. `EIO` is an error of a terminal that is
+/// still there: a process in the background may not read it, see termios(3).
 pub(super) fn is_end_of_terminal(fd: BorrowedFd<'_>, error: Errno) -> bool {
     error == Errno::IO && is_hung_up(fd)
 }

@@ -19,10 +19,11 @@ use crate::reactor::{Watched, slices};
 
 /// Reads from any descriptor: a pipe, a terminal, a device, a socket or a file.
 ///
-/// If the system reports readiness, a read occupies no thread. Files, `/dev/null` and similar devices
-/// are read by a thread of the blocking pool, which has at most 500. The first end of such a file is
-/// final, even if the file grows. A read fails if the system has no thread left; the next read tries
-/// again. A terminal in raw mode has no end of input until it is hung up, even with a `VMIN` of 0.
+/// If the system reports readiness, a read occupies no thread. Files, `/dev/null` and similar
+/// devices are read by a thread of the blocking pool, which has at most 500. The first end of such
+/// a file is final, even if the file grows. A read fails if the system has no thread left; the next
+/// read tries again. A terminal in raw mode has no end of input until it is hung up, even with a
+/// `VMIN` of 0.
 ///
 /// # Examples
 ///
@@ -53,13 +54,13 @@ enum ReadSource {
 
 impl FdReader {
     /// Takes over a descriptor. If it can be watched, it becomes non-blocking, also for other
-    /// processes that share it. So do not pass a duplicate of a descriptor that is in use elsewhere,
-    /// and use [`stdio`](crate::listener::stdio) for the standard streams.
+    /// processes that share it. So do not pass a duplicate of a descriptor that is in use
+    /// elsewhere, and use [`stdio`](crate::listener::stdio) for the standard streams.
     ///
     /// # Errors
     ///
-    /// The error of the system if the kind of the descriptor cannot be determined or its flags cannot
-    /// be set.
+    /// The error of the system if the kind of the descriptor cannot be determined or its flags
+    /// cannot be set.
     ///
     /// # Examples
     ///

@@ -19,15 +19,15 @@ use crate::reactor::{Watched, slices};
 /// Writes to any descriptor: a pipe, a terminal, a device, a socket or a file.
 ///
 /// If the system reports readiness, a write occupies no thread and passes its bytes to the system.
-/// Files, `/dev/null` and similar devices are written by a thread of the blocking pool, which has at
-/// most 500, and which queues up to 256 KiB. A flush or a close waits until these are written.
+/// Files, `/dev/null` and similar devices are written by a thread of the blocking pool, which has
+/// at most 500, and which queues up to 256 KiB. A flush or a close waits until these are written.
 /// Dropping the writer does not discard them: for a regular file the drop blocks until they are
-/// written; for a device they are lost only if the process exits first. A write fails and accepts no
-/// bytes if the system has no thread left.
+/// written; for a device they are lost only if the process exits first. A write fails and accepts
+/// no bytes if the system has no thread left.
 ///
 /// Closing a pipe, a FIFO or a terminal closes the descriptor; closing a socket shuts down its
-/// writing side. Dropping the writer closes the descriptor. A write to a pipe without a reader is an
-/// error, as Rust programs ignore `SIGPIPE`; it ends a program that does not.
+/// writing side. Dropping the writer closes the descriptor. A write to a pipe without a reader is
+/// an error, as Rust programs ignore `SIGPIPE`; it ends a program that does not.
 ///
 /// # Examples
 ///
@@ -58,13 +58,13 @@ enum WriteSink {
 
 impl FdWriter {
     /// Takes over a descriptor. If it can be watched, it becomes non-blocking, also for other
-    /// processes that share it. So do not pass a duplicate of a descriptor that is in use elsewhere,
-    /// and use [`stdio`](crate::listener::stdio) for the standard streams.
+    /// processes that share it. So do not pass a duplicate of a descriptor that is in use
+    /// elsewhere, and use [`stdio`](crate::listener::stdio) for the standard streams.
     ///
     /// # Errors
     ///
-    /// The error of the system if the kind of the descriptor cannot be determined or its flags cannot
-    /// be set.
+    /// The error of the system if the kind of the descriptor cannot be determined or its flags
+    /// cannot be set.
     ///
     /// # Examples
     ///

@@ -23,10 +23,11 @@ pub(super) enum Adopted {
 /// processes may share the socket.
 ///
 /// A listener becomes non-blocking for all its owners, as there is no other way to accept without
-/// waiting. Other owners must expect that, as systemd does. If another owner clears `O_NONBLOCK`, it
-/// is set again before each accept; if it is cleared between that and the accept, the thread waits
-/// for the next client. Only `TCP_NODELAY` changes on a connection. At the end a listener is closed,
-/// not shut down, and the file of a Unix socket stays. A connection is ended for all its owners.
+/// waiting. Other owners must expect that, as systemd does. If another owner clears `O_NONBLOCK`,
+/// it is set again before each accept; if it is cleared between that and the accept, the thread
+/// waits for the next client. Only `TCP_NODELAY` changes on a connection. At the end a listener is
+/// closed, not shut down, and the file of a Unix socket stays. A connection is ended for all its
+/// owners.
 ///
 /// # Errors
 ///

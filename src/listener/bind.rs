@@ -16,8 +16,8 @@ use crate::error::Error;
 /// [`ListenOptions`](crate::address::ListenOptions) in the address change this.
 ///
 /// The stale file of a Unix socket is replaced. A file is stale if a connection to it is refused.
-/// During the check an empty lock file `PATH.lock` exists beside it; a file of that name that is not
-/// such a lock is an error. The socket's file is removed when the listener is dropped, unless
+/// During the check an empty lock file `PATH.lock` exists beside it; a file of that name that is
+/// not such a lock is an error. The socket's file is removed when the listener is dropped, unless
 /// another file has taken its place. Clients can connect only after mode and owner are set.
 ///
 /// `fd:N` and `sd-listen` take over descriptors of this process: see [`inherited`].

@@ -19,8 +19,8 @@ use crate::descriptor::{FdReader, FdWriter};
 /// write can be opened only while a process reads it: the future retries every 50 ms until then.
 /// For FIFOs that outlast their users, see [`fifos`].
 ///
-/// Output is flushed when the server ends the connection. Cancel-safe, except that the file may have
-/// been created or truncated.
+/// Output is flushed when the server ends the connection. Cancel-safe, except that the file may
+/// have been created or truncated.
 ///
 /// # Errors
 ///
@@ -65,14 +65,14 @@ pub async fn files(input: impl AsRef<Path>, output: impl AsRef<Path>) -> io::Res
     Ok(connection(input, output, Endpoint::Files))
 }
 
-/// Opens two FIFOs as one connection that outlasts their users. The bytes of all writers of `input`,
-/// one after another or at the same time, form one stream without an end. Output that no process
-/// reads stays in the FIFO `output`, up to 64 KiB on Linux; then the writer waits.
+/// Opens two FIFOs as one connection that outlasts their users. The bytes of all writers of
+/// `input`, one after another or at the same time, form one stream without an end. Output that no
+/// process reads stays in the FIFO `output`, up to 64 KiB on Linux; then the writer waits.
 ///
 /// Both are open for reading and writing, so a process that closes its side ends nothing. The
-/// connection ends when the handler returns; [`Reader::read_or_drain`](crate::Reader::read_or_drain)
-/// reports a drain. Output that is unread at the end is lost: the system keeps no bytes of a FIFO
-/// that no process has open.
+/// connection ends when the handler returns;
+/// [`Reader::read_or_drain`](crate::Reader::read_or_drain) reports a drain. Output that is unread
+/// at the end is lost: the system keeps no bytes of a FIFO that no process has open.
 ///
 /// # Errors
 ///

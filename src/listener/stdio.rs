@@ -17,9 +17,10 @@ use crate::descriptor::{FdReader, FdWriter, FileId};
 
 /// Returns standard input and output as one connection.
 ///
-/// Pipes and terminals are reopened (through `/proc`, on Linux) and the new descriptors are watched.
-/// The old descriptors stay in blocking mode for other processes that share them, such as a shell.
-/// If a stream cannot be reopened, and for files, a thread of the blocking pool reads and writes.
+/// Pipes and terminals are reopened (through `/proc`, on Linux) and the new descriptors are
+/// watched. The old descriptors stay in blocking mode for other processes that share them, such as
+/// a shell. If a stream cannot be reopened, and for files, a thread of the blocking pool reads and
+/// writes.
 ///
 /// The peer of a pipe sees the end of its half: when the writer is closed or dropped and standard
 /// output is a pipe, `/dev/null` replaces standard output in this process; likewise for the reader

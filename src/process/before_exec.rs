@@ -16,7 +16,7 @@ pub(super) fn limit_open_files(command: &mut Command, max_files: u64) {
         limit.current = Some(limit.maximum.map_or(max_files, |hard| hard.min(max_files)));
         Ok(setrlimit(Resource::Nofile, limit)?)
     };
-    // SAFETY: after the fork of a process with several threads, only async-signal-safe functions may
-    // be called. This makes two system calls on local values, without allocation or lock.
+    // SAFETY: after the fork of a process with several threads, only async-signal-safe functions
+    // may be called. This makes two system calls on local values, without allocation or lock.
     unsafe { command.pre_exec(limit) };
 }

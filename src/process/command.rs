@@ -70,8 +70,8 @@ impl Command {
         self
     }
 
-    /// Uses one socket as standard input and output of the child, instead of two pipes, for programs
-    /// that require a socket. Closing the writer ends the child's input as with a pipe.
+    /// Uses one socket as standard input and output of the child, instead of two pipes, for
+    /// programs that require a socket. Closing the writer ends the child's input as with a pipe.
     ///
     /// # Examples
     ///
@@ -116,13 +116,13 @@ impl Command {
     /// Runs the program and connects to its standard input and output. Blocks for about a
     /// millisecond.
     ///
-    /// The [`Peer`] of the connection is the process. Its [`Link`](crate::connection::Link) ends the
-    /// process with the connection, see the [module](super).
+    /// The [`Peer`] of the connection is the process. Its [`Link`](crate::connection::Link) ends
+    /// the process with the connection, see the [module](super).
     ///
     /// # Errors
     ///
-    /// The error of the system if the program cannot run, or no descriptors are left. No process runs
-    /// in that case.
+    /// The error of the system if the program cannot run, or no descriptors are left. No process
+    /// runs in that case.
     ///
     /// # Examples
     ///
@@ -157,8 +157,8 @@ impl Command {
     }
 
     /// Runs the program with the standard streams of the [`std::process::Command`], in a process
-    /// group of its own, with the other attributes of a child (see the [module](super)). For a child
-    /// that has a socket already or needs no connection. Blocks for about a millisecond.
+    /// group of its own, with the other attributes of a child (see the [module](super)). For a
+    /// child that has a socket already or needs no connection. Blocks for about a millisecond.
     ///
     /// # Errors
     ///

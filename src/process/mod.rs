@@ -1,4 +1,5 @@
-//! Child processes as connections: the reader reads the child's output, the writer writes its input.
+//! Child processes as connections: the reader reads the child's output, the writer writes its
+//! input.
 //!
 //! ```
 //! use futures_lite::{AsyncReadExt, AsyncWriteExt};

@@ -30,10 +30,10 @@ static CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 /// that group by default. Orphans in that group stay zombies, as they cannot be distinguished from
 /// such children; use [`reap_all_orphans`] if there are none.
 ///
-/// `SIGCHLD` is caught along with other handlers of it, and unblocked on the thread that polls this.
-/// The future ends only with an error: that of the system if the signal cannot be caught or `/proc`
-/// cannot be read; [`Unsupported`](io::ErrorKind::Unsupported) if `/proc` is that of another
-/// namespace, or the system is not Linux.
+/// `SIGCHLD` is caught along with other handlers of it, and unblocked on the thread that polls
+/// this. The future ends only with an error: that of the system if the signal cannot be caught or
+/// `/proc` cannot be read; [`Unsupported`](io::ErrorKind::Unsupported) if `/proc` is that of
+/// another namespace, or the system is not Linux.
 ///
 /// # Examples
 ///
@@ -47,11 +47,11 @@ pub async fn reap_orphans() -> io::Error {
     reap_until_error(Spared::OwnGroup).await
 }
 
-/// Reaps orphans as [`reap_orphans`] does, including those in the process group of this program. For
-/// a program that starts children only by [`Command`](super::Command).
+/// Reaps orphans as [`reap_orphans`] does, including those in the process group of this program.
+/// For a program that starts children only by [`Command`](super::Command).
 ///
-/// Orphans in this group can be children of a process that this program has replaced by `exec`, such
-/// as the shell of a container's entry point.
+/// Orphans in this group can be children of a process that this program has replaced by `exec`,
+/// such as the shell of a container's entry point.
 ///
 /// Children that were started in another way, such as by [`std::process::Command`], are reaped too:
 /// waiting for them then fails. The errors are those of [`reap_orphans`].
@@ -100,8 +100,8 @@ pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
     Ok(child)
 }
 
-/// Reaps a child that has exited or is about to exit, on a thread if needed, and removes it from the
-/// list of children.
+/// Reaps a child that has exited or is about to exit, on a thread if needed, and removes it from
+/// the list of children.
 pub(super) fn reap(pid: Pid) {
     if !try_reap(pid) {
         let wait_and_reap = move || {

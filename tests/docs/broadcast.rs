@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use example::{FRAME, QUEUED_FRAMES, Room};
+use example::{MAX_FRAME_BYTES, MAX_QUEUED_FRAMES, Room};
 use futures_lite::{AsyncWriteExt, future};
 
 use crate::chat::*;
@@ -16,15 +16,15 @@ use crate::chat::*;
 /// The frame that has left the queue and waits for room in the pipe.
 const BEING_SENT: usize = 1;
 
-fn room(lossy: bool) -> Arc<Room> {
+fn room(drop_oldest: bool) -> Arc<Room> {
     Arc::new(Room {
         clients: Mutex::default(),
-        lossy,
+        drop_oldest,
     })
 }
 
-fn new(lossy: bool, pipe: usize) -> Chat {
-    let room = room(lossy);
+fn new(drop_oldest: bool, pipe: usize) -> Chat {
+    let room = room(drop_oldest);
     Chat::new(pipe, async move |client| room.chat(client).await)
 }
 
@@ -32,7 +32,7 @@ fn new(lossy: bool, pipe: usize) -> Chat {
 fn one_who_does_not_read_is_disconnected_when_its_queue_is_full_and_not_before() {
     let chat = new(false, IN_PIPE * NUMBERED);
     let (mut talker, mut silent) = (chat.join(), chat.join());
-    let most = IN_PIPE + BEING_SENT + QUEUED_FRAMES;
+    let most = IN_PIPE + BEING_SENT + MAX_QUEUED_FRAMES;
     chat.talk(&mut talker, 0..most);
     assert_eq!(chat.served.open(), 2);
     chat.talk(&mut talker, most..most + 1);
@@ -80,7 +80,7 @@ fn a_client_that_has_left_keeps_no_queue_when_another_joins() {
 fn what_waits_is_sent_by_the_task_of_who_reads_it() {
     let chat = new(false, IN_PIPE * NUMBERED);
     let (mut talker, mut late) = (chat.join(), chat.join());
-    let most = IN_PIPE + BEING_SENT + QUEUED_FRAMES;
+    let most = IN_PIPE + BEING_SENT + MAX_QUEUED_FRAMES;
     chat.talk(&mut talker, 0..most);
     let all: Vec<_> = (0..most).collect();
     assert_eq!(chat.numbers(&mut late, most - 1), all);
@@ -95,10 +95,10 @@ fn dropping_the_oldest_keeps_the_newest_and_frames_whole() {
     for part in [0, 4] {
         let chat = new(true, IN_PIPE * NUMBERED + part);
         let (mut talker, mut late) = (chat.join(), chat.join());
-        let last = IN_PIPE + 3 * QUEUED_FRAMES;
+        let last = IN_PIPE + 3 * MAX_QUEUED_FRAMES;
         chat.talk(&mut talker, 0..last + 1);
         let begun = IN_PIPE + BEING_SENT;
-        let newest = last + 1 - QUEUED_FRAMES;
+        let newest = last + 1 - MAX_QUEUED_FRAMES;
         let expected: Vec<_> = (0..begun).chain(newest..=last).collect();
         assert_eq!(chat.numbers(&mut late, last), expected);
         chat.talk(&mut talker, 0..1);
@@ -119,7 +119,7 @@ fn nothing_is_said_past_what_waits() {
 
 #[test]
 fn a_frame_that_is_too_long_ends_only_who_sent_it() {
-    check_the_limit(&new(false, 2 * FRAME), FRAME);
+    check_the_limit(&new(false, 2 * MAX_FRAME_BYTES), MAX_FRAME_BYTES);
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// A task like the others: what `run` polls itself is polled whenever anything happens.
+/// Accepts connections. Runs as a task: `run` polls its own future after every event.
 async fn listen(options: PeerOptions, begin: impl Fn(TcpStream)) -> io::Result<()> {
     let listener = TcpListener::bind(options.address()).await?;
     loop {
@@ -50,7 +50,7 @@ async fn listen(options: PeerOptions, begin: impl Fn(TcpStream)) -> io::Result<(
 
 async fn echo(mut stream: TcpStream, buffer: usize) {
     let mut buffer = vec![0; buffer];
-    // A broken connection is that client's own affair.
+    // A broken connection ends only this task.
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         buffer[..count].make_ascii_uppercase();
         if stream.write_all(&buffer[..count]).await.is_err() {

@@ -1,11 +1,12 @@
-//! The fast chat of the broadcast rows: `peer-halves-chat [--drop-oldest] [ADDRESS]`. The example `broadcast`
-//! is the short one, with a channel for each client.
+//! The fast chat of the broadcast rows: `peer-halves-chat [--drop-oldest] [ADDRESS]`. The example
+//! `broadcast` is the short one, with a channel for each client.
 //!
-//! What is said are frames, each with a `\0` at its end. Who says one writes it to everyone at
-//! once, whose socket takes it without waiting, as a rule. Else it waits in a queue of its receiver,
-//! whose own task sends it later. So a slow client keeps nobody waiting; and as its queue is bounded, it
-//! is disconnected when that is full, or hears only the newest with `--drop-oldest`. One that ends what it says
-//! and then never reads stays until it leaves, or the server ends: `Timeouts` would end it.
+//! A frame ends with `\0`. The task of its sender writes it to the sockets of all clients. These
+//! take it at once, as a rule; otherwise it goes to the queue of the receiver, and the task of the
+//! receiver sends it later. So a slow client does not delay the others. Its queue is bounded: when
+//! it is full, the client is disconnected, or with `--drop-oldest` loses the oldest frames. A
+//! client that ends its half and never reads stays connected until it leaves or the server ends;
+//! `Timeouts` would end it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
@@ -17,17 +18,18 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_lite::{AsyncWrite, future};
 use halves::{Connection, Executor, Server, Shutdown, Writer, bind};
 
-/// Bytes of a frame, without its end.
-pub(crate) const FRAME: usize = 4 * 1024;
-/// What may wait for one client: so many frames, and so many bytes.
-pub(crate) const QUEUED_FRAMES: usize = 256;
-pub(crate) const QUEUED_BYTES: usize = 64 * 1024;
-/// Frames that leave with one call.
-const AT_ONCE: usize = 64;
+/// The most bytes of a frame, without its `\0`.
+pub(crate) const MAX_FRAME_BYTES: usize = 4 * 1024;
+/// The most frames in the queue of one client.
+pub(crate) const MAX_QUEUED_FRAMES: usize = 256;
+/// The most bytes in the queue of one client.
+pub(crate) const MAX_QUEUED_BYTES: usize = 64 * 1024;
+/// The most frames in one write.
+const MAX_FRAMES_PER_WRITE: usize = 64;
 
-/// What is done about a client whose queue is full.
+/// The treatment of a client with a full queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Slow {
+pub(crate) enum SlowClient {
     Disconnect,
     DropOldest,
 }
@@ -36,9 +38,9 @@ fn main() -> io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let (flags, addresses): (Vec<_>, Vec<_>) = words.iter().partition(|w| w.starts_with("--"));
     let slow = if flags.iter().any(|flag| *flag == "--drop-oldest") {
-        Slow::DropOldest
+        SlowClient::DropOldest
     } else {
-        Slow::Disconnect
+        SlowClient::Disconnect
     };
     let address = addresses.first().map_or("127.0.0.1:50007", |a| a.as_str());
     let ex = Executor::new();
@@ -49,49 +51,49 @@ fn main() -> io::Result<()> {
     ex.block_on(server.serve(&ex, listener, handler)).map(drop)
 }
 
-/// Everyone who hears what is said, by the number of the connection.
+/// The clients of the chat, by the id of the connection.
 pub(crate) struct Room {
     clients: Mutex<BTreeMap<u64, Client>>,
-    slow: Slow,
+    slow: SlowClient,
 }
 
 impl Room {
-    pub(crate) fn new(slow: Slow) -> Self {
+    pub(crate) fn new(slow: SlowClient) -> Self {
         let clients = Mutex::default();
         Self { clients, slow }
     }
 
-    /// One client, from when it comes until it leaves, or we do.
+    /// Serves one client until it leaves or the server drains.
     pub(crate) async fn chat(&self, connection: Connection) -> io::Result<()> {
         let (mut reader, id) = (connection.reader, connection.peer.id());
         self.clients().insert(id, Client::new(connection.writer));
-        let seat = Seat { room: self, id };
-        reader.set_frame_limit(FRAME);
-        let talking = async {
+        let membership = Membership { room: self, id };
+        reader.set_frame_limit(MAX_FRAME_BYTES);
+        let receiving = async {
             while reader.more_or_drain().await? {
                 if let Some(frame) = reader.until(&[b"\0"]).await? {
-                    self.say(&frame.into());
+                    self.send_to_all(&frame.into());
                 }
             }
             Ok(())
         };
-        // Beside it, until there is an error.
-        let sending = poll_fn(|cx| match seat.poll_sent(cx) {
+        // Runs beside it until there is an error.
+        let sending = poll_fn(|cx| match membership.poll_sent(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             _ => Poll::Pending,
         });
-        future::or(talking, sending).await?;
-        poll_fn(|cx| seat.poll_sent(cx)).await
+        future::or(receiving, sending).await?;
+        poll_fn(|cx| membership.poll_sent(cx)).await
     }
 
-    /// Has everyone hear it, in the same order. Who cannot is not in the room any more.
-    fn say(&self, frame: &Arc<[u8]>) {
+    /// Sends a frame to all clients, in the same order. Removes those that fail.
+    fn send_to_all(&self, frame: &Arc<[u8]>) {
         self.clients().retain(|_, client| {
-            let heard = client.hear(frame, self.slow).is_ok();
-            if !heard {
+            let accepted = client.send(frame, self.slow).is_ok();
+            if !accepted {
                 client.owner.wake_by_ref();
             }
-            heard
+            accepted
         });
     }
 
@@ -100,26 +102,26 @@ impl Room {
     }
 }
 
-/// A connection's place in the room, given up when it ends, however it does.
-struct Seat<'a> {
+/// The membership of a connection in the room. Removed on drop.
+struct Membership<'a> {
     room: &'a Room,
     id: u64,
 }
 
-impl Seat<'_> {
-    /// Ready when nothing waits for this client; its task is woken to send more.
+impl Membership<'_> {
+    /// Ready when the client's queue is empty. Otherwise the task is woken to send more.
     fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.room.clients().get_mut(&self.id) {
             Some(client) => {
                 client.owner.clone_from(cx.waker());
                 client.poll_send()
             }
-            None => Poll::Ready(Err(io::Error::other("it does not hear what is said"))),
+            None => Poll::Ready(Err(io::Error::other("the client does not read its frames"))),
         }
     }
 }
 
-impl Drop for Seat<'_> {
+impl Drop for Membership<'_> {
     fn drop(&mut self) {
         let client = self.room.clients().remove(&self.id);
         drop(client);
@@ -128,12 +130,12 @@ impl Drop for Seat<'_> {
 
 struct Client {
     writer: Writer,
-    /// Wakes the connection's own task, whoever writes.
+    /// Wakes the connection's own task, for writes of any task.
     owner: Waker,
     queue: VecDeque<Arc<[u8]>>,
-    /// Of all frames in the queue.
+    /// The total size of the frames in the queue.
     bytes: usize,
-    /// How many of the first one have left.
+    /// The bytes of the first frame that are sent.
     sent: usize,
 }
 
@@ -148,10 +150,10 @@ impl Client {
         }
     }
 
-    /// Writes it, and queues what is not taken.
-    fn hear(&mut self, frame: &Arc<[u8]>, slow: Slow) -> io::Result<()> {
+    /// Writes a frame, and queues it if the socket does not take all of it.
+    fn send(&mut self, frame: &Arc<[u8]>, slow: SlowClient) -> io::Result<()> {
         if self.queue.is_empty() {
-            // If that has to wait, it is tried again below, and the owner need not hear of this.
+            // If this returns `Pending`, the write below registers the waker of the owner.
             let mut cx = Context::from_waker(Waker::noop());
             match Pin::new(&mut self.writer).poll_write(&mut cx, frame) {
                 Poll::Ready(Ok(n)) if n == frame.len() => return Ok(()),
@@ -161,16 +163,16 @@ impl Client {
         }
         self.queue.push_back(frame.clone());
         self.bytes += frame.len();
-        // A writer that was not full, but has done its share of a turn, takes it now; one that is
-        // full wakes the owner later.
+        // The write above may have failed because of the budget of the task, not of a full socket.
+        // A full socket wakes the owner later.
         if let Poll::Ready(Err(error)) = self.poll_send() {
             return Err(error);
         }
-        while self.queue.len() > QUEUED_FRAMES || self.bytes > QUEUED_BYTES {
-            if slow == Slow::Disconnect {
+        while self.queue.len() > MAX_QUEUED_FRAMES || self.bytes > MAX_QUEUED_BYTES {
+            if slow == SlowClient::Disconnect {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            // Not one of which a part has left.
+            // Keeps the first frame if a part of it is sent.
             let oldest = usize::from(self.sent > 0);
             self.bytes -= self.queue.remove(oldest).map_or(0, |frame| frame.len());
         }
@@ -180,7 +182,7 @@ impl Client {
     fn poll_send(&mut self) -> Poll<io::Result<()>> {
         let mut cx = Context::from_waker(&self.owner);
         while !self.queue.is_empty() {
-            let frames = self.queue.iter().take(AT_ONCE);
+            let frames = self.queue.iter().take(MAX_FRAMES_PER_WRITE);
             let mut slices: Vec<_> = frames.map(|frame| IoSlice::new(frame)).collect();
             IoSlice::advance_slices(&mut &mut slices[..], self.sent);
             let written = Pin::new(&mut self.writer).poll_write_vectored(&mut cx, &slices);

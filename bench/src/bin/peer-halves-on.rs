@@ -16,7 +16,7 @@ fn main() -> io::Result<()> {
                 .enable_all()
                 .build()?;
             let spawn = spawn_fn(|task| drop(tokio::spawn(task)));
-            // In a task, as the accept loop of `peer-tokio` is.
+            // As a task, like the accept loop of `peer-tokio`.
             let serving = async move { serve(spawn, listeners().await?, handler).await };
             runtime.block_on(async { tokio::spawn(serving).await.map_err(io::Error::other)? })
         }

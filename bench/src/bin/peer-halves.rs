@@ -22,7 +22,7 @@ fn main() -> io::Result<()> {
             connection.writer.write_all(&buffer[..count]).await?;
         }
     };
-    // In a task, so that one of the threads accepts.
+    // As a task, so that one of the worker threads accepts.
     let tasks = ex.clone();
     ex.block_on(ex.spawn(async move {
         let listeners = bind(options.address().to_string()).await?;

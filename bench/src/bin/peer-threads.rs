@@ -1,4 +1,4 @@
-//! The uppercase echo on the standard library: one thread a connection.
+//! The uppercase echo on the standard library: one thread for each connection.
 
 use halves_bench::peer::PeerOptions;
 use std::io::{self, Read, Write};
@@ -13,7 +13,7 @@ fn main() -> io::Result<()> {
         if options.nodelay {
             stream.set_nodelay(true)?;
         }
-        // A broken connection is that client's own affair.
+        // A broken connection ends only this thread.
         thread::Builder::new().spawn(move || drop(echo(stream, options.buffer)))?;
     }
 }

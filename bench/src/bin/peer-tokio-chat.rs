@@ -1,5 +1,5 @@
-//! A chat on tokio's current_thread runtime, as it is usually written: a broadcast channel, and a
-//! task for each client that writes what comes from it. `\0` ends a frame.
+//! A chat on tokio's current_thread runtime, in the usual form: a broadcast channel, and for each
+//! client a task that writes the frames of the channel. `\0` ends a frame.
 
 use halves_bench::peer::PeerOptions;
 use std::io;
@@ -17,7 +17,7 @@ fn main() -> io::Result<()> {
 }
 
 async fn listen(options: PeerOptions) -> io::Result<()> {
-    let (room, _) = broadcast::channel(QUEUED_FRAMES);
+    let (room, _) = broadcast::channel(MAX_QUEUED_FRAMES);
     let listener = TcpListener::bind(options.address()).await?;
     loop {
         let (stream, _) = listener.accept().await?;
@@ -26,14 +26,14 @@ async fn listen(options: PeerOptions) -> io::Result<()> {
         }
         let room = room.clone();
         tokio::spawn(async move {
-            // A broken connection is that client's own affair.
+            // A broken connection ends only this task.
             let _ = chat(stream, room).await;
         });
     }
 }
 
 async fn chat(mut stream: TcpStream, room: broadcast::Sender<Arc<[u8]>>) -> io::Result<()> {
-    let mut heard = room.subscribe();
+    let mut frames = room.subscribe();
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::new(reader);
     let mut frame = Vec::new();
@@ -43,18 +43,18 @@ async fn chat(mut stream: TcpStream, room: broadcast::Sender<Arc<[u8]>>) -> io::
                 if read? == 0 {
                     return Ok(());
                 }
-                // Fails while nobody is in the room, but we are.
+                // Fails only without a subscriber; this task is one.
                 let _ = room.send(frame.as_slice().into());
                 frame.clear();
             }
-            said = heard.recv() => match said {
+            received = frames.recv() => match received {
                 Ok(frame) => writer.write_all(&frame).await?,
-                // Others went on without this one.
+                // The channel has dropped frames that this client has not received.
                 Err(lagged) => return Err(io::Error::other(lagged)),
             }
         }
     }
 }
 
-/// As many as wait for one client of ours.
-const QUEUED_FRAMES: usize = 256;
+/// The same as the queue of one client in `peer-halves-chat`.
+const MAX_QUEUED_FRAMES: usize = 256;

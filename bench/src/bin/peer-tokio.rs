@@ -1,4 +1,5 @@
-//! The uppercase echo on tokio: its current_thread runtime, or multi_thread when given two threads or more.
+//! The uppercase echo on tokio: its current_thread runtime, or multi_thread when given two threads
+//! or more.
 
 use halves_bench::peer::PeerOptions;
 use std::io;
@@ -19,7 +20,7 @@ fn main() -> io::Result<()> {
 }
 
 async fn listen(options: PeerOptions) -> io::Result<()> {
-    // The accept loop is a task like the others: what `block_on` polls itself runs outside the worker threads.
+    // The accept loop is a task: `block_on` polls its own future outside the worker threads.
     tokio::spawn(async move {
         let listener = TcpListener::bind(options.address()).await?;
         loop {
@@ -28,7 +29,7 @@ async fn listen(options: PeerOptions) -> io::Result<()> {
                 stream.set_nodelay(true)?;
             }
             tokio::spawn(async move {
-                // A broken connection is that client's own affair.
+                // A broken connection ends only this task.
                 let _ = echo(stream, options).await;
             });
         }

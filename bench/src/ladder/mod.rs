@@ -1,4 +1,5 @@
-//! The ladder measured: each step of examples/ladder, and its counterparts in Python, at 1, 50 and 1,000 connections.
+//! Measures the ladder: each step of examples/ladder, and two servers in Python, at 1, 50 and 1,000
+//! connections.
 
 mod plot;
 mod steps;
@@ -9,7 +10,7 @@ use crate::cores::{self, Cores};
 use crate::load::{Limit, Load, Ping};
 use crate::measure::{Bench, SETTLE, WARM_UP, microseconds};
 use crate::options::Options;
-use crate::rows::{self, MESSAGE, Row};
+use crate::rows::{self, MESSAGE_BYTES, Row};
 use crate::servers::Server;
 use crate::stats::median;
 use crate::usage::{Tree, living};
@@ -20,11 +21,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 use steps::Step;
 
-/// Prints the table, and draws it.
+/// Measures all steps, prints the table and draws the picture.
 pub fn run(options: &Options) -> io::Result<()> {
     if cfg!(debug_assertions) {
         return Err(io::Error::other(
-            "figures of a debug build mislead; add --release",
+            "this is a debug build, which gives wrong figures; add --release",
         ));
     }
     cores::raise_descriptor_limit()?;
@@ -37,10 +38,10 @@ pub fn run(options: &Options) -> io::Result<()> {
         duration: options.duration,
         logs: &logs,
     };
-    let mut results: Vec<Climb> = steps.iter().map(Climb::new).collect();
+    let mut results: Vec<StepResult> = steps.iter().map(StepResult::new).collect();
     for (load, row) in LOADS.iter().enumerate() {
         if row.threads <= cores.count() {
-            climb(&bench, options.rounds, load, row, &mut results);
+            measure_load(&bench, options.rounds, load, row, &mut results);
         }
     }
     println!("{}", table::table(options, &results));
@@ -55,29 +56,29 @@ pub fn run(options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-/// What one step came to.
-struct Climb<'a> {
+/// The outcomes of one step.
+struct StepResult<'a> {
     step: &'a Step,
-    /// By the order of `LOADS`.
-    results: [Outcome; LOADS.len()],
+    /// In the order of `LOADS`.
+    outcomes: [Outcome; LOADS.len()],
 }
 
-/// What a step came to under one load.
+/// The outcome of a step under one load.
 #[derive(Clone, Debug, PartialEq)]
 enum Outcome {
     Measured(Figures),
-    /// The step is not made for it.
+    /// The step serves one connection at a time, and the load has more.
     OneAtATime,
     Failed(String),
-    /// There are not enough cores for it.
+    /// The machine has too few cores.
     NotTried,
 }
 
 /// Medians of the rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Figures {
-    /// On one core, of the time that server and client had of it: what others took is left out, and neither
-    /// waits while the other does nothing. On two, by the clock on the wall.
+    /// On one core, per second of the CPU time of server and client, which excludes the time of
+    /// other processes. On two cores, per second of wall-clock time.
     echoes_per_second: f64,
     p99_us: f64,
     bytes_per_connection: f64,
@@ -85,33 +86,39 @@ struct Figures {
     processes: f64,
 }
 
-impl<'a> Climb<'a> {
-    fn new(step: &'a Step) -> Climb<'a> {
-        Climb {
+impl<'a> StepResult<'a> {
+    fn new(step: &'a Step) -> StepResult<'a> {
+        StepResult {
             step,
-            results: [const { Outcome::NotTried }; LOADS.len()],
+            outcomes: [const { Outcome::NotTried }; LOADS.len()],
         }
     }
 }
 
-/// Every step that can bear the load, in rounds.
-fn climb(bench: &Bench, count: usize, load: usize, row: &Row, climbs: &mut [Climb]) {
+/// Measures every step that can serve the load, in rounds.
+fn measure_load(
+    bench: &Bench,
+    round_count: usize,
+    load: usize,
+    row: &Row,
+    results: &mut [StepResult],
+) {
     let connections = connections(row);
-    let able = |climb: &&mut Climb| climb.step.one_at_a_time && connections > 1;
-    for climb in climbs.iter_mut().filter(able) {
-        climb.results[load] = Outcome::OneAtATime;
+    let is_unable = |result: &&mut StepResult| result.step.one_at_a_time && connections > 1;
+    for result in results.iter_mut().filter(is_unable) {
+        result.outcomes[load] = Outcome::OneAtATime;
     }
-    let mut climbs: Vec<&mut Climb> = climbs
+    let mut results: Vec<&mut StepResult> = results
         .iter_mut()
-        .filter(|climb| climb.results[load] == Outcome::NotTried)
+        .filter(|result| result.outcomes[load] == Outcome::NotTried)
         .collect();
-    let servers: Vec<&Server> = climbs.iter().map(|climb| &climb.step.server).collect();
-    let entries = rounds(row.name, count, &servers, |server| {
+    let servers: Vec<&Server> = results.iter().map(|result| &result.step.server).collect();
+    let entries = rounds(row.name, round_count, &servers, |server| {
         measure(bench, server, row)
     });
-    for (climb, entry) in climbs.iter_mut().zip(entries) {
+    for (result, entry) in results.iter_mut().zip(entries) {
         let middle = |index| median(&entry.column(index)).unwrap_or(f64::NAN);
-        climb.results[load] = match entry.failure {
+        result.outcomes[load] = match entry.failure {
             Some(reason) => Outcome::Failed(reason),
             None => Outcome::Measured(Figures {
                 echoes_per_second: middle(0),
@@ -124,11 +131,11 @@ fn climb(bench: &Bench, count: usize, load: usize, row: &Row, climbs: &mut [Clim
     }
 }
 
-/// The fields of `Figures`, in their order.
+/// Measures the fields of `Figures`, in their order.
 fn measure(bench: &Bench, server: &Server, row: &Row) -> io::Result<Vec<f64>> {
     let running = bench.start(server, row)?;
-    let before = alone(running.pid())?;
-    let mut ping = Ping::open(&running.place, connections(row), MESSAGE)?;
+    let before = wait_for_one_process(running.pid())?;
+    let mut ping = Ping::open(&running.place, connections(row), MESSAGE_BYTES)?;
     let open = Tree::of(running.pid());
     ping.run(Limit::time(bench.duration.mul_f64(WARM_UP)))?;
     let used = || {
@@ -139,8 +146,8 @@ fn measure(bench: &Bench, server: &Server, row: &Row) -> io::Result<Vec<f64>> {
     let sample = ping.run(Limit::time(bench.duration))?;
     let on_one_core = used()?.saturating_sub(earlier);
     drop(ping);
-    // Processes that still end would disturb whoever is next.
-    alone(running.pid())?;
+    // Processes that are still exiting would disturb the next measurement.
+    wait_for_one_process(running.pid())?;
     let grown = open.private_bytes.saturating_sub(before.private_bytes);
     let time = match row.threads {
         1 => on_one_core,
@@ -155,18 +162,20 @@ fn measure(bench: &Bench, server: &Server, row: &Row) -> io::Result<Vec<f64>> {
     ])
 }
 
-/// What a server is when the processes of its connections are gone.
-fn alone(pid: u32) -> io::Result<Tree> {
-    let deadline = Instant::now() + PATIENCE;
+/// Waits until the processes of all connections have exited, and returns the usage of the server.
+fn wait_for_one_process(pid: u32) -> io::Result<Tree> {
+    let deadline = Instant::now() + EXIT_TIMEOUT;
     loop {
         let tree = Tree::of(pid);
         if tree.processes == 1 {
             return Ok(tree);
         }
         if Instant::now() > deadline {
-            return Err(io::Error::other("its processes do not end"));
+            return Err(io::Error::other(
+                "the processes of its connections do not exit",
+            ));
         }
-        thread::sleep(PAUSE);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -177,7 +186,7 @@ fn connections(row: &Row) -> usize {
     }
 }
 
-/// One core, which the client shares, but for the last.
+/// The loads. Server and client share one core, except for the last.
 const LOADS: [Row; 4] = [
     rows::echo("ladder-1", "1 connection", 1),
     rows::echo("ladder-50", "50 connections", 50),
@@ -187,8 +196,8 @@ const LOADS: [Row; 4] = [
         ..rows::echo("ladder-50-cores", "50 connections, two cores", 50)
     },
 ];
-/// The one in which what a connection takes is seen.
-const MOST: usize = 2;
+/// The index of the load with the most connections, which gives the memory of a connection.
+const LARGEST_LOAD: usize = 2;
 
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(10);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);

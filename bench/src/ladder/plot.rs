@@ -1,26 +1,26 @@
-//! The picture: panels of bars side by side, a bar a step. Plain SVG, for light and dark.
+//! Draws the ladder in SVG: panels side by side with a bar for each step, for light and dark.
 
 use super::steps::Kind;
 use super::table::bytes;
-use super::{Climb, Figures, MOST, Outcome};
+use super::{Figures, LARGEST_LOAD, Outcome, StepResult};
 use crate::report::grouped;
 use std::fmt::Write;
 
-/// One panel for the echoes a second of each load on one core, one for the memory.
-pub fn svg(climbs: &[Climb]) -> String {
-    let height = TOP + climbs.len() as f64 * LINE + BOTTOM;
+/// Draws a panel with the echoes a second for each load on one core, and one with the memory.
+pub fn svg(results: &[StepResult]) -> String {
+    let height = TOP + results.len() as f64 * LINE + BOTTOM;
     let width = LABELS + PANELS.len() as f64 * PANEL + RIGHT;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\" role=\"img\">\n<title>The ladder: echoes a second and memory of each step</title>\n\
          {STYLE}<rect class=\"ground\" width=\"{width}\" height=\"{height}\"/>\n"
     );
-    for (climb, y) in climbs.iter().zip(lines()) {
-        text(&mut svg, "end", LABELS - 10.0, y, &climb.step.server.name);
+    for (result, y) in results.iter().zip(lines()) {
+        text(&mut svg, "end", LABELS - 10.0, y, &result.step.server.name);
     }
     for (index, panel) in PANELS.iter().enumerate() {
         let x = LABELS + index as f64 * PANEL;
-        panel.draw(&mut svg, x, climbs);
+        panel.draw(&mut svg, x, results);
     }
     for (index, kind) in Kind::ALL.into_iter().enumerate() {
         let x = LABELS + index as f64 * LEGEND;
@@ -31,7 +31,7 @@ pub fn svg(climbs: &[Climb]) -> String {
     svg + "</svg>\n"
 }
 
-/// The baselines of the lines of text.
+/// Returns the baselines of the lines of text.
 fn lines() -> impl Iterator<Item = f64> {
     (0..).map(|line| TOP + f64::from(line) * LINE + 16.0)
 }
@@ -41,42 +41,42 @@ struct Panel {
     load: usize,
     value: fn(&Figures) -> f64,
     label: fn(f64) -> String,
-    /// Where the axis begins, for values too far apart for a linear one.
+    /// The start of a logarithmic axis; None for a linear axis.
     logarithmic_from: Option<f64>,
 }
 
 impl Panel {
-    fn draw(&self, svg: &mut String, x: f64, climbs: &[Climb]) {
-        let values: Vec<_> = climbs.iter().map(|climb| self.value(climb)).collect();
-        let most = values.iter().flatten().copied().fold(1.0, f64::max);
+    fn draw(&self, svg: &mut String, x: f64, results: &[StepResult]) {
+        let values: Vec<_> = results.iter().map(|result| self.value(result)).collect();
+        let max = values.iter().flatten().copied().fold(1.0, f64::max);
         text(svg, "start", x, TOP - 14.0, self.title);
         let _ = writeln!(
             svg,
             "<line class=\"axis\" x1=\"{x}\" x2=\"{x}\" y1=\"{TOP}\" y2=\"{}\"/>",
-            TOP + climbs.len() as f64 * LINE
+            TOP + results.len() as f64 * LINE
         );
-        for ((climb, value), y) in climbs.iter().zip(values).zip(lines()) {
+        for ((result, value), y) in results.iter().zip(values).zip(lines()) {
             let (length, label) = match value {
-                Some(value) => (self.share(value, most) * BAR, (self.label)(value)),
-                None => (0.0, reason(&climb.results[self.load])),
+                Some(value) => (self.share(value, max) * BAR, (self.label)(value)),
+                None => (0.0, reason(&result.outcomes[self.load])),
             };
-            bar(svg, climb.step.kind, x, y - 13.0, length, LINE - 7.0);
+            bar(svg, result.step.kind, x, y - 13.0, length, LINE - 7.0);
             text(svg, "start", x + length + 5.0, y, &label);
         }
     }
 
-    fn value(&self, climb: &Climb) -> Option<f64> {
-        match &climb.results[self.load] {
+    fn value(&self, result: &StepResult) -> Option<f64> {
+        match &result.outcomes[self.load] {
             Outcome::Measured(figures) => Some((self.value)(figures)),
             _ => None,
         }
     }
 
-    /// Of the longest bar.
-    fn share(&self, value: f64, most: f64) -> f64 {
+    /// Returns the length of a bar as a share of the longest.
+    fn share(&self, value: f64, max: f64) -> f64 {
         match self.logarithmic_from {
-            None => value / most,
-            Some(least) => ((value / least).ln() / (most / least).ln()).max(0.0),
+            None => value / max,
+            Some(min) => ((value / min).ln() / (max / min).ln()).max(0.0),
         }
     }
 }
@@ -120,10 +120,10 @@ const fn echoes(title: &'static str, load: usize) -> Panel {
 const PANELS: [Panel; 4] = [
     echoes("echoes/s, 1 connection", 0),
     echoes("echoes/s, 50 connections", 1),
-    echoes("echoes/s, 1,000 connections", MOST),
+    echoes("echoes/s, 1,000 connections", LARGEST_LOAD),
     Panel {
         title: "memory per connection (log)",
-        load: MOST,
+        load: LARGEST_LOAD,
         value: |figures| figures.bytes_per_connection,
         label: bytes,
         logarithmic_from: Some(100.0),
@@ -139,7 +139,7 @@ const STYLE: &str = "<style>\n\
     }\n\
     </style>\n";
 
-/// In pixels.
+/// Sizes in pixels.
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 40.0;
 const LINE: f64 = 24.0;
@@ -156,7 +156,7 @@ mod tests {
     use crate::servers::Server;
 
     #[test]
-    fn a_picture_has_a_bar_for_what_was_measured_and_a_word_for_what_was_not() {
+    fn a_picture_has_a_bar_for_each_figure_and_a_word_for_each_missing_one() {
         let step = |name| Step {
             server: Server::new(name, "./s", ""),
             kind: Kind::Blocking,
@@ -170,14 +170,14 @@ mod tests {
             threads: 1.0,
             processes: 1.0,
         };
-        let mut climbs = [Climb::new(&slow), Climb::new(&other)];
-        climbs[0].results[0] = Outcome::Measured(figures);
-        climbs[0].results[1] = Outcome::OneAtATime;
-        climbs[1].results[0] = Outcome::Measured(Figures {
+        let mut results = [StepResult::new(&slow), StepResult::new(&other)];
+        results[0].outcomes[0] = Outcome::Measured(figures);
+        results[0].outcomes[1] = Outcome::OneAtATime;
+        results[1].outcomes[0] = Outcome::Measured(Figures {
             echoes_per_second: 2000.0,
             ..figures
         });
-        let svg = svg(&climbs);
+        let svg = svg(&results);
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
         for part in [
             ">a&lt;b&amp;c<",
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_drawn_by_its_logarithm() {
+    fn memory_has_a_logarithmic_axis() {
         let memory = &PANELS[3];
         assert_eq!(memory.share(100.0, 10_000.0), 0.0);
         assert!((memory.share(1000.0, 10_000.0) - 0.5).abs() < 1e-9);

@@ -1,4 +1,4 @@
-//! Who climbs: the examples, built here, and what has the same idea in Python.
+//! The steps: the examples, which are built here, and two servers in Python.
 
 use crate::servers::{Server, split};
 use std::env;
@@ -10,11 +10,11 @@ use std::process::{Command, Stdio};
 pub struct Step {
     pub server: Server,
     pub kind: Kind,
-    /// Whether a second client has to wait until the first has gone.
+    /// True if a second client has to wait until the first has disconnected.
     pub one_at_a_time: bool,
 }
 
-/// What they are told apart by in the picture.
+/// The kind of a step, which has a color in the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     Blocking,
@@ -35,7 +35,7 @@ impl Kind {
         }
     }
 
-    /// Its class in the picture.
+    /// Returns the CSS class in the picture.
     pub fn class(self) -> &'static str {
         match self {
             Kind::Blocking => "blocking",
@@ -46,7 +46,7 @@ impl Kind {
     }
 }
 
-/// Builds the examples; names what this machine cannot run.
+/// Builds the examples. Returns the steps, and the reasons for those that this machine cannot run.
 pub fn prepare() -> io::Result<(Vec<Step>, Vec<String>)> {
     let beside = env::current_exe()?.with_file_name("");
     build(&beside)?;
@@ -83,7 +83,7 @@ pub fn prepare() -> io::Result<(Vec<Step>, Vec<String>)> {
     Ok((steps, skipped))
 }
 
-/// `cargo run` built this program alone.
+/// Builds the examples, as `cargo run` builds this program only.
 fn build(beside: &Path) -> io::Result<()> {
     eprintln!("preparing the steps");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -96,7 +96,9 @@ fn build(beside: &Path) -> io::Result<()> {
     }
     match build.status()?.success() {
         true => Ok(()),
-        false => Err(io::Error::other("the steps could not be built")),
+        false => Err(io::Error::other(
+            "cargo cannot build the examples of the steps",
+        )),
     }
 }
 

@@ -1,11 +1,11 @@
-//! The table, in Markdown.
+//! The table of the ladder, in Markdown.
 
-use super::{Climb, Figures, LOADS, MOST, Outcome};
+use super::{Figures, LARGEST_LOAD, LOADS, Outcome, StepResult};
 use crate::options::Options;
 use crate::report::grouped;
 
-/// A line a step.
-pub fn table(options: &Options, climbs: &[Climb]) -> String {
+/// Formats the results, one line for each step.
+pub fn table(options: &Options, results: &[StepResult]) -> String {
     let mut lines = vec![
         format!(
             "Medians of {} rounds of {} s. Echoes a second, and in brackets the 99th percentile of how long one \
@@ -20,10 +20,10 @@ pub fn table(options: &Options, climbs: &[Climb]) -> String {
         ),
         format!("|---|{}", "--:|".repeat(LOADS.len() + 3)),
     ];
-    for climb in climbs {
-        let mut cells = vec![climb.step.server.name.clone()];
-        cells.extend(climb.results.iter().map(speed));
-        cells.extend(match &climb.results[MOST] {
+    for result in results {
+        let mut cells = vec![result.step.server.name.clone()];
+        cells.extend(result.outcomes.iter().map(speed));
+        cells.extend(match &result.outcomes[LARGEST_LOAD] {
             Outcome::Measured(figures) => [
                 bytes(figures.bytes_per_connection),
                 grouped(figures.threads, 0),
@@ -58,7 +58,7 @@ fn time(us: f64) -> String {
     }
 }
 
-/// In KiB where that is shorter.
+/// Formats a size, in KiB if that is shorter.
 pub fn bytes(bytes: f64) -> String {
     match bytes {
         ..10_000.0 => format!("{} B", grouped(bytes, 0)),
@@ -66,7 +66,7 @@ pub fn bytes(bytes: f64) -> String {
     }
 }
 
-/// What stands where there is no figure.
+/// The cell of a missing figure.
 const MISSING: &str = "-";
 
 #[cfg(test)]

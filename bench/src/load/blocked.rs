@@ -1,4 +1,4 @@
-//! Blocked: the handler of one connection blocks its thread; the others go on.
+//! Blocked: the handler of one connection blocks its thread while the others send messages.
 
 use super::{Exchange, open};
 use crate::histogram::Histogram;
@@ -7,7 +7,7 @@ use crate::place::{Place, Stream};
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-/// Open connections, any of which may block.
+/// Open connections; the handler of any can be made to block.
 pub struct Blocked {
     streams: Vec<Stream>,
     light: Exchange,
@@ -26,9 +26,11 @@ impl Blocked {
         })
     }
 
-    /// Has the handler of one connection block for `time`, and records the latencies of the others meanwhile.
+    /// Makes the handler of one connection block for `time`, and records the latencies of the
+    /// others meanwhile.
     ///
-    /// The others take turns: one message is under way at a time, so what a message waits for is never another one.
+    /// The others take turns: only one message is under way at a time, so that none waits for
+    /// another message.
     pub fn run(
         &mut self,
         blocker: usize,

@@ -1,6 +1,7 @@
-//! Bulk: one connection keeps a few large messages under way, writing and reading at once.
+//! Bulk: one connection keeps a few large messages under way, and writes and reads at the same
+//! time.
 
-use super::{Exchange, Limit, Load, PATIENCE, Sample, hung_up, open, silent};
+use super::{ANSWER_TIMEOUT, Exchange, Limit, Load, Sample, closed_early, no_answer, open};
 use crate::histogram::Histogram;
 use crate::place::{Place, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -8,7 +9,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Instant;
 
-/// One connection.
+/// One open connection.
 pub struct Bulk {
     stream: Stream,
     exchange: Exchange,
@@ -59,16 +60,16 @@ impl Load for Bulk {
     }
 }
 
-/// How far a run has come.
+/// The progress of a run.
 struct Progress {
     limit: Limit,
     deadline: Instant,
-    /// When each message not yet answered was begun.
+    /// The start time of each unanswered message.
     under_way: VecDeque<Instant>,
     begun: u64,
-    /// Bytes of the message begun last that are still to be sent.
+    /// The unsent bytes of the newest message.
     unsent: usize,
-    /// Bytes of the answer to the first message under way.
+    /// The received bytes of the answer to the oldest message.
     received: usize,
     latencies: Histogram,
 }
@@ -78,7 +79,7 @@ impl Progress {
         self.begun < self.limit.operations && Instant::now() < self.deadline
     }
 
-    /// Writes what the socket takes; whether that was anything.
+    /// Writes as much as the socket takes. Returns true if that is at least one byte.
     fn write(&mut self, stream: &mut Stream, exchange: &Exchange) -> io::Result<bool> {
         let mut any = false;
         loop {
@@ -100,7 +101,7 @@ impl Progress {
         }
     }
 
-    /// Reads what there is of one message; whether that was anything.
+    /// Reads a part of one message. Returns true if that is at least one byte.
     fn read(
         &mut self,
         stream: &mut Stream,
@@ -108,7 +109,7 @@ impl Progress {
         answer: &mut [u8],
     ) -> io::Result<bool> {
         match stream.read(&mut answer[self.received..]) {
-            Ok(0) => Err(hung_up()),
+            Ok(0) => Err(closed_early()),
             Ok(count) => {
                 self.received += count;
                 if self.received == answer.len() {
@@ -121,7 +122,7 @@ impl Progress {
         }
     }
 
-    /// Comparing costs a tenth of an echo, so most answers are only counted.
+    /// Counts an answer. Compares only some, as a comparison costs a tenth of an echo.
     fn complete(&mut self, exchange: &Exchange, answer: &[u8]) -> io::Result<()> {
         if self.begun.is_multiple_of(MESSAGES_PER_CHECK) {
             exchange.check(answer)?;
@@ -129,7 +130,7 @@ impl Progress {
         let begun = self
             .under_way
             .pop_front()
-            .ok_or_else(|| io::Error::other("an answer too many"))?;
+            .ok_or_else(|| io::Error::other("the server sent more answers than messages"))?;
         self.latencies.record(begun.elapsed());
         self.received = 0;
         Ok(())
@@ -141,13 +142,13 @@ fn wait(stream: &Stream, for_room: bool) -> io::Result<()> {
         true => PollFlags::IN | PollFlags::OUT,
         false => PollFlags::IN,
     };
-    let patience = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
-    match poll(&mut [PollFd::new(stream, interest)], Some(&patience))? {
-        0 => Err(silent()),
+    let timeout = Timespec::try_from(ANSWER_TIMEOUT).map_err(io::Error::other)?;
+    match poll(&mut [PollFd::new(stream, interest)], Some(&timeout))? {
+        0 => Err(no_answer()),
         _ => Ok(()),
     }
 }
 
-/// Enough that neither side has to wait for the other, little enough to stay in the cache.
+/// Enough to keep both sides busy, and few enough to stay in the cache.
 const MESSAGES_UNDER_WAY: usize = 4;
 const MESSAGES_PER_CHECK: u64 = 16;

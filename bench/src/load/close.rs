@@ -1,6 +1,6 @@
 //! Short connections: connect, one echo, close, one after another.
 
-use super::{Exchange, Limit, Load, PATIENCE, Sample};
+use super::{ANSWER_TIMEOUT, Exchange, Limit, Load, Sample};
 use crate::histogram::Histogram;
 use crate::place::{Place, Stream};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
@@ -8,17 +8,17 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Instant;
 
-/// Opens and closes.
+/// Opens and closes connections.
 pub struct Close {
     address: SocketAddr,
     exchange: Exchange,
     buffer: Vec<u8>,
-    /// Chooses the next connection's own address.
+    /// Determines the source address of the next connection.
     opened: u8,
 }
 
 impl Close {
-    /// For TCP only: what it is about are ports.
+    /// For TCP only, as the load is about its ports.
     pub fn new(place: &Place, message: usize) -> io::Result<Close> {
         let Place::Tcp(address) = place else {
             return Err(io::Error::other("short connections are measured over TCP"));
@@ -31,8 +31,8 @@ impl Close {
         })
     }
 
-    /// Each connection leaves its port in TIME_WAIT for a minute. 256 source addresses in turn have ports
-    /// for seven million of them.
+    /// Connects from one of 256 source addresses in turn. Each connection leaves its port in
+    /// TIME_WAIT for a minute; these addresses have ports for seven million connections.
     fn connect(&mut self) -> io::Result<Stream> {
         self.opened = self.opened.wrapping_add(1);
         let source = SocketAddrV4::new(Ipv4Addr::new(127, 0, 1, self.opened), 0);
@@ -45,7 +45,7 @@ impl Close {
         bind(&socket, &source)?;
         connect(&socket, &self.address)?;
         let stream = Stream::new(socket);
-        stream.set_patience(PATIENCE)?;
+        stream.set_read_timeout(ANSWER_TIMEOUT)?;
         Ok(stream)
     }
 }

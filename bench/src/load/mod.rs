@@ -1,4 +1,4 @@
-//! The client: one thread, as cheap as it can be, so that what the server costs decides.
+//! The client: one thread with little CPU time, so that the figures depend on the server.
 
 mod blocked;
 mod broadcast;
@@ -17,13 +17,13 @@ use crate::place::{Place, Stream};
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-/// Something to keep a server busy with.
+/// A load for a server.
 pub trait Load {
-    /// Runs until the limit is reached and every question is answered.
+    /// Runs until the limit is reached and every message is answered.
     fn run(&mut self, limit: Limit) -> io::Result<Sample>;
 }
 
-/// When to ask no more: after so many questions or so much time, whichever comes first.
+/// The end of a run: after a number of messages or a time, whichever is first.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
     pub operations: u64,
@@ -38,11 +38,11 @@ impl Limit {
         }
     }
 
-    /// So many questions, as long as they are answered at all.
+    /// A number of messages, with a timeout.
     pub fn operations(operations: u64) -> Limit {
         Limit {
             operations,
-            time: PATIENCE,
+            time: ANSWER_TIMEOUT,
         }
     }
 
@@ -51,15 +51,15 @@ impl Limit {
     }
 }
 
-/// What one run came to.
+/// The result of one run.
 pub struct Sample {
     pub operations: u64,
     pub elapsed: Duration,
-    /// Of light messages alone, where others ask for work.
+    /// The latencies of messages that request no work.
     pub latencies: Histogram,
 }
 
-/// A message and what the server has to make of it.
+/// A message and its right answer.
 pub struct Exchange {
     question: Vec<u8>,
     answer: Vec<u8>,
@@ -72,7 +72,7 @@ impl Exchange {
         Exchange { question, answer }
     }
 
-    /// A message with this first byte, which asks for work.
+    /// A message with this first byte, which requests work.
     fn with_work(len: usize, first: u8) -> Exchange {
         let mut exchange = Exchange::new(len);
         exchange.question[0] = first;
@@ -83,11 +83,11 @@ impl Exchange {
     fn check(&self, answer: &[u8]) -> io::Result<()> {
         match answer == self.answer {
             true => Ok(()),
-            false => Err(io::Error::other("a wrong answer")),
+            false => Err(io::Error::other("the server sent a wrong answer")),
         }
     }
 
-    /// One echo on a blocking stream.
+    /// Performs one echo on a blocking stream.
     fn perform(&self, stream: &mut Stream, buffer: &mut [u8]) -> io::Result<()> {
         stream.write_all(&self.question)?;
         stream.read_exact(buffer)?;
@@ -95,15 +95,15 @@ impl Exchange {
     }
 }
 
-/// Connections that have had one echo each, opened one after another.
+/// Opens connections one after another, with one echo on each.
 ///
-/// Waiting for each echo keeps the server's backlog empty. They are reset when dropped: tens of thousands
-/// of sockets in TIME_WAIT would slow down whoever is measured next.
+/// Waiting for each echo keeps the server's backlog empty. The connections are reset on drop: tens
+/// of thousands of sockets in TIME_WAIT would slow down the next measurement.
 pub fn open(place: &Place, count: usize, exchange: &Exchange) -> io::Result<Vec<Stream>> {
     let mut buffer = vec![0; exchange.answer.len()];
     let mut streams = Vec::with_capacity(count);
     for _ in 0..count {
-        let mut stream = place.connect(PATIENCE)?;
+        let mut stream = place.connect(ANSWER_TIMEOUT)?;
         stream.reset_on_close()?;
         exchange.perform(&mut stream, &mut buffer)?;
         streams.push(stream);
@@ -111,16 +111,18 @@ pub fn open(place: &Place, count: usize, exchange: &Exchange) -> io::Result<Vec<
     Ok(streams)
 }
 
-fn silent() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the server fell silent")
+fn no_answer() -> io::Error {
+    let message = "the server did not answer within 10 s";
+    io::Error::new(io::ErrorKind::TimedOut, message)
 }
 
-fn hung_up() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the server hung up")
+fn closed_early() -> io::Error {
+    let message = "the server closed the connection before its answer";
+    io::Error::new(io::ErrorKind::UnexpectedEof, message)
 }
 
-/// How long a server may leave a question unanswered.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest wait for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -128,7 +130,7 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
-    /// Serves the uppercase echo, with no work, to so many connections.
+    /// Starts an uppercase echo without work, for this number of connections.
     fn server(connections: usize) -> Place {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_others_send_only_while_one_is_blocked() {
+    fn the_others_send_only_while_one_connection_is_blocked() {
         let mut blocked = Blocked::open(&server(3), 3, 64).unwrap();
         let mut latencies = Histogram::default();
         blocked.run(2, Duration::ZERO, &mut latencies).unwrap();

@@ -1,6 +1,6 @@
-//! Ping-pong: each connection sends a message, waits for the answer, sends the next.
+//! Ping-pong: each connection sends a message, waits for the answer, and sends the next.
 
-use super::{Exchange, Limit, Load, PATIENCE, Sample, hung_up, open, silent};
+use super::{ANSWER_TIMEOUT, Exchange, Limit, Load, Sample, closed_early, no_answer, open};
 use crate::histogram::Histogram;
 use crate::peer::COMPUTE;
 use crate::place::{Place, Stream};
@@ -20,12 +20,12 @@ pub struct Ping {
 struct Connection {
     stream: Stream,
     exchange: Rc<Exchange>,
-    /// Whether its messages ask for work; their latencies are not recorded.
+    /// True if its messages request work; their latencies are not recorded.
     heavy: bool,
-    asked: Instant,
-    /// The answer so far.
+    sent_at: Instant,
     answer: Vec<u8>,
-    answered: usize,
+    /// The received bytes of the answer.
+    received: usize,
 }
 
 impl Ping {
@@ -42,15 +42,15 @@ impl Ping {
                 stream,
                 exchange: exchange.clone(),
                 heavy: false,
-                asked: Instant::now(),
+                sent_at: Instant::now(),
                 answer: vec![0; message],
-                answered: 0,
+                received: 0,
             });
         }
         Ok(Ping { epoll, connections })
     }
 
-    /// On messages of every second connection the handler computes.
+    /// Opens connections of which every second sends messages that make the handler compute.
     pub fn skewed(place: &Place, count: usize, message: usize) -> io::Result<Ping> {
         let mut ping = Ping::open(place, count, message)?;
         let exchange = Rc::new(Exchange::with_work(message, COMPUTE));
@@ -65,36 +65,36 @@ impl Ping {
 impl Load for Ping {
     fn run(&mut self, limit: Limit) -> io::Result<Sample> {
         let mut latencies = Histogram::default();
-        let mut events = Vec::with_capacity(EVENTS_PER_WAIT);
-        let patience = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
+        let mut events = Vec::with_capacity(MAX_EVENTS_PER_WAIT);
+        let timeout = Timespec::try_from(ANSWER_TIMEOUT).map_err(io::Error::other)?;
         let start = Instant::now();
         let deadline = limit.deadline();
-        let (mut asked, mut answered) = (0, 0);
+        let (mut sent, mut answered) = (0, 0);
         for connection in &mut self.connections {
-            if asked < limit.operations {
-                connection.ask(Instant::now())?;
-                asked += 1;
+            if sent < limit.operations {
+                connection.send(Instant::now())?;
+                sent += 1;
             }
         }
-        while answered < asked {
-            epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&patience))?;
+        while answered < sent {
+            epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout))?;
             if events.is_empty() {
-                return Err(silent());
+                return Err(no_answer());
             }
             for event in events.drain(..) {
                 let connection = &mut self.connections[event.data.u64() as usize];
                 if !connection.receive()? {
                     continue;
                 }
-                // One look at the clock ends this echo and begins the next.
+                // One reading of the clock ends this echo and starts the next.
                 let now = Instant::now();
                 if !connection.heavy {
-                    latencies.record(now - connection.asked);
+                    latencies.record(now - connection.sent_at);
                 }
                 answered += 1;
-                if asked < limit.operations && now < deadline {
-                    connection.ask(now)?;
-                    asked += 1;
+                if sent < limit.operations && now < deadline {
+                    connection.send(now)?;
+                    sent += 1;
                 }
             }
         }
@@ -107,22 +107,22 @@ impl Load for Ping {
 }
 
 impl Connection {
-    fn ask(&mut self, now: Instant) -> io::Result<()> {
-        self.asked = now;
-        self.answered = 0;
+    fn send(&mut self, now: Instant) -> io::Result<()> {
+        self.sent_at = now;
+        self.received = 0;
         match self.stream.write(&self.exchange.question)? == self.exchange.question.len() {
             true => Ok(()),
-            false => Err(io::Error::other("a message does not fit into the socket")),
+            false => Err(io::Error::other("the socket did not take a whole message")),
         }
     }
 
-    /// Whether the answer is complete. Nothing can follow it, so a full read leaves the socket empty.
+    /// Returns true if the answer is complete. No bytes follow it, so the socket is empty then.
     fn receive(&mut self) -> io::Result<bool> {
-        match self.stream.read(&mut self.answer[self.answered..]) {
-            Ok(0) => Err(hung_up()),
+        match self.stream.read(&mut self.answer[self.received..]) {
+            Ok(0) => Err(closed_early()),
             Ok(count) => {
-                self.answered += count;
-                if self.answered < self.answer.len() {
+                self.received += count;
+                if self.received < self.answer.len() {
                     return Ok(false);
                 }
                 self.exchange.check(&self.answer)?;
@@ -134,4 +134,4 @@ impl Connection {
     }
 }
 
-const EVENTS_PER_WAIT: usize = 1024;
+const MAX_EVENTS_PER_WAIT: usize = 1024;

@@ -26,8 +26,8 @@ impl BlockingFile {
         Self { file }
     }
 
-    /// Calls `io` until it does not fail with `WouldBlock`. A signal that interrupts the wait is not an
-    /// error.
+    /// Calls `io` until it does not fail with `WouldBlock`. A signal that interrupts the wait is
+    /// not an error.
     fn retry_blocking(
         &self,
         flags: PollFlags,

@@ -12,16 +12,16 @@ use crate::blocking::{Call, unblock};
 /// The size of one read on the thread.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Reads one chunk after another on a thread, each when the one before is used up. No bytes are lost
-/// if a read is cancelled or gets no thread.
+/// Reads one chunk after another on a thread, each when the one before is used up. No bytes are
+/// lost if a read is cancelled or gets no thread.
 pub(in crate::descriptor) struct PoolReader {
     file: Arc<BlockingFile>,
     reading: Option<Call<Vec<u8>>>,
     chunk: Vec<u8>,
     /// The number of bytes of `chunk` that were returned.
     used: usize,
-    /// Set when a read has returned 0 bytes. A terminal reports its end only once (Ctrl-D at the start
-    /// of a line).
+    /// Set when a read has returned 0 bytes. A terminal reports its end only once (Ctrl-D at the
+    /// start of a line).
     ended: bool,
 }
 

@@ -12,9 +12,9 @@ use crate::blocking::unblock;
 /// The most bytes in the queue for the thread.
 pub(super) const MAX_QUEUED_BYTES: usize = 256 * 1024;
 
-/// Writes to a file on a thread. Accepted bytes are written even if the writer is dropped: the thread
-/// runs until the queue is empty. The exit of the process ends the thread, so the drop writes the
-/// rest to a regular file itself, which does not take long.
+/// Writes to a file on a thread. Accepted bytes are written even if the writer is dropped: the
+/// thread runs until the queue is empty. The exit of the process ends the thread, so the drop
+/// writes the rest to a regular file itself, which does not take long.
 pub(in crate::descriptor) struct PoolWriter(pub(super) Arc<QueuedFile>);
 
 /// A file and the queue for it, shared by the writer and the thread.

@@ -71,8 +71,8 @@ impl ActivationFd {
 }
 
 /// Takes over the descriptors that a service manager handed over, as `LISTEN_PID`,
-/// `LISTEN_PIDFDID`, `LISTEN_FDS` and `LISTEN_FDNAMES` describe them, and keeps them for `sd-listen`.
-/// Calls after the first do nothing.
+/// `LISTEN_PIDFDID`, `LISTEN_FDS` and `LISTEN_FDNAMES` describe them, and keeps them for
+/// `sd-listen`. Calls after the first do nothing.
 ///
 /// [`bind`](crate::bind) calls this itself. Call it earlier in a program that starts children, so
 /// that they do not inherit these descriptors; or in one that opens descriptors for its children,
@@ -89,8 +89,8 @@ pub fn receive() {
     drop(received());
 }
 
-/// Takes the descriptors that a service manager handed over and `sd-listen` has not used. Clients of
-/// such a socket wait for an accept that never comes. `sd-listen` cannot use them after this.
+/// Takes the descriptors that a service manager handed over and `sd-listen` has not used. Clients
+/// of such a socket wait for an accept that never comes. `sd-listen` cannot use them after this.
 ///
 /// # Examples
 ///

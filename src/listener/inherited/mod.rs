@@ -31,11 +31,11 @@ const MAX_SCANNED_FD: RawFd = 65_537;
 /// Takes over an inherited descriptor by its number. For standard input, output and error (0 to 2)
 /// this returns a duplicate, as the standard library owns the original.
 ///
-/// The first use of this module, `fd:N` or `sd-listen` records the inherited descriptors: those that
-/// are open without `FD_CLOEXEC`, which the standard library always sets. Each can be taken once. A
-/// program that opens descriptors without `FD_CLOEXEC`, for example by `dup`, must call [`receive`]
-/// before, at the start of `main`. Otherwise this could take such a descriptor, which would then
-/// have two owners.
+/// The first use of this module, `fd:N` or `sd-listen` records the inherited descriptors: those
+/// that are open without `FD_CLOEXEC`, which the standard library always sets. Each can be taken
+/// once. A program that opens descriptors without `FD_CLOEXEC`, for example by `dup`, must call
+/// [`receive`] before, at the start of `main`. Otherwise this could take such a descriptor, which
+/// would then have two owners.
 ///
 /// # Errors
 ///

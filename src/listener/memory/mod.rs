@@ -1,7 +1,7 @@
 //! Connections within one process: two-way pipes with bounded buffers, and a listener of them.
 //!
-//! Tests of a handler on these need no network and are deterministic. With a bound of 1 the two ends
-//! run in lockstep: a write returns only when the other end has read all but its last byte.
+//! Tests of a handler on these need no network and are deterministic. With a bound of 1 the two
+//! ends run in lockstep: a write returns only when the other end has read all but its last byte.
 //!
 //! As on a socket, a client that writes all its input before it reads can deadlock with a handler
 //! that answers meanwhile: once both directions are full, each end waits for the other. On sockets
@@ -56,8 +56,8 @@ const BACKLOG_CONNECTIONS: usize = 4096;
 /// One end of a connection in memory.
 pub type MemoryConnection = Connection<PipeReader, PipeWriter>;
 
-/// Accepts the connections of its [`Connector`]s and ends when all of these are dropped. Dropping it
-/// resets the connections that wait to be accepted.
+/// Accepts the connections of its [`Connector`]s and ends when all of these are dropped. Dropping
+/// it resets the connections that wait to be accepted.
 #[derive(Debug)]
 pub struct MemoryListener(Pin<Box<Receiver<MemoryConnection>>>);
 
@@ -154,10 +154,10 @@ impl Listener for MemoryListener {
 /// Runs a handler on one end of a connection in memory with `input`, then the end of input, and
 /// returns its output. For tests.
 ///
-/// Returns when the handler has returned and both its halves are dropped. It writes and reads at the
-/// same time, so it cannot deadlock with the handler. The connection holds one byte each way, so
-/// the handler gets each byte alone. Input that the handler does not read is discarded. There is no
-/// server: the connection has no deadline and no drain.
+/// Returns when the handler has returned and both its halves are dropped. It writes and reads at
+/// the same time, so it cannot deadlock with the handler. The connection holds one byte each way,
+/// so the handler gets each byte alone. Input that the handler does not read is discarded. There is
+/// no server: the connection has no deadline and no drain.
 ///
 /// Cancel-safe: dropping the future drops the handler.
 ///

@@ -21,8 +21,8 @@ pub struct PipeReader(Arc<PipeEnd>);
 #[derive(Debug)]
 pub struct PipeWriter(Arc<PipeEnd>);
 
-/// Creates the two ends of one connection. Each direction holds at most `bound` bytes. Two ends that
-/// both write more than that before they read deadlock; [`ask`](super::ask) avoids this.
+/// Creates the two ends of one connection. Each direction holds at most `bound` bytes. Two ends
+/// that both write more than that before they read deadlock; [`ask`](super::ask) avoids this.
 ///
 /// # Panics
 ///

@@ -11,8 +11,8 @@ const MAX_PORT_TRIES: usize = 32;
 const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
 
 /// Listens on every address by `listen`, which returns a listener and its port. Port 0 becomes one
-/// free port for all addresses. Addresses of a family that the system lacks are skipped, if at least
-/// one address remains.
+/// free port for all addresses. Addresses of a family that the system lacks are skipped, if at
+/// least one address remains.
 pub(super) fn on_every_address<T>(
     addresses: &[SocketAddr],
     has_v6: impl Fn() -> bool,
@@ -87,8 +87,8 @@ impl<T> Attempt<T> {
     }
 }
 
-/// Returns true if the error says that the system lacks the family of an address. If IPv6 is disabled
-/// on every interface, the family exists but has no address.
+/// Returns true if the error says that the system lacks the family of an address. If IPv6 is
+/// disabled on every interface, the family exists but has no address.
 fn lacks(address: SocketAddr, error: &io::Error, has_v6: impl Fn() -> bool) -> bool {
     let is_missing = error.kind() == io::ErrorKind::AddrNotAvailable;
     lacks_family(error) || (is_missing && address.is_ipv6() && !has_v6())

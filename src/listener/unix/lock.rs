@@ -11,9 +11,9 @@ use rustix::process::geteuid;
 
 use crate::descriptor::FileId;
 
-/// The lock of a path: a locked file `PATH.lock` beside it, removed on drop. The kernel releases the
-/// lock if the process is killed. A file of that name that is not empty, or of another user, is not
-/// a lock, and is never removed.
+/// The lock of a path: a locked file `PATH.lock` beside it, removed on drop. The kernel releases
+/// the lock if the process is killed. A file of that name that is not empty, or of another user, is
+/// not a lock, and is never removed.
 pub(super) struct PathLock {
     path: PathBuf,
     file: OwnedFd,
@@ -84,8 +84,8 @@ impl Drop for PathLock {
     }
 }
 
-/// Creates or opens the file. Returns it with true if it was created, or None if another process has
-/// removed it meanwhile. Opening a device or a FIFO of that name has no effect on it.
+/// Creates or opens the file. Returns it with true if it was created, or None if another process
+/// has removed it meanwhile. Opening a device or a FIFO of that name has no effect on it.
 fn open_or_create(path: &Path) -> io::Result<Option<(OwnedFd, bool)>> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;

@@ -51,7 +51,8 @@ fn explain_in_use(error: io::Error, what: &str) -> io::Error {
 /// Connects to a server. Waits while the server's backlog is full.
 pub(super) async fn connect(to: SocketAddrUnix) -> io::Result<Connection> {
     let socket = socket::stream(AddressFamily::UNIX)?;
-    // The kernel does not report when the backlog has room. A blocking connect would occupy a thread.
+    // The kernel does not report when the backlog has room. A blocking connect would occupy a
+    // thread.
     let attempt = || future::ready(rustix::net::connect(&socket, &to).map_err(Into::into));
     retry_while(Errno::AGAIN, attempt).await?;
     let local = socket::local_endpoint(&socket)?;
