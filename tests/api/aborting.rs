@@ -1,4 +1,4 @@
-//! A handler's error ends the stream after what was written; `Peer::abort` resets it.
+//! An error of a handler ends the stream after the bytes it has written; `Peer::abort` resets it.
 
 use std::future::pending;
 use std::io::{self, ErrorKind};
@@ -18,7 +18,7 @@ fn failed() -> io::Result<()> {
 }
 
 #[test]
-fn an_error_lets_what_was_written_through_and_then_the_end() {
+fn an_error_ends_the_stream_after_the_written_bytes() {
     for family in [Family::Tcp, Family::Unix] {
         sockets::run(family, async |world| {
             let handler = async |mut c: Connection| {
@@ -37,7 +37,7 @@ fn an_error_lets_what_was_written_through_and_then_the_end() {
 }
 
 #[test]
-fn an_abort_is_a_reset_and_tells_the_handlers_error() {
+fn an_abort_is_a_reset_and_reports_the_handlers_error() {
     for layered in [false, true] {
         sockets::run(Family::Tcp, async |world| {
             let handler = async move |mut c: Connection| {

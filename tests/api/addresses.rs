@@ -1,4 +1,4 @@
-//! What can be listened at and connected to, and what is said where it cannot.
+//! Addresses to listen on and to connect to, and the errors of those that cannot be used.
 
 use std::io;
 use std::net::{Ipv6Addr, TcpListener};
@@ -16,7 +16,7 @@ fn port_of(listeners: &Listeners) -> u16 {
     local.expect("it is TCP").port()
 }
 
-/// Why an address cannot be listened at.
+/// The reason that an address cannot be listened on.
 fn problem(address: &str) -> String {
     let error = block_on(bind(address)).expect_err(address).to_string();
     let said = format!("cannot listen on {address}: ");
@@ -46,8 +46,8 @@ fn a_mapped_address_is_ipv4() -> io::Result<()> {
 }
 
 #[test]
-fn every_interface_is_taken_by_both_families_apart() -> io::Result<()> {
-    if !has_v6("every_interface_is_taken_by_both_families_apart") {
+fn both_families_listen_on_every_interface_apart() -> io::Result<()> {
+    if !has_v6("both_families_listen_on_every_interface_apart") {
         return Ok(());
     }
     let v4 = block_on(bind("0.0.0.0:0"))?;
@@ -90,7 +90,7 @@ fn a_port_without_the_right_to_it_says_what_to_do() {
     let said = thread::spawn(|| {
         if rustix::process::geteuid().is_root() {
             let user = rustix::fs::Uid::from_raw(12345);
-            // Of this thread alone, and its capabilities with it.
+            // It applies to this thread alone, as its capabilities do.
             rustix::thread::set_thread_res_uid(user, user, user).expect("root may");
         }
         block_on(bind("127.0.0.1:1")).err()
@@ -131,7 +131,7 @@ fn a_link_local_address_needs_its_zone() {
 }
 
 #[test]
-fn a_unix_socket_says_what_is_in_its_way() -> io::Result<()> {
+fn an_error_of_a_unix_socket_names_the_file_in_its_way() -> io::Result<()> {
     let dir = place::dir();
     let dir = dir.path().display();
     assert_eq!(
@@ -160,7 +160,7 @@ fn an_address_is_also_taken_by_reference() -> io::Result<()> {
 }
 
 #[test]
-fn the_options_of_a_listener_are_not_for_connecting() {
+fn options_of_a_listener_are_refused_for_connecting() {
     for (address, problem) in [
         (
             "127.0.0.1:1,nagle",

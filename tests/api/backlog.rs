@@ -1,4 +1,4 @@
-//! A client that has connected when the server is told to end is served: it is not reset.
+//! A client that is connected before the server ends is served, and not reset.
 
 #![cfg(target_os = "linux")]
 
@@ -29,7 +29,7 @@ where
     connection.writer.write_all(b"hello").await
 }
 
-/// Connects to where a listener is.
+/// Connects to the address of a listener.
 fn connect(at: &Endpoint, path: &str) -> io::Result<Box<dyn Read>> {
     if let Some(at) = at.socket_addr() {
         return Ok(Box::new(TcpStream::connect(at)?));
@@ -49,8 +49,8 @@ fn addresses() -> (tempfile::TempDir, [String; 4]) {
     (dir, [any.clone(), "localhost:0".to_owned(), path, name])
 }
 
-/// Serves on `listener` until `end`, which connects and tells the server to end, with nothing in
-/// between that polls the reactor; what each of its clients then reads.
+/// Serves on `listener`. `end` connects clients and ends the server, and nothing polls the reactor
+/// in between. Returns the input of each client.
 fn served<L>(listener: L, end: impl FnOnce(&Handle) -> Vec<Box<dyn Read>>) -> Vec<Vec<u8>>
 where
     L: Listener,
@@ -59,7 +59,7 @@ where
 {
     let ex = Executor::new();
     let body = async |handle: Handle| {
-        // The accept loop waits by then.
+        // Lets the accept loop wait.
         for _ in 0..10 {
             yield_now().await;
         }
@@ -93,11 +93,11 @@ fn a_client_that_connected_before_the_end_is_served() {
 }
 
 #[test]
-fn each_member_of_several_listeners_is_asked_at_the_end() {
+fn each_of_several_listeners_is_polled_at_the_end() {
     let any = || block_on(bind("127.0.0.1:0")).expect("it listens");
     let listeners = any().and(any()).and(any());
     let at = listeners.local_addrs();
-    // The first is busy, so that its readiness is known; the others have been found empty.
+    // The first one is busy, so it is known to be ready; the others have been found empty.
     let order = [&at[0], &at[2], &at[1], &at[2]];
     let heard = served(listeners, |_| {
         let clients = order.map(|at| connect(at, "").expect("it listens"));
@@ -121,7 +121,7 @@ fn a_server_that_another_thread_ends_serves_the_client() {
 }
 
 #[test]
-fn a_listener_of_async_net_is_asked_at_the_end() {
+fn a_listener_of_async_net_is_polled_at_the_end() {
     let listener = block_on(async_net::TcpListener::bind("127.0.0.1:0")).expect("it listens");
     let at = Endpoint::from(listener.local_addr().expect("an address"));
     let heard = served(listener, |_| vec![connect(&at, "").expect("it listens")]);
@@ -129,7 +129,7 @@ fn a_listener_of_async_net_is_asked_at_the_end() {
 }
 
 #[test]
-fn a_stopped_listener_refuses_new_clients_and_yields_those_that_came() -> io::Result<()> {
+fn a_stopped_listener_refuses_new_clients_and_yields_queued_ones() -> io::Result<()> {
     let (_dir, addresses) = addresses();
     for address in &addresses {
         let mut listeners = block_on(bind(address.as_str()))?;
@@ -152,7 +152,7 @@ fn a_stopped_listener_refuses_new_clients_and_yields_those_that_came() -> io::Re
 }
 
 #[test]
-fn a_listener_that_others_share_goes_on_for_them() -> io::Result<()> {
+fn a_shared_listener_goes_on_for_its_other_owners() -> io::Result<()> {
     let ours = std::net::TcpListener::bind("127.0.0.1:0")?;
     let mut listeners = Listeners::try_from(OwnedFd::from(ours.try_clone()?))?;
     Listener::stop(&mut listeners);
@@ -177,9 +177,9 @@ fn an_accept_after_a_cancelled_one_finds_new_clients() -> io::Result<()> {
     })
 }
 
-/// Errors of accept in a row before the server pauses.
+/// The number of errors in a row before the server pauses.
 const PASSED_OVER: usize = 32;
-/// Accepts after the end for each address.
+/// The number of accepts after the end, for each address.
 const LATE: usize = 65_536;
 
 #[test]
@@ -190,7 +190,7 @@ fn errors_in_a_row_before_the_end_do_not_count_after_it() {
         script.fail(Errno::CONNABORTED);
     }
     world.settle();
-    // One less than ends the accepts.
+    // One error less than ends the accepts.
     for _ in 1..PASSED_OVER {
         script.fail(Errno::CONNABORTED);
     }
@@ -200,8 +200,8 @@ fn errors_in_a_row_before_the_end_do_not_count_after_it() {
     assert!(served.serving.is_finished());
 }
 
-/// A listener that is ready at once, without an end, after it was stopped: with errors, and so many
-/// connections that these do not end the accepts.
+/// A listener that is always ready after it was stopped: with errors, and with enough connections
+/// that the errors do not end the accepts.
 struct Endless {
     at: Vec<Endpoint>,
     stopped: bool,
@@ -233,7 +233,7 @@ impl Listener for Endless {
 }
 
 #[test]
-fn a_listener_without_an_end_is_asked_a_bounded_number_of_times() {
+fn a_listener_that_is_always_ready_is_polled_a_bounded_number_of_times() {
     for addresses in [0, 1, 2] {
         let (world, accepts) = (World::new(), Rc::new(Cell::new(0)));
         let listener = Endless {

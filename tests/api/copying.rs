@@ -1,4 +1,4 @@
-//! Copying what comes, until the end or a drain.
+//! `copy_or_drain`: copies until the end of input or a drain.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn everything_is_copied_until_the_end() {
         let sent: Vec<_> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
         let mut c = Connection::new(&sent[..], sink());
         let mut copy = Vec::new();
-        // More than one turn of the reader's.
+        // More than one turn of the reader.
         let copied = c.reader.copy_or_drain(&mut copy).await.expect("no error");
         assert_eq!(copied, 1_000_000);
         assert!(copy == sent);
@@ -33,7 +33,7 @@ fn everything_is_copied_until_the_end() {
 }
 
 #[test]
-fn it_ends_after_a_second_of_quiet_in_a_drain() {
+fn a_copy_ends_after_an_idle_second_of_a_drain() {
     let world = World::new();
     let shutdown = Shutdown::default();
     let server = Server::default().shutdown(shutdown.clone());
@@ -55,7 +55,7 @@ fn it_ends_after_a_second_of_quiet_in_a_drain() {
 }
 
 #[test]
-fn what_was_written_is_flushed_when_nothing_comes() {
+fn written_bytes_are_flushed_when_there_is_no_input() {
     future::block_on(async {
         let (mut near, mut far) = memory::pair(1000);
         let (mut client, mut copy) = memory::pair(1000);
@@ -70,7 +70,7 @@ fn what_was_written_is_flushed_when_nothing_comes() {
 }
 
 #[test]
-fn one_that_is_cancelled_loses_nothing() {
+fn a_cancelled_copy_loses_nothing() {
     future::block_on(async {
         let (mut near, mut far) = memory::pair(7);
         let (mut client, mut copy) = memory::pair(1000);
@@ -94,7 +94,7 @@ fn one_that_is_cancelled_loses_nothing() {
 }
 
 #[test]
-fn a_writer_that_takes_nothing_is_an_error_and_the_bytes_are_left() {
+fn a_writer_that_accepts_no_bytes_is_an_error_and_the_bytes_are_left() {
     future::block_on(async {
         let mut c = Connection::new(&b"hello"[..], sink());
         let mut room = [0; 2];

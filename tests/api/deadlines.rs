@@ -1,4 +1,4 @@
-//! Who looks at a connection's deadlines, and when: its own task, when one may have come.
+//! Deadlines are checked by the task of their connection, once one may have passed.
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -27,13 +27,13 @@ async fn echoes(connection: MemoryConnection) -> io::Result<()> {
 }
 
 #[test]
-fn nobody_is_woken_before_a_deadline_may_have_come() {
+fn no_task_is_woken_before_a_deadline_may_have_passed() {
     let world = World::new();
     let timeouts = Timeouts::default().idle(HOUR).lifetime(HOUR * 2);
     let (served, connector) = world.serve_memory(Server::default().timeouts(timeouts), echoes);
     let mut clients: Vec<_> = (0..1000).map(|_| world.connect(&connector)).collect();
     world.pass(HOUR / 2);
-    // One that is active is no exception.
+    // An active connection is no exception.
     let mut active = clients.pop().expect("a thousand");
     let active = world.now(async move {
         active.writer.write_all(b"x").await.expect("it is read");
@@ -73,7 +73,7 @@ fn a_handshake_that_begins_anywhere_has_its_deadline_from_accept() {
     let _clients: Vec<_> = (0..3).map(|_| world.connect(&connector)).collect();
     world.pass(SECOND * 5);
     assert!(!world.manual.advance_to_next(), "nobody has a deadline");
-    // Not in the connection's task: here.
+    // Outside the task of the connection.
     let peers = peers.take();
     let _first = peers[0].handshake();
     let second = peers[1].handshake();
@@ -82,7 +82,7 @@ fn a_handshake_that_begins_anywhere_has_its_deadline_from_accept() {
     assert_eq!(phases(), [Phase::Handshake, Phase::Open, Phase::Open]);
     world.pass(MOMENT);
     assert_eq!(phases(), [Phase::Closing, Phase::Open, Phase::Open]);
-    // What is past already is past at once.
+    // A deadline that has passed already ends the connection at once.
     let _third = peers[2].handshake();
     world.settle();
     assert_eq!(phases(), [Phase::Closing, Phase::Open, Phase::Closing]);
@@ -92,7 +92,7 @@ fn a_handshake_that_begins_anywhere_has_its_deadline_from_accept() {
 }
 
 #[test]
-fn where_handshakes_have_no_deadline_nobody_sleeps() {
+fn without_a_handshake_deadline_nothing_sleeps() {
     let world = World::new();
     let handler = async |c: MemoryConnection| {
         let _handshake = c.peer.handshake();
@@ -105,7 +105,7 @@ fn where_handshakes_have_no_deadline_nobody_sleeps() {
     assert!(!world.manual.advance_to_next());
 }
 
-/// A stream that is never flushed, and that may not like to be asked.
+/// A stream that is never flushed, and that can panic when its state is read.
 #[derive(Default)]
 struct Stuck {
     shy: AtomicBool,
@@ -130,7 +130,7 @@ impl Link for Stuck {
     }
 }
 
-/// Serves it, with a handler that returns at once, and a second until it is idle.
+/// Serves the stream with a handler that returns at once, and an idle timeout of a second.
 fn serve_stuck(world: &World, link: &Arc<Stuck>) -> Served {
     let peer = Peer::default().with_link(link.clone());
     let connection = Connection::from_parts(empty(), Vec::new(), peer);
@@ -139,7 +139,7 @@ fn serve_stuck(world: &World, link: &Arc<Stuck>) -> Served {
 }
 
 #[test]
-fn what_is_not_flushed_is_reset_at_its_deadline() {
+fn unflushed_bytes_are_reset_at_the_deadline() {
     let world = World::new();
     let link = Arc::new(Stuck::default());
     let served = serve_stuck(&world, &link);

@@ -1,4 +1,4 @@
-//! Servers within a larger program: several at once, beside other tasks, dropped in the middle.
+//! Servers in a larger program: several at once, beside other tasks, dropped at any time.
 
 use std::cell::{Cell, RefCell};
 use std::future::pending;
@@ -22,7 +22,7 @@ async fn uppercase(connection: MemoryConnection) -> io::Result<()> {
     upper(connection.reader, connection.writer).await
 }
 
-/// Says hello, hears the answer, ends.
+/// Sends a greeting, reads the answer, ends.
 async fn greet(mut client: MemoryConnection) -> io::Result<String> {
     client.writer.write_all(b"hello").await?;
     client.writer.close().await?;
@@ -31,7 +31,7 @@ async fn greet(mut client: MemoryConnection) -> io::Result<String> {
     Ok(answer)
 }
 
-/// Whether the end of what was sent is a reset. Panics when there is no end without waiting.
+/// Returns true if the stream ends with a reset. Panics if there is no end without waiting.
 fn is_reset(client: &mut MemoryConnection) -> bool {
     let mut heard = Vec::new();
     let reading = client.reader.read_to_end(&mut heard);
@@ -40,7 +40,7 @@ fn is_reset(client: &mut MemoryConnection) -> bool {
 }
 
 #[test]
-fn several_servers_share_a_thread_and_a_switch() {
+fn several_servers_share_a_thread_and_a_shutdown() {
     let world = World::new();
     let shutdown = Shutdown::default();
     let servers: Vec<_> = (0..3)
@@ -76,7 +76,7 @@ fn several_servers_share_a_thread_and_a_switch() {
 }
 
 #[test]
-fn several_servers_share_two_threads_and_a_switch() -> io::Result<()> {
+fn several_servers_share_two_threads_and_a_shutdown() -> io::Result<()> {
     const SERVERS: usize = 4;
     const CLIENTS: usize = 50;
     let ex = Executor::threads(NonZero::new(2).expect("it is not 0"));
@@ -147,7 +147,7 @@ fn a_server_is_one_task_of_a_smol_program_that_goes_on_after_it() -> io::Result<
     }))
 }
 
-/// As the first byte says: `h`andshake, `w`rite and be blocked, `r`eturn; or stay.
+/// Obeys the first byte: `h`andshake, `w`rite and block, `r`eturn; otherwise stay.
 async fn obedient(mut c: MemoryConnection) -> io::Result<()> {
     let mut order = [0];
     c.reader.read_exact(&mut order).await?;
@@ -182,7 +182,7 @@ fn dropping_the_serving_future_ends_connections_in_every_phase() {
     while served.handle.stats().accepted < 6 {
         assert!(world.ex.try_tick());
     }
-    // The last one's task has not run yet.
+    // The task of the last one has not run yet.
     let Served {
         serving, handle, ..
     } = served;
@@ -249,7 +249,7 @@ fn dropping_a_serving_future_that_was_never_polled_closes_the_listener() {
     assert!(!handle.is_ready());
 }
 
-/// A server whose handler gives each half to a task of its own, and waits for them.
+/// A server with handlers that pass each half to a task of its own, and wait for both.
 fn serve_split(world: &World, drops: &Drops) -> (Served, memory::Connector) {
     let (ex, dropped) = (world.ex.clone(), drops.clone());
     let handler = async move |c: MemoryConnection| {

@@ -1,4 +1,4 @@
-//! What a server tells, in words.
+//! The texts of events.
 
 use std::future::Future;
 use std::io;
@@ -16,8 +16,8 @@ use halves::{Endpoint, Event, Peer, Reason, Server};
 
 use crate::support::harness::World;
 
-/// All that a server tells of clients that each send a line to this handler, in words.
-fn told<F>(
+/// The texts of all events while clients each send a line to this handler.
+fn events_of<F>(
     lines: &[&'static str],
     handler: impl FnOnce(MemoryConnection) -> F + Clone + 'static,
 ) -> Vec<String>
@@ -49,13 +49,13 @@ where
 }
 
 #[test]
-fn a_connection_and_the_end_are_told_with_who_it_was_and_why() {
+fn a_closed_connection_and_the_end_are_reported_with_peer_and_reason() {
     let fails = async |mut c: MemoryConnection| match c.reader.line().await? {
         Some(word) => Err(io::Error::other(word.escape_ascii().to_string())),
         None => Ok(()),
     };
     assert_eq!(
-        told(&["why\n", ""], fails),
+        events_of(&["why\n", ""], fails),
         [
             "memory connected",
             "memory disconnected: error (why\\n)",
@@ -68,7 +68,7 @@ fn a_connection_and_the_end_are_told_with_who_it_was_and_why() {
 }
 
 #[test]
-fn nothing_that_a_client_sends_makes_a_second_line() {
+fn no_input_of_a_client_makes_a_second_line() {
     let quotes = async |mut c: MemoryConnection| {
         let line = c.reader.line().await?.unwrap_or_default();
         let text = String::from_utf8_lossy(&line).into_owned();
@@ -76,7 +76,7 @@ fn nothing_that_a_client_sends_makes_a_second_line() {
         Err(io::Error::other(text))
     };
     assert_eq!(
-        told(
+        events_of(
             &["error\rmemory connected\u{202e}\n", "panic\rx\u{1b}[2J\n"],
             quotes
         )[..4],
@@ -101,7 +101,7 @@ fn the_name_of_a_clients_socket_stays_in_its_line() {
 }
 
 #[test]
-fn everything_else_is_a_line_too() {
+fn every_other_event_is_one_line() {
     let second = Duration::from_secs(1);
     let (peer, error) = (Peer::default, io::Error::other("no"));
     for (event, said) in [
@@ -154,7 +154,7 @@ fn everything_else_is_a_line_too() {
 #[test]
 fn an_observer_may_call_the_handle_in_each_event() {
     let (done, ended) = mpsc::channel();
-    // A lock that is held twice by one thread would hang it.
+    // A lock that one thread takes twice would hang it.
     thread::spawn(move || {
         let world = World::new();
         let server = Server::default();

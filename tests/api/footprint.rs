@@ -1,4 +1,4 @@
-//! What one connection costs while nothing passes: the sizes that ARCHITECTURE.md adds up.
+//! The sizes of an idle connection, which ARCHITECTURE.md adds up.
 
 use std::io;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use halves::connection::{AnyRead, AnyWrite};
 use halves::service::{Upper, echo, upper};
 use halves::{Chunk, Connection, Executor, Server, bind, connect, spawn_fn};
 
-/// Runs one connection, whose handler is given, and says how large its task is.
+/// Runs one connection with this handler. Returns the size of its task in bytes.
 fn task<H, F>(handler: H) -> usize
 where
     H: FnOnce(Connection) -> F + Clone + Send + 'static,
@@ -40,7 +40,7 @@ where
 }
 
 #[test]
-fn a_half_is_two_pointers_and_what_is_read_ahead() {
+fn halves_chunks_and_connections_have_their_documented_sizes() {
     let pointer = size_of::<usize>();
     assert_eq!(size_of::<Chunk>(), pointer);
     assert_eq!(size_of::<AnyRead>(), pointer);
@@ -49,7 +49,7 @@ fn a_half_is_two_pointers_and_what_is_read_ahead() {
 }
 
 #[test]
-fn a_task_is_what_its_handler_needs_and_a_ticket() {
+fn a_task_has_the_size_of_its_handler_and_a_ticket() {
     let service = Upper::default();
     let (upper_task, echo_task, closing_task) = (
         task(|c| upper(c.reader, c.writer)),

@@ -1,4 +1,4 @@
-//! What an operator can do with a running server from outside: look, kill, close, abort.
+//! The handle of a running server: list, kill, close, abort.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -18,11 +18,11 @@ use crate::support::harness::network::{endpoint, network};
 use crate::support::harness::{Served, World};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// What the pipes of these tests hold, in bytes.
+/// The capacity of the pipes in these tests, in bytes.
 const BOUND: usize = 100;
 
-/// Does what the first byte says: `h`andshake and stay in it, `s`tay, `w`rite and be blocked, write
-/// and `r`eturn, `a`nswer and stay; everything after another byte is echoed.
+/// Obeys the first byte: `h`andshake and stay in it, `s`tay, `w`rite and block, write and `r`eturn,
+/// `a`nswer and stay; echoes everything after any other byte.
 async fn obedient(mut c: MemoryConnection) -> io::Result<()> {
     let mut order = [0];
     c.reader.read_exact(&mut order).await?;
@@ -48,8 +48,8 @@ fn serve(world: &World) -> (Served, Connector) {
     (served, connector)
 }
 
-/// A client that has given its order.
-fn order(world: &World, connector: &Connector, order: &str) -> MemoryConnection {
+/// A client that has sent its order.
+fn send_order(world: &World, connector: &Connector, order: &str) -> MemoryConnection {
     let mut client = world.connect(connector);
     let written = future::block_on(client.writer.write_all(order.as_bytes()));
     written.expect("it fits");
@@ -57,11 +57,11 @@ fn order(world: &World, connector: &Connector, order: &str) -> MemoryConnection 
     client
 }
 
-/// What comes until the end, and how it ends. Panics when it does not end.
+/// All bytes until the end, and the kind of end. Panics if there is no end.
 fn rest(client: &mut MemoryConnection) -> (Vec<u8>, Result<(), io::ErrorKind>) {
     let mut heard = Vec::new();
     let mut reading = client.reader.read_to_end(&mut heard);
-    // More than once, for a long answer is read in turns.
+    // Several polls: a long answer is read in turns.
     let mut polls = (0..100).map(|_| future::block_on(future::poll_once(&mut reading)));
     let end = polls.find_map(|end| end);
     let end = end.expect("an end without time passing");
@@ -84,7 +84,7 @@ fn phases(served: &Served) -> Vec<Phase> {
 }
 
 #[test]
-fn the_list_has_exactly_those_that_are_open_with_exact_figures() {
+fn the_list_has_all_open_connections_with_exact_figures() {
     let world = World::new();
     let (listener, clients) = network();
     let served = world.serve(Server::default(), listener, obedient);
@@ -135,7 +135,7 @@ fn the_list_has_exactly_those_that_are_open_with_exact_figures() {
 
 #[test]
 fn a_kill_resets_in_every_phase() {
-    for (told, phase) in [
+    for (order, phase) in [
         ("", Phase::Open),
         ("h", Phase::Handshake),
         ("s", Phase::Open),
@@ -145,14 +145,14 @@ fn a_kill_resets_in_every_phase() {
     ] {
         let world = World::new();
         let (served, connector) = serve(&world);
-        let other = order(&world, &connector, "e");
-        let client = order(&world, &connector, told);
-        assert_eq!(phases(&served), [Phase::Open, phase], "{told}");
-        assert!(served.handle.kill(2), "{told}");
-        // The peer knows before the executor runs.
-        assert!(is_reset(client), "{told}");
+        let other = send_order(&world, &connector, "e");
+        let client = send_order(&world, &connector, order);
+        assert_eq!(phases(&served), [Phase::Open, phase], "{order}");
+        assert!(served.handle.kill(2), "{order}");
+        // The peer is reset before the executor runs.
+        assert!(is_reset(client), "{order}");
         world.settle();
-        assert_eq!(served.events(), ["closed 2 killed"], "{told}");
+        assert_eq!(served.events(), ["closed 2 killed"], "{order}");
         assert_eq!(served.handle.stats().ended[Reason::Killed], 1);
         assert!(!served.handle.kill(2), "it is gone");
         assert_eq!(phases(&served), [Phase::Open], "the other stays");
@@ -161,7 +161,7 @@ fn a_kill_resets_in_every_phase() {
 }
 
 #[test]
-fn a_kill_before_the_first_step_of_the_task_spares_the_handler() {
+fn a_kill_before_the_first_poll_of_the_task_skips_the_handler() {
     let world = World::new();
     let (listener, clients) = network();
     let called = Rc::new(Cell::new(false));
@@ -183,11 +183,11 @@ fn a_kill_before_the_first_step_of_the_task_spares_the_handler() {
 }
 
 #[test]
-fn a_kill_of_nobody_says_so() {
+fn a_kill_of_an_unknown_connection_returns_false() {
     let world = World::new();
     let (served, connector) = serve(&world);
     assert!(!served.handle.kill(0) && !served.handle.kill(1));
-    let gone = order(&world, &connector, "e");
+    let gone = send_order(&world, &connector, "e");
     drop(gone);
     world.settle();
     assert_eq!(served.events(), ["closed 1 eof"]);
@@ -196,13 +196,13 @@ fn a_kill_of_nobody_says_so() {
 }
 
 #[test]
-fn a_kill_also_cuts_what_is_being_closed_for_another_reason() {
+fn a_kill_resets_a_connection_that_is_closing_for_another_reason() {
     let world = World::new();
     let timeouts = Timeouts::default().idle(SECOND);
     let (served, connector) = world.serve_memory(Server::default().timeouts(timeouts), obedient);
-    let idle = order(&world, &connector, "s");
+    let idle = send_order(&world, &connector, "s");
     world.pass(SECOND);
-    let closed = order(&world, &connector, "s");
+    let closed = send_order(&world, &connector, "s");
     served.handle.close_clients();
     world.settle();
     assert_eq!(phases(&served), [Phase::Closing, Phase::Closing]);
@@ -210,25 +210,25 @@ fn a_kill_also_cuts_what_is_being_closed_for_another_reason() {
     served.handle.abort_clients();
     assert!(is_reset(idle) && is_reset(closed));
     world.settle();
-    // Why they end was decided before.
+    // Their reasons were decided before.
     assert_eq!(served.events(), ["closed 1 idle", "closed 2 closed"]);
 }
 
 #[test]
-fn close_clients_delivers_what_was_written_and_the_server_goes_on() {
+fn close_clients_delivers_written_bytes_and_the_server_goes_on() {
     let world = World::new();
     let (served, connector) = serve(&world);
-    let mut shakes = order(&world, &connector, "h");
-    let mut answered = order(&world, &connector, "a");
-    let blocked = order(&world, &connector, "w");
-    let mut returned = order(&world, &connector, "r");
+    let mut shakes = send_order(&world, &connector, "h");
+    let mut answered = send_order(&world, &connector, "a");
+    let blocked = send_order(&world, &connector, "w");
+    let mut returned = send_order(&world, &connector, "r");
     served.handle.close_clients();
     world.settle();
     assert_eq!(rest(&mut shakes), (vec![], Ok(())));
     assert_eq!(rest(&mut answered), (b"answer".to_vec(), Ok(())));
     assert!(is_reset(blocked), "a cut answer must not look whole");
     assert_eq!(rest(&mut returned), (b"answer".to_vec(), Ok(())));
-    let new = order(&world, &connector, "ehello");
+    let new = send_order(&world, &connector, "ehello");
     drop((shakes, answered, returned));
     world.settle();
     let mut events = served.events();
@@ -246,7 +246,7 @@ fn close_clients_delivers_what_was_written_and_the_server_goes_on() {
 }
 
 #[test]
-fn close_clients_before_the_first_step_of_the_task_is_an_orderly_end() {
+fn close_clients_before_the_first_poll_of_the_task_is_an_orderly_end() {
     let world = World::new();
     let (listener, clients) = network();
     let served = world.serve(Server::default(), listener, obedient);
@@ -298,7 +298,7 @@ fn close_clients_resets_a_write_that_only_waits_for_its_turn() {
 fn abort_clients_resets_all_and_the_server_goes_on() {
     let world = World::new();
     let (served, connector) = serve(&world);
-    let clients = ["h", "a", "w", "r", ""].map(|told| order(&world, &connector, told));
+    let clients = ["h", "a", "w", "r", ""].map(|order| send_order(&world, &connector, order));
     served.handle.abort_clients();
     assert!(
         clients.into_iter().all(is_reset),
@@ -307,7 +307,7 @@ fn abort_clients_resets_all_and_the_server_goes_on() {
     world.settle();
     assert_eq!(served.handle.stats().ended[Reason::Aborted], 5);
     assert!(served.handle.is_ready());
-    let mut new = order(&world, &connector, "ehello");
+    let mut new = send_order(&world, &connector, "ehello");
     future::block_on(new.writer.close()).expect("it is open");
     world.settle();
     assert_eq!(rest(&mut new), (b"hello".to_vec(), Ok(())));
@@ -319,13 +319,13 @@ fn a_lingering_connection_keeps_its_reason_when_a_deadline_passes() {
     let timeouts = Timeouts::default().idle(SECOND).lifetime(SECOND);
     let server = Server::default().timeouts(timeouts);
     let (served, connector) = world.serve_memory(server, obedient);
-    let client = order(&world, &connector, "r");
+    let client = send_order(&world, &connector, "r");
     world.pass(SECOND * 3);
     assert_eq!(served.events(), ["closed 1 handler"]);
     drop(client);
 }
 
-/// Ends the server, also when a check of its thread has failed.
+/// Ends the server when it is dropped, also if a check on its thread has failed.
 struct Ends(Handle);
 
 impl Drop for Ends {
@@ -334,7 +334,7 @@ impl Drop for Ends {
     }
 }
 
-/// Waits, but not for ever.
+/// Waits until `holds` returns true, with a limit.
 fn until(mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {

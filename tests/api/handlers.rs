@@ -1,4 +1,4 @@
-//! One handler's trouble stays its own, and each connection ends with one reason.
+//! A failure of one handler does not affect others, and each connection ends with one reason.
 
 use std::cell::Cell;
 use std::io;
@@ -11,7 +11,7 @@ use halves::{Reason, Server};
 
 use crate::support::harness::World;
 
-/// A handler that panics in the way it is told to.
+/// A handler that panics in the function that the test names.
 #[derive(Debug)]
 struct Panics {
     where_: &'static str,
@@ -71,7 +71,7 @@ fn a_panic_of_a_handler_resets_its_connection_and_nothing_else() {
 
         armed.set(true);
         let mut victim = world.connect(&connector);
-        // Makes the one that panics in its drop return.
+        // The handler that panics in its drop returns.
         let heard = world.now(async move {
             let _ = victim.writer.write_all(b"go").await;
             victim.reader.read_to_end(&mut Vec::new()).await

@@ -1,4 +1,4 @@
-//! Input that came in time counts, also where the task is polled only after the deadline.
+//! Input that was received in time counts, also if its task is polled only after the deadline.
 
 use std::future::pending;
 use std::io::{self, ErrorKind};
@@ -22,7 +22,7 @@ async fn echoes(connection: MemoryConnection) -> io::Result<()> {
     echo(connection.reader, connection.writer).await
 }
 
-/// Sends, and no task runs.
+/// Sends without running any task.
 fn send(client: &mut MemoryConnection, text: &[u8]) {
     future::block_on(client.writer.write_all(text)).expect("it fits");
 }
@@ -40,7 +40,7 @@ fn a_byte_before_the_idle_timeout_is_read_after_it() {
     assert_eq!(served.events(), [""; 0]);
     let answer = future::block_on(client.reader.exactly(1));
     assert_eq!(answer.expect("it is served"), b"x");
-    // It has been idle only since then.
+    // It is idle only since then.
     world.pass(HOUR);
     drop(client);
     world.settle();
@@ -80,7 +80,7 @@ fn a_handler_whose_peer_ended_in_time_returns() {
 }
 
 #[test]
-fn what_makes_the_rate_may_come_at_the_last_moment() {
+fn bytes_that_reach_the_rate_may_arrive_at_the_last_moment() {
     let world = World::new();
     let server = Server::default().timeouts(Timeouts::default().min_rate(1));
     let handler =
@@ -95,7 +95,7 @@ fn what_makes_the_rate_may_come_at_the_last_moment() {
     assert_eq!(served.events(), [""; 0]);
 }
 
-/// A client whose byte the kernel has, and of which no reactor has told yet.
+/// The kernel has a byte of the client, and the reactor has not reported it yet.
 #[test]
 fn a_byte_that_only_the_kernel_has_counts() {
     for family in [Family::Tcp, Family::Unix] {

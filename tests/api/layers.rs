@@ -1,5 +1,5 @@
-//! A layer's end is not the socket's: the socket lingers until the kernel has said the end, and its
-//! peer has to take what the layer kept.
+//! A layer may end before its socket: the socket lingers until the kernel reports its end, and its
+//! peer has to take the bytes that the layer has kept.
 
 use std::future::{self, Future};
 use std::io;
@@ -14,17 +14,17 @@ use halves::{Connection, Endpoint, Listener, Listeners, Peer, Reader, Server, Wr
 use crate::support::harness::sockets::{Family, Served, World, eventually, run};
 use crate::support::place;
 
-/// How long a drained handler waits for a quiet client.
+/// How long a drained handler waits for an idle client.
 const QUIET: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
 const MOMENT: Duration = Duration::from_nanos(1);
-/// More than fits into the buffer of one socket, in bytes.
+/// More than the buffer of one socket, in bytes.
 const ANSWER: usize = 200_000;
-/// More than fits into the buffers of two sockets.
+/// More than the buffers of two sockets, in bytes.
 const MUCH: usize = 16 << 20;
 
-/// Its input ends after so many bytes, whatever the client sends. What is written is kept until it
-/// is flushed or closed.
+/// A layer with input that ends after a number of bytes, regardless of the client. It keeps written
+/// bytes until it is flushed or closed.
 struct Layer {
     reader: ReadAhead<AnyRead>,
     writer: AnyWrite,
@@ -87,13 +87,13 @@ impl AsyncWrite for Layer {
     }
 }
 
-/// How the handler's input comes to end before the client's.
+/// The way the input of the handler ends before that of the client.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Layer,
     /// A reader around that of the socket, with the same peer.
     Around,
-    /// The same, around that of a layer whose input does not end by itself.
+    /// A reader around that of a layer with input that does not end by itself.
     AroundLayer,
 }
 
@@ -133,7 +133,7 @@ where
     answer(c.reader, c.writer, n).await
 }
 
-/// The listeners, whose connections have another name.
+/// Listeners with connections that have another local name.
 struct Renamed(Listeners);
 
 impl Listener for Renamed {
@@ -151,7 +151,7 @@ impl Listener for Renamed {
     }
 }
 
-/// On sockets that have another name.
+/// Serves on sockets with another name.
 async fn serve_renamed<H, F>(world: &World, handler: H) -> Served
 where
     H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
@@ -169,7 +169,7 @@ where
     world.serve_by(at, dir, Server::default(), serve)
 }
 
-/// A handler that leaves so much in a layer.
+/// Serves with a handler that leaves so many bytes in a layer.
 async fn serve(world: &World, way: Way, renamed: bool, n: usize) -> Served {
     let handler = async move |c: Connection| handle(way, c, n).await;
     if renamed {
@@ -186,7 +186,7 @@ fn sockets() -> impl Iterator<Item = (Family, bool)> {
 }
 
 #[test]
-fn what_the_client_sends_after_the_layers_end_does_not_cut_the_answer() {
+fn input_after_the_end_of_a_layer_does_not_cut_the_answer() {
     for (family, renamed) in sockets() {
         for way in [Way::Layer, Way::Around, Way::AroundLayer] {
             run(family, async |world| {
@@ -198,7 +198,7 @@ fn what_the_client_sends_after_the_layers_end_does_not_cut_the_answer() {
 }
 
 #[test]
-fn nor_does_it_on_a_listener_of_async_net() {
+fn input_after_the_end_of_a_layer_does_not_cut_the_answer_with_async_net() {
     run(Family::Tcp, async |world| {
         let listener = async_net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a free port");
@@ -211,11 +211,11 @@ fn nor_does_it_on_a_listener_of_async_net() {
     });
 }
 
-/// A client that has sent more than the handler reads hears the whole answer.
+/// A client that sends more than the handler reads receives the whole answer.
 async fn assert_whole(world: &World, served: &Served) {
     let client = served.connect();
     client.send(b"hello, and more than the layer reads");
-    // The server is done as far as it can be without the client.
+    // The server has done all it can without the client.
     world.settle().await;
     let (heard, end) = client.rest().await;
     assert_eq!(heard.len(), ANSWER, "{end:?}");
@@ -225,14 +225,14 @@ async fn assert_whole(world: &World, served: &Served) {
 }
 
 #[test]
-fn a_client_that_takes_nothing_of_what_a_layer_keeps_is_reset() {
+fn a_client_that_takes_none_of_the_bytes_in_a_layer_is_reset() {
     for (family, renamed) in sockets() {
         run(family, async |world| {
             let served = serve(&world, Way::Layer, renamed, MUCH).await;
             let client = served.connect();
             client.send(b"hello");
             world.settle().await;
-            // What a kernel has taken late counts as taken; that is so once, at most twice.
+            // Acknowledgements that come late count as progress, which happens at most twice.
             let mut said = Vec::new();
             for _ in 0..5 {
                 world.pass(LINGER).await;
@@ -245,7 +245,7 @@ fn a_client_that_takes_nothing_of_what_a_layer_keeps_is_reset() {
 }
 
 #[test]
-fn a_client_that_takes_a_little_of_what_a_layer_keeps_is_waited_for() {
+fn a_client_that_takes_some_of_the_bytes_in_a_layer_is_waited_for() {
     for (family, renamed) in sockets() {
         run(family, async |world| {
             let served = serve(&world, Way::Layer, renamed, MUCH).await;
@@ -274,7 +274,7 @@ async fn answer_drained(c: Connection) -> io::Result<()> {
 }
 
 #[test]
-fn what_a_drained_client_sends_late_does_not_cut_the_answer() {
+fn late_input_of_a_drained_client_does_not_cut_the_answer() {
     for (family, renamed) in sockets() {
         run(family, async |world| {
             let served = if renamed {
@@ -301,14 +301,14 @@ fn what_a_drained_client_sends_late_does_not_cut_the_answer() {
     }
 }
 
-/// A handler that says nothing after a drain.
+/// A handler that writes nothing after a drain.
 async fn leave_drained(c: Connection) -> io::Result<()> {
     let mut c = c.upgrade(|r, w| Layer::over((r, w), usize::MAX)).await?;
     c.reader.read_or_drain(&mut [0]).await.map(drop)
 }
 
 #[test]
-fn a_layer_that_keeps_nothing_of_a_drained_client_is_not_lingered_for() {
+fn a_layer_without_bytes_for_a_drained_client_does_not_linger() {
     run(Family::Unix, async |world| {
         let served = world.serve(Server::default(), leave_drained).await;
         let client = served.connect();

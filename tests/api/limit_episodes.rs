@@ -1,4 +1,5 @@
-//! A limit that holds connections back is said once when that begins, and once when it is over.
+//! A limit that holds connections back is reported once when it is reached, and once when it is
+//! over.
 
 use std::time::Duration;
 
@@ -10,14 +11,14 @@ use rustix::io::Errno;
 use crate::support::harness::script::{Script, ask, uppercase};
 use crate::support::harness::{Served, World};
 
-/// How long nobody may have to wait before an episode is over.
+/// The time without a waiting connection after which a limit is over.
 const CALM: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
 
 const FULL: &str = "max_connections=1";
 const NO_FILES: &str = "RLIMIT_NOFILE (EMFILE)";
 
-/// A server with room for one, that says nothing but its limits and its end.
+/// A server with room for one connection, which reports only its limits and its end.
 struct One {
     world: World,
     script: Script,
@@ -36,7 +37,7 @@ impl One {
         }
     }
 
-    /// A client comes, is served, and leaves.
+    /// A client connects, is served, and leaves.
     fn visit(&self) {
         let client = self.script.connect();
         assert_eq!(self.world.now(ask(client, "a")), "A");
@@ -57,7 +58,7 @@ impl One {
 }
 
 #[test]
-fn used_up_descriptors_are_waited_for_and_said_once() {
+fn exhausted_descriptors_are_waited_for_and_reported_once() {
     let world = World::new();
     let script = Script::default();
     let served = world.serve(Server::default(), script.clone(), uppercase);
@@ -87,7 +88,7 @@ fn used_up_descriptors_are_waited_for_and_said_once() {
 }
 
 #[test]
-fn each_thing_that_may_be_used_up_has_its_name() {
+fn each_exhausted_resource_is_named() {
     for (errno, name) in [
         (Errno::MFILE, "RLIMIT_NOFILE (EMFILE)"),
         (Errno::NFILE, "fs.file-max (ENFILE)"),
@@ -106,7 +107,7 @@ fn each_thing_that_may_be_used_up_has_its_name() {
 }
 
 #[test]
-fn at_one_below_the_limit_nothing_is_said() {
+fn one_connection_below_the_limit_is_not_reported() {
     let world = World::new();
     let script = Script::default();
     let served = world.serve(
@@ -121,7 +122,7 @@ fn at_one_below_the_limit_nothing_is_said() {
 }
 
 #[test]
-fn clients_one_after_another_are_one_episode() {
+fn successive_clients_at_the_limit_are_reported_as_one() {
     let one = One::new();
     for _ in 0..50 {
         one.visit();
@@ -134,7 +135,7 @@ fn clients_one_after_another_are_one_episode() {
 }
 
 #[test]
-fn a_limit_met_again_within_a_second_begins_the_second_anew() {
+fn a_limit_reached_again_within_a_second_restarts_the_second() {
     let one = One::new();
     one.visit();
     one.world.pass(CALM - MOMENT);
@@ -149,7 +150,7 @@ fn a_limit_met_again_within_a_second_begins_the_second_anew() {
 }
 
 #[test]
-fn who_is_held_back_for_long_is_held_back_in_one_episode() {
+fn a_long_wait_at_the_limit_is_reported_as_one() {
     let one = One::new();
     let client = one.stay();
     one.world.pass(CALM * 100);
@@ -160,7 +161,7 @@ fn who_is_held_back_for_long_is_held_back_in_one_episode() {
 }
 
 #[test]
-fn the_end_of_a_limit_is_said_before_another_begins() {
+fn the_end_of_a_limit_is_reported_before_another_begins() {
     let one = One::new();
     one.script.fail(Errno::MFILE);
     let client = one.stay();
@@ -186,8 +187,8 @@ fn the_end_of_a_limit_is_said_before_another_begins() {
 }
 
 #[test]
-fn the_accept_loop_ends_no_episode_in_silence() {
-    // Told to end while it waits for room, while it pauses, and while it is calm.
+fn the_accept_loop_reports_the_end_of_each_limit() {
+    // Ended while the server waits for room, while it pauses, and while the limit is not in use.
     let one = One::new();
     let client = one.stay();
     one.served.handle.shutdown().drain();
@@ -220,11 +221,11 @@ fn the_accept_loop_ends_no_episode_in_silence() {
 }
 
 #[test]
-fn an_episode_ends_with_its_listener() {
+fn a_reached_limit_ends_with_its_listener() {
     for step in [Ok(None), Err(Errno::BADF.into())] {
         let one = One::new();
         one.visit();
-        one.script.tell(step);
+        one.script.push(step);
         let said = one.limits();
         assert_eq!(
             said[..2],

@@ -1,5 +1,5 @@
-//! The minimum rate: only time counts in which the handler waits for more of something that it has
-//! begun to get.
+//! The minimum rate: only the time counts in which the handler waits for the rest of a request that
+//! has begun.
 
 use std::future::Future;
 use std::io;
@@ -17,7 +17,7 @@ const REQUEST: &[u8] = b"GET /a\n";
 
 type Handler = fn(MemoryConnection) -> future::Boxed<io::Result<()>>;
 
-/// Answers each line with itself: read as lines, and as whatever comes.
+/// Echo handlers that read lines, and chunks.
 const HANDLERS: [Handler; 2] = [
     |mut c| {
         Box::pin(async move {
@@ -59,12 +59,12 @@ fn send(world: &World, client: &mut MemoryConnection, text: &[u8]) {
     world.settle();
 }
 
-/// What is there for the client.
+/// The bytes that are there for the client.
 fn take(client: &mut MemoryConnection, n: usize) -> Vec<u8> {
     future::block_on(client.reader.exactly(n)).expect("it is sent")
 }
 
-/// A client that was slow has hung up.
+/// Asserts that the client was closed for being slow.
 #[track_caller]
 fn assert_slow(world: &World, served: &Served, client: MemoryConnection) {
     drop(client);
@@ -124,7 +124,7 @@ fn a_drip_between_answers_adds_up() {
             send(&world, &mut client, b"a");
             world.pass(SECOND);
             send(&world, &mut client, b"\n");
-            // Nothing is begun: that does not count.
+            // No request has begun: this time does not count.
             world.pass(SECOND * 3);
         }
         send(&world, &mut client, b"a");
@@ -156,7 +156,7 @@ fn whole_lines_without_an_answer_are_one_request() {
 }
 
 #[test]
-fn a_handler_says_where_a_message_without_an_answer_is_whole() {
+fn a_handler_can_mark_the_end_of_a_message_without_an_answer() {
     let world = World::new();
     let handler = async |mut c: MemoryConnection| {
         while c.reader.more_or_drain().await? {
@@ -172,7 +172,7 @@ fn a_handler_says_where_a_message_without_an_answer_is_whole() {
     }
     assert_eq!(served.open(), 1);
     send(&world, &mut client, b"mess");
-    // What came before counts for the first five seconds.
+    // Earlier bytes count for the first five seconds.
     world.pass(SECOND * 5);
     send(&world, &mut client, b"age");
     world.pass(SECOND * 5);
@@ -181,7 +181,7 @@ fn a_handler_says_where_a_message_without_an_answer_is_whole() {
 }
 
 #[test]
-fn silence_is_not_slow() {
+fn a_silent_client_is_not_slow() {
     for handler in HANDLERS {
         let world = World::new();
         let (served, connector) = serve(&world, 1000, handler);
@@ -189,7 +189,7 @@ fn silence_is_not_slow() {
         for _ in 0..100 {
             world.pass(SECOND);
         }
-        // In the middle, too: that is a matter for the idle timeout.
+        // In the middle of a request, too: the idle timeout handles that.
         send(&world, &mut client, &[b'a'; 5000]);
         for _ in 0..100 {
             world.pass(SECOND);
@@ -211,7 +211,7 @@ fn one_byte_less_than_the_rate_is_slow() {
 }
 
 #[test]
-fn what_a_handshake_took_is_not_begun() {
+fn the_time_of_a_handshake_does_not_count() {
     let world = World::new();
     let handler = async |mut c: MemoryConnection| {
         let handshake = c.peer.handshake();
@@ -270,7 +270,7 @@ fn time_in_which_our_own_write_waits_does_not_count() {
     assert_eq!(served.open(), 1);
     assert_eq!(take(&mut client, 100), [0; 100]);
     world.settle();
-    // It is looked at again within a second.
+    // It is checked again within a second.
     world.pass(SECOND * 5 - MOMENT);
     assert_eq!(served.open(), 1);
     world.pass(SECOND);
@@ -279,7 +279,7 @@ fn time_in_which_our_own_write_waits_does_not_count() {
 }
 
 #[test]
-fn what_is_said_meanwhile_does_not_make_a_frame_whole() {
+fn a_write_in_between_does_not_complete_a_frame() {
     let world = World::new();
     let clock = world.clock.clone();
     let handler = async move |mut c: MemoryConnection| {

@@ -1,4 +1,5 @@
-//! What a handler hands to other tasks, forgets, or wraps: the connection still ends well.
+//! Handlers that pass halves to other tasks, leak them, or wrap them: the connection still ends
+//! well.
 
 use std::future::pending;
 use std::io;
@@ -19,7 +20,7 @@ use crate::support::harness::World;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_writer_that_another_task_keeps_does_not_keep_the_end_from_the_client() -> io::Result<()> {
+fn a_writer_kept_by_another_task_does_not_delay_the_end_for_the_client() -> io::Result<()> {
     let ex = Executor::new();
     let elsewhere = ex.clone();
     let shutdown = Shutdown::default();
@@ -51,7 +52,7 @@ fn a_writer_that_another_task_keeps_does_not_keep_the_end_from_the_client() -> i
 }
 
 #[test]
-fn a_reader_that_another_task_keeps_hears_of_the_end() {
+fn a_reader_kept_by_another_task_reads_the_end() {
     let world = World::new();
     let ex = world.ex.clone();
     let (heard, hear) = smol::channel::unbounded();
@@ -76,14 +77,14 @@ fn a_reader_that_another_task_keeps_hears_of_the_end() {
 }
 
 #[test]
-fn a_reader_of_tcp_that_another_task_keeps_gives_its_descriptor_back() -> io::Result<()> {
+fn a_tcp_reader_kept_by_another_task_releases_its_descriptor() -> io::Result<()> {
     let ex = Executor::new();
     let elsewhere = ex.clone();
     let shutdown = Shutdown::default();
     let (ended, end) = smol::channel::unbounded();
     let handler = async move |mut c: Connection| {
         let ended = ended.clone();
-        // The client's own end was read, so nothing has to be waited for.
+        // The end of the client's input was read, so there is nothing to wait for.
         c.reader.read_to_end(&mut Vec::new()).await?;
         let wait = async move {
             while c.reader.read(&mut [0]).await.is_ok() {
@@ -138,7 +139,7 @@ fn a_flush_that_fails_after_the_handler_is_the_connections_error() -> io::Result
 }
 
 #[test]
-fn quiet_goes_on_when_the_wait_for_it_is_cancelled_and_made_again() {
+fn a_wait_for_an_idle_client_continues_after_it_was_cancelled() {
     let world = World::new();
     let shutdown = Shutdown::default();
     let clock = world.clock.clone();
@@ -223,7 +224,7 @@ fn a_writer_that_panics_in_its_drop_does_not_end_the_server() {
     assert_eq!(world.report(served).aborted, 1);
 }
 
-/// A writer whose last bytes never get out.
+/// A writer that never sends its last bytes.
 struct Stuck;
 
 impl AsyncWrite for Stuck {
@@ -245,7 +246,7 @@ impl AsyncWrite for Stuck {
 }
 
 #[test]
-fn what_never_gets_flushed_is_cut_by_the_idle_timeout_in_every_phase() {
+fn bytes_that_are_never_flushed_are_cut_by_the_idle_timeout_in_every_phase() {
     for returns in [true, false] {
         let world = World::new();
         let (reader, _kept) = memory::pair(8);
@@ -256,14 +257,14 @@ fn what_never_gets_flushed_is_cut_by_the_idle_timeout_in_every_phase() {
             if returns { Ok(()) } else { pending().await }
         });
         world.pass(SECOND * 5);
-        // Told to close, it has the time to linger.
+        // Once it has to close, it has the time to linger.
         world.pass(SECOND * 2);
         assert_eq!(served.events(), ["closed 1 idle", "ended 1 0"]);
     }
 }
 
 #[test]
-fn told_to_close_and_then_to_abort_it_does_not_linger() {
+fn an_abort_after_a_close_does_not_linger() {
     let world = World::new();
     let shutdown = Shutdown::default();
     let server = Server::default().shutdown(shutdown.clone());

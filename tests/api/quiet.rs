@@ -1,4 +1,4 @@
-//! How long a client that says nothing holds up a drain.
+//! The time that an idle client delays a drain.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -22,21 +22,21 @@ async fn uppercase(connection: MemoryConnection) -> io::Result<()> {
     upper(connection.reader, connection.writer).await
 }
 
-/// Reads to the end, and hangs up.
-async fn hear(mut client: MemoryConnection) -> io::Result<Vec<u8>> {
+/// Reads to the end, and closes.
+async fn read_to_end(mut client: MemoryConnection) -> io::Result<Vec<u8>> {
     let mut heard = Vec::new();
     client.reader.read_to_end(&mut heard).await?;
     Ok(heard)
 }
 
-/// A server that the returned switch ends.
+/// A server, and the shutdown that ends it.
 fn server() -> (Server, Shutdown) {
     let shutdown = Shutdown::default();
     (Server::default().shutdown(shutdown.clone()), shutdown)
 }
 
 #[test]
-fn a_quiet_client_that_never_closes_takes_one_second() {
+fn an_idle_client_that_never_closes_delays_a_drain_by_one_second() {
     let world = World::new();
     let (server, shutdown) = server();
     let (served, connector) = world.serve_memory(server, uppercase);
@@ -50,10 +50,10 @@ fn a_quiet_client_that_never_closes_takes_one_second() {
 }
 
 #[test]
-fn a_quiet_client_of_a_socket_takes_one_second() {
+fn an_idle_client_of_a_socket_delays_a_drain_by_one_second() {
     for family in [Family::Tcp, Family::Unix] {
         sockets::run(family, async |world| {
-            // Nothing is written, as a kernel acknowledges when it likes.
+            // Nothing is written, as the kernel acknowledges at any time.
             let begun = Arc::new(AtomicBool::new(false));
             let says = begun.clone();
             let handler = async move |mut c: Connection| {
@@ -89,9 +89,9 @@ fn a_quiet_client_of_a_socket_takes_one_second() {
     }
 }
 
-/// A reset that follows could overtake it.
+/// A reset that follows could overtake the answer.
 #[test]
-fn a_quiet_client_that_has_yet_to_take_its_answer_is_lingered_for_two_seconds_more() {
+fn an_idle_client_that_has_not_read_its_answer_delays_a_drain_by_two_seconds_more() {
     let world = World::new();
     let (server, shutdown) = server();
     let (served, connector) = world.serve_memory(server, uppercase);
@@ -104,5 +104,8 @@ fn a_quiet_client_that_has_yet_to_take_its_answer_is_lingered_for_two_seconds_mo
     assert_eq!(served.events(), ["draining 1 within 30s"]);
     world.pass(MOMENT);
     assert_eq!(served.events(), ["closed 1 drained", "ended 1 0"]);
-    assert_eq!(world.now(hear(client)).expect("an orderly end"), b"HELLO");
+    assert_eq!(
+        world.now(read_to_end(client)).expect("an orderly end"),
+        b"HELLO"
+    );
 }

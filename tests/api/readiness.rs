@@ -1,4 +1,4 @@
-//! When clients should be sent to a server, and the delay between its last yes and its last accept.
+//! The readiness of a server, and the delay between the end of its readiness and its last accept.
 
 use std::io;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn serve(world: &World, delay: Duration) -> (Served, Connector, Shutdown) {
     (served, connector, shutdown)
 }
 
-/// Asks a new client's question. Panics when there is no answer.
+/// Sends a request on a new connection. Panics if there is no answer.
 fn is_served(world: &World, connector: &Connector) -> bool {
     let mut client = world.connect(connector);
     world.now(async move {
@@ -47,7 +47,7 @@ fn is_refused(world: &World, connector: &Connector) -> bool {
 }
 
 #[test]
-fn a_server_is_ready_from_its_first_accept_to_the_word_to_end() {
+fn a_server_is_ready_from_its_first_accept_until_it_is_shut_down() {
     let world = World::new();
     let shutdown = Shutdown::default();
     let server = Server::default().shutdown(shutdown.clone());
@@ -89,7 +89,7 @@ fn a_server_whose_future_is_dropped_is_not_ready() {
 }
 
 #[test]
-fn a_server_that_was_told_to_end_before_it_began_is_never_ready() {
+fn a_server_that_is_shut_down_before_it_starts_is_never_ready() {
     let world = World::new();
     let (listener, connector) = memory::listener(1);
     let shutdown = Shutdown::default();
@@ -102,7 +102,7 @@ fn a_server_that_was_told_to_end_before_it_began_is_never_ready() {
 }
 
 #[test]
-fn during_the_drain_delay_clients_are_served_and_none_is_asked_for() {
+fn during_the_drain_delay_clients_are_served_and_the_server_is_not_ready() {
     let world = World::new();
     let (served, connector, shutdown) = serve(&world, DELAY);
     shutdown.drain();
@@ -141,7 +141,7 @@ fn the_drain_deadline_counts_from_the_end_of_the_delay() {
     shutdown.drain();
     world.pass(DELAY);
     for _ in 0..60 {
-        // It says something every half second, and so is never let go.
+        // It sends something every half second, so it is never idle.
         talks = world.now(async move {
             talks.writer.write_all(b"x").await.expect("it is read");
             talks
@@ -155,7 +155,7 @@ fn the_drain_deadline_counts_from_the_end_of_the_delay() {
 }
 
 #[test]
-fn a_second_word_during_the_delay_ends_all_at_once() {
+fn a_second_signal_during_the_delay_ends_everything_at_once() {
     let world = World::new();
     let (served, connector, shutdown) = serve(&world, DELAY);
     let client = world.connect(&connector);
@@ -176,7 +176,7 @@ fn a_second_word_during_the_delay_ends_all_at_once() {
 }
 
 #[test]
-fn the_first_word_by_force_knows_no_delay() {
+fn a_forced_shutdown_has_no_delay() {
     let world = World::new();
     let (served, connector, shutdown) = serve(&world, DELAY);
     let _client = world.connect(&connector);

@@ -1,5 +1,4 @@
-//! A connection that is refused is ended at once, and its client reads the end; and how that is
-//! reported.
+//! A refused connection ends at once, its client reads the end, and the refusal is reported.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -24,7 +23,7 @@ const MOMENT: Duration = Duration::from_nanos(1);
 /// More bytes than one poll of a lingering close discards.
 const LONG: usize = 100 * 1024;
 
-/// What a client reads that has sent something before it is refused, while its `Peer` is held.
+/// The input of a client that has sent bytes before it is refused, while its `Peer` is held.
 fn refused<L>(listener: L)
 where
     L: Listener,
@@ -61,7 +60,7 @@ fn read(client: &mut TcpStream) -> Option<io::Result<usize>> {
 }
 
 #[test]
-fn a_client_refused_by_a_listener_of_ours_reads_the_end() {
+fn a_client_refused_by_our_listener_reads_the_end() {
     for _ in 0..20 {
         refused(block_on(bind("127.0.0.1:0")).expect("it listens"));
     }
@@ -75,7 +74,7 @@ fn a_client_refused_by_a_listener_of_async_net_reads_the_end() {
     }
 }
 
-/// A Unix socket whose clients have addresses: what is not read there makes the close a reset.
+/// A Unix socket with clients that have addresses. A close with unread input is a reset there.
 struct Named {
     listeners: halves::Listeners,
     /// The client is identified by its handler.
@@ -127,7 +126,7 @@ fn a_client_refused_on_a_unix_socket_reads_the_end() {
     }
 }
 
-/// A stream that keeps what was written until the peer takes it.
+/// A stream that keeps written bytes until the peer takes them.
 #[derive(Default)]
 struct Slow {
     flushed: AtomicBool,
@@ -151,7 +150,7 @@ impl Link for Slow {
 }
 
 #[test]
-fn a_refused_client_is_waited_for_until_it_has_what_was_written() {
+fn a_refused_client_is_waited_for_until_it_has_the_written_bytes() {
     let world = World::new();
     let link = Arc::new(Slow::default());
     let peer = Peer::default().with_link(link.clone()).anonymous();
@@ -174,7 +173,7 @@ fn a_refused_client_is_waited_for_until_it_has_what_was_written() {
 }
 
 #[test]
-fn refusals_are_said_ten_times_a_second_and_then_counted() {
+fn refusals_are_reported_ten_times_a_second_and_then_counted() {
     let world = World::new();
     let (listener, clients) = network();
     let nobody = Rules::default().deny("0.0.0.0/0".parse().expect("a network"));
@@ -230,7 +229,7 @@ fn a_refused_client_reads_the_end_whatever_it_sent() {
 }
 
 #[test]
-fn clients_that_a_proxy_names_and_the_rules_refuse_are_said_ten_times_a_second() {
+fn refusals_of_clients_named_by_a_proxy_are_reported_ten_times_a_second() {
     let world = World::new();
     let (listener, clients) = network();
     let nobody = Rules::default().deny("0.0.0.0/0".parse().expect("a network"));

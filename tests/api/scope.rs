@@ -1,4 +1,4 @@
-//! A server as an object: where it listens, when it is over, and one that lasts as long as a body.
+//! A server as an object: its addresses, its end, and a server that lasts as long as a body.
 
 use std::cell::Cell;
 use std::io;
@@ -20,7 +20,7 @@ async fn echoes(c: MemoryConnection) -> io::Result<()> {
 }
 
 #[test]
-fn a_handle_knows_where_its_server_listens_while_it_does() {
+fn a_handle_has_the_addresses_of_its_server_while_it_listens() {
     let ex = Executor::new();
     let server = Server::default();
     let handle = server.handle();
@@ -51,7 +51,7 @@ fn a_handle_knows_where_its_server_listens_while_it_does() {
 }
 
 #[test]
-fn who_waits_for_the_end_hears_of_it_when_everybody_is_gone() {
+fn a_wait_for_the_end_returns_once_all_connections_are_gone() {
     let world = World::new();
     let (served, connector) = world.serve_memory(Server::default(), echoes);
     let client = world.connect(&connector);
@@ -71,7 +71,7 @@ fn who_waits_for_the_end_hears_of_it_when_everybody_is_gone() {
 }
 
 #[test]
-fn who_waits_for_the_end_of_a_server_that_is_dropped_hears_of_it() {
+fn a_wait_for_the_end_of_a_dropped_server_returns() {
     let world = World::new();
     let (served, _connector) = world.serve_memory(Server::default(), echoes);
     let handle = served.handle.clone();
@@ -87,7 +87,7 @@ fn who_waits_for_the_end_of_a_server_that_is_dropped_hears_of_it() {
     block_on(handle.wait_closed());
 }
 
-/// A client of the body's that asks, and stays for as long as it is let.
+/// A client of the body. It sends a request, and stays until it is dropped.
 async fn ask(connector: memory::Connector) -> io::Result<MemoryConnection> {
     let mut client = connector.connect().await?;
     client.writer.write_all(b"hello").await?;

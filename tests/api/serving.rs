@@ -1,4 +1,4 @@
-//! The accept loop neither dies nor hangs, and keeps to its limit.
+//! The accept loop survives errors, does not hang, and keeps to its limit.
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -83,7 +83,7 @@ fn an_error_that_persists_is_retried_after_pauses() {
     let events = served.events();
     let failed = |event: &&String| event.starts_with("accept failed");
     assert!(events.iter().filter(failed).count() < 20, "{events:#?}");
-    // A success, and as many are passed over as before.
+    // One success, and as many errors are passed over as before.
     let client = script.connect();
     for _ in 0..31 {
         script.fail(Errno::ACCESS);
@@ -117,10 +117,10 @@ fn a_peer_of_two_connections_is_an_error_of_the_listener() {
         let served = world.serve(Server::default(), script.clone(), uppercase);
         let (near, far) = memory::pair(64);
         let twin = memory::pair(64).1.with_peer(far.peer.clone());
-        script.tell(Ok(Some(far)));
+        script.push(Ok(Some(far)));
         let near = (!ended).then_some(near);
         world.settle();
-        script.tell(Ok(Some(twin)));
+        script.push(Ok(Some(twin)));
         world.settle();
         if let Some(near) = near {
             assert_eq!(world.now(ask(near, "first")), "FIRST");
@@ -135,7 +135,7 @@ fn a_peer_of_two_connections_is_an_error_of_the_listener() {
 fn the_loop_is_polled_only_when_its_own_waker_was_called() {
     let world = World::new();
     let script = Script::default();
-    // The serving future itself drives the executor: it is polled at every wake of anything.
+    // The serving future drives the executor itself, so every wake-up polls it.
     let ex = world.ex.clone();
     let shutdown = halves::Shutdown::default();
     let server = Server::default().shutdown(shutdown.clone());
@@ -191,7 +191,7 @@ fn no_connection_is_accepted_before_there_is_room_for_it() {
 }
 
 #[test]
-fn with_a_limit_of_one_two_listeners_answer_in_turn() {
+fn with_a_limit_of_one_two_listeners_are_served_in_turn() {
     let world = World::new();
     let (first, one) = memory::listener(64);
     let (second, two) = memory::listener(64);
@@ -205,7 +205,7 @@ fn with_a_limit_of_one_two_listeners_answer_in_turn() {
         Ok(())
     };
     let served = world.serve(Server::default().max_connections(1), listeners, handler);
-    // The first of each waits for the end of its input; the others queue behind.
+    // The first client of each waits for the end of its input; the others are in the queue.
     let mut clients = Vec::new();
     for n in 0..3 {
         for (name, connector) in [("one", &one), ("two", &two)] {
@@ -248,14 +248,14 @@ fn a_hundred_thousand_short_connections_leave_nothing_behind() {
 }
 
 #[test]
-fn the_tasks_of_a_dropped_executor_give_their_places_back() {
+fn tasks_of_a_dropped_executor_release_their_places() {
     let world = World::new();
     let ex = Rc::new(smol::LocalExecutor::new());
     let (listener, connector) = memory::listener(64);
     let server = Server::default().clock(world.clock.clone());
     let handle = server.handle();
     let handler = async |_connection: MemoryConnection| pending().await;
-    // The accept loop runs here, the connections' tasks elsewhere.
+    // The accept loop runs here, the tasks of connections on another executor.
     let serving = world.ex.spawn(server.serve(ex.clone(), listener, handler));
     let client = world.connect(&connector);
     world.settle();

@@ -1,4 +1,4 @@
-//! A listener that other processes have open, too, may be changed by them.
+//! A listener that is open in other processes, which may change it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use halves::service::echo;
 use halves::{Connection, Executor, Handle, Listener, Listeners, Server};
 use rustix::net::{Shutdown, shutdown};
 
-use crate::support::harness::sockets::{PATIENCE, eventually};
+use crate::support::harness::sockets::{TIMEOUT, eventually};
 
 fn shared() -> (TcpListener, Listeners) {
     let theirs = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -19,9 +19,9 @@ fn shared() -> (TcpListener, Listeners) {
     (theirs, ours)
 }
 
-/// A blocking accept would hold the thread: the server has to serve, and to hear of its end.
+/// A blocking accept would hold the thread. The server has to serve and to notice its end.
 #[test]
-fn a_listener_that_another_owner_makes_blocking_holds_up_nothing() {
+fn a_listener_made_blocking_by_another_owner_does_not_hold_the_server() {
     let (theirs, ours) = shared();
     let at = theirs.local_addr().expect("an address");
     let ex = Executor::new();
@@ -39,10 +39,10 @@ fn a_listener_that_another_owner_makes_blocking_holds_up_nothing() {
         assert_eq!(eventually(answer).await.expect("an answer"), 1);
         theirs.set_nonblocking(false).expect("a socket");
     };
-    // Ends the blocked accept where there is one, so that the test fails and does not hang.
+    // Ends the blocked accept, if there is one, so that the test fails and does not hang.
     let (done, ended) = std::sync::mpsc::channel::<()>();
     let watchdog = std::thread::spawn(move || {
-        let hung = ended.recv_timeout(PATIENCE).is_err();
+        let hung = ended.recv_timeout(TIMEOUT).is_err();
         while hung && TcpStream::connect(at).is_ok() {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -54,7 +54,7 @@ fn a_listener_that_another_owner_makes_blocking_holds_up_nothing() {
     assert!(!watchdog.join().expect("no panic"), "accept blocked");
 }
 
-/// What an accept comes to at a listener that another owner has shut down.
+/// The result of an accept on a listener that another owner has shut down.
 fn shut_down<L: Listener>(theirs: &impl AsFd, mut ours: L) {
     let at = ours.local_addrs()[0].to_string();
     shutdown(theirs, Shutdown::Both).expect("it listens");

@@ -1,4 +1,4 @@
-//! The end: connections finish, what is left at the deadline is cut, and both are reported.
+//! Shutdown: connections finish, those left at the deadline are reset, and both are reported.
 
 use std::future::pending;
 use std::io;
@@ -20,27 +20,27 @@ async fn uppercase(connection: MemoryConnection) -> io::Result<()> {
     upper(connection.reader, connection.writer).await
 }
 
-/// Ends never by itself.
+/// A handler that never ends by itself.
 async fn stuck(connection: MemoryConnection) -> io::Result<()> {
     let _kept = connection;
     pending().await
 }
 
-/// Reads to the end, and hangs up.
-async fn hear(mut client: MemoryConnection) -> io::Result<Vec<u8>> {
+/// Reads to the end, and closes.
+async fn read_to_end(mut client: MemoryConnection) -> io::Result<Vec<u8>> {
     let mut heard = Vec::new();
     client.reader.read_to_end(&mut heard).await?;
     Ok(heard)
 }
 
-/// A server that the returned switch ends.
+/// A server, and the shutdown that ends it.
 fn server() -> (Server, Shutdown) {
     let shutdown = Shutdown::default();
     (Server::default().shutdown(shutdown.clone()), shutdown)
 }
 
 #[test]
-fn with_nothing_open_the_end_is_at_once() {
+fn without_connections_the_end_is_immediate() {
     let world = World::new();
     let (server, shutdown) = server();
     let (served, connector) = world.serve_memory(server, uppercase);
@@ -56,7 +56,7 @@ fn with_nothing_open_the_end_is_at_once() {
 }
 
 #[test]
-fn an_idle_client_of_a_service_is_let_go_after_a_second_of_quiet() {
+fn an_idle_client_of_a_service_is_closed_after_an_idle_second() {
     type Service = fn(MemoryConnection) -> future::Boxed<io::Result<()>>;
     let services: [Service; 3] = [
         |c| Box::pin(upper(c.reader, c.writer)),
@@ -69,7 +69,7 @@ fn an_idle_client_of_a_service_is_let_go_after_a_second_of_quiet() {
         let (served, connector) = world.serve_memory(server, service);
         let client = world.connect(&connector);
         shutdown.drain();
-        let hearing = world.ex.spawn(hear(client));
+        let hearing = world.ex.spawn(read_to_end(client));
         world.pass(SECOND - MOMENT);
         assert!(!hearing.is_finished(), "it is not told before");
         world.pass(MOMENT);
@@ -85,14 +85,14 @@ fn an_idle_client_of_a_service_is_let_go_after_a_second_of_quiet() {
 }
 
 #[test]
-fn a_client_that_still_talks_is_answered_during_the_drain() {
+fn an_active_client_is_answered_during_the_drain() {
     let world = World::new();
     let (server, shutdown) = server();
     let (served, connector) = world.serve_memory(server, uppercase);
     let mut client = world.connect(&connector);
     shutdown.drain();
     for _ in 0..20 {
-        // Less than a second after the last word, each time.
+        // Less than a second after the last byte, each time.
         world.pass(SECOND - MOMENT);
         client = world.now(async move {
             let mut answer = [0; 4];
@@ -111,7 +111,7 @@ fn a_client_that_still_talks_is_answered_during_the_drain() {
 }
 
 #[test]
-fn one_in_the_middle_of_a_write_goes_on_and_loses_nothing() {
+fn a_connection_in_the_middle_of_a_write_loses_nothing() {
     let world = World::new();
     let (server, shutdown) = server();
     let (listener, connector) = memory::listener(100);
@@ -122,14 +122,14 @@ fn one_in_the_middle_of_a_write_goes_on_and_loses_nothing() {
     world.settle();
     shutdown.drain();
     world.pass(SECOND * 29);
-    let answer = world.now(hear(client)).expect("an orderly end");
+    let answer = world.now(read_to_end(client)).expect("an orderly end");
     assert_eq!(answer.len(), 100_000);
     let report = world.report(served);
     assert_eq!((report.finished, report.aborted), (1, 0));
 }
 
 #[test]
-fn what_is_left_at_the_deadline_is_reset_and_counted() {
+fn connections_left_at_the_deadline_are_reset_and_counted() {
     let world = World::new();
     let (server, shutdown) = server();
     let drops = Drops::default();
@@ -155,7 +155,7 @@ fn what_is_left_at_the_deadline_is_reset_and_counted() {
         ["closed 1 aborted", "closed 2 aborted", "ended 0 2"]
     );
     for client in clients {
-        let heard = world.now(hear(client)).expect_err("a reset");
+        let heard = world.now(read_to_end(client)).expect_err("a reset");
         assert_eq!(heard.kind(), io::ErrorKind::ConnectionReset);
     }
     let report = world.report(served);
@@ -164,7 +164,7 @@ fn what_is_left_at_the_deadline_is_reset_and_counted() {
 }
 
 #[test]
-fn a_second_word_forces_the_end_without_time_passing() {
+fn a_second_signal_forces_the_end_without_time_passing() {
     let world = World::new();
     let (server, shutdown) = server();
     let (served, connector) = world.serve_memory(server, stuck);
@@ -182,7 +182,7 @@ fn a_second_word_forces_the_end_without_time_passing() {
 }
 
 #[test]
-fn what_only_lingers_at_the_deadline_has_finished() {
+fn connections_that_linger_at_the_deadline_count_as_finished() {
     let world = World::new();
     let (server, shutdown) = server();
     let handler = async |c: MemoryConnection| {
@@ -203,7 +203,7 @@ fn what_only_lingers_at_the_deadline_has_finished() {
 }
 
 #[test]
-fn those_who_have_connected_already_are_served() {
+fn clients_that_are_connected_already_are_served() {
     let world = World::new();
     let (server, shutdown) = server();
     let (listener, connector) = memory::listener(100);
@@ -219,7 +219,7 @@ fn those_who_have_connected_already_are_served() {
 }
 
 #[test]
-fn a_handler_hears_of_the_drain() {
+fn a_handler_can_notice_the_drain() {
     let world = World::new();
     let (server, shutdown) = server();
     let handler = async |mut c: MemoryConnection| {
@@ -229,7 +229,7 @@ fn a_handler_hears_of_the_drain() {
     let (served, connector) = world.serve_memory(server, handler);
     let client = world.connect(&connector);
     shutdown.drain();
-    let words = world.now(hear(client)).expect("an orderly end");
+    let words = world.now(read_to_end(client)).expect("an orderly end");
     assert_eq!(words, b"goodbye");
     assert_eq!(world.report(served).finished, 1);
 }
@@ -251,8 +251,8 @@ fn a_handle_ends_its_own_server_and_no_other() {
 }
 
 #[test]
-fn a_handler_that_leaves_input_unread_still_gets_its_answer_through() -> io::Result<()> {
-    // Over TCP, where a close with unread input is a reset that overtakes the answer.
+fn the_answer_of_a_handler_that_leaves_input_unread_is_delivered() -> io::Result<()> {
+    // Over TCP, where a close with unread input is a reset, which can overtake the answer.
     let ex = Executor::new();
     let (server, shutdown) = server();
     let answer = vec![b'x'; 300_000];
@@ -280,7 +280,7 @@ fn a_handler_that_leaves_input_unread_still_gets_its_answer_through() -> io::Res
 }
 
 #[test]
-fn who_holds_the_peer_does_not_hold_the_stream_open() -> io::Result<()> {
+fn a_peer_that_is_kept_does_not_keep_the_stream_open() -> io::Result<()> {
     let ex = Executor::new();
     let (server, shutdown) = server();
     let peers = Arc::new(Mutex::new(Vec::new()));
@@ -373,9 +373,9 @@ fn dropping_the_serving_future_resets_every_connection_at_once() {
     assert_eq!(handle.stats().open, 2);
 
     drop(serving);
-    // No task has run since, and the clients know already.
+    // No task has run since, and the clients are reset already.
     for client in clients {
-        let heard = future::block_on(hear(client)).expect_err("a reset");
+        let heard = future::block_on(read_to_end(client)).expect_err("a reset");
         assert_eq!(heard.kind(), io::ErrorKind::ConnectionReset);
     }
     let refused = future::block_on(connector.connect());

@@ -1,4 +1,5 @@
-//! What one source may have: at the limit it is served, beyond it is closed at once, and counted.
+//! Limits of one source: connections up to the limit are served, others are closed at once and
+//! counted.
 
 use std::cell::RefCell;
 use std::io;
@@ -34,7 +35,7 @@ fn is_served(world: &World, client: &mut MemoryConnection) -> bool {
 }
 
 #[test]
-fn the_one_after_the_last_of_a_source_is_closed_at_once() {
+fn a_connection_beyond_the_limit_of_its_source_is_closed_at_once() {
     let world = World::new();
     let (served, clients) = serve(&world, Sources::default().max_connections(3));
     let mut first: Vec<_> = (1..=3)
@@ -51,7 +52,7 @@ fn the_one_after_the_last_of_a_source_is_closed_at_once() {
         (stats.accepted, stats.open, stats.ended[Reason::PerSource]),
         (5, 4, 1)
     );
-    // One leaves, and another may come.
+    // One leaves, and another may connect.
     drop(first.pop());
     world.settle();
     let mut fifth = clients.connect(&world, "192.0.2.1:5");
@@ -107,7 +108,7 @@ fn a_source_is_a_network_of_the_given_prefix() {
 }
 
 #[test]
-fn a_source_may_connect_as_often_as_its_rate_says() {
+fn a_source_may_connect_as_often_as_its_rate_allows() {
     let world = World::new();
     let (served, clients) = serve(&world, Sources::default().accept_rate(4));
     let connect = || is_served(&world, &mut clients.connect(&world, "192.0.2.1:1"));
@@ -151,7 +152,7 @@ fn rules_are_applied_and_changed_while_serving() {
 }
 
 #[test]
-fn where_a_proxy_speaks_for_a_client_the_checks_are_on_the_client() {
+fn checks_apply_to_the_client_that_a_proxy_names() {
     let world = World::new();
     let (listener, clients) = network();
     let server = Server::default()
@@ -199,7 +200,7 @@ fn where_a_proxy_speaks_for_a_client_the_checks_are_on_the_client() {
             "closed 4 denied",
         ]
     );
-    // The place of one that has ended is free again, and no other.
+    // The place of the ended connection is free again, and no other.
     drop(first);
     world.settle();
     assert!(is_served(&world, &mut connect("203.0.113.1:7")));
@@ -207,7 +208,7 @@ fn where_a_proxy_speaks_for_a_client_the_checks_are_on_the_client() {
 }
 
 #[test]
-fn a_client_that_is_not_named_in_time_is_a_handshake_too_long() {
+fn a_client_that_is_not_named_in_time_exceeds_the_handshake_timeout() {
     let world = World::new();
     let (listener, clients) = network();
     let served = world.serve(Server::default(), listener, identified);
@@ -221,7 +222,7 @@ fn a_client_that_is_not_named_in_time_is_a_handshake_too_long() {
 }
 
 #[test]
-fn a_stranger_is_not_believed() {
+fn a_name_from_an_untrusted_peer_is_refused() {
     let world = World::new();
     let (listener, clients) = network();
     let heard = Rc::new(RefCell::new(None));
@@ -239,7 +240,7 @@ fn a_stranger_is_not_believed() {
 }
 
 #[test]
-fn every_place_comes_back_however_a_connection_ends() {
+fn every_place_is_released_however_a_connection_ends() {
     let world = World::new();
     let (listener, clients) = network();
     let handler = async |mut connection: MemoryConnection| {
@@ -290,7 +291,7 @@ fn a_client_that_is_named_after_the_end_takes_no_place() {
     let (ex, names) = (world.ex.clone(), channel::unbounded::<SocketAddr>());
     let named = names.1;
     let handler = async move |connection: MemoryConnection| {
-        // The handler returns, and a task of its own goes on.
+        // The handler returns, and a task of it goes on.
         let naming = async move {
             let real = named.recv().await.expect("a name");
             connection.identify(real).expect("it is asked for once");
@@ -334,7 +335,7 @@ fn a_hundred_thousand_connections_under_every_limit_leave_all_counts_at_zero() {
     let stats = served.handle.stats();
     assert_eq!((stats.accepted, stats.open), (100_000, 0));
     assert_eq!(stats.ended[Reason::Eof], 100_000);
-    // Nobody's place is taken any more.
+    // All places are free.
     let mut client = clients.connect(&world, "192.0.2.0:1");
     assert!(is_served(&world, &mut client));
 }

@@ -1,4 +1,4 @@
-//! Each deadline of a connection: before it nothing happens, at it exactly the named reason.
+//! The deadlines of a connection: each takes effect exactly at its time, with its reason.
 
 use std::future::pending;
 use std::io;
@@ -24,7 +24,7 @@ fn serve(world: &World, timeouts: Timeouts) -> (Served, Connector) {
     world.serve_memory(Server::default().timeouts(timeouts), echoes)
 }
 
-/// Sends, and takes the echo.
+/// Sends a byte, and takes the echo.
 fn talk(world: &World, mut client: MemoryConnection, bytes: usize) -> MemoryConnection {
     world.now(async move {
         let mut echo = vec![0; bytes];
@@ -38,8 +38,8 @@ fn talk(world: &World, mut client: MemoryConnection, bytes: usize) -> MemoryConn
     })
 }
 
-/// Reads to the end, and hangs up.
-async fn hear(mut client: MemoryConnection) -> io::Result<Vec<u8>> {
+/// Reads to the end, and closes.
+async fn read_to_end(mut client: MemoryConnection) -> io::Result<Vec<u8>> {
     let mut heard = Vec::new();
     client.reader.read_to_end(&mut heard).await?;
     Ok(heard)
@@ -53,7 +53,7 @@ fn an_idle_connection_is_closed_in_order_at_the_timeout_and_not_before() {
     world.pass(HOUR - MOMENT);
     assert!(served.events().is_empty());
     world.pass(MOMENT);
-    assert_eq!(world.now(hear(client)).expect("an orderly end"), b"");
+    assert_eq!(world.now(read_to_end(client)).expect("an orderly end"), b"");
     assert_eq!(served.events(), ["closed 1 idle"]);
     assert_eq!(served.handle.stats().ended[Reason::Idle], 1);
 }
@@ -62,7 +62,7 @@ fn an_idle_connection_is_closed_in_order_at_the_timeout_and_not_before() {
 fn bytes_in_either_direction_put_the_idle_timeout_off() {
     let world = World::new();
     let server = Server::default().timeouts(Timeouts::default().idle(HOUR));
-    // Its own clock tells the handler when to speak; the client says nothing.
+    // The handler writes by its own clock; the client sends nothing.
     let clock = world.clock.clone();
     let handler = async move |mut c: MemoryConnection| {
         loop {
@@ -100,13 +100,13 @@ fn a_writer_that_waits_for_its_peer_is_idle_and_its_connection_is_reset() {
     world.pass(SECOND);
     assert_eq!(served.events(), ["closed 1 idle"]);
     let cut = world
-        .now(hear(client))
+        .now(read_to_end(client))
         .expect_err("a cut answer must not look whole");
     assert_eq!(cut.kind(), io::ErrorKind::ConnectionReset);
 }
 
 #[test]
-fn a_lifetime_ends_between_nine_tenths_and_the_whole_and_busy_or_not() {
+fn a_lifetime_ends_between_nine_tenths_and_the_whole_idle_or_not() {
     let world = World::new();
     let timeouts = Timeouts::default().lifetime(HOUR);
     let server = Server::default().timeouts(timeouts).seed(1);

@@ -33,13 +33,13 @@ fn a_client_of_a_unix_socket_is_no_different() {
     });
 }
 
-/// Speaks to somebody who hangs up without listening.
-async fn unheard(mut c: Connection, hang_up: impl FnOnce()) {
+/// Writes to a peer that closes without reading.
+async fn unread(mut c: Connection, hang_up: impl FnOnce()) {
     let mut writer = c.writer.buffered();
     writer.write(b"hello?").expect("room");
     writer.flush().await.expect("it is the kernel's");
     hang_up();
-    // Each time: whoever missed the first error must not take it for the end.
+    // Three times: a second read must not return the end instead of the error.
     for _ in 0..3 {
         match c.reader.line().await.expect_err("a reset") {
             FrameError::Io(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
@@ -57,7 +57,7 @@ fn a_connection_that_is_lost_is_an_error_of_the_read() {
     let address = listener.local_addr().expect("it has one").to_string();
     Executor::new().block_on(async {
         let c = connect(address).await.expect("it listens");
-        unheard(c, || drop(listener.accept().expect("it has come"))).await;
+        unread(c, || drop(listener.accept().expect("it has come"))).await;
     });
 }
 
@@ -68,7 +68,7 @@ fn a_unix_connection_that_is_lost_is_an_error_of_the_read() {
     let listener = UnixListener::bind(&path).expect("nobody has it");
     Executor::new().block_on(async {
         let c = connect(&*path).await.expect("it listens");
-        unheard(c, || drop(listener.accept().expect("it has come"))).await;
+        unread(c, || drop(listener.accept().expect("it has come"))).await;
     });
 }
 

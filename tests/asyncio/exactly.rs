@@ -1,7 +1,7 @@
 //! asyncio's `readexactly`.
 //!
-//! One difference is on purpose: the limit holds here too, so that nobody is made to keep a gigabyte by a
-//! number that a stranger sent. asyncio's `readexactly` knows no limit.
+//! One difference is on purpose: the limit applies here too, so that a number from a peer cannot
+//! make a server keep a gigabyte. asyncio's `readexactly` has no limit.
 
 use crate::fed::{fed, incomplete, left, limited, now, too_long, while_it_waits};
 
@@ -39,7 +39,7 @@ fn more_than_the_limit_is_refused_and_nothing_is_read() {
 }
 
 #[test]
-fn the_end_of_input_before_enough_is_an_error_that_has_what_came() {
+fn the_end_of_input_before_enough_is_an_error_with_the_bytes() {
     let (mut reader, feed) = fed();
     let got = while_it_waits(reader.exactly(36), || {
         feed.push(b"line1\nline2\nline3\n");

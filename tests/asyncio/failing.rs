@@ -1,7 +1,7 @@
-//! Streams that fail, and calls that are cancelled: what asyncio's `set_exception` and `cancel` do.
+//! Streams that fail, and calls that are cancelled, as by asyncio's `set_exception` and `cancel`.
 //!
-//! One difference is on purpose: what came before the error is read before it. asyncio raises at once,
-//! whatever is in the buffer.
+//! One difference is on purpose: bytes from before the error are read before it. asyncio raises at
+//! once, whatever is in the buffer.
 
 use std::io::ErrorKind::{ConnectionReset, TimedOut};
 
@@ -10,7 +10,7 @@ use futures_lite::AsyncReadExt;
 use crate::fed::{cancel, failed, fed, left, now, read, while_it_waits};
 
 #[test]
-fn an_error_of_the_stream_is_that_of_a_read_after_what_came_before_it() {
+fn a_read_fails_with_the_error_of_the_stream_after_the_bytes_before_it() {
     let (mut reader, feed) = fed();
     feed.push(b"line\n");
     assert_eq!(now(read(&mut reader, 2)).expect("two"), b"li");
@@ -21,7 +21,7 @@ fn an_error_of_the_stream_is_that_of_a_read_after_what_came_before_it() {
 }
 
 #[test]
-fn an_error_of_the_stream_is_that_of_a_line() {
+fn a_line_fails_with_the_error_of_the_stream() {
     let (mut reader, feed) = fed();
     feed.push(b"line\n");
     now(reader.line()).expect("a line");
@@ -30,7 +30,7 @@ fn an_error_of_the_stream_is_that_of_a_line() {
 }
 
 #[test]
-fn an_error_of_the_stream_is_that_of_so_many_bytes() {
+fn exactly_fails_with_the_error_of_the_stream() {
     let (mut reader, feed) = fed();
     feed.push(b"line\n");
     assert_eq!(now(reader.exactly(2)).expect("two"), b"li");
@@ -47,7 +47,7 @@ fn an_error_wakes_the_call_that_waits() {
 }
 
 #[test]
-fn what_was_lost_has_no_end_and_what_was_late_may_go_on() {
+fn a_lost_connection_has_no_end_and_a_late_one_may_go_on() {
     for (kind, ends) in [(ConnectionReset, false), (TimedOut, true)] {
         let (mut reader, feed) = fed();
         feed.fail(kind);
@@ -59,7 +59,7 @@ fn what_was_lost_has_no_end_and_what_was_late_may_go_on() {
 }
 
 #[test]
-fn an_error_after_a_call_was_cancelled_is_that_of_the_next() {
+fn an_error_after_a_cancelled_call_is_returned_by_the_next() {
     let (mut reader, feed) = fed();
     cancel(reader.line());
     feed.fail(ConnectionReset);

@@ -1,4 +1,4 @@
-//! A stream that a test feeds by hand, and calls that are looked at while they wait.
+//! A stream that a test feeds by hand, and calls that are checked while they wait.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,13 +27,13 @@ struct State {
     waker: Option<Waker>,
 }
 
-/// A reader, and what feeds it.
+/// A reader, and the feed of it.
 pub(crate) fn fed() -> (Reader<Feed>, Feed) {
     let feed = Feed::default();
     (Connection::new(feed.clone(), sink()).reader, feed)
 }
 
-/// The same, and a frame has at most so many bytes.
+/// The same, with a limit of a frame in bytes.
 pub(crate) fn limited(bytes: usize) -> (Reader<Feed>, Feed) {
     let (mut reader, feed) = fed();
     reader.set_frame_limit(bytes);
@@ -49,7 +49,7 @@ impl Feed {
         self.change(|state| state.end = Some(Ok(())));
     }
 
-    /// From now on the stream fails, after what it was fed.
+    /// The stream fails from now on, after its bytes.
     pub(crate) fn fail(&self, kind: ErrorKind) {
         self.change(|state| state.end = Some(Err(kind)));
     }
@@ -79,19 +79,19 @@ impl AsyncRead for Feed {
     }
 }
 
-/// What the call comes to without waiting.
+/// The output of a call that need not wait.
 #[track_caller]
 pub(crate) fn now<T>(call: impl Future<Output = T>) -> T {
     block_on(poll_once(call)).expect("there is nothing to wait for")
 }
 
-/// Begins the call, which has to wait, and drops it.
+/// Begins a call, which has to wait, and drops it.
 #[track_caller]
 pub(crate) fn cancel<T>(call: impl Future<Output = T>) {
     assert!(block_on(poll_once(call)).is_none(), "it need not wait");
 }
 
-/// What the call comes to that has to wait, and is woken by this.
+/// The output of a call that has to wait and is woken by `does`.
 #[track_caller]
 pub(crate) fn while_it_waits<T>(call: impl Future<Output = T>, act: impl FnOnce()) -> T {
     let woken = Arc::new(Woken::default());
@@ -100,7 +100,7 @@ pub(crate) fn while_it_waits<T>(call: impl Future<Output = T>, act: impl FnOnce(
     let early = call.as_mut().poll(&mut Context::from_waker(&waker));
     assert!(early.is_pending(), "it need not wait");
     act();
-    // It may wake itself, to have a second look.
+    // It may wake itself, to look again.
     while woken.0.swap(false, Ordering::Relaxed) {
         if let Poll::Ready(value) = call.as_mut().poll(&mut Context::from_waker(&waker)) {
             return value;
@@ -118,7 +118,7 @@ impl Wake for Woken {
     }
 }
 
-/// As asyncio's `read(n)`: what there is, so many bytes at most.
+/// As asyncio's `read(n)`: the bytes that are there, up to a number.
 pub(crate) async fn read(reader: &mut Reader<Feed>, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; most];
     let n = reader.read(&mut bytes).await?;
@@ -126,7 +126,7 @@ pub(crate) async fn read(reader: &mut Reader<Feed>, most: usize) -> io::Result<V
     Ok(bytes)
 }
 
-/// What was fed and nobody took.
+/// Bytes that were fed and not read.
 #[track_caller]
 pub(crate) fn left(reader: &mut Reader<Feed>) -> Vec<u8> {
     let (mut all, mut some) = (Vec::new(), [0; 64]);
@@ -139,7 +139,7 @@ pub(crate) fn left(reader: &mut Reader<Feed>) -> Vec<u8> {
     all
 }
 
-/// The beginning of what was left, and what the rest would be, where that is known.
+/// The bytes of an incomplete frame, and the number of missing ones, if known.
 #[track_caller]
 pub(crate) fn incomplete<T>(got: Result<T, FrameError>) -> (Vec<u8>, Option<usize>) {
     match got.err().expect("it is incomplete") {
@@ -148,7 +148,7 @@ pub(crate) fn incomplete<T>(got: Result<T, FrameError>) -> (Vec<u8>, Option<usiz
     }
 }
 
-/// How many bytes can be passed over.
+/// The number of bytes that can be passed over.
 #[track_caller]
 pub(crate) fn too_long<T>(got: Result<T, FrameError>) -> usize {
     match got.err().expect("it is too long") {
@@ -157,7 +157,7 @@ pub(crate) fn too_long<T>(got: Result<T, FrameError>) -> usize {
     }
 }
 
-/// The kind of the stream's own error.
+/// The kind of an error of the stream.
 #[track_caller]
 pub(crate) fn failed<T>(got: Result<T, FrameError>) -> ErrorKind {
     match got.err().expect("it has failed") {

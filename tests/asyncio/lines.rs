@@ -1,8 +1,9 @@
 //! asyncio's `readline`.
 //!
-//! Two differences are on purpose. A line that is too long stays in the reader, which says how much of it
-//! can be passed over; asyncio throws it away, with all else that has come where no end of it has. And a
-//! last line without its end is an error that has it; asyncio yields it as if it were whole.
+//! Two differences are on purpose. A line that is too long stays in the reader, with an error that
+//! has the number of bytes that can be passed over; asyncio discards it, with all other input if
+//! its end has not arrived. And a last line without its end is an error that has it; asyncio
+//! returns it as if it were whole.
 
 use futures_lite::AsyncBufReadExt;
 
@@ -23,7 +24,7 @@ fn a_line_waits_for_its_end_and_leaves_what_is_after_it() {
 }
 
 #[test]
-fn a_line_that_has_come_needs_no_wait() {
+fn a_line_that_is_there_needs_no_wait() {
     let (mut reader, feed) = fed();
     feed.push(b"line1\n");
     feed.push(b"line2\nline3\n");
@@ -35,18 +36,18 @@ fn a_line_that_has_come_needs_no_wait() {
 }
 
 #[test]
-fn a_line_that_has_come_and_is_too_long_is_left_and_can_be_passed_over() {
+fn a_whole_line_that_is_too_long_is_left_and_can_be_passed_over() {
     let (mut reader, feed) = limited(3);
     feed.push(b"li");
     feed.push(b"ne1\nline2\n");
     assert_eq!(too_long(now(reader.line())), 5);
-    // As asyncio does it: the line is dropped, with its end.
+    // As asyncio does: the line is dropped, with its end.
     reader.consume(6);
     assert_eq!(left(&mut reader), b"line2\n");
 }
 
 #[test]
-fn a_line_that_is_too_long_already_is_so_before_its_end_has_come() {
+fn a_line_is_too_long_before_its_end_has_arrived() {
     let (mut reader, feed) = limited(3);
     feed.push(b"li");
     feed.push(b"ne1");

@@ -1,5 +1,5 @@
-//! docs/asyncio.md: every row has an example, no call of asyncio's is missing, and the programs are as
-//! long as it says.
+//! docs/asyncio.md: every row has an example, every call of asyncio's streams is there, and the
+//! programs have the stated lengths.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -8,14 +8,14 @@ use crate::support::skip::skip;
 
 const PAGE: &str = include_str!("../../docs/asyncio.md");
 
-/// Prints every public name of asyncio's streams, as the page calls it.
+/// Prints the public names of asyncio's streams, as the page has them.
 const NAMES: &str = "
 from asyncio import *
 from asyncio.base_events import Server
 def names(of): return [of.__name__ + '.' + name for name in dir(of) if name[0] != '_']
 print(*names(StreamReader), *names(StreamWriter), *names(Server))
 ";
-/// What is no method of these.
+/// Names that are not methods.
 const FUNCTIONS: &[&str] = &[
     "start_server",
     "start_unix_server",
@@ -34,7 +34,7 @@ fn rows() -> Vec<(&'static str, &'static str)> {
     rows.collect()
 }
 
-/// The whole names that a cell has, with what they are of: `StreamReader.read`.
+/// The full names in a cell: `StreamReader.read`.
 fn names(cell: &str) -> impl Iterator<Item = &str> {
     cell.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '.')
 }
@@ -57,7 +57,7 @@ fn flat(text: &str) -> String {
 }
 
 #[test]
-fn every_row_of_the_page_is_in_an_example_or_says_why_there_is_none() {
+fn every_row_of_the_page_has_an_example_or_a_reason() {
     let rows = rows();
     let examples = flat(&blocks("rust").concat());
     assert!(rows.len() > 55, "the tables were read: {}", rows.len());
@@ -67,7 +67,7 @@ fn every_row_of_the_page_is_in_an_example_or_says_why_there_is_none() {
         }
         let calls: Vec<_> = ours.split('`').skip(1).step_by(2).collect();
         assert!(!calls.is_empty(), "{theirs}: {ours}");
-        // What is named in passing is no call.
+        // A name in passing is no call.
         let calls = calls.iter().filter(|call| call.contains(['(', '{']));
         for call in calls {
             assert!(examples.contains(*call), "{theirs}: {call}");

@@ -1,4 +1,4 @@
-//! What comes, as it comes: asyncio's `read`, and `at_eof`.
+//! asyncio's `read` and `at_eof`.
 
 use futures_lite::future::{block_on, poll_once};
 use futures_lite::{AsyncBufReadExt, AsyncReadExt};
@@ -14,7 +14,7 @@ fn a_stream_that_is_fed_nothing_yields_nothing_and_has_not_ended() {
 }
 
 #[test]
-fn what_has_come_can_be_seen_without_taking_it() {
+fn input_can_be_seen_without_taking_it() {
     let (mut reader, feed) = fed();
     feed.push(b"line1\nline2\n");
     let seen = now(reader.fill_buf()).expect("it is there").to_vec();
@@ -31,7 +31,7 @@ fn a_read_of_no_bytes_takes_none() {
 }
 
 #[test]
-fn a_read_waits_and_gets_what_comes_though_it_is_less() {
+fn a_read_waits_and_returns_less_than_it_asked_for() {
     let (mut reader, feed) = fed();
     let got = while_it_waits(read(&mut reader, 30), || feed.push(b"line1\nline2\n"));
     assert_eq!(got.expect("it is fed"), b"line1\nline2\n");
@@ -76,7 +76,7 @@ fn the_limit_is_on_frames_and_not_on_reads() {
     assert_eq!(left(&mut reader), b"");
 }
 
-/// asyncio refuses a limit of 0. Here it is one like others: only an empty line is not too long.
+/// asyncio refuses a limit of 0. Here it is valid: only an empty line is not too long.
 #[test]
 fn a_limit_of_nothing_lets_an_empty_line_through() {
     let (mut reader, feed) = limited(0);
@@ -85,7 +85,7 @@ fn a_limit_of_nothing_lets_an_empty_line_through() {
     now(reader.line()).expect_err("one byte");
 }
 
-/// asyncio is told the end; a reader here finds it, so nobody knows of it before the read that does.
+/// asyncio has the end once it arrives; a reader here has it once a read finds it.
 #[test]
 fn the_end_is_known_when_it_was_read_and_nothing_is_left() {
     let (mut reader, feed) = fed();
@@ -103,7 +103,7 @@ fn the_end_is_known_when_it_was_read_and_nothing_is_left() {
 }
 
 #[test]
-fn what_was_looked_at_and_is_left_is_before_the_end() {
+fn bytes_that_were_seen_and_left_are_before_the_end() {
     let (mut reader, feed) = fed();
     feed.push(b"ab");
     feed.eof();

@@ -1,4 +1,4 @@
-//! Servers: asyncio's `start_server` and `start_unix_server`, and what becomes of handlers that fail.
+//! Servers: asyncio's `start_server` and `start_unix_server`, and handlers that fail.
 
 use std::io;
 use std::sync::mpsc;
@@ -77,7 +77,7 @@ async fn one_line(address: String) -> Vec<u8> {
 }
 
 #[test]
-fn an_error_or_a_panic_of_a_handler_is_told_with_its_words_and_the_server_goes_on() {
+fn an_error_or_a_panic_of_a_handler_is_reported_with_its_text_and_the_server_goes_on() {
     let world = World::new();
     let handler = async |mut c: MemoryConnection| match c.reader.exactly(1).await?[0] {
         b'e' => Err(io::Error::other("an error")),
@@ -108,7 +108,7 @@ fn a_handler_that_is_cancelled_resets_its_connection_and_has_no_error() {
     let world = World::new();
     let (tell, told) = mpsc::channel();
     let handler = async move |mut c: MemoryConnection| {
-        let _tells = Tells(tell);
+        let _tells = Recorder(tell);
         c.reader.line().await.map(drop).map_err(io::Error::from)
     };
     let (served, connector) = world.serve_memory(Server::default(), handler);
@@ -124,17 +124,17 @@ fn a_handler_that_is_cancelled_resets_its_connection_and_has_no_error() {
     assert_eq!(served.handle.stats().ended[Reason::Killed], 1);
 }
 
-/// Says when it is dropped.
+/// Records its drop.
 #[derive(Clone)]
-struct Tells(mpsc::Sender<()>);
+struct Recorder(mpsc::Sender<()>);
 
-impl Drop for Tells {
+impl Drop for Recorder {
     fn drop(&mut self) {
         let _ = self.0.send(());
     }
 }
 
-/// There is nothing to warn of: it takes all that it had with it.
+/// There is nothing to warn of: the server is dropped with all that it has.
 #[test]
 fn a_server_that_is_dropped_listens_no_more_and_resets_its_clients() {
     let world = World::new();

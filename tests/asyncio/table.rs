@@ -1,4 +1,4 @@
-//! The table in main.rs is true: its tests exist, and none of Python's is missing in it.
+//! The table in main.rs is true: its tests exist, and it has all tests of Python.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support::skip::skip;
 
-/// Prints the names of Python's tests, if this is a version that the table is for.
+/// Prints the names of Python's tests, if the table is for this version.
 const NAMES: &str = "
 import re, sys
 if not (3, 11) <= sys.version_info < (3, 14): sys.exit('a Python that the table is not for')
@@ -48,8 +48,8 @@ fn every_test_that_the_table_names_is_there() {
 }
 
 #[test]
-fn every_test_of_pythons_is_in_the_table() {
-    let this = "every_test_of_pythons_is_in_the_table";
+fn every_test_of_python_is_in_the_table() {
+    let this = "every_test_of_python_is_in_the_table";
     let Ok(output) = Command::new("python3").args(["-c", NAMES]).output() else {
         skip(this, "there is no python3");
         return;

@@ -11,7 +11,7 @@ use crate::fed::{fed, left, now, while_it_waits};
 const WAIT: Duration = Duration::from_secs(5);
 
 #[test]
-fn what_comes_in_time_is_what_the_call_came_to() {
+fn a_call_in_time_returns_its_result() {
     let (clock, manual) = Clock::manual();
     let (mut reader, feed) = fed();
     let line = while_it_waits(clock.timeout(WAIT, reader.line()), || {
@@ -23,7 +23,7 @@ fn what_comes_in_time_is_what_the_call_came_to() {
 }
 
 #[test]
-fn what_comes_with_the_end_of_the_time_is_in_time() {
+fn input_at_the_end_of_the_time_is_in_time() {
     let (clock, manual) = Clock::manual();
     let (mut reader, feed) = fed();
     let line = while_it_waits(clock.timeout(WAIT, reader.line()), || {
@@ -36,7 +36,7 @@ fn what_comes_with_the_end_of_the_time_is_in_time() {
 }
 
 #[test]
-fn what_is_late_is_cancelled_and_has_taken_nothing() {
+fn a_late_call_is_cancelled_and_has_taken_nothing() {
     let (clock, manual) = Clock::manual();
     let (mut reader, feed) = fed();
     feed.push(b"half");

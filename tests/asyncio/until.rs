@@ -1,7 +1,7 @@
 //! asyncio's `readuntil`, with one separator, and with several as since 3.13.
 //!
-//! One difference is on purpose: at the end of input, where nothing of a frame has come, there is none;
-//! asyncio raises `IncompleteReadError` with nothing in it.
+//! One difference is on purpose: at the end of input, with no byte of a frame, there is no frame;
+//! asyncio raises an empty `IncompleteReadError`.
 
 use futures_lite::future::{block_on, poll_once};
 
@@ -57,7 +57,7 @@ fn a_separator_may_come_in_pieces_and_its_beginning_may_be_none() {
 }
 
 #[test]
-fn the_end_of_input_before_a_separator_is_an_error_that_has_what_came() {
+fn the_end_of_input_before_a_separator_is_an_error_with_the_bytes() {
     let (mut reader, feed) = fed();
     feed.push(b"some dataAA");
     feed.eof();
@@ -79,11 +79,11 @@ fn there_is_no_frame_at_the_end_of_input() {
 }
 
 #[test]
-fn what_is_too_long_is_left_whether_its_separator_has_come_or_not() {
+fn a_frame_that_is_too_long_is_left_with_or_without_its_separator() {
     let (mut reader, feed) = limited(3);
     feed.push(b"some dataAA");
     assert_eq!(too_long(now(reader.until(&[b"AAA"]))), 9);
-    // The last two may be the beginning of a separator, and now they are.
+    // The last two bytes may begin a separator, and now they do.
     feed.push(b"A");
     let again = now(reader.until(&[b"AAA"])).expect_err("it is as long as before");
     assert_eq!(
@@ -102,7 +102,7 @@ fn of_several_separators_the_one_counts_that_ends_first() {
         let frame = now(reader.until(ends)).expect("a frame");
         assert_eq!(frame.as_deref(), Some(fed));
     }
-    // It is no matter which is named first, or which is longer.
+    // The order and the lengths of the separators do not matter.
     for ends in [&[&b"BC"[..], b"ABCD"], &[b"ABCD", b"BC"]] {
         feed.push(b"xxABCDxx");
         let frame = now(reader.until(ends)).expect("a frame");

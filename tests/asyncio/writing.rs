@@ -1,8 +1,9 @@
-//! asyncio's `StreamWriter`: `drain`, `close`, `wait_closed`, and what is dropped unclosed.
+//! asyncio's `StreamWriter`: `drain`, `close`, `wait_closed`, and writers that are dropped
+//! unclosed.
 //!
-//! Differences on purpose: `close` is of the writing half alone, and is asyncio's `wait_closed` too; a
-//! write after it says so itself, not only the next drain; and a writer that is dropped without a close
-//! is worth a word only if bytes are lost with it.
+//! Differences on purpose: `close` ends the writing half alone, and is asyncio's `wait_closed` too;
+//! a write after it fails itself, not only the next drain; and a writer dropped without a close is
+//! reported only if bytes are lost with it.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpListener;
@@ -16,7 +17,7 @@ use crate::support::harness::World;
 use crate::support::harness::network::network_of;
 
 #[test]
-fn who_writes_and_drains_without_end_hears_that_the_peer_is_gone() {
+fn a_drain_fails_once_the_peer_is_gone() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("it has one").to_string();
     let lost = Executor::new().block_on(async {
@@ -38,7 +39,7 @@ fn who_writes_and_drains_without_end_hears_that_the_peer_is_gone() {
 }
 
 #[test]
-fn a_close_is_done_and_known_when_everything_was_read() {
+fn a_close_returns_and_ends_the_connection_when_everything_was_read() {
     while_answering("127.0.0.1:0", async |address| {
         let mut c = connect(address).await.expect("it listens");
         let mut writer = c.writer.buffered();
@@ -53,7 +54,7 @@ fn a_close_is_done_and_known_when_everything_was_read() {
 }
 
 #[test]
-fn a_close_does_not_wait_for_what_nobody_has_read() {
+fn a_close_does_not_wait_for_unread_bytes() {
     while_answering("127.0.0.1:0", async |address| {
         let mut c = connect(address).await.expect("it listens");
         let mut writer = c.writer.buffered();
@@ -76,7 +77,7 @@ fn a_write_after_the_close_is_an_error_at_once() {
 }
 
 #[test]
-fn a_closed_writer_leaves_the_reader_what_the_peer_still_says() {
+fn the_reader_of_a_closed_writer_reads_what_the_peer_still_sends() {
     let (mut near, far) = pair(64);
     let mut writer = near.writer.buffered();
     now(writer.close()).expect("a peer");
@@ -92,7 +93,7 @@ fn a_closed_writer_leaves_the_reader_what_the_peer_still_says() {
 }
 
 #[test]
-fn a_writer_that_is_dropped_with_unsent_bytes_is_told_of_once() {
+fn a_writer_dropped_with_unsent_bytes_is_reported_once() {
     let world = World::new();
     let (network, clients) = network_of(4);
     let served = world.serve(Server::default(), network, async |c: MemoryConnection| {
@@ -108,7 +109,7 @@ fn a_writer_that_is_dropped_with_unsent_bytes_is_told_of_once() {
 }
 
 #[test]
-fn a_writer_that_is_dropped_unclosed_after_all_was_sent_is_no_news() {
+fn a_writer_dropped_unclosed_after_all_was_sent_is_not_reported() {
     let world = World::new();
     let (served, connector) = world.serve_memory(Server::default(), async |c: MemoryConnection| {
         let mut writer = c.writer.buffered();
@@ -117,7 +118,7 @@ fn a_writer_that_is_dropped_unclosed_after_all_was_sent_is_no_news() {
     });
     let client = world.connect(&connector);
     let heard = world.now(async move {
-        // All of it, to be dropped with all of it.
+        // The closure takes all of it, and drops all of it.
         let mut client = client;
         client.reader.exactly(10).await
     });
@@ -127,7 +128,7 @@ fn a_writer_that_is_dropped_unclosed_after_all_was_sent_is_no_news() {
 }
 
 #[test]
-fn what_an_executor_takes_with_it_is_counted_too() {
+fn unsent_bytes_dropped_with_an_executor_are_counted_too() {
     let (near, far) = pair(4);
     let ex = Executor::new();
     let mut writer = near.writer.buffered();
@@ -145,9 +146,9 @@ fn what_an_executor_takes_with_it_is_counted_too() {
     assert_eq!(near.peer.bytes_unsent(), 10 - sent);
 }
 
-/// Speaks with a peer on a thread of its own, which knows nothing of Halves.
+/// The peer is on a thread of its own, and uses std only.
 #[test]
-fn the_end_of_output_alone_is_said_and_the_answer_still_read() {
+fn the_end_of_output_is_sent_and_the_answer_still_read() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("it has one").to_string();
     let peer = std::thread::spawn(move || -> io::Result<()> {

@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Far longer than anything takes: what is waited for has then not come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running `halves`, which is killed when it is dropped.
 pub(crate) struct Halves {
@@ -70,7 +70,7 @@ pub(crate) fn run_to_end(command: &mut Command) -> Output {
 pub(crate) fn output_of(command: &mut Command) -> Output {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("halves starts");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while child.try_wait().expect("a child").is_none() {
         if Instant::now() > deadline {
             let _ = child.kill();
@@ -157,7 +157,7 @@ impl Halves {
     /// Waits for a line that begins so, and returns it.
     pub(crate) fn wait_for(&mut self, beginning: &str) -> String {
         let lines = self.lines.as_ref().expect("it is heard");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = lines.recv_timeout(left).unwrap_or_else(|_| {
@@ -183,7 +183,7 @@ impl Halves {
 
     /// Waits until it has ended, and for all that it said.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
                 break status;
@@ -261,7 +261,7 @@ impl Client {
 
     /// Connects to a server that may not listen yet.
     pub(crate) fn patient(at: SocketAddr) -> Self {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             match TcpStream::connect(at) {
                 Ok(stream) => return Self::within(stream),
@@ -273,8 +273,8 @@ impl Client {
 
     /// A connection that there is already.
     pub(crate) fn within(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a socket");
+        stream.set_write_timeout(Some(TIMEOUT)).expect("a socket");
         Self(stream)
     }
 

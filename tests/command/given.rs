@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 
-use crate::common::{Client, Halves, PATIENCE, halves, halves_after, output_of, run_to_end};
+use crate::common::{Client, Halves, TIMEOUT, halves, halves_after, output_of, run_to_end};
 use crate::support::place;
 
 /// With `socket` as its standard input, which `shell` makes something of.
@@ -172,7 +172,7 @@ fn no_client_hears_the_log() {
 #[test]
 fn a_log_that_shares_a_socket_with_standard_output_is_heard() {
     let (journal, socket) = UnixStream::pair().expect("a socket");
-    journal.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    journal.set_read_timeout(Some(TIMEOUT)).expect("a socket");
     let args = ["--listen=127.0.0.1:0"];
     let mut command = with(socket, "exec 1>&0 2>&0 0</dev/null", &args);
     let server = Halves::unheard(command.spawn().expect("it starts"));
@@ -199,7 +199,7 @@ fn the_end_is_told_while_others_have_the_socket() {
 fn two_sockets_are_a_pair_of_pipes() {
     let [(mut input, ours), (mut output, theirs)] = [(); 2].map(|()| {
         let (near, far) = UnixStream::pair().expect("a socket");
-        near.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        near.set_read_timeout(Some(TIMEOUT)).expect("a socket");
         (near, far)
     });
     let mut command = halves(&["serve", "upper", "--listen", "-"]);
@@ -222,7 +222,7 @@ fn two_sockets_are_a_pair_of_pipes() {
 fn of_two_sockets_each_half_is_ended_by_itself() {
     let [(mut input, ours), (mut output, theirs)] = [(); 2].map(|()| {
         let (near, far) = UnixStream::pair().expect("a socket");
-        near.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        near.set_read_timeout(Some(TIMEOUT)).expect("a socket");
         (near, far)
     });
     let mut command = halves(&["serve", "upper", "--close-word", "close", "--listen", "-"]);

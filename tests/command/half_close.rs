@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::io::ioctl_fionbio;
 use rustix::net::{Shutdown, SocketAddrAny, SocketAddrUnix, SocketType, connect, shutdown};
 
-use crate::common::{Halves, PATIENCE, free_port, halves, halves_after, serve};
+use crate::common::{Halves, TIMEOUT, free_port, halves, halves_after, serve};
 use crate::support::place;
 use crate::support::skip::skip;
 
@@ -159,7 +159,7 @@ fn patient(address: &SocketAddrAny) -> OwnedFd {
         let socket = socket.expect("a socket");
         match connect(&socket, address) {
             Ok(()) => return socket,
-            Err(error) => assert!(begun.elapsed() < PATIENCE, "it never listens: {error}"),
+            Err(error) => assert!(begun.elapsed() < TIMEOUT, "it never listens: {error}"),
         }
         thread::sleep(Duration::from_millis(5));
     }

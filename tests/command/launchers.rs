@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::common::{Client, Halves, PATIENCE, free_port, has};
+use crate::common::{Client, Halves, TIMEOUT, free_port, has};
 use crate::support::place;
 use crate::support::skip::skip;
 
@@ -55,7 +55,7 @@ fn systemd_socket_activate_hands_over_listeners() {
     assert_eq!(server.wait_for_local(), tcp);
     assert_eq!(server.wait_for_local(), at.to_string());
     let mut client = UnixStream::connect(&path).expect("it accepts");
-    client.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    client.set_read_timeout(Some(TIMEOUT)).expect("a socket");
     client.write_all(b"hello").expect("it reads");
     client.shutdown(Shutdown::Write).expect("it is there");
     let mut answer = String::new();

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 
-use crate::common::{Client, Halves, PATIENCE, halves, halves_after, stuck, with_port};
+use crate::common::{Client, Halves, TIMEOUT, halves, halves_after, stuck, with_port};
 use crate::support::place;
 
 /// A service manager that only listens.
@@ -41,7 +41,7 @@ impl Manager {
     }
 
     fn new(socket: UnixDatagram, name: String, dir: Option<TempDir>) -> Self {
-        socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        socket.set_read_timeout(Some(TIMEOUT)).expect("a socket");
         Self {
             socket,
             name,
@@ -74,7 +74,7 @@ impl Manager {
 
     /// Waits for a message with an assignment that begins so, and returns the whole of it.
     fn wait_for(&mut self, beginning: &str) -> Vec<String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while Instant::now() < deadline {
             let message = self.message();
             if message.iter().any(|line| line.starts_with(beginning)) {

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::Instant;
 
-use crate::common::{Halves, PATIENCE, serve};
+use crate::common::{Halves, TIMEOUT, serve};
 
 /// The line that closes the first connection, without what is chance in it.
 fn closed(server: &mut Halves) -> String {
@@ -28,7 +28,7 @@ fn a_lifetime_ends_a_client_that_is_not_idle() {
     let mut server = serve(&["upper", "--lifetime", "300ms", "--idle-timeout", "60s"]);
     let mut client = server.client();
     let mut answer = [0];
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     // Until the server has ended it, in whichever of these.
     while client.0.write_all(b"x").is_ok() && client.0.read(&mut answer).is_ok_and(|n| n == 1) {
         assert!(Instant::now() < deadline, "it is still served");

@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::common::{Halves, PATIENCE, halves, has, run, run_to_end};
+use crate::common::{Halves, TIMEOUT, halves, has, run, run_to_end};
 use crate::support::place;
 use crate::support::skip::skip;
 
@@ -35,7 +35,7 @@ fn serve(addresses: &[&str]) -> Halves {
 
 fn connect(path: &Path) -> UnixStream {
     let client = UnixStream::connect(path).expect("it accepts");
-    client.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    client.set_read_timeout(Some(TIMEOUT)).expect("a socket");
     client
 }
 

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::skip::skip;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[test]
 fn every_example_begins_with_the_command_that_runs_it_and_is_short() {
@@ -264,13 +264,13 @@ impl Server {
         let begin = Instant::now();
         loop {
             if let Ok(stream) = TcpStream::connect(self.address) {
-                let timeout = stream.set_read_timeout(Some(PATIENCE));
+                let timeout = stream.set_read_timeout(Some(TIMEOUT));
                 timeout.expect("a timeout that is not zero");
                 return stream;
             }
             let ended = self.child.try_wait().expect("our child");
             assert!(ended.is_none(), "the example ended: {ended:?}");
-            assert!(begin.elapsed() < PATIENCE, "the example does not listen");
+            assert!(begin.elapsed() < TIMEOUT, "the example does not listen");
             thread::sleep(Duration::from_millis(5));
         }
     }

@@ -15,7 +15,7 @@ use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long nothing moves before it is taken for stuck. Too short, and a test would see less.
 const STALLED: Timespec = Timespec {
@@ -263,7 +263,7 @@ impl Step {
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("it listens");
-        let timeout = stream.set_read_timeout(Some(PATIENCE));
+        let timeout = stream.set_read_timeout(Some(TIMEOUT));
         timeout.expect("a timeout that is not zero");
         stream
     }

@@ -6,7 +6,7 @@ use futures_lite::future;
 
 use super::*;
 
-/// What it panics with, which is a message.
+/// The message of a panic of `call`.
 fn panic_of<T>(call: impl FnOnce() -> T) -> String {
     let payload = catch_unwind(AssertUnwindSafe(call)).err();
     let payload = payload.expect("it panics");
@@ -30,7 +30,7 @@ fn a_block_on_within_one_of_the_same_executor_panics() {
         assert_says_nested(&ex.block_on(in_time(task)));
         let message = ex.block_on(async { panic_of(|| ex.block_on(async {})) });
         assert_says_nested(&message);
-        // The outer one goes on, and so does the next.
+        // The outer call goes on, and later calls work.
         assert_eq!(ex.block_on(in_time(ex.spawn(async { 5 }))), 5);
     }
 }
@@ -76,7 +76,7 @@ fn sockets_work_in_a_block_on_of_another_executor_within_a_task_and_after_it() {
     for ex in executors() {
         let task = ex.spawn(async {
             let (mut client, mut server) = pair().await;
-            // Both wait once, so they belong to this thread.
+            // Both wait once, so that their sockets belong to this thread.
             let (mut client_buf, mut server_buf) = ([0], [0]);
             let reads = future::poll_once(client.reader.read(&mut client_buf)).await;
             assert!(reads.is_none());
@@ -86,7 +86,7 @@ fn sockets_work_in_a_block_on_of_another_executor_within_a_task_and_after_it() {
                 let (mut from, mut to) = (client, server);
                 (client, server) = inner.block_on(in_time(async {
                     ask(&mut from, &mut to).await;
-                    // Something that has to be waited for.
+                    // A task that has to wait.
                     let answers = inner.spawn(async move {
                         Timer::after(Duration::from_millis(2)).await;
                         from.writer.write_all(b"!").await.expect("written");
@@ -103,7 +103,7 @@ fn sockets_work_in_a_block_on_of_another_executor_within_a_task_and_after_it() {
     }
 }
 
-/// Another thread that is in `block_on` until it is told to leave, and how it leaves.
+/// Another thread in `block_on` until it receives a message. It returns or panics then.
 fn occupy(ex: &Executor, panics: bool) -> (channel::Sender<()>, thread::JoinHandle<()>) {
     let (leave, told) = channel::bounded::<()>(1);
     let (said, inside) = mpsc::channel();
@@ -120,7 +120,7 @@ fn occupy(ex: &Executor, panics: bool) -> (channel::Sender<()>, thread::JoinHand
         }));
         assert_eq!(blocked.is_err(), panics);
     });
-    inside.recv_timeout(PATIENCE).expect("it is in");
+    inside.recv_timeout(TIMEOUT).expect("it is in");
     (leave, thread)
 }
 
@@ -144,7 +144,7 @@ fn the_next_block_on_takes_the_tasks_over() {
         for (leave, thread) in occupied {
             for _ in 0..3 {
                 heard += 1;
-                // Not in `block_on`: the others have to run the task.
+                // Not in `block_on`: other threads have to run the task.
                 smol::block_on(in_time(async {
                     client.writer.write_all(&[heard]).await.expect("written");
                     let mut buf = [0];

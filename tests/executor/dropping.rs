@@ -1,4 +1,4 @@
-//! Wakers that do something when they are dropped, right before their thread would sleep.
+//! Wakers that run code when they are dropped, right before their thread sleeps.
 
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use halves::Clock;
 
 use super::*;
 
-/// Does something once, when it is dropped.
+/// Runs a function once, when it is dropped.
 struct OnDrop(Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
 impl OnDrop {
@@ -31,29 +31,30 @@ impl Drop for OnDrop {
     }
 }
 
-/// Does it on another thread, and panics where it never ends.
+/// Runs `does` on another thread. Panics if it does not end.
 fn ends(does: impl FnOnce() + Send + 'static) {
     let (said, heard) = mpsc::channel();
     let doing = thread::spawn(move || {
         does();
         said.send(()).expect("heard");
     });
-    let ended = heard.recv_timeout(PATIENCE);
+    let ended = heard.recv_timeout(TIMEOUT);
     assert!(ended.is_ok() || doing.is_finished(), "it sleeps on");
     doing.join().expect("done");
 }
 
-/// A connection of ours, and the other end as a blocking one of std.
+/// A connection of this library, and its other end as a blocking stream of std.
 fn connected(ex: &Executor) -> (Connection, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let at = listener.local_addr().expect("an address").to_string();
     let ours = ex.block_on(halves::connect(&*at)).expect("connected");
     let (theirs, _) = listener.accept().expect("accepted");
-    theirs.set_read_timeout(Some(PATIENCE)).expect("set");
+    theirs.set_read_timeout(Some(TIMEOUT)).expect("set");
     (ours, theirs)
 }
 
-/// Has this thread's reactor drop the waker before it sleeps next: its sleep is dropped elsewhere.
+/// Has the reactor of this thread drop the waker before it sleeps next: its sleep is dropped on
+/// another thread.
 fn forget_a_sleep(waker: Waker) {
     let mut sleep = Clock::default().sleep(Duration::from_hours(1));
     assert!(poll(Pin::new(&mut sleep), &waker).is_pending());
@@ -89,7 +90,7 @@ async fn woken_by_a_drop() {
 }
 
 #[test]
-fn who_is_woken_by_a_drop_before_the_sleep_goes_on() {
+fn a_task_woken_by_a_drop_before_the_sleep_runs() {
     for ex in executors() {
         ends(move || {
             ex.block_on(woken_by_a_drop());
@@ -99,14 +100,14 @@ fn who_is_woken_by_a_drop_before_the_sleep_goes_on() {
 }
 
 #[test]
-fn what_a_drop_writes_before_the_sleep_leaves() {
+fn bytes_written_by_a_drop_before_the_sleep_are_sent() {
     for ex in executors() {
         ends(move || {
             let (mut ours, mut theirs) = connected(&ex);
             let (end, ended) = channel::bounded::<()>(1);
             let writes = move || {
                 let mut cx = Context::from_waker(Waker::noop());
-                // The second one is gathered.
+                // The second write is gathered.
                 for _ in 0..2 {
                     let write = Pin::new(&mut ours.writer).poll_write(&mut cx, b"x");
                     assert!(matches!(write, Poll::Ready(Ok(1))));

@@ -1,4 +1,4 @@
-//! Several threads: an idle one runs what a thread that is held leaves behind.
+//! Several threads: an idle one runs the tasks of a thread that is held by a task.
 
 use std::net::TcpListener;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use super::*;
 #[test]
 fn tasks_are_spread_over_the_threads() {
     let ex = threads(3);
-    // Each is held until all of them are.
+    // Each task holds its thread until all of them run.
     let together = Arc::new(Barrier::new(3));
     let tasks: Vec<_> = (0..3)
         .map(|_| {
@@ -45,7 +45,7 @@ fn tasks_that_a_task_has_started_run_while_it_holds_its_thread() {
                 starts.spawn(async move { ran.send(k) }).detach();
             }
             let mut all: Vec<_> = (0..10)
-                .map(|_| runs.recv_timeout(PATIENCE).expect("it ran"))
+                .map(|_| runs.recv_timeout(TIMEOUT).expect("it ran"))
                 .collect();
             all.sort_unstable();
             all
@@ -85,7 +85,7 @@ fn all_threads_but_one_may_be_held() {
 }
 
 #[test]
-fn a_socket_is_heard_while_the_thread_that_waited_for_it_is_held() {
+fn input_is_noticed_while_the_thread_that_waited_for_it_is_held() {
     let ex = threads(2);
     let (mut client, mut server) = ex.block_on(in_time(pair()));
     let (waits, waiting) = channel::bounded(1);
@@ -103,7 +103,7 @@ fn a_socket_is_heard_while_the_thread_that_waited_for_it_is_held() {
         held.send(()).expect("heard");
         let _ = released.recv();
     });
-    holds.recv_timeout(PATIENCE).expect("it is held");
+    holds.recv_timeout(TIMEOUT).expect("it is held");
     ex.block_on(in_time(async {
         client.writer.write_all(b"hello").await.expect("written");
         client.reader.read_exact(&mut [0; 5]).await.expect("read");
@@ -113,7 +113,7 @@ fn a_socket_is_heard_while_the_thread_that_waited_for_it_is_held() {
     ex.block_on(in_time(holder));
 }
 
-/// A sleep that waits on the thread of the task that polls this, and wakes another task.
+/// A sleep registered with the thread of the task that polls this. It wakes another task.
 async fn sleep_for(waker: std::task::Waker, duration: Duration) -> halves::time::Sleep {
     let mut sleep = Clock::default().sleep(duration);
     poll_fn(move |_| {
@@ -145,7 +145,7 @@ fn a_sleep_ends_while_the_thread_that_it_waits_on_is_held() {
     let holder = ex.spawn(async move {
         let waker = waker.recv().await.expect("it waits");
         let sleep = sleep_for(waker, Duration::from_millis(20)).await;
-        is_woken.recv_timeout(PATIENCE).expect("the sleep ends");
+        is_woken.recv_timeout(TIMEOUT).expect("the sleep ends");
         drop(sleep);
     });
     ex.block_on(in_time(async {
@@ -155,7 +155,7 @@ fn a_sleep_ends_while_the_thread_that_it_waits_on_is_held() {
 }
 
 #[test]
-fn small_writes_leave_while_the_thread_of_their_task_is_held() {
+fn small_writes_are_sent_while_the_thread_of_their_task_is_held() {
     let ex = threads(2);
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let at = listener.local_addr().expect("bound").to_string();
@@ -164,7 +164,7 @@ fn small_writes_leave_while_the_thread_of_their_task_is_held() {
         .expect("connected");
     let (mut peer, _) = listener.accept().expect("accepted");
     let spawns = ex.clone();
-    let (heard, hears) = mpsc::channel();
+    let (heard, receiver) = mpsc::channel();
     let reads = thread::spawn(move || {
         let mut buf = [0; 3];
         std::io::Read::read_exact(&mut peer, &mut buf).expect("read");
@@ -174,8 +174,8 @@ fn small_writes_leave_while_the_thread_of_their_task_is_held() {
         for piece in [b"a", b"b", b"c"] {
             client.writer.write_all(piece).await.expect("written");
         }
-        // Next on this thread, unless another is sooner.
-        let holder = spawns.spawn(async move { hears.recv_timeout(PATIENCE) });
+        // The next task on this thread, unless another thread takes it earlier.
+        let holder = spawns.spawn(async move { receiver.recv_timeout(TIMEOUT) });
         let heard = holder.await;
         drop(client);
         heard
@@ -186,11 +186,11 @@ fn small_writes_leave_while_the_thread_of_their_task_is_held() {
 }
 
 #[test]
-fn a_connection_that_waited_in_block_on_is_heard_in_a_task() {
+fn a_connection_that_waited_in_block_on_is_read_in_a_task() {
     let ex = threads(2);
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let at = listener.local_addr().expect("bound").to_string();
-    let (heard, hears) = mpsc::channel();
+    let (heard, receiver) = mpsc::channel();
     ex.block_on(async {
         let mut client = halves::connect(&*at).await.expect("connected");
         let (mut peer, _) = listener.accept().expect("accepted");
@@ -206,8 +206,8 @@ fn a_connection_that_waited_in_block_on_is_heard_in_a_task() {
         });
         waiting.recv().await.expect("it waits");
         std::io::Write::write_all(&mut peer, b"x").expect("written");
-        // This thread is held, and its reactor with it.
-        assert_eq!(hears.recv_timeout(PATIENCE), Ok(*b"x"));
+        // This thread is held, with its reactor.
+        assert_eq!(receiver.recv_timeout(TIMEOUT), Ok(*b"x"));
         reads.await;
     });
 }
@@ -231,15 +231,15 @@ fn tasks_that_another_thread_has_taken_end_with_the_executor() {
         }
         drop((gone, spawns));
         for _ in 0..4 {
-            runs.recv_timeout(PATIENCE).expect("another thread runs it");
+            runs.recv_timeout(TIMEOUT).expect("another thread runs it");
         }
         held.send(()).expect("heard");
         let _ = released.recv();
     })
     .detach();
-    holds.recv_timeout(PATIENCE).expect("it is held");
+    holds.recv_timeout(TIMEOUT).expect("it is held");
     drop(release);
     drop(ex);
-    let ended = is_gone.recv_timeout(PATIENCE);
+    let ended = is_gone.recv_timeout(TIMEOUT);
     assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected));
 }

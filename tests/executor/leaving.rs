@@ -1,4 +1,4 @@
-//! What a `block_on` that returns does to those who wait: its own tasks wait on.
+//! A `block_on` that returns: tasks and connections that wait go on elsewhere.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Waker};
@@ -33,7 +33,7 @@ fn tasks_that_wait_are_not_polled_again_because_a_block_on_returns() {
         let sleep = Clock::default().sleep(Duration::from_hours(1));
         ex.spawn(counted(polls.clone(), sleep)).detach();
     }
-    // Each is polled, and told at first that it can write.
+    // Each task is polled, and finds at first that it can write.
     ex.block_on(in_time(Timer::after(Duration::from_millis(20))));
     let before = polls.load(Ordering::SeqCst);
     for _ in 0..10 {
@@ -45,7 +45,7 @@ fn tasks_that_wait_are_not_polled_again_because_a_block_on_returns() {
 
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 #[test]
-fn nor_are_they_beside_a_server_and_its_deadlines() {
+fn connections_of_a_server_are_not_polled_again_because_a_block_on_returns() {
     let (ex, polls) = (Executor::new(), Arc::<AtomicUsize>::default());
     let (mut client, mut server) = ex.block_on(in_time(pair()));
     let read = async move { server.reader.read(&mut [0]).await.expect("read") };
@@ -69,7 +69,7 @@ fn nor_are_they_beside_a_server_and_its_deadlines() {
         other.reader.read_exact(&mut [0; 5]).await.expect("read");
         Timer::after(Duration::from_millis(20)).await;
     }));
-    // The client's own socket was polled by what `block_on` ran.
+    // The socket of the client was polled by `block_on`.
     drop(other);
     let before = polls.load(Ordering::SeqCst);
     for _ in 0..10 {
@@ -82,7 +82,7 @@ fn nor_are_they_beside_a_server_and_its_deadlines() {
 }
 
 #[test]
-fn a_half_is_heard_though_the_other_has_moved_to_another_executor() {
+fn a_half_is_woken_after_the_other_has_moved_to_another_executor() {
     for (ex, other) in executors().into_iter().zip(executors()) {
         let (mut client, server) = ex.block_on(in_time(pair()));
         let (mut reader, mut writer) = (server.reader, server.writer);
@@ -109,7 +109,7 @@ fn a_half_is_heard_though_the_other_has_moved_to_another_executor() {
 }
 
 #[test]
-fn a_task_hears_of_what_comes_between_two_block_ons() {
+fn a_task_receives_input_from_between_two_block_ons() {
     for ex in executors() {
         let (mut client, mut server) = ex.block_on(in_time(pair()));
         let task = ex.spawn(async move {
@@ -128,7 +128,7 @@ fn a_task_hears_of_what_comes_between_two_block_ons() {
 }
 
 #[test]
-fn what_began_to_wait_in_a_block_on_goes_on_elsewhere() {
+fn a_wait_that_began_in_a_block_on_ends_elsewhere() {
     for ex in executors() {
         let (mut client, mut server) = ex.block_on(in_time(pair()));
         let mut buf = [0; 5];
@@ -195,7 +195,7 @@ fn a_server_of_another_executor_goes_on_when_the_loop_ends_that_polled_it() {
 }
 
 #[test]
-fn who_waits_on_another_thread_is_woken_when_the_loop_ends() {
+fn waits_on_another_thread_are_woken_when_the_loop_ends() {
     for ex in executors() {
         let (mut client, server) = ex.block_on(in_time(async {
             let (client, mut server) = pair().await;

@@ -1,4 +1,4 @@
-//! The executor: where tasks run, how they end, and what a `block_on` owes to others.
+//! The executor: where tasks run, how they end, and several threads in `block_on`.
 
 mod blocking;
 mod dropping;
@@ -9,6 +9,8 @@ mod panicking;
 mod resting;
 mod runtimes;
 mod sleeping;
+#[path = "../support/mod.rs"]
+mod support;
 mod tokens;
 
 use std::future::{pending, poll_fn};
@@ -26,14 +28,14 @@ use halves::{Connection, Executor, Listener};
 use smol::Timer;
 use smol::channel;
 
-/// Far longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Far longer than any wait in a test.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn threads(n: usize) -> Executor {
     Executor::threads(NonZero::new(n).expect("not 0"))
 }
 
-/// One of each kind, to which the same should happen.
+/// Executors of each kind, for tests that are the same for all.
 fn executors() -> Vec<Executor> {
     vec![Executor::new(), threads(2), threads(5)]
 }
@@ -47,20 +49,20 @@ async fn pair() -> (Connection, Connection) {
     (client, server.expect("one"))
 }
 
-/// Panics where something never comes, instead of hanging.
+/// Panics if a future takes too long, instead of hanging.
 async fn in_time<T>(future: impl Future<Output = T>) -> T {
     let late = async {
-        Timer::after(PATIENCE).await;
+        Timer::after(TIMEOUT).await;
         panic!("it never came");
     };
     future.or(late).await
 }
 
-/// Waits for what other threads do.
+/// Waits until other threads make the condition true.
 fn eventually(what: impl Fn() -> bool) {
     let start = Instant::now();
     while !what() {
-        assert!(start.elapsed() < PATIENCE, "it never came");
+        assert!(start.elapsed() < TIMEOUT, "it never came");
         thread::yield_now();
     }
 }
@@ -94,7 +96,7 @@ impl Drop for Counter {
 }
 
 #[test]
-fn a_panic_goes_to_its_task_and_to_nobody_else() {
+fn a_panic_reaches_its_task_only() {
     for ex in executors() {
         let bad = || async { resume_unwind(Box::new("asked to")) };
         let before = ex.spawn(async {
@@ -150,7 +152,7 @@ fn a_task_that_is_cancelled_or_dropped_is_gone() {
     }
 }
 
-/// Tasks that wait for all that there is to wait for, and how many they are.
+/// Starts tasks that wait for things of every kind. Returns their number.
 fn start_waiting(ex: &Executor, dropped: &Dropped) -> usize {
     let (sender, receiver) = channel::unbounded::<()>();
     let (mut client, server) = ex.block_on(in_time(pair()));
@@ -257,7 +259,7 @@ fn wakes_from_many_threads_are_not_lost() {
             .map(|_| {
                 let (count, wakers) = (count.clone(), wakers.1.clone());
                 thread::spawn(move || {
-                    // Each waker is used once, so one that is lost is a task that hangs.
+                    // Each waker is used once, so a lost wake-up makes a task hang.
                     while count.fetch_add(1, Ordering::SeqCst) < 40_000 {
                         match wakers.try_recv() {
                             Ok(waker) => waker.wake(),

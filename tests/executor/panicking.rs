@@ -1,4 +1,4 @@
-//! Wakers of others that panic on a thread of ours: it goes on, and so do all who wait there.
+//! Foreign wakers that panic on a thread of the executor: the thread and its other tasks go on.
 
 use std::panic::resume_unwind;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use halves::time::Sleep;
 
 use super::*;
 
-/// Panics without a word, once it has said that it will.
+/// Reports that it is about to panic, and panics without a message.
 struct Panics(Sender<()>);
 
 impl Wake for Panics {
@@ -21,7 +21,7 @@ impl Wake for Panics {
     }
 }
 
-/// Each thread has some of them, so none may be dead.
+/// Each thread has some of the tasks, so no thread may have ended.
 fn assert_runs(ex: &Executor) {
     let tasks: Vec<_> = (0..10).map(|n| ex.spawn(async move { n })).collect();
     ex.block_on(in_time(async {
@@ -66,7 +66,7 @@ fn threads_outlive_wakers_that_panic_when_a_socket_is_ready() {
             }
             servers
         }));
-        eventually_hears(&ex, &heard, n);
+        wait_for(&ex, &heard, n);
         assert_runs(&ex);
         drop(servers);
     }
@@ -89,13 +89,13 @@ fn threads_outlive_wakers_that_panic_when_it_is_time() {
             })
             .detach();
         }
-        eventually_hears(&ex, &heard, n);
+        wait_for(&ex, &heard, n);
         assert_runs(&ex);
         drop(done);
     }
 }
 
-/// One that waits on this thread.
+/// A sleep that waits on this thread.
 fn short_sleep(waker: &Waker) -> Pin<Box<Sleep>> {
     let mut cx = Context::from_waker(waker);
     loop {
@@ -107,8 +107,9 @@ fn short_sleep(waker: &Waker) -> Pin<Box<Sleep>> {
     }
 }
 
-/// All of them have panicked: on threads of the executor, or on this one, which drives it meanwhile.
-fn eventually_hears(ex: &Executor, heard: &Receiver<()>, times: usize) {
+/// Waits until all wakers have panicked: on threads of the executor, or on this one, which drives
+/// it meanwhile.
+fn wait_for(ex: &Executor, heard: &Receiver<()>, times: usize) {
     ex.block_on(in_time(async {
         let mut left = times;
         while left > 0 {

@@ -1,4 +1,4 @@
-//! The CPU time of threads that have nothing to do, as the kernel counts it.
+//! The CPU time of threads without work, as the kernel counts it.
 
 use std::fs;
 use std::iter;
@@ -10,9 +10,9 @@ use super::*;
 const WAKE_UPS: u64 = 100;
 const WAKE_UP: Duration = Duration::from_millis(1);
 
-/// The threads of an executor, by their ids.
+/// The ids of the threads of an executor.
 fn ids(ex: &Executor, threads: usize) -> Vec<i32> {
-    // Each is held until all of them are.
+    // Each task holds its thread until all of them run.
     let together = Arc::new(Barrier::new(threads));
     let id = |together: Arc<Barrier>| async move {
         together.wait();
@@ -28,7 +28,7 @@ fn own_id() -> i32 {
     rustix::thread::gettid().as_raw_nonzero().get()
 }
 
-/// The CPU time of threads, and how often they have gone to sleep.
+/// The CPU time of threads, and the number of times that they went to sleep.
 #[derive(Debug, PartialEq, Eq)]
 struct Usage {
     cpu: Duration,
@@ -36,7 +36,7 @@ struct Usage {
 }
 
 impl Usage {
-    /// None: the kernel does not count the CPU time.
+    /// Returns None if the kernel does not count CPU time.
     fn of(threads: &[i32]) -> Option<Self> {
         let (mut cpu, mut sleeps) = (0, 0);
         for thread in threads {
@@ -69,7 +69,7 @@ fn threads_beside_one_that_is_held_sleep_between_two_looks() {
             held.send(own_id()).expect("heard");
             let _ = released.recv();
         });
-        let held = holds.recv_timeout(PATIENCE).expect("it is held");
+        let held = holds.recv_timeout(TIMEOUT).expect("it is held");
         others.retain(|&id| id != held);
         assert_eq!(others.len(), n - 1);
         let Some(before) = Usage::of(&others) else {
@@ -94,7 +94,7 @@ fn threads_beside_one_that_is_held_sleep_between_two_looks() {
 }
 
 #[test]
-fn the_threads_of_an_idle_executor_sleep_on() {
+fn threads_of_an_idle_executor_stay_asleep() {
     for n in [2, 3, 5] {
         let ex = threads(n);
         let ids = ids(&ex, n);
@@ -105,7 +105,7 @@ fn the_threads_of_an_idle_executor_sleep_on() {
         let Some(mut before) = Usage::of(&ids) else {
             return;
         };
-        // The watch ends when it finds that no task runs.
+        // The watch ends once it finds that no task runs.
         smol::block_on(in_time(async {
             loop {
                 Timer::after(Duration::from_millis(50)).await;

@@ -1,6 +1,6 @@
-//! The same serving checks on every runtime: smol, our executor, a `LocalExecutor`, futures-lite
-//! alone, async-std and tokio. A runtime is the few lines of its test; the checks are in
-//! `check_serving` and in `Client`, a plain blocking client on a thread of its own.
+//! The same checks of a server on every runtime: smol, this library's executor, a `LocalExecutor`,
+//! futures-lite alone, async-std and tokio. The test of a runtime is a few lines; the checks are in
+//! `check_serving` and in `Client`, a blocking client on a thread of its own.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -23,11 +23,11 @@ use halves::{
     Connection, Event, Executor, Handle, Listener, Reason, Report, Server, Spawn, spawn_fn,
 };
 
-/// How long a client waits before it says that the server does not answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a client waits for an answer.
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// The drain deadline, on a clock that only the client moves.
 const DEADLINE: Duration = Duration::from_hours(4);
-/// Requests that are not text to answer.
+/// Requests that make a handler panic or hang.
 const PANIC: u8 = b'!';
 const HANG: u8 = b'?';
 
@@ -139,7 +139,7 @@ fn tokio_serves_on_a_listener_of_its_own() {
     });
 }
 
-/// Serves on a free port, while a client on another thread goes through all the checks.
+/// Serves on a free port, while a client on another thread runs all checks.
 async fn check_serving<E, H, F>(executor: E, handler: H) -> Report
 where
     E: Spawn<Serving<H, Connection, F>>,
@@ -151,8 +151,8 @@ where
 }
 
 fn own_address() -> SocketAddr {
-    // An address of its own: a port that one test gives up is not soon another's, which would
-    // then accept whom this one refuses.
+    // Each call has an address of its own: another test could soon listen on the port of a server
+    // that has ended, and accept a client that has to be refused here.
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let own = Ipv4Addr::new(127, 0, 1, NEXT.fetch_add(1, Ordering::Relaxed));
     SocketAddr::from((own, 0))
@@ -171,10 +171,10 @@ where
         .clock(clock)
         .drain_timeout(DEADLINE)
         .on_event(move |event| {
-            // The client may have failed, and be gone.
+            // The client may have failed and ended.
             let _ = match event {
-                Event::Draining { connections, .. } => said.send(Said::Draining(*connections)),
-                Event::Closed(closed) => said.send(Said::Closed(closed.reason)),
+                Event::Draining { connections, .. } => said.send(Reported::Draining(*connections)),
+                Event::Closed(closed) => said.send(Reported::Closed(closed.reason)),
                 _ => Ok(()),
             };
         });
@@ -203,7 +203,7 @@ where
     report
 }
 
-/// Answers in capitals; panics or hangs when it is asked to.
+/// Answers in capitals; panics or hangs on request.
 async fn service(mut connection: Connection) -> io::Result<()> {
     let mut buf = vec![0; 16 * 1024];
     loop {
@@ -220,7 +220,7 @@ async fn service(mut connection: Connection) -> io::Result<()> {
     }
 }
 
-/// The service in a handler that no other thread may have, and how often it was called.
+/// A service in a handler that is not `Send`, and the number of its calls.
 fn counting_service() -> (
     impl FnOnce(Connection) -> BoxedLocal<io::Result<()>> + Clone,
     Rc<Cell<u64>>,
@@ -234,9 +234,9 @@ fn counting_service() -> (
     (handler, seen)
 }
 
-/// What the client wants to know of the server's events.
+/// Events of the server that the client checks.
 #[derive(Debug, PartialEq)]
-enum Said {
+enum Reported {
     Draining(usize),
     Closed(Reason),
 }
@@ -245,19 +245,19 @@ struct Client {
     address: SocketAddr,
     server: Handle,
     time: ManualClock,
-    heard: Receiver<Said>,
+    heard: Receiver<Reported>,
 }
 
 impl Client {
-    /// All checks, each on connections of its own. Returns how many connections it made.
+    /// Runs all checks, each on connections of its own. Returns the number of connections.
     fn check(self) -> u64 {
-        // A check that fails must not leave the server waiting.
+        // A check that fails ends the server too.
         let end = AbortOnDrop(self.server.clone());
         let mut connections = 0;
         connections += self.check_half_close();
         connections += self.check_two_mebibytes_both_ways();
         connections += self.check_several_at_once();
-        connections += self.check_that_a_panic_harms_nobody_else();
+        connections += self.check_that_a_panic_ends_one_connection_only();
         connections += self.check_drain();
         drop(end);
         connections
@@ -268,7 +268,7 @@ impl Client {
         stream.write_all(b"half").expect("sent");
         stream.shutdown(Shutdown::Write).expect("half-closed");
         assert_eq!(rest(&mut stream), b"HALF");
-        self.hear(Said::Closed(Reason::Eof));
+        self.next_event(Reported::Closed(Reason::Eof));
         1
     }
 
@@ -281,10 +281,10 @@ impl Client {
             sender.write_all(&text)?;
             sender.shutdown(Shutdown::Write)
         });
-        // Not assert_eq: nobody reads 4 MiB of difference.
+        // Not assert_eq, which would print 4 MiB.
         assert!(rest(&mut stream) == answer, "2 MiB come back in capitals");
         sent.join().expect("no panic").expect("all was sent");
-        self.hear(Said::Closed(Reason::Eof));
+        self.next_event(Reported::Closed(Reason::Eof));
         1
     }
 
@@ -297,28 +297,28 @@ impl Client {
         }
         for stream in streams {
             drop(stream);
-            self.hear(Said::Closed(Reason::Eof));
+            self.next_event(Reported::Closed(Reason::Eof));
         }
         8
     }
 
-    fn check_that_a_panic_harms_nobody_else(&self) -> u64 {
+    fn check_that_a_panic_ends_one_connection_only(&self) -> u64 {
         let (mut before, mut unlucky) = (self.connect(), self.connect());
         ask(&mut before, "before");
         unlucky.write_all(&[PANIC]).expect("sent");
         assert_reset(&mut unlucky);
-        self.hear(Said::Closed(Reason::Panic));
+        self.next_event(Reported::Closed(Reason::Panic));
         ask(&mut before, "still here");
         let mut after = self.connect();
         ask(&mut after, "after");
         drop(before);
-        self.hear(Said::Closed(Reason::Eof));
+        self.next_event(Reported::Closed(Reason::Eof));
         drop(after);
-        self.hear(Said::Closed(Reason::Eof));
+        self.next_event(Reported::Closed(Reason::Eof));
         3
     }
 
-    /// Three clients are open: one says nothing more, one has more to say, one never ends.
+    /// Three clients are open: one sends nothing more, one sends more, one never ends.
     fn check_drain(&self) -> u64 {
         let (mut quiet, mut busy, mut hung) = (self.connect(), self.connect(), self.connect());
         for stream in [&mut quiet, &mut busy, &mut hung] {
@@ -327,16 +327,17 @@ impl Client {
         hung.write_all(&[HANG]).expect("sent");
 
         self.server.shutdown().drain();
-        self.hear(Said::Draining(3));
+        self.next_event(Reported::Draining(3));
         let refused = TcpStream::connect(self.address).map_err(|error| error.kind());
         assert_eq!(refused.expect_err("closed"), ErrorKind::ConnectionRefused);
 
         ask(&mut busy, "one more thing");
         busy.shutdown(Shutdown::Write).expect("half-closed");
         assert_eq!(rest(&mut busy), b"");
-        self.hear(Said::Closed(Reason::Eof));
+        self.next_event(Reported::Closed(Reason::Eof));
 
-        // The quiet one's task notes the drain in its own time: seconds pass until it has.
+        // The task of the quiet client notices the drain in its own time: seconds pass until it
+        // has.
         let drained = loop {
             self.time.advance(Duration::from_secs(1));
             match self.heard.recv_timeout(Duration::from_millis(1)) {
@@ -344,7 +345,7 @@ impl Client {
                 heard => break heard,
             }
         };
-        assert_eq!(drained, Ok(Said::Closed(Reason::Drained)));
+        assert_eq!(drained, Ok(Reported::Closed(Reason::Drained)));
         assert_eq!(rest(&mut quiet), b"");
 
         self.time.advance(DEADLINE);
@@ -354,14 +355,14 @@ impl Client {
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("connected");
-        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("set");
         stream
     }
 
-    /// The server's next event, so that each check leaves nothing behind for the following one.
+    /// The next event of the server. Each check takes all of its events.
     #[track_caller]
-    fn hear(&self, expected: Said) {
-        assert_eq!(self.heard.recv_timeout(PATIENCE), Ok(expected));
+    fn next_event(&self, expected: Reported) {
+        assert_eq!(self.heard.recv_timeout(TIMEOUT), Ok(expected));
     }
 }
 
@@ -372,7 +373,7 @@ fn ask(stream: &mut TcpStream, text: &str) {
     assert_eq!(answer, text.to_ascii_uppercase().as_bytes());
 }
 
-/// All that comes before the end of input.
+/// All bytes before the end of input.
 fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("an end of input");

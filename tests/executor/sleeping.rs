@@ -1,4 +1,4 @@
-//! Sleeps of the machine's clock, wherever they are polled.
+//! Sleeps of the system clock, polled on any thread.
 
 use futures_lite::future;
 use halves::Clock;
@@ -8,14 +8,14 @@ use super::*;
 
 const SHORT: Duration = Duration::from_millis(3);
 
-/// A sleep, and the end before which it may not be over.
+/// A sleep, and the instant before which it may not end.
 fn nap(duration: Duration) -> (Sleep, Instant) {
     let clock = Clock::default();
     let end = clock.now() + duration;
     (clock.sleep_until(end), end)
 }
 
-/// The same, once it waits in this task.
+/// As [`nap`], once the sleep waits in this task.
 async fn waiting(duration: Duration) -> (Sleep, Instant) {
     let (mut sleep, end) = nap(duration);
     let _ = future::poll_once(&mut sleep).await;
@@ -43,7 +43,7 @@ fn a_thousand_sleeps_end_and_none_too_early() {
 }
 
 #[test]
-fn what_is_over_stays_so() {
+fn a_sleep_that_is_over_stays_over() {
     let mut sleeps = [nap(SHORT).0, nap(Duration::ZERO).0, nap(Duration::ZERO).0];
     for sleep in &mut sleeps[..2] {
         smol::block_on(in_time(&mut *sleep));
@@ -61,7 +61,7 @@ fn a_sleep_goes_on_wherever_it_is_taken() {
     let (ex, other) = (Executor::new(), threads(2));
     let sleep = ex.block_on(waiting(SHORT));
     let sleep = ex.block_on(async {
-        // A thread without a reactor, while ours goes on.
+        // A thread without a reactor, while the loop goes on.
         let (mut sleep, end) = sleep;
         let sleeping = smol::unblock(move || {
             let _ = smol::block_on(future::poll_once(&mut sleep));
@@ -70,7 +70,7 @@ fn a_sleep_goes_on_wherever_it_is_taken() {
         in_time(sleeping).await
     });
     smol::block_on(in_time(through(sleep)));
-    // From a task to one of another executor, which sleeps longer than the first loop is there.
+    // From a task to one of another executor, which sleeps longer than the first loop runs.
     let sleep = ex.block_on(ex.spawn(waiting(SHORT)));
     other.block_on(in_time(other.spawn(through(sleep))));
     // And from there to a loop on this thread.
@@ -79,7 +79,7 @@ fn a_sleep_goes_on_wherever_it_is_taken() {
 }
 
 #[test]
-fn a_task_sleeps_on_while_nobody_drives_it_and_ends_with_another_driver() {
+fn a_sleep_of_a_task_that_is_not_driven_ends_with_another_driver() {
     let ex = Executor::new();
     let task = ex.spawn(through(nap(SHORT)));
     ex.block_on(yield_now());
@@ -94,7 +94,8 @@ fn sleeps_within_a_loop_and_around_it() {
         let task = ex.spawn(async {
             let long = waiting(SHORT * 3).await;
             let inner = Executor::new();
-            // What waits in the outer loop is waited for in the inner, and the other way round.
+            // Sleeps registered with the outer loop are awaited in the inner one, and the other way
+            // round.
             let left = inner.block_on(in_time(async {
                 through(waiting(SHORT).await).await;
                 through(long).await;
@@ -107,7 +108,7 @@ fn sleeps_within_a_loop_and_around_it() {
 }
 
 #[test]
-fn what_sleeps_ends_with_its_executor() {
+fn sleeping_tasks_are_dropped_with_their_executor() {
     let clock = Clock::default();
     for ex in [Executor::new(), threads(2)] {
         let held = Arc::new(());

@@ -1,7 +1,6 @@
-//! Random tasks on eight threads: each token that is passed on is a wake, and one that is lost is a
-//! hang. `HALVES_SEED=5` runs what a failure has printed, as far as threads allow.
+//! Random tasks on eight threads. Each token that is passed on is a wake-up, and a lost token is a
+//! hang. `HALVES_SEED=5` repeats a failure, as far as threads allow.
 
-use std::env;
 use std::hint::black_box;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::task::Waker;
@@ -11,14 +10,16 @@ use halves::Clock;
 
 use super::*;
 
+use crate::support::seed::seed;
+
 const THREADS: usize = 8;
 const TASKS: usize = 48;
 const TOKENS: usize = 24;
 const HOPS: usize = 400;
-/// Longer than a worker may be in one task before others take what it has queued.
+/// Longer than a worker may spend in one task before other workers take its queue.
 const LONG: Duration = Duration::from_millis(3);
 
-/// Tokens for one task, each with the hops that it has left.
+/// Tokens for one task. Each is the number of hops that are left.
 #[derive(Default)]
 struct Mailbox {
     tokens: Mutex<Vec<usize>>,
@@ -28,7 +29,7 @@ struct Mailbox {
 struct World {
     ex: Executor,
     mailboxes: Arc<[Mailbox]>,
-    /// Brings a token to a task, on a thread of its own.
+    /// Delivers a token to a task, on a thread of its own.
     courier: mpsc::Sender<(usize, usize)>,
     ended: channel::Sender<()>,
 }
@@ -63,7 +64,7 @@ async fn echo(mut server: Connection) {
     }
 }
 
-/// Passes tokens on, each after something that takes a while.
+/// Passes tokens on, each after some work.
 async fn pass_on(world: Arc<World>, me: usize, mut client: Connection, mut rng: Rng) {
     loop {
         let hops = world.mailboxes[me].take().await;
@@ -105,12 +106,7 @@ async fn pass_on(world: Arc<World>, me: usize, mut client: Connection, mut rng: 
 
 #[test]
 fn no_token_is_lost() {
-    let seed = env::var("HALVES_SEED").map_or_else(
-        |_| fastrand::u64(..),
-        |seed| seed.parse().expect("HALVES_SEED is a number"),
-    );
-    let run = catch_unwind(|| run(seed));
-    assert!(run.is_ok(), "HALVES_SEED={seed}");
+    run(seed());
 }
 
 fn run(seed: u64) {

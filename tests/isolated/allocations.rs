@@ -1,5 +1,5 @@
-//! What one connection holds of the heap while nothing passes: the sum that ARCHITECTURE.md draws.
-//! A test by itself, as it counts what the whole process allocates.
+//! The heap memory of an idle connection: the sum in ARCHITECTURE.md. The test counts what the
+//! whole process allocates.
 
 #![cfg(all(target_os = "linux", not(halves_portable)))]
 
@@ -18,18 +18,18 @@ use crate::support::skip::skip;
 #[global_allocator]
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Quiet connections.
+/// Idle connections.
 const MANY: usize = 1_000;
-/// Descriptors that they need, with both ends here, and the rest of the process.
+/// Descriptors for both ends of them, and for the rest of the process.
 const DESCRIPTORS: u64 = 2 * MANY as u64 + 100;
 
-/// The record, with its socket and two counts of references.
+/// The record, with its socket and two reference counts, in bytes.
 const RECORD: usize = 200;
-/// The task: `Serving` 72, place among the tasks 16, async-task 48.
+/// The task, in bytes: 72 for `Serving`, 16 for its place among the tasks, 48 for async-task.
 const TASK: usize = 136;
 /// Entries in the lists of tasks, connections and sources, which grow to powers of two.
 const ENTRIES: usize = 40;
-/// As allocated.
+/// All of it, as the allocator rounds it, in bytes.
 const TOGETHER: usize = 392;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +68,9 @@ fn echo(client: &mut TcpStream) {
     assert_eq!(answer, *b"A");
 }
 
-/// What so many connections add, once each was answered and waits for more; they are closed again.
-/// One thread serves them: so it is done with all before it answers `other` for the second time.
-fn quiet(many: usize, server: SocketAddr, other: &mut TcpStream, handle: &Handle) -> Held {
+/// The memory that `many` connections add once each was answered and waits for more input. They are
+/// closed again. One thread serves all of them, so all are idle once `other` is answered twice.
+fn idle(many: usize, server: SocketAddr, other: &mut TcpStream, handle: &Handle) -> Held {
     let mut clients = Vec::with_capacity(many);
     for _ in 0..2 {
         echo(other);
@@ -88,13 +88,13 @@ fn quiet(many: usize, server: SocketAddr, other: &mut TcpStream, handle: &Handle
     after.since(before)
 }
 
-pub(crate) fn a_quiet_connection_is_two_pieces_and_its_entries() {
+pub(crate) fn an_idle_connection_is_two_allocations_and_its_entries() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
     if limit.maximum.is_some_and(|most| most < DESCRIPTORS) {
         skip(
-            "a_quiet_connection_is_two_pieces_and_its_entries",
+            "an_idle_connection_is_two_allocations_and_its_entries",
             "too few descriptors are allowed",
         );
         return;
@@ -108,17 +108,17 @@ pub(crate) fn a_quiet_connection_is_two_pieces_and_its_entries() {
         .to_string()
         .parse()
         .expect("an address");
-    // Not scoped: a client that panics would be waited for.
+    // Not a scoped thread: a client that panics would wait for it.
     let serving = thread::spawn(move || {
         let handler = move |c: Connection| service.serve(c.reader, c.writer);
         ex.block_on(server.serve(&ex, listeners, handler))
     });
     let mut other = connect(address);
-    let mut quiet = |many| quiet(many, address, &mut other, &handle);
-    // What is there once is there then, and the lists have places for 16.
-    quiet(10);
-    // The lists stay as long as they become.
-    let (first, second) = (quiet(MANY), quiet(MANY));
+    let mut idle = |many| idle(many, address, &mut other, &handle);
+    // Allocates what stays, and lists with room for 16.
+    idle(10);
+    // The lists do not shrink.
+    let (first, second) = (idle(MANY), idle(MANY));
     assert_eq!(second.pieces, 2 * MANY, "a record and a task each");
     assert_eq!(second.bytes, (RECORD + TASK) * MANY);
     assert_eq!(first.pieces, second.pieces);
@@ -130,7 +130,7 @@ pub(crate) fn a_quiet_connection_is_two_pieces_and_its_entries() {
     served.expect("served");
 }
 
-/// As glibc rounds it, with its own 8 bytes.
+/// As glibc rounds it, with 8 bytes of its own.
 fn allocated(bytes: usize) -> usize {
     (bytes + 8).next_multiple_of(16)
 }

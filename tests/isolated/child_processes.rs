@@ -1,4 +1,4 @@
-//! What a child is given: its group, its descriptors, its signals, its limits.
+//! What child processes inherit: their group, descriptors, signals and limits.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -12,22 +12,22 @@ fn sh(script: &str) -> Command {
     Command::new("sh").args(["-c", script])
 }
 
-/// In a set of signals.
+/// The bit of SIGPIPE in a set of signals.
 const PIPE: u64 = 1 << (13 - 1);
 
-async fn said(command: Command) -> String {
+async fn output_of(command: Command) -> String {
     let (mut connection, child) = command.connect().expect("it runs");
-    let mut said = String::new();
+    let mut output = String::new();
     connection
         .reader
-        .read_to_string(&mut said)
+        .read_to_string(&mut output)
         .await
         .expect("text");
     assert!(child.wait().await.expect("ours").success());
-    said
+    output
 }
 
-/// The numbers of this process's descriptors that a child would have.
+/// The numbers of the descriptors of this process that a child inherits.
 fn inheritable() -> BTreeSet<String> {
     let open = fs::read_dir("/proc/self/fd").expect("Linux");
     let names = open.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -47,7 +47,7 @@ pub(crate) fn a_child_has_no_descriptor_but_its_standard_streams() {
     ex.block_on(async {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("file");
-        // One of each kind, all open.
+        // Open descriptors of each kind.
         let listeners = halves::bind("127.0.0.1:0").await.expect("bound");
         let client = halves::connect(listeners.local_addrs()[0].to_string()).await;
         let pair = Command::new("cat").socketpair().connect().expect("it runs");
@@ -58,10 +58,10 @@ pub(crate) fn a_child_has_no_descriptor_but_its_standard_streams() {
         });
         let files = halves::listener::files("/dev/null", &file).await;
         for command in [sh("ls /proc/$$/fd"), sh("ls /proc/$$/fd").socketpair()] {
-            let given = said(command).await;
+            let given = output_of(command).await;
             let given: BTreeSet<_> = given.lines().map(ToOwned::to_owned).collect();
             let mut expected = inheritable();
-            // Of its own, a shell has none open while it waits for `ls`.
+            // A shell has no others open while it waits for `ls`.
             expected.extend(["0", "1", "2"].map(ToOwned::to_owned));
             assert!(given.is_subset(&expected), "{given:?} of {expected:?}");
         }
@@ -69,11 +69,11 @@ pub(crate) fn a_child_has_no_descriptor_but_its_standard_streams() {
     });
 }
 
-pub(crate) fn a_child_leads_a_group_and_has_its_signals_as_every_program() {
+pub(crate) fn a_child_leads_a_group_and_has_default_signals() {
     smol::block_on(async {
         // Not a shell, which may be between two states of its own.
         let cat = Command::new("cat").args(["/proc/self/stat", "/proc/self/status"]);
-        let stat = said(cat).await;
+        let stat = output_of(cat).await;
         let (pid, rest) = stat.split_once(' ').expect("a number");
         let (_, rest) = rest.split_once(") ").expect("a name");
         assert_eq!(rest.split(' ').nth(2), Some(pid), "its group is its own");
@@ -97,10 +97,10 @@ pub(crate) fn a_child_has_the_limit_of_open_files_that_it_is_given() {
         raised.current = raised.maximum;
         setrlimit(Resource::Nofile, raised).expect("the hard limit is allowed");
         let soft = || sh("ulimit -Sn");
-        assert_eq!(said(soft().open_files(100)).await, "100\n");
-        let hard = said(sh("ulimit -Hn").open_files(100)).await;
-        assert_eq!(said(soft()).await, hard, "that of this process");
-        let most = said(soft().open_files(u64::MAX)).await;
+        assert_eq!(output_of(soft().open_files(100)).await, "100\n");
+        let hard = output_of(sh("ulimit -Hn").open_files(100)).await;
+        assert_eq!(output_of(soft()).await, hard, "that of this process");
+        let most = output_of(soft().open_files(u64::MAX)).await;
         assert_eq!(most, hard, "no more than is allowed");
         assert_eq!(getrlimit(Resource::Nofile), raised, "ours stays");
         let _ = setrlimit(Resource::Nofile, ours);
@@ -109,7 +109,7 @@ pub(crate) fn a_child_has_the_limit_of_open_files_that_it_is_given() {
 
 pub(crate) fn a_child_may_have_files_of_its_own() {
     let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("said");
+    let path = dir.path().join("output");
     let mut command = std::process::Command::new("echo");
     command
         .arg("hello")

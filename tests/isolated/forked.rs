@@ -1,6 +1,6 @@
 //! A fork without exec: the child may not run its parent's executor, and may have its own.
 //!
-//! The only test of its process, so that no other thread holds a lock when it forks.
+//! The process has no other threads, so none holds a lock while it forks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 
@@ -9,7 +9,7 @@ use halves::Executor;
 
 pub(crate) fn a_child_panics_in_its_parents_executor_and_runs_its_own() {
     let hook = take_hook();
-    // The usual one takes locks.
+    // The default hook takes locks.
     set_hook(Box::new(|_| {}));
     let ex = Executor::new();
     let (mut client, mut server) = ex.block_on(pair());
@@ -37,7 +37,7 @@ pub(crate) fn a_child_panics_in_its_parents_executor_and_runs_its_own() {
         exit(panicked)
     };
     assert_fine(child);
-    // What the child dropped is none of the parent's.
+    // The parent is not affected by what the child has dropped.
     ex.block_on(async {
         ask(&mut client, &mut server).await;
         ask(&mut server, &mut client).await;

@@ -14,9 +14,9 @@ use std::process::Command;
 use rustix::fs::fstat;
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
-/// Set in the process that something was handed over to.
+/// Set in the process that has received a socket.
 const INSIDE: &str = "HALVES_TEST_INSIDE";
-/// The number of a process's descriptor, which stays when the process becomes another program.
+/// The inode of the pidfd of a process. It stays the same across an exec.
 const ID: &str = "LISTEN_PIDFDID";
 
 pub(crate) fn variables_of_the_service_manager_are_not_inherited() {
@@ -41,23 +41,23 @@ pub(crate) fn variables_of_the_service_manager_are_not_inherited() {
 }
 
 fn inside() {
-    assert!(said_to_a_child().contains("LISTEN_PID="), "so far");
+    assert!(environment_of_a_child().contains("LISTEN_PID="), "so far");
     inherited::receive_sockets();
-    let said = said_to_a_child();
-    assert!(said.contains(INSIDE), "the rest stays");
-    assert!(!said.contains("LISTEN_"), "{said}");
-    // Nor has it the socket, which can still be listened at.
+    let environment = environment_of_a_child();
+    assert!(environment.contains(INSIDE), "the rest stays");
+    assert!(!environment.contains("LISTEN_"), "{environment}");
+    // The child does not inherit the socket. This process can still listen on it.
     let sockets = "for n in /proc/$$/fd/*; do readlink $n; done | grep -c socket: || true";
-    assert_eq!(heard(Command::new("sh").args(["-c", sockets])), "0\n");
+    assert_eq!(stdout_of(Command::new("sh").args(["-c", sockets])), "0\n");
     smol::block_on(halves::bind("sd-listen:x")).expect("it is ours");
 }
 
-fn said_to_a_child() -> String {
-    heard(&mut Command::new("env"))
+fn environment_of_a_child() -> String {
+    stdout_of(&mut Command::new("env"))
 }
 
-/// Of the standard library's kind, as those of ours may have threads begin.
-fn heard(command: &mut Command) -> String {
+/// With the standard library, as the commands of this library may start threads.
+fn stdout_of(command: &mut Command) -> String {
     let output = command.output().expect("it runs");
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).expect("text")

@@ -1,5 +1,5 @@
-//! Sockets that a process was started with: taken once, told apart, and left as they are to
-//! those who share them.
+//! Sockets that a process inherits: each is taken once, listeners and connections are
+//! distinguished, and other owners are not disturbed.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -22,27 +22,27 @@ use smol::block_on;
 
 use crate::support::place;
 
-/// What this process was started with, as far as anyone can tell: open on exec before anybody asked.
-/// (Nothing here starts a child that would have it.)
-static HANDED_DOWN: LazyLock<Mutex<Vec<OwnedFd>>> = LazyLock::new(|| {
+/// Descriptors that look inherited: they were open on exec before the library listed those. (These
+/// tests start no child that would inherit them.)
+static INHERITED: LazyLock<Mutex<Vec<OwnedFd>>> = LazyLock::new(|| {
     let null = File::open("/dev/null").expect("it is there");
-    // A plain dup, whose result is open on exec.
+    // A plain dup, which is open on exec.
     let dup = || rustix::io::dup(&null).expect("there is room");
     let all = (0..200).map(|_| dup()).collect();
     receive();
     Mutex::new(all)
 });
 
-/// Such a descriptor, which is nobody's.
-fn handed_down(fd: impl Into<OwnedFd>) -> RawFd {
-    let mut handed_down = HANDED_DOWN.lock().expect("no panic");
-    let mut place = handed_down.pop().expect("there are enough");
+/// The number of such a descriptor. It refers to `fd` now, and has no other owner.
+fn inherited_number(fd: impl Into<OwnedFd>) -> RawFd {
+    let mut inherited_number = INHERITED.lock().expect("no panic");
+    let mut place = inherited_number.pop().expect("there are enough");
     rustix::io::dup2(fd.into(), &mut place).expect("both are open");
     place.into_raw_fd()
 }
 
 fn take(number: RawFd) -> io::Result<OwnedFd> {
-    LazyLock::force(&HANDED_DOWN);
+    LazyLock::force(&INHERITED);
     inherited::take(number)
 }
 
@@ -51,13 +51,13 @@ fn is_nonblocking(fd: impl AsFd) -> bool {
     flags.contains(OFlags::NONBLOCK)
 }
 
-/// Far longer than anything takes: what is waited for has then not come.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Far longer than any wait in a test.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Both ends of a connection, of which the second does not wait for ever.
+/// Both ends of a connection. Reads of the second have a timeout.
 fn pair() -> io::Result<(UnixStream, UnixStream)> {
     let (ours, peer) = UnixStream::pair()?;
-    peer.set_read_timeout(Some(PATIENCE))?;
+    peer.set_read_timeout(Some(TIMEOUT))?;
     Ok((ours, peer))
 }
 
@@ -66,36 +66,36 @@ fn upper(ex: &Executor, listeners: impl Into<Listeners>) -> io::Result<Report> {
     ex.block_on(Server::default().serve(ex, listeners.into(), handler))
 }
 
-pub(crate) fn what_was_handed_down_is_taken_once() -> io::Result<()> {
-    let number = handed_down(UnixDatagram::unbound()?);
+pub(crate) fn an_inherited_descriptor_is_taken_once() -> io::Result<()> {
+    let number = inherited_number(UnixDatagram::unbound()?);
     let taken = take(number)?;
     assert_eq!(taken.as_raw_fd(), number);
     assert!(fcntl_getfd(&taken)?.contains(FdFlags::CLOEXEC));
     let again = take(number).expect_err("it is taken");
     assert_eq!(again.kind(), io::ErrorKind::InvalidInput);
 
-    // Of many who want it, too.
+    // The same with several threads that want it.
     for _ in 0..100 {
-        let number = handed_down(UnixDatagram::unbound()?);
+        let number = inherited_number(UnixDatagram::unbound()?);
         let takers: Vec<_> = (0..4)
             .map(|_| thread::spawn(move || take(number)))
             .collect();
         let taken = takers
             .into_iter()
             .map(|taker| taker.join().expect("no panic"));
-        // Kept until all have tried.
+        // All results are kept until all threads have tried.
         let taken: Vec<_> = taken.collect();
         assert_eq!(taken.iter().flatten().count(), 1);
     }
     Ok(())
 }
 
-pub(crate) fn what_this_process_has_opened_is_not_taken() -> io::Result<()> {
+pub(crate) fn descriptors_that_this_process_opened_are_not_taken() -> io::Result<()> {
     let ours = File::open("/dev/null")?;
     let error = take(ours.as_raw_fd()).expect_err("it is ours");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     ours.metadata()?;
-    // Nor what it has opened for its children, after it was asked what was handed down.
+    // Nor a descriptor opened for children, after the inherited ones were listed.
     let ours = rustix::io::dup(ours)?;
     let number = ours.as_raw_fd();
     let errors = [
@@ -113,7 +113,7 @@ pub(crate) fn what_this_process_has_opened_is_not_taken() -> io::Result<()> {
     Ok(())
 }
 
-pub(crate) fn of_a_standard_descriptor_there_is_a_duplicate() -> io::Result<()> {
+pub(crate) fn a_standard_descriptor_is_duplicated() -> io::Result<()> {
     for number in 0..3 {
         let taken = take(number)?;
         assert!(taken.as_raw_fd() > 2);
@@ -123,7 +123,7 @@ pub(crate) fn of_a_standard_descriptor_there_is_a_duplicate() -> io::Result<()> 
     Ok(())
 }
 
-pub(crate) fn what_is_no_stream_socket_is_refused() -> io::Result<()> {
+pub(crate) fn other_descriptors_than_stream_sockets_are_refused() -> io::Result<()> {
     let packets = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None)?;
     for (fd, problem) in [
         (OwnedFd::from(File::open("/dev/null")?), "not a socket"),
@@ -135,7 +135,7 @@ pub(crate) fn what_is_no_stream_socket_is_refused() -> io::Result<()> {
             "not a stream socket",
         ),
     ] {
-        let number = handed_down(fd);
+        let number = inherited_number(fd);
         let error = block_on(bind(format!("fd:{number}"))).expect_err(problem);
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert_eq!(
@@ -146,7 +146,7 @@ pub(crate) fn what_is_no_stream_socket_is_refused() -> io::Result<()> {
     Ok(())
 }
 
-pub(crate) fn what_neither_listens_nor_is_connected_is_refused() -> io::Result<()> {
+pub(crate) fn a_socket_that_neither_listens_nor_is_connected_is_refused() -> io::Result<()> {
     let stream = |family| rustix::net::socket(family, SocketType::STREAM, None);
     let bound = stream(AddressFamily::INET)?;
     rustix::net::bind(
@@ -161,33 +161,33 @@ pub(crate) fn what_neither_listens_nor_is_connected_is_refused() -> io::Result<(
         let problem = "it neither listens nor is connected";
         let error = Listeners::try_from(socket.try_clone()?).expect_err(problem);
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        let number = handed_down(socket);
+        let number = inherited_number(socket);
         let error = block_on(bind(format!("fd:{number}"))).expect_err(problem);
         assert_eq!(
             error.to_string(),
             format!("cannot listen on fd:{number}: {problem}")
         );
     }
-    // A connection that its client has ended is one, also where the client is gone.
+    // A half-closed connection is accepted, also if its client is gone.
     let (ours, peer) = pair()?;
     drop(peer);
     Listeners::try_from(OwnedFd::from(ours))?;
     Ok(())
 }
 
-pub(crate) fn a_listener_and_a_connection_are_told_apart() -> io::Result<()> {
+pub(crate) fn a_listener_and_a_connection_are_distinguished() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let at = listener.local_addr()?;
     let client = TcpStream::connect(at)?;
     let (served, _) = listener.accept()?;
     block_on(async {
-        let mut connected = bind(format!("fd:{}", handed_down(served))).await?;
+        let mut connected = bind(format!("fd:{}", inherited_number(served))).await?;
         let connection = connected.accept().await?.expect("the connection");
         assert_eq!(connection.peer.endpoint(), client.local_addr()?.into());
         assert_eq!(connection.peer.local(), at.into());
         assert!(connected.accept().await?.is_none());
 
-        let mut listening = bind(format!("fd:{}", handed_down(listener))).await?;
+        let mut listening = bind(format!("fd:{}", inherited_number(listener))).await?;
         assert_eq!(listening.local_addrs(), [at.into()]);
         for _ in 0..2 {
             let client = TcpStream::connect(at)?;
@@ -200,7 +200,7 @@ pub(crate) fn a_listener_and_a_connection_are_told_apart() -> io::Result<()> {
 
 pub(crate) fn a_connection_can_be_connected_to_and_a_listener_cannot() -> io::Result<()> {
     let (ours, mut peer) = pair()?;
-    let number = handed_down(ours);
+    let number = inherited_number(ours);
     block_on(async {
         let mut connection = connect(format!("fd:{number}")).await?;
         connection.writer.write_all(b"here").await?;
@@ -209,7 +209,7 @@ pub(crate) fn a_connection_can_be_connected_to_and_a_listener_cannot() -> io::Re
         assert_eq!(known.pid, Some(std::process::id()));
         io::Result::Ok(())
     })?;
-    let number = handed_down(TcpListener::bind("127.0.0.1:0")?);
+    let number = inherited_number(TcpListener::bind("127.0.0.1:0")?);
     let error = block_on(connect(format!("fd:{number}"))).expect_err("it listens");
     assert!(error.to_string().ends_with("it is a socket that listens"));
     Ok(())
@@ -239,20 +239,20 @@ pub(crate) fn the_options_of_a_listener_stay_as_they_are() -> io::Result<()> {
     let _client = TcpStream::connect(theirs.local_addr()?)?;
     let connection = block_on(listeners.accept())?.expect("one has connected");
     assert!(!sockopt::tcp_nodelay(&theirs)?);
-    // But for one, without which nobody can accept and never wait.
+    // It has to be nonblocking, as otherwise an accept could block.
     assert!(is_nonblocking(&theirs));
     drop((connection, listeners));
     assert!(is_nonblocking(&theirs), "others may count on it by now");
     Ok(())
 }
 
-pub(crate) fn a_connection_blocks_those_who_share_it_as_before() -> io::Result<()> {
+pub(crate) fn a_shared_connection_blocks_its_other_owners_as_before() -> io::Result<()> {
     for nonblocking in [false, true] {
         let (ours, mut peer) = pair()?;
         ours.set_nonblocking(nonblocking)?;
-        // A call that waits would do so for this long.
-        ours.set_read_timeout(Some(PATIENCE))?;
-        ours.set_write_timeout(Some(PATIENCE))?;
+        // A blocking call fails after this time.
+        ours.set_read_timeout(Some(TIMEOUT))?;
+        ours.set_write_timeout(Some(TIMEOUT))?;
         let start = Instant::now();
         let shared = ours.try_clone()?;
         let ex = Executor::new();
@@ -266,7 +266,7 @@ pub(crate) fn a_connection_blocks_those_who_share_it_as_before() -> io::Result<(
             );
             peer.write_all(b"here")?;
             connection.reader.read_exact(&mut [0; 4]).await?;
-            // Until there is no room.
+            // Writes until there is no room.
             let full = vec![0; 1 << 20];
             let writing = connection.writer.write_all(&full);
             assert!(future::poll_once(writing).await.is_none());
@@ -274,12 +274,12 @@ pub(crate) fn a_connection_blocks_those_who_share_it_as_before() -> io::Result<(
             io::Result::Ok(())
         })?;
         assert_eq!(is_nonblocking(&shared), nonblocking);
-        assert!(start.elapsed() < PATIENCE);
+        assert!(start.elapsed() < TIMEOUT);
     }
     Ok(())
 }
 
-pub(crate) fn the_end_is_told_also_when_others_have_the_connection_open() -> io::Result<()> {
+pub(crate) fn the_end_reaches_the_peer_of_a_shared_connection() -> io::Result<()> {
     let (ours, mut peer) = pair()?;
     let shared = ours.try_clone()?;
     peer.write_all(b"hello")?;
@@ -294,7 +294,7 @@ pub(crate) fn the_end_is_told_also_when_others_have_the_connection_open() -> io:
     Ok(())
 }
 
-pub(crate) fn the_end_is_told_also_by_a_handler_that_does_not_close() -> io::Result<()> {
+pub(crate) fn a_handler_that_does_not_close_ends_a_shared_connection() -> io::Result<()> {
     let (ours, mut peer) = pair()?;
     let shared = ours.try_clone()?;
     peer.write_all(b"hello")?;
@@ -314,11 +314,11 @@ pub(crate) fn the_end_is_told_also_by_a_handler_that_does_not_close() -> io::Res
     Ok(())
 }
 
-pub(crate) fn a_client_that_is_gone_already_is_a_connection_with_nobody() -> io::Result<()> {
+pub(crate) fn a_client_that_is_gone_is_an_unknown_endpoint() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let client = TcpStream::connect(listener.local_addr()?)?;
     let (served, _) = listener.accept()?;
-    // With a reset, after which the system knows no peer.
+    // With a reset, after which the system has no peer address.
     sockopt::set_socket_linger(&client, Some(Duration::ZERO))?;
     drop(client);
     let mut listeners = Listeners::try_from(OwnedFd::from(served))?;
@@ -328,8 +328,8 @@ pub(crate) fn a_client_that_is_gone_already_is_a_connection_with_nobody() -> io:
     Ok(())
 }
 
-pub(crate) fn without_a_service_manager_there_is_nothing_to_listen_at() {
-    LazyLock::force(&HANDED_DOWN);
+pub(crate) fn without_a_service_manager_there_are_no_sockets_to_listen_on() {
+    LazyLock::force(&INHERITED);
     let error = block_on(bind("sd-listen")).expect_err("nothing was handed over");
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
     let line = error.to_string();
@@ -341,10 +341,10 @@ pub(crate) fn without_a_service_manager_there_is_nothing_to_listen_at() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
 
-pub(crate) fn who_is_refused_is_told_also_when_others_have_the_connection_open() -> io::Result<()> {
+pub(crate) fn a_refusal_ends_a_shared_connection() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let mut client = TcpStream::connect(listener.local_addr()?)?;
-    client.set_read_timeout(Some(PATIENCE))?;
+    client.set_read_timeout(Some(TIMEOUT))?;
     let (served, _) = listener.accept()?;
     let shared = served.try_clone()?;
     let rules = Rules::default().deny("127.0.0.0/8".parse().map_err(io::Error::other)?);
@@ -359,7 +359,7 @@ pub(crate) fn who_is_refused_is_told_also_when_others_have_the_connection_open()
     Ok(())
 }
 
-pub(crate) fn a_close_is_told_also_when_the_connection_is_dropped_at_once() -> io::Result<()> {
+pub(crate) fn a_close_reaches_the_peer_of_a_shared_connection_dropped_at_once() -> io::Result<()> {
     let (ours, mut peer) = pair()?;
     let shared = ours.try_clone()?;
     Executor::new().block_on(async {

@@ -1,5 +1,5 @@
-//! Of 3,000 connections over sockets, and their executors, nothing is left. One test, as it counts
-//! the descriptors, processes and threads of the whole process.
+//! Nothing is left of 3,000 connections over sockets, and of their executors. The test counts the
+//! descriptors, processes and threads of the whole process.
 
 use std::io;
 use std::net::TcpListener;
@@ -13,20 +13,20 @@ use halves::{Connection, Executor, Listener, Listeners, bind};
 use crate::support::leftovers::{CONNECTIONS, is_as_before, present};
 use crate::support::place;
 
-/// In a round.
+/// Connections in a round.
 const ROUND: usize = 50;
 
-/// What is listened on.
+/// The kind of the listener.
 #[derive(Clone, Copy, Debug)]
 enum Transport {
     Tcp,
     Unix,
     Abstract,
-    /// A socket of TCP that somebody else has opened.
+    /// A TCP socket that was opened elsewhere.
     Inherited,
 }
 
-pub(crate) fn of_3000_connections_and_their_executors_nothing_is_left() {
+pub(crate) fn nothing_is_left_of_3000_connections_and_their_executors() {
     let dir = place::dir();
     for transport in [
         Transport::Tcp,
@@ -34,7 +34,7 @@ pub(crate) fn of_3000_connections_and_their_executors_nothing_is_left() {
         Transport::Abstract,
         Transport::Inherited,
     ] {
-        // What stays for good, such as async-io's own, is there after the first round.
+        // The first round leaves what stays for good, such as the thread of async-io.
         run(1, transport, dir.path());
         let before = present(dir.path());
         for round in 0..CONNECTIONS / ROUND {
@@ -44,7 +44,7 @@ pub(crate) fn of_3000_connections_and_their_executors_nothing_is_left() {
     }
 }
 
-/// Of 50 connections, so 100 sockets, some are dropped in time, and some with the executor.
+/// Runs 50 connections, with 100 sockets. Some are dropped in time, some with the executor.
 fn run(threads: usize, transport: Transport, dir: &Path) {
     let ex = Executor::threads(NonZero::new(threads).expect("not 0"));
     let waiting = ex.block_on(async {

@@ -1,5 +1,5 @@
-//! Of 3,000 connections of each kind, one after another, no descriptor, process, file or thread is
-//! left. One test, as it counts those of the whole process.
+//! Nothing is left of 3,000 connections of each kind, one after another: no descriptor, process,
+//! file or thread. The test counts those of the whole process.
 
 use std::fs;
 use std::io;
@@ -20,7 +20,7 @@ use crate::support::namespace::wait_until;
 use crate::support::place;
 use crate::support::terminal::terminal;
 
-/// Says a word on one end, hears it at the other, and ends in one of several ways.
+/// Sends a word from one end to the other, and ends in one of several ways.
 async fn pass<R1, W1, R2, W2>(
     n: usize,
     mut near: Connection<R1, W1>,
@@ -37,7 +37,7 @@ where
         0 => near.writer.close().await?,
         1 => drop(far),
         2 => {
-            // Somebody waits when the other end goes.
+            // A read waits when the other end is dropped.
             let _ = future::poll_once(far.reader.read(&mut [0; 5])).await;
             drop(near);
         }
@@ -53,13 +53,13 @@ fn fifo(dir: &Path, name: &str) -> PathBuf {
     path
 }
 
-pub(crate) fn of_3000_connections_of_each_kind_nothing_is_left() {
+pub(crate) fn nothing_is_left_of_3000_connections_of_each_kind() {
     let dir = place::dir();
     let dir = dir.path();
     let [there, back] = ["there", "back"].map(|name| fifo(dir, name));
     let (request, reply) = (dir.join("request"), dir.join("reply"));
     fs::write(&request, "hello").expect("a file");
-    // What stays for good, such as async-io's own, is there from now on.
+    // Leaves what stays for good, such as the thread of async-io.
     let warm = async { files(&request, &reply).await.map(drop) };
     smol::block_on(warm).expect("files");
 
@@ -158,12 +158,12 @@ fn children(dir: &Path) {
     });
 }
 
-/// Whoever waits for a reader of a FIFO, and does not any more, leaves no thread that does.
+/// A dropped call that waited for a reader of a FIFO leaves no thread.
 fn given_up(fifo: &Path) {
     let waiting = || {
         let tasks = fs::read_dir("/proc/self/task").expect("Linux");
         let places = tasks.filter_map(|task| fs::read(task.ok()?.path().join("wchan")).ok());
-        // The kernel's name for it, where it gives any.
+        // The kernel's name of the wait, if it has one.
         places.filter(|place| place == b"wait_for_partner").count()
     };
     for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! As process 1: what orphans leave behind is cleared away, and nobody's child is.
+//! As process 1: orphans are reaped, and other children are not.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -9,11 +9,11 @@ use halves::{Executor, process};
 use crate::support::namespace::{as_process_1, processes, wait_until};
 use crate::support::skip::skip;
 
-/// Set in the process that is 1.
+/// Set in the process that is process 1.
 const INSIDE: &str = "HALVES_TEST_INSIDE";
 
-pub(crate) fn orphans_are_reaped_and_nobodys_child_is() {
-    let name = "orphans_are_reaped_and_nobodys_child_is";
+pub(crate) fn orphans_are_reaped_and_other_children_are_not() {
+    let name = "orphans_are_reaped_and_other_children_are_not";
     if env::var_os(INSIDE).is_some() {
         assert_eq!(id(), 1);
         return inside();
@@ -23,8 +23,8 @@ pub(crate) fn orphans_are_reaped_and_nobodys_child_is() {
     };
     let output = unshare.env(INSIDE, "1").output();
     let output = output.expect("unshare");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
 }
 
 fn inside() {
@@ -32,10 +32,10 @@ fn inside() {
     ex.spawn(process::reap_orphans()).detach();
 
     let exiting = |code: &'static str| ["-c", code];
-    // One that others have started, and ask only later.
+    // A child of the standard library, waited for later.
     let mut others = Command::new("sh");
     let mut others = others.args(exiting("exit 5")).spawn().expect("sh");
-    // One of ours, that is asked only later, too.
+    // A child of this library, waited for later, too.
     let ours = process::Command::new("sh").args(exiting("exit 6"));
     let ours = ours.spawn().expect("sh");
     let both_wait = || state(others.id()) == Some('Z') && state(ours.id()) == Some('Z');
@@ -49,7 +49,7 @@ fn inside() {
     assert_eq!(status.code(), Some(6));
     assert_eq!(others.wait().expect("not stolen").code(), Some(5));
 
-    // One whose own children are orphans once it is killed, one of them with it.
+    // A child with children that become orphans when it is killed. One of them is killed with it.
     let script = "sleep 1000 & setsid sleep 1000 & wait";
     let parent = process::Command::new("sh").args(exiting(script));
     let parent = parent.spawn().expect("sh");
@@ -69,14 +69,14 @@ fn sleeping() -> usize {
     processes.filter(|(_, name, ..)| name == "sleep").count()
 }
 
-/// Has a shell leave a child behind, in a group of its own, that exits at once; its number.
+/// The id of an orphan. A shell leaves it behind, in a group of its own, and it exits at once.
 fn orphan() -> u32 {
     let mut sh = Command::new("sh");
     sh.args(["-c", "(setsid sh -c 'echo $$' &)"]);
     let mut sh = sh.stdout(Stdio::piped()).spawn().expect("sh");
     let mut line = String::new();
-    let mut said = BufReader::new(sh.stdout.take().expect("a pipe"));
-    said.read_line(&mut line).expect("a number");
+    let mut stderr = BufReader::new(sh.stdout.take().expect("a pipe"));
+    stderr.read_line(&mut line).expect("a number");
     assert!(sh.wait().expect("our child").success());
     line.trim().parse().expect("a number")
 }

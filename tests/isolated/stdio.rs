@@ -16,8 +16,8 @@ use crate::support::place;
 
 type Far = Connection<FdReader, FdWriter>;
 
-/// Pipes in the place of standard input and output, which this process then has nothing else of, and
-/// their other ends.
+/// Replaces standard input and output by pipes. Returns a connection of the standard streams, and
+/// one of the other ends.
 fn on_pipes() -> io::Result<(Connection, Far)> {
     let ((input, to), (from, output)) = (io::pipe()?, io::pipe()?);
     plug(input.into(), output.into())?;
@@ -25,7 +25,7 @@ fn on_pipes() -> io::Result<(Connection, Far)> {
     Ok((stdio()?, far))
 }
 
-/// The same with two sockets, which are not one.
+/// As [`on_pipes`], with two separate sockets.
 fn on_sockets() -> io::Result<(Connection, Far)> {
     let ((input, to), (from, output)) = (UnixStream::pair()?, UnixStream::pair()?);
     plug(input.into(), output.into())?;
@@ -38,7 +38,7 @@ fn plug(input: OwnedFd, output: OwnedFd) -> io::Result<()> {
     Ok(dup2_stdout(output)?)
 }
 
-/// What a server ends in order, or its user drops.
+/// Sends a word. A server ends the connection in order, or it is dropped.
 async fn pass(n: usize, near: Connection, mut far: Far) -> io::Result<()> {
     far.writer.write_all(b"hello").await?;
     if n.is_multiple_of(2) {

@@ -14,7 +14,7 @@ use smol::block_on;
 use crate::support::place;
 use crate::support::skip::skip;
 
-pub(crate) fn without_a_mode_the_umask_decides() -> io::Result<()> {
+pub(crate) fn without_a_mode_the_umask_applies() -> io::Result<()> {
     let dir = place::dir();
     let path = dir.path().join("socket");
     let group = rustix::process::getegid();
@@ -34,12 +34,11 @@ pub(crate) fn without_a_mode_the_umask_decides() -> io::Result<()> {
     Ok(())
 }
 
-/// It is tried all the time by somebody who must not, where a file that nobody cares for would be
-/// open to everyone.
-pub(crate) fn nobody_else_connects_before_the_mode_is_set() -> io::Result<()> {
+/// Another user tries to connect all the time, where a file without a mode is open to everyone.
+pub(crate) fn other_users_cannot_connect_before_the_mode_is_set() -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         skip(
-            "nobody_else_connects_before_the_mode_is_set",
+            "other_users_cannot_connect_before_the_mode_is_set",
             "only root can be somebody else",
         );
         return Ok(());

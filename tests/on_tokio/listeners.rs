@@ -1,4 +1,4 @@
-//! tokio's own listeners.
+//! Listeners of tokio.
 
 use std::io::{self, Read, Write};
 use std::net::{self, Shutdown};
@@ -55,7 +55,7 @@ fn a_unix_listener_is_served() {
 }
 
 #[test]
-fn what_a_listener_accepts_says_where_it_is() {
+fn connections_have_the_addresses_of_their_sockets() {
     one_thread().block_on(async {
         let mut listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("bound");
@@ -68,7 +68,7 @@ fn what_a_listener_accepts_says_where_it_is() {
     });
 }
 
-/// Serves a client, who says something and hears it in capitals, and then ends the server.
+/// Serves one client, which sends text and receives it in capitals, and then ends the server.
 async fn serve_one<L, S>(
     listener: L,
     connect: impl FnOnce() -> io::Result<S> + Send + 'static,

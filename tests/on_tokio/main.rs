@@ -1,5 +1,5 @@
-//! In a runtime of tokio, with the feature `tokio`: every kind of halves conforms, tokio's own
-//! listeners are served, and sleeps are tokio's.
+//! With the feature `tokio`, in a runtime of tokio: halves of every kind conform, listeners of
+//! tokio are served, and sleeps use the timer of tokio.
 
 mod listeners;
 mod sleeps;
@@ -28,7 +28,7 @@ fn two_threads() -> Runtime {
     builder.build().expect("a runtime")
 }
 
-/// On one thread, and where others drive the sockets of the one that waits.
+/// On one thread, and on several, where one thread drives the sockets of tasks on another.
 fn on_both<F: Future<Output = ()>>(test: impl Fn() -> F) {
     one_thread().block_on(test());
     two_threads().block_on(test());

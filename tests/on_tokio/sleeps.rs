@@ -1,4 +1,4 @@
-//! Sleeps of a clock, on tokio's timer and beyond it.
+//! Sleeps of a clock, in a runtime of tokio and outside it.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::one_thread;
 const HOUR: Duration = Duration::from_hours(1);
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// Its time passes at once where a runtime has nothing else to do.
+/// The time of the runtime passes at once if it has nothing else to do.
 #[test]
 fn a_sleep_is_on_tokios_timer() {
     let mut builder = Builder::new_current_thread();
@@ -33,7 +33,7 @@ fn a_sleep_is_never_over_too_early() {
 
 #[test]
 fn a_sleep_that_began_in_one_runtime_ends_in_any_other() {
-    // One whose runtime nobody drives, and one whose runtime has ended.
+    // A runtime that is not driven, and one that has ended.
     let (_idle, sleep) = begun();
     smol::block_on(sleep);
     let (ended, sleep) = begun();
@@ -41,7 +41,7 @@ fn a_sleep_that_began_in_one_runtime_ends_in_any_other() {
     one_thread().block_on(sleep);
 }
 
-/// On the portable path an `Executor` leaves that to the runtime around it, as smol does.
+/// On the portable path an `Executor` leaves this to the runtime around it, as smol does.
 #[test]
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 fn a_sleep_goes_on_with_our_executor_within_a_runtime_that_is_not_driven() {
@@ -50,7 +50,7 @@ fn a_sleep_goes_on_with_our_executor_within_a_runtime_that_is_not_driven() {
     Executor::new().block_on(sleep);
 }
 
-/// One that has to wait on, and its runtime, which nothing drives.
+/// A sleep that is not over, and its runtime, which is not driven.
 fn begun() -> (Runtime, Sleep) {
     let runtime = one_thread();
     let mut sleep = Clock::default().sleep(MOMENT);

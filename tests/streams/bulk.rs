@@ -1,9 +1,8 @@
-//! Handlers that read and write in small pieces, on sockets: nothing is lost, doubled or out of
-//! order, whoever reads slowly, and whoever leaves early.
+//! Handlers on sockets that read and write in small pieces: nothing is lost, repeated or out of
+//! order, with slow readers and clients that leave early.
 //!
-//! `HALVES_SEED=5 cargo test --test streams bulk` runs what a failure has printed.
+//! `HALVES_SEED=5 cargo test --test streams bulk` repeats a failure.
 
-use std::env;
 use std::future::pending;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -16,7 +15,9 @@ use fastrand::Rng;
 use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use halves::{Connection, Executor, Handle, Reason, Report, Server, bind};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::seed::seed;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server on threads of its own.
 struct Served {
@@ -42,7 +43,7 @@ impl Served {
             let ex = Executor::threads(NonZero::new(threads).expect("some"));
             ex.block_on(serve(ex.clone())).expect("served")
         });
-        let address = hear.recv_timeout(PATIENCE).expect("it listens");
+        let address = hear.recv_timeout(TIMEOUT).expect("it listens");
         Self {
             address: address.expect("it is TCP"),
             handle,
@@ -52,12 +53,12 @@ impl Served {
 
     fn client(&self) -> TcpStream {
         let client = TcpStream::connect(self.address).expect("it accepts");
-        client.set_read_timeout(Some(PATIENCE)).expect("set");
-        client.set_write_timeout(Some(PATIENCE)).expect("set");
+        client.set_read_timeout(Some(TIMEOUT)).expect("set");
+        client.set_write_timeout(Some(TIMEOUT)).expect("set");
         client
     }
 
-    /// Ends the server when its connections have ended.
+    /// Waits for the end of all connections, and ends the server.
     fn end(self) -> Report {
         self.handle.shutdown().drain();
         self.server.join().expect("it does not panic")
@@ -69,7 +70,7 @@ fn bytes(n: usize) -> Vec<u8> {
     (0..n).map(|at| ((at * 7 + at / 251) % 256) as u8).collect()
 }
 
-/// Reads to the end while somebody else writes.
+/// Reads to the end, while a thread writes.
 fn exchange(mut client: TcpStream, sent: Vec<u8>) -> Vec<u8> {
     let mut writer = client.try_clone().expect("a second handle");
     let writing = thread::spawn(move || {
@@ -134,20 +135,8 @@ async fn echo_by_pieces(connection: Connection, mut rng: Rng) -> io::Result<()> 
 }
 
 #[test]
-fn what_is_echoed_in_pieces_of_all_sizes_is_what_was_sent() {
-    let seed = env::var("HALVES_SEED").map_or_else(
-        |_| fastrand::u64(..),
-        |seed| seed.parse().expect("a number"),
-    );
-    // Captured, unless the test fails.
-    #[allow(
-        clippy::print_stdout,
-        reason = "it is for whoever reads of the failure"
-    )]
-    {
-        println!("HALVES_SEED={seed}");
-    }
-    let mut rng = Rng::with_seed(seed);
+fn an_echo_in_pieces_of_all_sizes_is_exact() {
+    let mut rng = Rng::with_seed(seed());
     for threads in [1, 2] {
         let rng_of_handlers = rng.fork();
         let served = Served::start(threads, Server::default(), move |connection| {
@@ -168,9 +157,9 @@ fn what_is_echoed_in_pieces_of_all_sizes_is_what_was_sent() {
     }
 }
 
-/// Many small writes, and the handler returns, before the client reads at all.
+/// Many small writes, and the handler returns, before the client reads anything.
 #[test]
-fn an_answer_in_small_pieces_is_whole_though_its_handler_has_returned() {
+fn an_answer_in_small_pieces_is_whole_after_its_handler_returned() {
     const LINES: usize = 40_000;
     let handler = async |connection: Connection| {
         let mut writer = connection.writer;
@@ -182,7 +171,7 @@ fn an_answer_in_small_pieces_is_whole_though_its_handler_has_returned() {
     let served = Served::start(1, Server::default().max_connections(1), handler);
     let mut first = served.client();
     let mut second = served.client();
-    // The second is served when the first has its answer, and not before.
+    // The second client is served once the first has its answer, and not before.
     for client in [&mut first, &mut second] {
         let mut heard = String::new();
         client.shutdown(Shutdown::Write).expect("it is there");
@@ -196,9 +185,9 @@ fn an_answer_in_small_pieces_is_whole_though_its_handler_has_returned() {
     assert_eq!(served.end().aborted, 0);
 }
 
-/// The handler does not come back to what it has written: it waits for something else.
+/// The handler waits for something else after its write.
 #[test]
-fn what_was_written_leaves_while_the_handler_waits_for_something_else() {
+fn written_bytes_are_sent_while_the_handler_waits_for_something_else() {
     let handler = async |connection: Connection| {
         let mut writer = connection.writer;
         for byte in *b"seven b" {
@@ -233,7 +222,7 @@ fn a_handler_is_reached_wherever_it_waits() {
             b'w' => loop {
                 writer.write_all(&[0; 9000]).await?;
             },
-            // In another task, while this one waits for that.
+            // In another task, and this one waits for it.
             b't' => drop(smol::spawn(async move { reader.read(&mut [0]).await }).await?),
             _ => pending().await,
         }
@@ -249,7 +238,7 @@ fn a_handler_is_reached_wherever_it_waits() {
         });
         end(&served.handle);
         for mut client in clients {
-            // To the end, in order or not.
+            // To the end, with or without a reset.
             let _ = io::copy(&mut client, &mut io::sink());
         }
         let report = served.end();

@@ -26,7 +26,7 @@ use crate::support::terminal::terminal;
 
 type Halves = Connection<FdReader, FdWriter>;
 
-/// On our executor, whose reactor watches, and elsewhere.
+/// On this library's executor, with its reactor, and on smol.
 fn on_both(test: impl AsyncFn()) {
     Executor::new().block_on(test());
     smol::block_on(test());
@@ -73,9 +73,9 @@ fn a_socket_that_is_only_a_descriptor_conforms() {
     });
 }
 
-/// Where the peer is gone there is nobody left to tell of the end, whoever ends the stream.
+/// A peer that is gone cannot receive an end, whichever half ends the stream.
 #[test]
-fn to_end_what_was_reset_is_no_error() {
+fn ending_a_stream_that_was_reset_is_no_error() {
     on_both(async || {
         for erased in [false, true] {
             let mut writer = reset().expect("two sockets").1;
@@ -93,7 +93,7 @@ fn to_end_what_was_reset_is_no_error() {
                 }
             });
             let ex = LocalExecutor::new();
-            // It hears of the reset, and has nothing to say of it.
+            // It reads the reset, and ignores it.
             let handler = async |mut c: Connection| {
                 let _ = c.reader.read(&mut [0]).await;
                 Ok(())
@@ -124,7 +124,7 @@ fn fifos_opened_as_files_conform() {
         conformance::check(conformance::LONG, async || {
             let dir = place::dir();
             let (there, back) = (fifo(dir.path(), "there"), fifo(dir.path(), "back"));
-            // Each waits, to write, until the other is there to read.
+            // Each waits, in order to write, until the other can read.
             future::try_zip(files(&back, &there), files(&there, &back)).await
         })
         .await;
@@ -194,7 +194,7 @@ fn devices_that_are_always_ready_are_read_and_written() {
 }
 
 #[test]
-fn what_a_device_has_no_room_for_is_an_error_for_good() {
+fn a_full_device_is_a_lasting_error() {
     on_both(async || {
         let full = files("/dev/null", "/dev/full").await;
         let mut writer = full.expect("it is there").writer;
@@ -225,7 +225,7 @@ fn a_kind_that_was_not_asked_for_is_refused() {
         ] {
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         }
-        // To open a socket is refused as a FIFO is that nobody reads.
+        // Opening a socket fails with the error of a FIFO without a reader.
         let socket = dir.path().join("socket");
         let _listener = UnixListener::bind(&socket).expect("a socket");
         let error = files("/dev/null", &socket).await.expect_err("a socket");
@@ -235,7 +235,7 @@ fn a_kind_that_was_not_asked_for_is_refused() {
     });
 }
 
-/// Files go one way each: what is written is there when the writer is closed.
+/// Files go one way each: written bytes are in the file once the writer is closed.
 #[test]
 fn files_are_halves() {
     let dir = place::dir();
@@ -265,7 +265,7 @@ fn files_are_halves() {
 }
 
 #[test]
-fn what_was_taken_is_written_also_when_the_writer_is_dropped() {
+fn accepted_bytes_are_written_when_the_writer_is_dropped() {
     let dir = place::dir();
     let reply = dir.path().join("reply");
     let sent = conformance::pattern(3_000_000);
@@ -301,7 +301,7 @@ fn a_fifo_waits_for_its_first_writer_and_ends_with_its_last() {
         drop(second);
         assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
 
-        // What was written before is all there is, when its writer is gone.
+        // Earlier bytes are all there is once their writer is gone.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let held = rustix::fs::open(&path, flags, Mode::empty()).expect("a FIFO");
         open().expect("read").write_all(b"old").expect("it is read");
@@ -310,7 +310,7 @@ fn a_fifo_waits_for_its_first_writer_and_ends_with_its_last() {
         assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
         drop(held);
 
-        // One that opens it and says nothing is one, too.
+        // A writer that opens it and writes nothing counts, too.
         let mut reader = files(&path, "/dev/null").await.expect("both").reader;
         drop(open().expect("read"));
         assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
@@ -318,7 +318,7 @@ fn a_fifo_waits_for_its_first_writer_and_ends_with_its_last() {
 }
 
 #[test]
-fn a_terminal_whose_reads_do_not_wait_ends_when_it_is_hung_up() {
+fn a_terminal_with_reads_that_do_not_wait_ends_at_its_hangup() {
     on_both(async || {
         for tenths in [0, 1] {
             let (person, program) = terminal().expect("a pseudo-terminal");

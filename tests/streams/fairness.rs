@@ -1,6 +1,6 @@
 //! Fairness: a half that is always ready yields after 64 KiB or 32 operations, exactly once, and
-//! wakes its task; so a client that floods does not keep others from being served. Turns are
-//! counted, no time is taken.
+//! wakes its task, so that a flood does not keep other clients from being served. The tests count
+//! turns, not time.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use futures_lite::io::sink;
 use futures_lite::{AsyncRead, AsyncWrite};
 use halves::{Connection, Executor, Listeners, Once, service};
 
-/// The budget of a half, as the documentation of `Reader` promises it.
+/// The budget of a half, as documented at `Reader`.
 const BYTES: usize = 64 * 1024;
 const OPERATIONS: usize = 32;
 
@@ -30,7 +30,7 @@ fn after_32_operations_a_half_yields_once() {
 #[test]
 fn after_64_kib_a_half_yields_once() {
     for half in Half::ALL {
-        // The size of an operation, and how many of them use the budget up.
+        // Sizes of an operation, and the number of operations that use the budget up.
         for (size, operations) in [
             (BYTES / 32, 32),
             (BYTES / 32 + 1, 32),
@@ -96,7 +96,7 @@ fn vectored_operations_reach_the_stream_as_they_are() {
     let read = Pin::new(&mut connection.reader).poll_read_vectored(&mut cx, bufs);
     let bufs = [IoSlice::new(&a), IoSlice::new(&b)];
     let written = Pin::new(&mut connection.writer).poll_write_vectored(&mut cx, &bufs);
-    // Both buffers at once: through the default methods it would be the first alone.
+    // Both buffers at once. The default methods would pass only the first.
     assert!(matches!(read, Poll::Ready(Ok(4))), "{read:?}");
     assert!(matches!(written, Poll::Ready(Ok(4))), "{written:?}");
     assert_eq!(
@@ -107,7 +107,7 @@ fn vectored_operations_reach_the_stream_as_they_are() {
 
 #[test]
 fn one_that_floods_with_small_reads_lets_others_have_their_turns() {
-    // One read a turn beside it, 32 in each turn of its own.
+    // One read in a turn beside it, 32 in each turn of its own.
     assert_flood_lets_others(1, OPERATIONS);
 }
 
@@ -118,9 +118,10 @@ fn one_that_floods_with_large_reads_lets_others_have_their_turns() {
 }
 
 /// Serves one client that is always ready, with operations of `size` bytes, beside one that has
-/// something to read once a turn; between two turns of the latter the former has at most `most`.
+/// something to read once in each turn. Between two turns of the second, the first has at most
+/// `most` operations.
 fn assert_flood_lets_others(size: usize, most: usize) {
-    // Without a budget the flood would end first; it does end, so that this test does, too.
+    // Without a budget the flood would end first. It is finite so that this test ends.
     let flood = Io::new(size, 100_000);
     let quiet = Quiet::new(&flood, 100);
     let seen = quiet.seen.clone();
@@ -139,7 +140,7 @@ fn assert_flood_lets_others(size: usize, most: usize) {
     assert!(seen[99] > 0, "the flood runs at the same time");
     let between = seen.windows(2).map(|pair| pair[1] - pair[0]);
     let worst = between.max().expect("99 pairs");
-    // An executor may give one of them two turns in a row, now and then.
+    // An executor may run one of them twice in a row, now and then.
     assert!(
         worst <= 2 * most,
         "{worst} operations between two turns of another"
@@ -163,7 +164,7 @@ impl Half {
     ];
 }
 
-/// A connection of halves that are always ready, polled by hand.
+/// A connection with halves that are always ready, polled by hand.
 struct Turns {
     half: Half,
     size: usize,
@@ -199,7 +200,7 @@ impl Turns {
         assert_eq!(self.woken.count(), woken);
     }
 
-    /// Pending, although the stream, which is not asked, is ready; and woken.
+    /// Pending, without a poll of the stream, which is ready; and the task is woken.
     #[track_caller]
     fn assert_yields(&mut self) {
         let (woken, operations) = (self.woken.count(), self.io.operations());
@@ -220,7 +221,7 @@ impl Turns {
         assert_eq!(self.io.operations(), operations);
     }
 
-    /// Pending, because the stream is; nobody is woken.
+    /// Pending, because the stream is; no task is woken.
     #[track_caller]
     fn assert_waits(&mut self) {
         let woken = self.woken.count();
@@ -270,7 +271,7 @@ impl Wake for Woken {
     }
 }
 
-/// A stream, to read and to write, that is always ready; clones are the same stream.
+/// A stream, to read and to write, that is always ready. Clones are the same stream.
 #[derive(Clone)]
 struct Io(Arc<Shared>);
 
@@ -280,7 +281,7 @@ struct Shared {
     /// The operations until the end of input.
     most: usize,
     operations: AtomicUsize,
-    /// The next operation is not ready, for once.
+    /// The next operation is not ready, once.
     waits: AtomicBool,
 }
 
@@ -353,7 +354,7 @@ impl AsyncWrite for Io {
     }
 }
 
-/// A stream with one byte to read a turn. It notes how far the flood is at each.
+/// A stream with one byte to read in each turn. It records the progress of the flood at each.
 struct Quiet {
     flood: Io,
     turns: usize,

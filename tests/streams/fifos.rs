@@ -1,4 +1,4 @@
-//! FIFOs as connections: openers that come and go, and openers that wait.
+//! FIFOs as connections: programs that open and close them, and opens that wait.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -17,8 +17,8 @@ use smol::{LocalExecutor, Timer};
 
 use crate::support::place;
 
-/// Far longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Far longer than any wait in a test.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn fifo(dir: &Path, name: &str) -> PathBuf {
     let path = dir.join(name);
@@ -28,7 +28,7 @@ fn fifo(dir: &Path, name: &str) -> PathBuf {
 }
 
 #[test]
-fn who_uses_two_fifos_comes_and_goes() {
+fn users_of_two_fifos_may_come_and_go() {
     let dir = place::dir();
     let (there, back) = (fifo(dir.path(), "there"), fifo(dir.path(), "back"));
     let ex = Executor::threads(NonZero::new(2).expect("not 0"));
@@ -53,9 +53,9 @@ fn who_uses_two_fifos_comes_and_goes() {
     assert_eq!(report.stats.ended[Reason::Drained], 1);
 }
 
-/// More wait than the pool has threads.
+/// More opens wait than the pool has threads.
 #[test]
-fn fifos_that_nobody_reads_take_no_thread_of_the_blocking_pool() {
+fn fifos_without_readers_take_no_thread_of_the_blocking_pool() {
     let dir = place::dir();
     let path = fifo(dir.path(), "fifo");
     let ex = LocalExecutor::new();
@@ -67,18 +67,18 @@ fn fifos_that_nobody_reads_take_no_thread_of_the_blocking_pool() {
         while waiting.get() < opening.len() {
             future::yield_now().await;
         }
-        // To open a file takes a thread of the pool.
+        // Opening a file takes a thread of the pool.
         files("/dev/null", "/dev/null").await.expect("both");
     };
     let late = async {
-        Timer::after(PATIENCE).await;
+        Timer::after(TIMEOUT).await;
         panic!("no thread is free");
     };
     smol::block_on(ex.run(future::or(test, late)));
 }
 
-/// Adds one to `waiting` at the fourth poll of `opening`: it has opened the input, tried the output,
-/// and found it to be a FIFO.
+/// Adds one to `waiting` at the fourth poll of `opening`: by then it has opened the input, tried
+/// the output, and found it to be a FIFO.
 async fn counted<F: Future>(opening: F, waiting: Rc<Cell<usize>>) -> F::Output {
     let mut opening = std::pin::pin!(opening);
     let mut polls = 0;

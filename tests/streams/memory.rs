@@ -1,5 +1,5 @@
-//! The transport in memory behaves as a socket does: bounded, in order, with half-close, reset and
-//! refusal; with a bound of 1 its two ends go in lockstep.
+//! The transport in memory behaves as a socket: bounded, in order, with half-close, reset and
+//! refusal. With a bound of 1 its two ends go in lockstep.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -55,7 +55,7 @@ fn at(steps: &[String], what: &str, byte: &str) -> Option<usize> {
 }
 
 #[test]
-fn a_pipe_takes_its_bound_and_waits() {
+fn a_pipe_accepts_its_bound_and_waits() {
     let (mut here, mut there) = pair(4);
     assert_eq!(now(here.writer.write(b"abcdef")), Some(Ok(4)));
     assert_eq!(now(here.writer.write(b"ef")), None);
@@ -94,7 +94,7 @@ fn close_is_a_half_close() {
         heard.clear();
         here.reader.read_to_string(&mut heard).await?;
         assert_eq!(heard, "answer");
-        // Said again it is no error; written after, it is one.
+        // A second close is no error; a write after it is one.
         here.writer.close().await?;
         let late = here.writer.write(b"more").await;
         assert_eq!(kind(late), Err(ErrorKind::BrokenPipe));
@@ -114,7 +114,7 @@ fn a_close_wakes_the_reader_that_waits() {
 }
 
 #[test]
-fn a_whole_end_dropped_is_end_of_input_after_what_it_wrote() {
+fn a_dropped_end_is_an_end_of_input_after_its_bytes() {
     let (mut here, mut there) = pair(16);
     block_on(here.writer.write_all(b"last words")).expect("written");
     drop(here);
@@ -122,7 +122,7 @@ fn a_whole_end_dropped_is_end_of_input_after_what_it_wrote() {
     assert_eq!(now(there.reader.read(&mut buf)), Some(Ok(10)));
     assert_eq!(now(there.reader.read(&mut buf)), Some(Ok(0)));
     assert_eq!(now(there.reader.read(&mut buf)), Some(Ok(0)));
-    // And nobody hears what is written to it.
+    // Bytes written to it are lost.
     assert_eq!(
         now(there.writer.write(b"hello?")),
         Some(Err(ErrorKind::BrokenPipe))
@@ -130,7 +130,7 @@ fn a_whole_end_dropped_is_end_of_input_after_what_it_wrote() {
 }
 
 #[test]
-fn a_writer_that_waits_hears_that_the_other_end_is_gone() {
+fn a_writer_that_waits_fails_when_the_other_end_is_gone() {
     let (mut here, there) = pair(1);
     let write = async { here.writer.write_all(b"ab").await };
     let leave = async { drop(there) };
@@ -139,7 +139,7 @@ fn a_writer_that_waits_hears_that_the_other_end_is_gone() {
 }
 
 #[test]
-fn a_writer_or_a_reader_dropped_alone_says_nothing() {
+fn a_writer_or_a_reader_dropped_alone_does_not_end_the_stream() {
     let (here, mut there) = pair(16);
     let Connection {
         reader,
@@ -159,7 +159,7 @@ fn a_writer_or_a_reader_dropped_alone_says_nothing() {
         peer,
     } = here;
     drop((reader, peer));
-    // As with a socket: it is taken, and nobody reads it.
+    // As with a socket: the write succeeds, and the bytes are not read.
     assert_eq!(now(there.writer.write(b"hello")), Some(Ok(5)));
     drop(writer);
     let late = now(there.writer.write(b"hello"));
@@ -177,7 +177,7 @@ fn a_read_that_is_cancelled_loses_nothing() {
 }
 
 #[test]
-fn what_goes_in_comes_out_in_order_for_every_bound() {
+fn bytes_arrive_in_order_for_every_bound() {
     let text: Vec<u8> = (0..=255).cycle().take(10_000).collect();
     for bound in [1, 2, 7, 64, 9_999, 10_000, 1 << 20] {
         let (mut here, mut there) = pair(bound);
@@ -197,7 +197,7 @@ fn ask_writes_and_reads_at_the_same_time() -> io::Result<()> {
     let text = vec![b'a'; 10_000];
     let echo = async |c: Connection| service::echo(c.reader, c.writer).await;
     assert!(block_on(memory::ask(echo, &text))? == text);
-    // What the handler does not read is discarded, and its half ends with it.
+    // Input that the handler does not read is discarded, and its half ends with it.
     let first = async |mut c: Connection| {
         let mut byte = [0];
         c.reader.read_exact(&mut byte).await?;
@@ -249,7 +249,7 @@ fn an_abort_of_the_server_is_a_reset() {
         let abort = async { handle.shutdown().abort() };
         let (read, ()) = future::zip(waits, abort).await;
         assert_eq!(kind(read), Err(ErrorKind::ConnectionReset));
-        // An answer that was cut is not taken for a whole one.
+        // A cut answer does not look like a whole one.
         let read = asking.reader.read_to_end(&mut Vec::new()).await;
         assert_eq!(kind(read), Err(ErrorKind::ConnectionReset));
         let write = asking.writer.write(b"hello?").await;
@@ -268,7 +268,7 @@ fn a_listener_that_is_gone_refuses() {
 }
 
 #[test]
-fn one_that_was_never_accepted_is_reset_when_the_listener_is_gone() {
+fn a_connection_that_was_never_accepted_is_reset_when_the_listener_is_gone() {
     let (listener, connector) = memory::listener(16);
     let mut client: MemoryConnection = block_on(connector.connect()).expect("connected");
     drop(listener);
@@ -277,7 +277,7 @@ fn one_that_was_never_accepted_is_reset_when_the_listener_is_gone() {
 }
 
 #[test]
-fn a_peer_that_somebody_keeps_does_not_keep_the_stream_open() {
+fn a_peer_that_is_kept_does_not_keep_the_stream_open() {
     let kept = Arc::new(Mutex::new(Vec::new()));
     let keep = kept.clone();
     let server = Server::default().on_event(move |event| {
@@ -285,7 +285,7 @@ fn a_peer_that_somebody_keeps_does_not_keep_the_stream_open() {
             keep.lock().expect("no panic").push(peer.clone());
         }
     });
-    // It hears the end of input, and leaves the closing to the server.
+    // It reads the end of input, and leaves the close to the server.
     let handler = async |mut connection: MemoryConnection| {
         connection.reader.read_to_end(&mut Vec::new()).await?;
         connection.writer.write_all(b"bye").await
@@ -301,7 +301,7 @@ fn a_peer_that_somebody_keeps_does_not_keep_the_stream_open() {
     assert_eq!(kept.lock().expect("no panic")[0].bytes_out(), 3);
 }
 
-/// Serves capitals until the client, and with it its connector, is done.
+/// Serves capitals until the client is done and its connector dropped.
 fn serve(server: Server, client: impl AsyncFnOnce(Connector) -> io::Result<()>) -> Report {
     let upper = async |Connection { reader, writer, .. }: _| service::upper(reader, writer).await;
     serve_with(server, upper, client).0
@@ -334,7 +334,7 @@ fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) 
     block_on(future::zip(a, b))
 }
 
-/// What an operation comes to, if it need not wait.
+/// The output of an operation that need not wait.
 fn now<T>(operation: impl Future<Output = io::Result<T>>) -> Option<Result<T, ErrorKind>> {
     let operation = pin!(operation);
     block_on(poll_once(operation)).map(kind)

@@ -1,5 +1,5 @@
-//! What the kernel gives in pieces, with no word that there is more: a read ends before urgent data,
-//! after descriptors, and after each packet of a pipe.
+//! Input that the kernel delivers in pieces without a new readiness event: a read ends before
+//! urgent data, after descriptors, and after each packet of a pipe.
 #![cfg(target_os = "linux")]
 
 use std::io::{self, IoSlice, Write};
@@ -20,20 +20,20 @@ use smol::Timer;
 use crate::support::place;
 use crate::support::skip::skip;
 
-/// Far longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Far longer than any wait in a test.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// On our executor, whose reactor tells of readiness, and elsewhere.
+/// On this library's executor, with its reactor, and on smol.
 fn on_both(test: impl AsyncFn()) {
     Executor::new().block_on(test());
     smol::block_on(test());
 }
 
-/// Has all this sent while the reader waits, and this thread is held: so nobody hears of the first
-/// piece before the last one is there.
+/// Sends all pieces while the reader waits, and this thread is held, so that the first piece is
+/// noticed only after the last one is there.
 async fn reads_all(mut reader: impl AsyncRead + Unpin, sends: impl Fn(), expected: &str) {
     let mut heard = vec![0; 64];
-    // Again, when it is known that there were pieces.
+    // A second time, after the first reads were short.
     for _ in 0..2 {
         let early = future::poll_once(reader.read(&mut heard)).await;
         assert!(early.is_none(), "{early:?}");
@@ -42,7 +42,7 @@ async fn reads_all(mut reader: impl AsyncRead + Unpin, sends: impl Fn(), expecte
         while length < expected.len() {
             let read = reader.read(&mut heard[length..]);
             let late = async {
-                Timer::after(PATIENCE).await;
+                Timer::after(TIMEOUT).await;
                 Err(io::ErrorKind::TimedOut.into())
             };
             length += read.or(late).await.expect("there is more");
@@ -56,7 +56,7 @@ async fn accept(listeners: &mut Listeners) -> Connection {
     accepted.expect("a listener of sockets does not end")
 }
 
-/// A connection over a Unix socket that was accepted, and one that we were given.
+/// Two connections over a Unix socket: an accepted one, and an inherited one.
 async fn over_unix() -> Vec<(Connection, UnixStream)> {
     let dir = place::dir();
     let path = dir.path().join("socket");
@@ -71,7 +71,7 @@ async fn over_unix() -> Vec<(Connection, UnixStream)> {
 }
 
 #[test]
-fn what_follows_urgent_data_is_read() {
+fn bytes_after_urgent_data_are_read() {
     on_both(async || {
         let mut listeners = bind("127.0.0.1:0").await.expect("bound");
         let at = listeners.local_addrs()[0].to_string();
@@ -88,7 +88,7 @@ fn what_follows_urgent_data_is_read() {
 }
 
 #[test]
-fn what_follows_a_descriptor_is_read() {
+fn bytes_after_a_descriptor_are_read() {
     on_both(async || {
         for (served, peer) in over_unix().await {
             let sends = || {
@@ -112,11 +112,11 @@ fn what_follows_a_descriptor_is_read() {
 }
 
 #[test]
-fn what_follows_urgent_data_of_a_unix_socket_is_read() {
+fn bytes_after_urgent_data_of_a_unix_socket_are_read() {
     let (one, _other) = UnixStream::pair().expect("a pair");
     if send(&one, b"X", SendFlags::OOB) == Err(Errno::OPNOTSUPP) {
         return skip(
-            "what_follows_urgent_data_of_a_unix_socket_is_read",
+            "bytes_after_urgent_data_of_a_unix_socket_are_read",
             "the kernel knows none",
         );
     }
@@ -133,7 +133,7 @@ fn what_follows_urgent_data_of_a_unix_socket_is_read() {
 }
 
 #[test]
-fn the_packets_of_a_pipe_are_read() {
+fn packets_of_a_pipe_are_read() {
     on_both(async || {
         let (from, to) = io::pipe().expect("a pipe");
         fcntl_setfl(&to, OFlags::DIRECT).expect("it has packets");

@@ -1,17 +1,15 @@
-//! Random traffic over sockets whose halves move between executors, threads and runtimes while
-//! it goes on, and are dropped in the middle, with executors that come and go. Whatever arrives is
-//! a beginning of what was sent, and all of it where nobody was dropped.
+//! Random traffic over sockets. Halves move between executors, threads and runtimes while it goes
+//! on, and are dropped in the middle, as are executors. Received bytes are a beginning of the sent
+//! ones, and all of them if nothing was dropped.
 //!
-//! `HALVES_SEED=5 cargo test --test streams stress` runs what a failure has printed, as far as threads
-//! allow.
+//! `HALVES_SEED=5 cargo test --test streams stress` repeats a failure, as far as threads allow.
 
-use std::env;
 use std::io::{self, ErrorKind};
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use futures_lite::future::{block_on, poll_once, yield_now};
@@ -20,28 +18,19 @@ use halves::{Connection, Executor, Listener, Reader, Writer};
 use smol::Timer;
 use smol::channel::{Receiver, Sender, bounded};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::seed::seed;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
 const ROUNDS: usize = 30;
 /// On a slow machine there are fewer rounds.
 const ENOUGH: Duration = Duration::from_secs(6);
 const PAIRS: usize = 24;
-/// Bytes that a writer has, at most.
+/// The largest number of bytes of one writer.
 const LONGEST: usize = 300_000;
 
 #[test]
-fn what_is_sent_arrives_however_halves_move() {
-    let seed = env::var("HALVES_SEED")
-        .ok()
-        .map_or_else(fresh, |seed| seed.parse().expect("HALVES_SEED is a number"));
-    // Captured, unless the test fails.
-    #[allow(
-        clippy::print_stdout,
-        reason = "it is for whoever reads of the failure"
-    )]
-    {
-        println!("HALVES_SEED={seed}");
-    }
-    let mut rng = Rng::with_seed(seed);
+fn sent_bytes_arrive_however_halves_move() {
+    let mut rng = Rng::with_seed(seed());
     let start = Instant::now();
     let rounds = (0..ROUNDS).take_while(|_| start.elapsed() < ENOUGH);
     for _ in rounds {
@@ -49,12 +38,7 @@ fn what_is_sent_arrives_however_halves_move() {
     }
 }
 
-fn fresh() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.expect("after 1970").subsec_nanos().into()
-}
-
-/// Where halves live and move. An executor that is replaced takes its tasks with it.
+/// The executors between which halves move. An executor that is replaced drops its tasks.
 struct World {
     places: Mutex<Vec<Executor>>,
 }
@@ -72,7 +56,7 @@ impl World {
         places[rng.usize(..places.len())].clone()
     }
 
-    /// Puts a new one in the place of one of them.
+    /// Replaces one of the executors.
     fn replace(&self, rng: &mut Rng) {
         let new = threads(rng.usize(2..=3));
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,8 +66,8 @@ impl World {
         drop(old);
     }
 
-    /// Goes on with something somewhere else: in a task of another executor, on a thread that
-    /// drives one for it alone, or on one that drives none.
+    /// Continues elsewhere: in a task of another executor, on a thread that drives one for it
+    /// alone, or on a thread that drives none.
     fn go_on(self: Arc<Self>, rng: &mut Rng, work: impl Future<Output = ()> + Send + 'static) {
         match rng.u8(..8) {
             0 => drop(thread::spawn(|| smol::block_on(work))),
@@ -99,38 +83,38 @@ fn threads(n: usize) -> Executor {
     Executor::threads(NonZero::new(n).expect("not 0"))
 }
 
-/// How one direction has ended.
+/// The way one direction has ended.
 #[derive(Debug, PartialEq)]
 enum End {
-    /// The reader had so much, and then the end of input.
+    /// The reader received so many bytes, and then the end of input.
     Read(usize),
-    /// The writer has closed after so much.
+    /// The writer has closed after so many bytes.
     Written(usize),
-    /// The half was dropped on purpose, or has heard that the peer was.
+    /// The half was dropped on purpose, or found that the peer was.
     Dropped,
-    /// The executor went, and the task with it.
+    /// The executor was dropped, and the task with it.
     Lost,
-    /// The reader had something else than was sent there.
+    /// The reader received a wrong byte at this place.
     Wrong(usize),
 }
 
-/// Says how a half has ended, also when it is dropped.
-struct Says {
+/// Reports the end of a half, also when it is dropped.
+struct Reports {
     to: Sender<End>,
     end: End,
-    /// Closed when a half goes before its time. Then the other half of the same socket goes, too,
-    /// which closes it, and the peer hears of that by itself.
+    /// Closed when a half is dropped early. Then the other half of the same socket is dropped, too,
+    /// which closes the socket, and the peer notices.
     side: Side,
 }
 
 type Side = (Sender<()>, Receiver<()>);
 
-impl Says {
+impl Reports {
     fn end(mut self, end: End) {
         self.end = end;
     }
 
-    /// What `half` does, as long as the other half is there.
+    /// Runs `half` as long as the other half is there.
     async fn unless_gone<T>(&self, half: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         let gone = async {
             let _ = self.side.1.recv().await;
@@ -140,7 +124,7 @@ impl Says {
     }
 }
 
-impl Drop for Says {
+impl Drop for Reports {
     fn drop(&mut self) {
         if !matches!(self.end, End::Read(_) | End::Written(_)) {
             self.side.0.close();
@@ -151,7 +135,7 @@ impl Drop for Says {
     }
 }
 
-/// What stands at a place of the stream.
+/// The byte at a place of the stream.
 fn byte(key: usize, at: usize) -> u8 {
     let mixed = (at ^ key).wrapping_mul(0x9E37_79B9) >> 7;
     mixed.to_le_bytes()[0]
@@ -163,7 +147,7 @@ struct Writing {
     at: usize,
     end: usize,
     drops: bool,
-    says: Says,
+    says: Reports,
 }
 
 struct Reading {
@@ -171,10 +155,10 @@ struct Reading {
     key: usize,
     at: usize,
     drops: bool,
-    says: Says,
+    says: Reports,
 }
 
-/// Writes a part, and leaves the rest to another place.
+/// Writes a part, and leaves the rest to another executor.
 async fn write(world: Arc<World>, mut half: Writing, mut rng: Rng) {
     for _ in 0..rng.usize(1..12) {
         let n = rng.usize(1..=20_000).min(half.end - half.at);
@@ -207,7 +191,7 @@ fn write_on(world: Arc<World>, half: Writing, rng: Rng) -> smol::future::Boxed<(
 async fn read(world: Arc<World>, mut half: Reading, mut rng: Rng) {
     for _ in 0..rng.usize(1..12) {
         let mut buf = vec![0; rng.usize(1..=20_000)];
-        // Now and then a read is begun and given up: it has taken nothing.
+        // Now and then a read is begun and dropped: it has taken nothing.
         let begun = match rng.u8(..4) {
             0 => poll_once(half.reader.read(&mut buf)).await,
             _ => None,
@@ -249,7 +233,7 @@ fn read_on(world: Arc<World>, half: Reading, rng: Rng) -> smol::future::Boxed<()
     Box::pin(read(world, half, rng))
 }
 
-/// Wakes from the same thread, from a timer's, from another one, or none.
+/// Waits for a wake-up from the same thread, from a timer, from another thread, or for none.
 async fn pause(rng: &mut Rng) {
     match rng.u8(..16) {
         0 => {
@@ -273,7 +257,7 @@ async fn connections(n: usize) -> Vec<(Connection, Connection)> {
     pairs
 }
 
-/// Sends both halves of one direction off, and returns where they say how they have ended.
+/// Starts both halves of one direction. Returns the places for their ends.
 fn start(
     world: &Arc<World>,
     rng: &mut Rng,
@@ -282,7 +266,7 @@ fn start(
 ) -> (Receiver<End>, Receiver<End>, usize) {
     let (written, read) = (bounded(1), bounded(1));
     let (key, end, drops) = (rng.usize(..), rng.usize(1..LONGEST), rng.u8(..8) == 0);
-    let says = |to, side: &Side| Says {
+    let says = |to, side: &Side| Reports {
         to,
         end: End::Lost,
         side: side.clone(),
@@ -325,7 +309,7 @@ fn run(rng: &mut Rng) {
         let (to, from) = ((server.writer, &far), (client.reader, &near));
         ends.push(start(&world, rng, to, from));
     }
-    // In half of the rounds nobody is lost, and all has to arrive.
+    // In half of the rounds nothing is dropped, and everything has to arrive.
     let loses = rng.bool();
     let (replacing, mut theirs) = (world.clone(), rng.fork());
     let replacer = thread::spawn(move || {
@@ -343,7 +327,7 @@ fn run(rng: &mut Rng) {
         ended
     };
     let late = async {
-        Timer::after(PATIENCE).await;
+        Timer::after(TIMEOUT).await;
         panic!("some half never ended");
     };
     let ended = smol::block_on(ended.or(late));
@@ -353,7 +337,7 @@ fn run(rng: &mut Rng) {
     }
 }
 
-/// Both directions of a connection: how the writer, and how the reader ended, and the length.
+/// Both directions of a connection: the ends of the writer and of the reader, and the length.
 fn check(directions: &[(End, End, usize)], loses: bool) {
     let ends = || directions.iter().flat_map(|(from, to, _)| [from, to]);
     let wrong = ends().any(|end| matches!(end, End::Wrong(_)));
@@ -362,7 +346,7 @@ fn check(directions: &[(End, End, usize)], loses: bool) {
         loses || ends().all(|end| *end != End::Lost),
         "{directions:?}"
     );
-    // A socket that is closed before all was read resets the other direction as well.
+    // A socket that is closed with unread input resets the other direction, too.
     if !ends().any(|end| matches!(end, End::Dropped | End::Lost)) {
         for (from, to, length) in directions {
             assert_eq!((from, to), (&End::Written(*length), &End::Read(*length)));

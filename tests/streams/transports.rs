@@ -1,4 +1,4 @@
-//! Every pair of halves passes the one conformance function.
+//! Halves of every kind pass the same checks.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -53,7 +53,7 @@ fn unix_sockets_by_abstract_name() {
     smol::block_on(over(&format!("@halves-conformance-{}", std::process::id())));
 }
 
-/// What somebody else has opened, such as a service manager.
+/// A socket that was opened elsewhere, such as by a service manager.
 #[test]
 fn inherited_listeners() {
     let dir = place::dir();
@@ -67,7 +67,7 @@ fn inherited_listeners() {
             let mut listeners = Listeners::try_from(socket)?;
             let address = listeners.local_addrs()[0].to_string();
             let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
-            // Nobody else does: it was not ours.
+            // The listener does not remove the file, as it did not create it.
             let _ = std::fs::remove_file(&path);
             Ok((near, far.expect("a listener of sockets does not end")))
         }));
@@ -140,9 +140,9 @@ fn memory_connected_and_erased() {
     }));
 }
 
-/// Halves of anyone's own: here a Unix socket of async-net, which Halves knows nothing of.
+/// Halves of another crate: here a Unix socket of async-net.
 #[test]
-fn halves_of_ones_own() {
+fn custom_halves() {
     smol::block_on(conformance::check(conformance::LONG, async || {
         let (near, far) = async_net::unix::UnixStream::pair()?;
         Ok((
@@ -165,7 +165,7 @@ fn pipes_of_the_system() {
 }
 
 #[test]
-fn an_address_that_is_taken_says_so_in_a_line() -> io::Result<()> {
+fn an_address_in_use_is_an_error_of_one_line() -> io::Result<()> {
     let listeners = smol::block_on(bind("127.0.0.1:0"))?;
     let taken = listeners.local_addrs()[0].to_string();
     let error = smol::block_on(bind(taken.as_str())).expect_err("it is in use");
@@ -179,7 +179,7 @@ fn an_address_that_is_taken_says_so_in_a_line() -> io::Result<()> {
 }
 
 #[test]
-fn nobody_there_is_an_error_in_a_line() {
+fn a_refused_connection_is_an_error_of_one_line() {
     let port = {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.local_addr().expect("it has an address").port()
@@ -189,7 +189,7 @@ fn nobody_there_is_an_error_in_a_line() {
 }
 
 #[test]
-fn dual_stack_takes_both_families_and_shows_ipv4_as_such() -> io::Result<()> {
+fn dual_stack_accepts_both_families_and_shows_ipv4_addresses() -> io::Result<()> {
     smol::block_on(async {
         let mut listeners = bind(":0").await?;
         let port = listeners.local_addrs()[0]
@@ -204,16 +204,16 @@ fn dual_stack_takes_both_families_and_shows_ipv4_as_such() -> io::Result<()> {
     })
 }
 
-/// With the backlog of 128 that std asks for, the kernel would drop most of these.
+/// With the backlog of 128 that std uses, the kernel would drop most of these.
 #[test]
-fn three_hundred_clients_connect_while_nobody_accepts() -> io::Result<()> {
+fn three_hundred_clients_connect_before_any_accept() -> io::Result<()> {
     let limit = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
     let limit = limit
         .ok()
         .and_then(|limit| limit.trim().parse::<u32>().ok());
     if limit.is_some_and(|limit| limit < 300) {
         skip(
-            "three_hundred_clients_connect_while_nobody_accepts",
+            "three_hundred_clients_connect_before_any_accept",
             "the system keeps no more than net.core.somaxconn",
         );
         return Ok(());
@@ -228,7 +228,7 @@ fn three_hundred_clients_connect_while_nobody_accepts() -> io::Result<()> {
 }
 
 #[test]
-fn several_listeners_are_asked_in_turn() -> io::Result<()> {
+fn several_listeners_are_polled_in_turn() -> io::Result<()> {
     smol::block_on(async {
         let (first, one) = memory::listener(8);
         let (second, two) = memory::listener(8);

@@ -1,4 +1,4 @@
-//! What of connections may be left when they are over: descriptors, processes, threads, files.
+//! Counts what connections may leave behind: descriptors, processes, threads and files.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use crate::support::namespace::{processes, wait_until};
 
 pub(crate) const CONNECTIONS: usize = 3000;
 
-/// What there is of everything that could be left: descriptors, children, threads, files.
+/// The numbers of descriptors, children, threads and files.
 pub(crate) fn present(dir: &Path) -> [usize; 4] {
     let entries = |path: &Path| fs::read_dir(path).map_or(0, Iterator::count);
     let us = std::process::id();
@@ -18,7 +18,7 @@ pub(crate) fn present(dir: &Path) -> [usize; 4] {
     let children = processes.filter(|&(.., parent)| parent == us).count();
     let tasks = fs::read_dir("/proc/self/task").expect("Linux");
     let names = tasks.filter_map(|task| fs::read(task.ok()?.path().join("comm")).ok());
-    // The blocking pool keeps as many threads as it had work at once.
+    // The blocking pool keeps as many threads as it had calls at once.
     let (pool, threads): (Vec<_>, Vec<_>) = names.partition(|name| name.starts_with(b"blocking-"));
     assert!(pool.len() < 20, "{} threads in the pool", pool.len());
     [
@@ -29,7 +29,7 @@ pub(crate) fn present(dir: &Path) -> [usize; 4] {
     ]
 }
 
-/// Runs rounds of connections, one of which is there at a time, and waits until nothing is left.
+/// Runs rounds of one connection each, and waits until nothing is left of them.
 pub(crate) fn leaves_nothing(dir: &Path, what: &str, round: impl AsyncFn(usize) -> io::Result<()>) {
     let ex = Executor::new();
     let before = present(dir);
@@ -42,8 +42,8 @@ pub(crate) fn leaves_nothing(dir: &Path, what: &str, round: impl AsyncFn(usize) 
     is_as_before(what, dir, before);
 }
 
-/// Waits until there is no more than before: what is left to the pool's threads may still be under
-/// way, and a thread that is not joined about to end.
+/// Waits until there is no more than before. Threads of the blocking pool may still have work, and
+/// threads that are not joined may be about to end.
 pub(crate) fn is_as_before(what: &str, dir: &Path, before: [usize; 4]) {
     wait_until(&format!("{what}: as in the beginning, {before:?}"), || {
         let now = present(dir);

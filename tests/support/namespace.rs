@@ -1,4 +1,4 @@
-//! Programs as process 1 of a namespace of their own, and what is to be seen of processes.
+//! Runs programs as process 1 of a namespace of their own, and lists processes.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A process, as proc(5) has it: its number, its program's name, its state, its parent.
+/// A process as in proc(5): its id, the name of its program, its state, its parent.
 pub(crate) type Process = (u32, String, char, u32);
 
-/// Runs a program as process 1 of a namespace of its own, if that is allowed.
+/// A command that runs a program as process 1 of a new namespace. None if that is not allowed.
 pub(crate) fn as_process_1(program: impl AsRef<OsStr>) -> Option<Command> {
     for more in [&[][..], &["--user", "--map-root-user"]] {
         let unshare = || {
@@ -30,7 +30,7 @@ pub(crate) fn as_process_1(program: impl AsRef<OsStr>) -> Option<Command> {
     None
 }
 
-/// All that there are.
+/// All processes of the system.
 pub(crate) fn processes() -> Vec<Process> {
     let all = fs::read_dir("/proc").expect("Linux");
     all.filter_map(|entry| {
@@ -47,7 +47,7 @@ pub(crate) fn processes() -> Vec<Process> {
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        assert!(start.elapsed() < TIMEOUT, "never: {what}");
         thread::yield_now();
     }
 }

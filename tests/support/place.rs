@@ -1,15 +1,15 @@
-//! Where tests have their sockets, and files that logs name.
+//! Directories for the sockets of tests, and for files that logs name.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// The path of a socket has room for 103 bytes, or 107 on Linux; this leaves some for its name.
+/// The path of a socket has at most 103 bytes, 107 on Linux; this leaves room for its name.
 const LONGEST: usize = 64;
 
-/// A directory that is removed when it is dropped. It is in `TMPDIR`, or in `/tmp` if that is too long
-/// for sockets, relative, or has letters that addresses and logs quote.
+/// A directory that is removed when it is dropped. It is in `TMPDIR`. It is in `/tmp` if `TMPDIR`
+/// is too long for sockets, relative, or has characters that addresses and logs quote.
 pub(crate) fn dir() -> TempDir {
     let given = env::temp_dir();
     let place = if is_plain(&given) {

@@ -1,4 +1,4 @@
-//! A stream as TLS is, only simpler: to read it has to write, and to write it has to read.
+//! A layer that has to write in order to read, and to read in order to write, as TLS has.
 
 use std::collections::VecDeque;
 use std::io;
@@ -7,32 +7,32 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-/// The next byte is one of the stream.
+/// A byte of the stream follows.
 const DATA: u8 = b'd';
-/// The receipt for such a byte.
+/// Confirms a byte of the stream.
 const RECEIPT: u8 = b'r';
-/// The end of one direction.
+/// Ends one direction.
 const END: u8 = b'e';
 
-/// Each byte is acknowledged by the reader before it has it, and no byte is sent before the one
-/// before it is acknowledged. Whoever reads keeps what is for the other.
+/// The reader confirms each byte before it returns it. The writer sends no byte before the last one
+/// is confirmed. Both halves keep what belongs to the other.
 #[allow(clippy::struct_excessive_bools, reason = "they are independent")]
 pub(crate) struct Receipts<R, W> {
     reader: R,
     writer: W,
-    /// What is to be sent, before anything else.
+    /// Bytes to send before anything else.
     out: VecDeque<u8>,
-    /// A byte was announced, and comes next.
+    /// The next byte is one of the stream.
     announced: bool,
     /// Bytes for the reader.
-    heard: VecDeque<u8>,
-    /// A byte was sent, and its receipt has not come.
+    received: VecDeque<u8>,
+    /// A byte was sent, and is not confirmed yet.
     unconfirmed: bool,
-    /// The peer's end has come; receipts may still.
+    /// The peer has ended its direction; it may still confirm.
     ended: bool,
     /// The stream beneath has ended.
     gone: bool,
-    /// Ours was sent.
+    /// The end of this direction was sent.
     closed: bool,
 }
 
@@ -43,7 +43,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receipts<R, W> {
             writer,
             out: VecDeque::new(),
             announced: false,
-            heard: VecDeque::new(),
+            received: VecDeque::new(),
             unconfirmed: false,
             ended: false,
             gone: false,
@@ -51,7 +51,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receipts<R, W> {
         }
     }
 
-    /// Sends what is to be sent.
+    /// Sends the bytes in `out`.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(&byte) = self.out.front() {
             let writer = Pin::new(&mut self.writer);
@@ -61,7 +61,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receipts<R, W> {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes one byte in, whoever it is for.
+    /// Receives one byte, for either half.
     fn poll_in(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut byte = [0];
         let reader = Pin::new(&mut self.reader);
@@ -69,7 +69,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receipts<R, W> {
             (self.ended, self.gone) = (true, true);
         } else if self.announced {
             self.announced = false;
-            self.heard.push_back(byte[0]);
+            self.received.push_back(byte[0]);
             self.out.push_back(RECEIPT);
         } else {
             match byte[0] {
@@ -91,7 +91,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> AsyncRead for Receipts<R, W> {
     ) -> Poll<io::Result<usize>> {
         loop {
             let sent = self.poll_out(cx)?.is_ready();
-            if sent && let Some(byte) = self.heard.pop_front() {
+            if sent && let Some(byte) = self.received.pop_front() {
                 buf[0] = byte;
                 return Poll::Ready(Ok(1));
             }
@@ -126,7 +126,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> AsyncWrite for Receipts<R, W> 
         }
     }
 
-    /// What was written is out, and confirmed.
+    /// Waits until everything written is sent and confirmed.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let sent = self.poll_out(cx)?.is_ready();

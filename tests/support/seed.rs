@@ -1,13 +1,29 @@
-//! Where the random cases of the comparisons come from.
+//! Seeds of random cases.
 
-use std::io::{self, Write};
+use std::env;
+use std::ops::Range;
 
-/// `HALVES_SEED`, or any; it is printed, past the test harness.
+/// The number in an environment variable, if it is set.
+pub(crate) fn number(name: &str) -> Option<u64> {
+    let number = env::var(name).ok()?;
+    Some(
+        number
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is not a number")),
+    )
+}
+
+/// `HALVES_SEED`, or a random seed. It is printed, which the harness shows if the test fails.
+#[allow(clippy::print_stdout, reason = "the harness shows it with a failure")]
 pub(crate) fn seed() -> u64 {
-    let seed = match std::env::var("HALVES_SEED") {
-        Ok(seed) => seed.parse().expect("HALVES_SEED is a number"),
-        Err(_) => fastrand::u64(..),
-    };
-    let _ = writeln!(io::stderr(), "HALVES_SEED={seed}");
+    let seed = number("HALVES_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("HALVES_SEED={seed}");
     seed
+}
+
+/// `HALVES_SEED` alone, or `count` seeds from a random one on.
+pub(crate) fn seeds(count: u64) -> Range<u64> {
+    let given = number("HALVES_SEED");
+    let first = given.unwrap_or_else(|| fastrand::u64(..1 << 48));
+    first..first + given.map_or(count, |_| 1)
 }

@@ -1,4 +1,4 @@
-//! Pseudo-terminals of our own.
+//! Pseudo-terminals.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -7,7 +7,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-/// The person's end and the program's, as a shell finds them: lines are edited, and echoed.
+/// The user's end and the program's end, in the mode that a shell finds: lines are edited and
+/// echoed.
 pub(crate) fn cooked() -> io::Result<(OwnedFd, OwnedFd)> {
     let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&person)?;
@@ -17,7 +18,7 @@ pub(crate) fn cooked() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((person, program))
 }
 
-/// The same in raw mode: every byte passes as it is.
+/// As [`cooked`], in raw mode: every byte passes as it is.
 pub(crate) fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
     let (person, program) = cooked()?;
     let mut mode = tcgetattr(&program)?;

@@ -1,6 +1,6 @@
-//! The architecture's rules, as absences: no arrow that goes up, no clock outside `time`, no
-//! socket in a service, no `unsafe` but where it is allowed, no file or function that is too long,
-//! no foreign runtime beneath the library. Each rule is also shown a text that breaks it.
+//! The rules of the architecture: no arrow that goes up, no clock outside `time`, no socket in a
+//! service, no `unsafe` outside a few files, no long file or function, no foreign runtime beneath
+//! the library. A test of each rule shows that it finds a violation.
 
 mod paths;
 mod rules;
@@ -253,7 +253,7 @@ fn beneath_the_library_there_is_no_other_runtime() {
         );
         return;
     };
-    // With everything but the feature that is named after the one that it adds.
+    // All features but the one that adds the runtime of its name.
     for features in [&["--no-default-features"][..], &["--features", "cli"]] {
         let tree = tree(&cargo, features);
         assert!(

@@ -1,9 +1,9 @@
-//! The paths in a file's code that begin at the root of the crate, however they are written:
-//! `crate::x`, `crate::{x, y}`, `super::x` from a top module, `halves::x` in the command.
+//! Paths in the code of a file that begin at the crate root: `crate::x`, `crate::{x, y}`,
+//! `super::x` from a top module, `halves::x` in the command.
 
 use crate::source::{Source, Token};
 
-/// A path from the root: its first name (`*` for all of them), and where it is.
+/// A path from the root: its first name (`*` for all names), and its line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RootPath<'a> {
     pub(crate) first: &'a str,
@@ -52,7 +52,7 @@ pub(crate) fn paths(source: &Source) -> Vec<RootPath<'_>> {
     paths
 }
 
-/// Whether what comes next is the middle of a path. (`self::` in front means nothing.)
+/// Returns true if the next token is in the middle of a path. A leading `self::` does not count.
 fn follows_path(before: &[Token<'_>]) -> bool {
     let mut before = texts(before).rev();
     before.next() == Some(":") && before.next() == Some(":") && before.next() != Some("self")
@@ -71,7 +71,7 @@ fn first_names<'a>(tokens: &[Token<'a>], paths: &mut Vec<RootPath<'a>>) {
         });
     };
     match tokens {
-        // `crate as x`: anything may come of it.
+        // `crate as x` may name anything.
         [token, ..] if token.text == "as" => add(token),
         [a, b, open, group @ ..] if a.text == ":" && b.text == ":" && open.text == "{" => {
             let (mut depth, mut fresh) = (1, true);

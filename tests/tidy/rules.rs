@@ -25,7 +25,7 @@ pub(crate) const LAYERS: &[&[&str]] = &[
 pub(crate) const LONGEST_FILE: usize = 400;
 pub(crate) const LONGEST_FUNCTION: usize = 60;
 
-/// What a service would have to name to know what is beneath its halves.
+/// Names of things beneath the halves, which a service may not use.
 const BENEATH: &[&str] = &[
     "AsFd",
     "AsRawFd",
@@ -81,9 +81,9 @@ const UNSAFE: &[&str] = &[
     "src/process/before_exec.rs",
 ];
 
-/// Words of unfinished work.
+/// Words that mark unfinished work.
 const UNFINISHED: &[&str] = &["TODO", "FIXME", "XXX", "HACK"];
-/// The same in code, and places that a reader of the repository does not have.
+/// Macros of unfinished work, and paths outside the repository.
 const UNFIT: &[&str] = &[
     "todo!",
     "unimplemented!",
@@ -93,7 +93,7 @@ const UNFIT: &[&str] = &[
     "/work/",
 ];
 
-/// A module names only those below it: see `LAYERS`.
+/// A module names only modules of lower layers: see `LAYERS`.
 pub(crate) fn arrows(source: &Source) -> Vec<String> {
     let from = source.module();
     let Some(layer) = layer(from) else {
@@ -140,7 +140,7 @@ pub(crate) fn sockets(source: &Source) -> Vec<String> {
         .collect()
 }
 
-/// Nothing but `time` reads a clock or sleeps. (The reactor's tests have to begin at some instant.)
+/// Only `time` reads a clock or sleeps. (The reactor's tests need a first instant.)
 pub(crate) fn clocks(source: &Source) -> Vec<String> {
     if source.module() == "time" || source.path.starts_with("src/reactor/tests/") {
         return Vec::new();
@@ -150,7 +150,7 @@ pub(crate) fn clocks(source: &Source) -> Vec<String> {
         .collect()
 }
 
-/// Threads are those of executors, of the blocking pool, for signals, and of the command.
+/// Threads belong to executors, the blocking pool, signals and the command.
 pub(crate) fn threads(source: &Source) -> Vec<String> {
     let may = |place: &&str| source.path.starts_with(*place);
     if STARTS_THREADS.iter().any(may) || source.is_test() {
@@ -162,7 +162,7 @@ pub(crate) fn threads(source: &Source) -> Vec<String> {
         .collect()
 }
 
-/// No handler of SIGCHLD, unless a program asks for that as process 1.
+/// SIGCHLD has no handler, unless a program asks for one as process 1.
 pub(crate) fn child_signals(source: &Source) -> Vec<String> {
     if source.path == CATCHES_CHILD_SIGNAL {
         return Vec::new();
@@ -185,7 +185,7 @@ pub(crate) fn unsafety(source: &Source) -> Vec<String> {
         .collect()
 }
 
-/// `path:line: what` for each place in the code with these tokens in a row.
+/// Returns `path:line: what` for each place in the code with these tokens in a row.
 fn found(source: &Source, what: &str) -> Vec<String> {
     let sought = Source::new("", what);
     let (sought, tokens) = (sought.tokens(), source.tokens());
@@ -216,7 +216,7 @@ pub(crate) fn lengths(source: &Source) -> Vec<String> {
     complaints
 }
 
-/// The first line of a file is a sentence about it.
+/// A file begins with a sentence about its purpose.
 pub(crate) fn opening(source: &Source) -> Vec<String> {
     let first = source.text.lines().next().unwrap_or_default();
     match first.strip_prefix("//! ") {
@@ -228,7 +228,7 @@ pub(crate) fn opening(source: &Source) -> Vec<String> {
     }
 }
 
-/// In comments and strings, too.
+/// Comments and strings count, too.
 pub(crate) fn leftovers(source: &Source) -> Vec<String> {
     let mut complaints = Vec::new();
     for (n, line) in source.text.lines().enumerate() {

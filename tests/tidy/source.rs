@@ -1,18 +1,17 @@
-//! A source file as the tidy rules see it: its text, its code without comments and strings, its
-//! tokens, and where its functions begin and end.
+//! A source file: its text, its code without comments and strings, its tokens and its functions.
 
 use std::fs;
 use std::path::Path;
 
-/// One file, by its path within the crate (`src/server/mod.rs`).
+/// A file, by its path within the crate (`src/server/mod.rs`).
 pub(crate) struct Source {
     pub(crate) path: String,
     pub(crate) text: String,
-    /// The text with comments, strings and characters blanked out; the lines stay where they are.
+    /// The text with comments, strings and characters blanked out. Lines keep their numbers.
     pub(crate) code: String,
 }
 
-/// A word or a single other character, and the line it is on.
+/// A word or a single other character, and its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
     pub(crate) text: &'a str,
@@ -34,7 +33,7 @@ impl Source {
         }
     }
 
-    /// Every `.rs` file in a folder of the crate, and in those below.
+    /// All `.rs` files in a folder of the crate and below.
     pub(crate) fn all(folder: &str) -> Vec<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut found = Vec::new();
@@ -42,7 +41,7 @@ impl Source {
         found
     }
 
-    /// The modules it is in, from the root: `["server", "state"]` for src/server/state.rs.
+    /// The path of modules from the root: `["server", "state"]` for src/server/state.rs.
     pub(crate) fn modules(&self) -> Vec<&str> {
         let path = self.path.strip_prefix("src/").unwrap_or(&self.path);
         let names = path.trim_end_matches(".rs").split('/');
@@ -51,7 +50,7 @@ impl Source {
             .collect()
     }
 
-    /// The module of the top level that it belongs to; `lib` and `main` for those two files.
+    /// The top-level module; `lib` and `main` for those two files.
     pub(crate) fn module(&self) -> &str {
         let path = self.path.strip_prefix("src/").unwrap_or(&self.path);
         path.split('/')
@@ -60,7 +59,7 @@ impl Source {
             .trim_end_matches(".rs")
     }
 
-    /// It is compiled for tests only.
+    /// True if the file is compiled only for tests.
     pub(crate) fn is_test(&self) -> bool {
         let mut parts = self.path.split('/');
         parts.any(|part| part == "tests" || part == "tests.rs")
@@ -81,7 +80,7 @@ impl Source {
         tokens
     }
 
-    /// Every function that has a body, from `fn` to its closing brace.
+    /// All functions with a body, from `fn` to the closing brace.
     pub(crate) fn functions(&self) -> Vec<Function<'_>> {
         let tokens = self.tokens();
         let mut functions = Vec::new();
@@ -107,7 +106,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The line of the brace that closes the first block; None where a `;` comes before any block.
+/// The line of the brace that closes the first block. None if a `;` precedes any block.
 fn end_of_body(tokens: &[Token<'_>]) -> Option<usize> {
     let (mut round, mut curly) = (0, 0);
     for token in tokens {
@@ -141,7 +140,7 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
     }
 }
 
-/// Replaces what is not code by spaces.
+/// Replaces everything but code by spaces.
 fn blank(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
@@ -161,7 +160,7 @@ fn blank(text: &str) -> String {
     code
 }
 
-/// The length of the comment that the text begins with.
+/// The length of a comment at the beginning of the text.
 fn comment(text: &str) -> Option<usize> {
     if text.starts_with("//") {
         return Some(text.find('\n').unwrap_or(text.len()));
@@ -184,7 +183,7 @@ fn comment(text: &str) -> Option<usize> {
     Some(at)
 }
 
-/// The length of the string or character that the text begins with.
+/// The length of a string or character at the beginning of the text.
 fn literal(text: &str, in_word: bool) -> Option<usize> {
     let prefix = if in_word {
         0
@@ -213,7 +212,7 @@ fn literal(text: &str, in_word: bool) -> Option<usize> {
     }
 }
 
-/// Tells `'a'` from the lifetime `'a`.
+/// True for `'a'`, false for the lifetime `'a`.
 fn is_character(text: &str) -> bool {
     let mut chars = text.chars().skip(1);
     matches!(
@@ -222,7 +221,7 @@ fn is_character(text: &str) -> bool {
     )
 }
 
-/// The length of what stands between two of these quotes, with them.
+/// The length of a text between two such quotes, with the quotes.
 fn quoted(text: &str, quote: u8) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = 1;

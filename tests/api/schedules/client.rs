@@ -9,11 +9,11 @@ use crate::schedules::handlers::{Behaviour, SHAKE};
 
 pub(crate) struct Client {
     pub(crate) address: &'static str,
-    /// None, once it has hung up.
+    /// None once the client has closed.
     connection: Option<MemoryConnection>,
     pub(crate) sent: usize,
-    heard: Vec<u8>,
-    /// How the stream has ended.
+    received: Vec<u8>,
+    /// The way the stream has ended.
     pub(crate) end: Option<Result<(), io::ErrorKind>>,
 }
 
@@ -23,12 +23,12 @@ impl Client {
             address,
             connection: Some(connection),
             sent: 0,
-            heard: Vec::new(),
+            received: Vec::new(),
             end: None,
         }
     }
 
-    /// Sends so many bytes, or as many as there is room for.
+    /// Sends `bytes` bytes, or as many as there is room for.
     pub(crate) fn send(&mut self, bytes: usize) {
         let bytes: Vec<_> = (self.sent..self.sent + bytes).map(numbered).collect();
         if let Some(connection) = &mut self.connection {
@@ -39,7 +39,7 @@ impl Client {
         }
     }
 
-    /// Reads so many bytes, or as many as there are.
+    /// Reads up to `most` bytes.
     pub(crate) fn read(&mut self, most: usize) {
         let mut buf = vec![0; most];
         if let Some(connection) = &mut self.connection
@@ -47,7 +47,7 @@ impl Client {
         {
             match future::block_on(future::poll_once(connection.reader.read(&mut buf))) {
                 Some(Ok(0)) => self.end = Some(Ok(())),
-                Some(Ok(n)) => self.heard.extend(&buf[..n]),
+                Some(Ok(n)) => self.received.extend(&buf[..n]),
                 Some(Err(error)) => self.end = Some(Err(error.kind())),
                 None => {}
             }
@@ -68,21 +68,21 @@ impl Client {
         self.connection.is_none()
     }
 
-    pub(crate) fn heard(&self) -> usize {
-        self.heard.len()
+    pub(crate) fn received(&self) -> usize {
+        self.received.len()
     }
 
-    /// What came is a beginning of what such a handler sends.
+    /// Checks that the input is a beginning of what such a handler sends.
     pub(crate) fn check(&self, behaviour: Behaviour) {
         let from = match behaviour {
             Behaviour::Echo => 0,
             Behaviour::Shake => SHAKE,
-            Behaviour::Flood => return assert!(self.heard.iter().all(|&byte| byte == b'f')),
-            _ => return assert_eq!(self.heard, b""),
+            Behaviour::Flood => return assert!(self.received.iter().all(|&byte| byte == b'f')),
+            _ => return assert_eq!(self.received, b""),
         };
-        let echo: Vec<_> = (from..from + self.heard()).map(numbered).collect();
-        assert_eq!(self.heard, echo);
-        assert!(self.heard.is_empty() || from + self.heard() <= self.sent);
+        let echo: Vec<_> = (from..from + self.received()).map(numbered).collect();
+        assert_eq!(self.received, echo);
+        assert!(self.received.is_empty() || from + self.received() <= self.sent);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the handlers of a schedule do.
+//! The handlers of a schedule.
 
 use std::future::pending;
 use std::io;
@@ -13,23 +13,23 @@ pub(crate) enum Behaviour {
     Echo,
     /// A handshake of [`SHAKE`] bytes, then an echo.
     Shake,
-    /// Reads, and says nothing.
+    /// Reads, and writes nothing.
     Collect,
     /// Neither reads nor writes.
     Stall,
     /// Writes as long as it can.
     Flood,
     Return,
-    /// At the first byte, as the next.
+    /// Fails at the first byte, as `Panic` does.
     Error,
     Panic,
 }
 
-/// The bytes of a handshake.
+/// The length of a handshake in bytes.
 pub(crate) const SHAKE: usize = 2;
 
 impl Behaviour {
-    /// That of the connection with this number, in the schedule with this seed.
+    /// The behaviour of the connection with this id, in the schedule of this seed.
     pub(crate) fn of(seed: u64, id: u64) -> Self {
         const ALL: [Behaviour; 11] = [
             Behaviour::Echo,

@@ -1,5 +1,5 @@
-//! Random schedules: whatever clients, time and operators do, the counts add up, nobody outlives a
-//! deadline or has more than a share, and nothing is left at the end.
+//! Random schedules of clients, time and operators: the counts add up, no connection outlives a
+//! deadline or exceeds a limit, and nothing is left at the end.
 //!
 //! `HALVES_SEED=7` replays one schedule, `HALVES_SCHEDULES=100000` runs so many.
 
@@ -9,18 +9,17 @@ mod model;
 mod records;
 mod settings;
 
-use std::env;
 use std::thread;
 
 use halves::Reason;
 
 use crate::schedules::model::Model;
+use crate::support::seed::number;
 
 const SCHEDULES: u64 = 300;
 
 #[test]
-fn every_schedule_keeps_the_books() {
-    let number = |name| env::var(name).ok().map(|n| n.parse().expect(name));
+fn the_counts_add_up_in_every_schedule() {
     let seeds = match number("HALVES_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("HALVES_SCHEDULES").unwrap_or(SCHEDULES),
@@ -33,7 +32,7 @@ fn every_schedule_keeps_the_books() {
             *sum += stats.ended[reason];
         }
     }
-    // Schedules in which little happens would prove little.
+    // Schedules with few events would prove little.
     let often = schedules < SCHEDULES || ended.iter().all(|&n| n >= 10);
     assert!(
         often,
@@ -42,7 +41,7 @@ fn every_schedule_keeps_the_books() {
     );
 }
 
-/// Says which schedule has failed, and what its steps were.
+/// Prints the steps and the settings of a schedule that has failed.
 struct Schedule(Model);
 
 impl Drop for Schedule {

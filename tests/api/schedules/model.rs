@@ -1,4 +1,4 @@
-//! One schedule: its steps, and what must hold after each.
+//! One schedule: its steps, and the checks after each.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -14,14 +14,14 @@ use smol::Task;
 
 use crate::schedules::client::Client;
 use crate::schedules::handlers::{Behaviour, handle};
-use crate::schedules::records::{Heard, Known};
+use crate::schedules::records::{Known, Reports};
 use crate::schedules::settings::Settings;
 use crate::support::harness::World;
 use crate::support::harness::network::{Clients, endpoint, network_of};
 
 const STEPS: usize = 80;
 const SECOND: Duration = Duration::from_secs(1);
-/// Where clients come from. The last two are one source.
+/// Addresses of clients. The last two are one source.
 const ADDRESSES: [&str; 4] = [
     "192.0.2.1:1",
     "192.0.2.2:1",
@@ -33,22 +33,22 @@ const REFUSALS: [Reason; 3] = [Reason::Denied, Reason::PerSource, Reason::Accept
 pub(crate) struct Model {
     pub(crate) seed: u64,
     pub(crate) settings: Settings,
-    /// For whoever has to understand a failure.
+    /// Printed with a failure.
     pub(crate) steps: Vec<String>,
     random: Rng,
     world: World,
     start: Instant,
     network: Clients,
-    /// In the order in which they came: the server numbers them so, from 1.
+    /// In the order of their connections: the server numbers them so, from 1.
     clients: Vec<Client>,
     /// The address that the rules deny.
     denied: Option<&'static str>,
-    /// Connections were reset by order of the handle.
+    /// The handle has reset connections.
     aborted: bool,
     shutdown: Shutdown,
     handle: Handle,
     serving: Task<io::Result<Report>>,
-    heard: Arc<Mutex<Heard>>,
+    reports: Arc<Mutex<Reports>>,
     known: BTreeMap<u64, Known>,
 }
 
@@ -59,13 +59,13 @@ impl Model {
         let world = World::new();
         let (listener, network) = network_of(settings.bound);
         let shutdown = Shutdown::default();
-        let heard = Arc::new(Mutex::new(Heard::default()));
-        let hearing = heard.clone();
+        let reports = Arc::new(Mutex::new(Reports::default()));
+        let recorder = reports.clone();
         let server = settings
             .server(seed)
             .shutdown(shutdown.clone())
             .clock(world.clock.clone())
-            .on_event(move |event| hearing.lock().expect("no panic").hear(event));
+            .on_event(move |event| recorder.lock().expect("no panic").record(event));
         let handle = server.handle();
         let handler = async move |connection| self::handle(seed, connection).await;
         let serving = server.serve(world.ex.clone(), listener, handler);
@@ -83,7 +83,7 @@ impl Model {
             aborted: false,
             shutdown,
             handle,
-            heard,
+            reports,
             known: BTreeMap::new(),
         }
     }
@@ -103,7 +103,7 @@ impl Model {
         self.world.clock.now() - self.start
     }
 
-    /// Does something, and says what.
+    /// Takes a step, and returns its description.
     fn step(&mut self) -> String {
         match self.random.u16(..1000) {
             0..200 => self.connect(),
@@ -152,7 +152,7 @@ impl Model {
         if self.clients.is_empty() {
             return self.connect();
         }
-        // Mostly one of the last: the others are often gone.
+        // Mostly a recent one: older ones are often gone.
         let n = self.clients.len();
         let index = n - 1 - self.random.usize(..n).min(self.random.usize(..n));
         let (client, id) = (&mut self.clients[index], index + 1);
@@ -209,7 +209,7 @@ impl Model {
     }
 
     fn check(&mut self) {
-        self.hear();
+        self.record_events();
         let connections = self.handle.connections();
         let stats = self.handle.stats();
         assert_eq!(stats.open, connections.len() as u64);
@@ -217,8 +217,8 @@ impl Model {
         assert_eq!(stats.accepted, stats.open + stats.ended.total());
         let refused: u64 = REFUSALS.iter().map(|&reason| stats.ended[reason]).sum();
         assert_eq!(stats.accepted, self.known.len() as u64 + refused);
-        let heard = self.heard.lock().expect("no panic");
-        assert!(heard.refusals(&self.known) <= refused);
+        let reports = self.reports.lock().expect("no panic");
+        assert!(reports.refusals(&self.known) <= refused);
 
         let now = self.now();
         let mut of_source = HashMap::new();
@@ -249,23 +249,23 @@ impl Model {
         );
     }
 
-    /// Enters what the server has said into the books.
-    fn hear(&mut self) {
+    /// Records the events of the server.
+    fn record_events(&mut self) {
         let now = self.now();
-        let mut heard = self.heard.lock().expect("no panic");
-        for id in heard.opened.drain(..) {
+        let mut reports = self.reports.lock().expect("no panic");
+        for id in reports.opened.drain(..) {
             let known = Known::new(Behaviour::of(self.seed, id), now);
             assert!(self.known.insert(id, known).is_none(), "opened twice");
             let index = usize::try_from(id).expect("it is small") - 1;
             assert_ne!(self.denied, Some(self.clients[index].address));
         }
-        for closed in heard.closed.drain(..) {
+        for closed in reports.closed.drain(..) {
             let known = self.known.get_mut(&closed.id).expect("it was opened");
             known.end(&closed, &self.settings, now);
         }
     }
 
-    /// The server is told to end, all time passes, and nothing is left.
+    /// Ends the server, lets all time pass, and checks that nothing is left.
     fn end(&mut self) {
         for time in [
             Duration::ZERO,
@@ -279,7 +279,7 @@ impl Model {
         let report = self.report();
         let stats = self.handle.stats();
         assert_eq!((stats.open, report.stats), (0, stats));
-        let draining = self.heard.lock().expect("no panic").draining;
+        let draining = self.reports.lock().expect("no panic").draining;
         assert_eq!(report.finished + report.aborted, draining);
         let aborted = usize::try_from(stats.ended[Reason::Aborted]).expect("it is small");
         assert!(report.aborted == aborted || self.aborted && report.aborted < aborted);
@@ -295,7 +295,7 @@ impl Model {
         self.world.now(serving).expect("no error of the listener")
     }
 
-    /// Every client has been told of the end, and has got what it can trust.
+    /// Checks that a client has received the end, and correct bytes before it.
     fn farewell(&mut self, index: usize) {
         let client = &mut self.clients[index];
         for _ in 0..1000 {
@@ -305,12 +305,12 @@ impl Model {
         client.check(Behaviour::of(self.seed, id));
         let known = self.known.get(&id);
         let (bytes_in, bytes_out) = known.map_or((0, 0), |known| known.bytes);
-        let heard = client.heard() as u64;
-        assert!(bytes_in <= client.sent as u64 && heard <= bytes_out);
+        let received = client.received() as u64;
+        assert!(bytes_in <= client.sent as u64 && received <= bytes_out);
         if client.has_hung_up() {
             return;
         }
-        // Who was refused, or never accepted, is told in order, too.
+        // A client that was refused, or never accepted, receives an orderly end, too.
         let ordered = known.is_none_or(|known| {
             let either = client.end == Some(Ok(()));
             known.ends_in_order().unwrap_or(either)
@@ -321,7 +321,7 @@ impl Model {
             Some(if ordered { Ok(()) } else { reset }),
             "client {id}"
         );
-        assert!(!ordered || heard == bytes_out, "client {id}");
+        assert!(!ordered || received == bytes_out, "client {id}");
     }
 }
 
@@ -332,7 +332,7 @@ fn ip(endpoint: &Endpoint) -> IpAddr {
         .ip()
 }
 
-/// One IPv4 address, or a network of 64 bits.
+/// An IPv4 address, or a network of 64 bits.
 fn source(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,

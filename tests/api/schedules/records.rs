@@ -1,4 +1,4 @@
-//! What the model knows of every connection, and what must hold of it.
+//! Records of connections, and checks of what the server reports about them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,24 +10,24 @@ use halves::{Event, Reason};
 use crate::schedules::handlers::Behaviour;
 use crate::schedules::settings::Settings;
 
-/// How long an ended connection may wait for its peer's end.
+/// The time that an ended connection may wait for the end of its peer.
 const LINGER: Duration = Duration::from_secs(2);
 /// The time over which a minimum rate is an average.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// What the server has said.
+/// Events of the server.
 #[derive(Default)]
-pub(crate) struct Heard {
-    /// Those since the last look.
+pub(crate) struct Reports {
+    /// Connections since the last check.
     pub(crate) opened: Vec<u64>,
     pub(crate) closed: Vec<Closed>,
     refused: BTreeSet<u64>,
     suppressed: u64,
-    /// How many were open when the drain began.
+    /// The number of open connections when the drain began.
     pub(crate) draining: usize,
 }
 
-/// One connection that has ended.
+/// A connection that has ended.
 pub(crate) struct Closed {
     pub(crate) id: u64,
     reason: Reason,
@@ -35,22 +35,22 @@ pub(crate) struct Closed {
     bytes: (u64, u64),
 }
 
-/// One connection that a handler was to have.
+/// A connection that was accepted for a handler.
 pub(crate) struct Known {
     behaviour: Behaviour,
     opened: Duration,
-    /// When a byte last moved.
+    /// The time when a byte last moved.
     moved: Duration,
     /// In and out.
     pub(crate) bytes: (u64, u64),
-    /// Since when its stream is being closed.
+    /// The time since which the stream is being closed.
     closing: Option<Duration>,
     pub(crate) ended: Option<Reason>,
     window: Window,
 }
 
-/// The rate of a peer. What it sends is answered at once, and no time counts, but by a handler that
-/// collects, where all does from the first byte on.
+/// The minimum rate of a peer. Its bytes are answered at once, so no time counts, except with a
+/// handler that collects: then all time counts from the first byte on.
 enum Window {
     None,
     Silent,
@@ -58,8 +58,8 @@ enum Window {
     Slow,
 }
 
-impl Heard {
-    pub(crate) fn hear(&mut self, event: &Event) {
+impl Reports {
+    pub(crate) fn record(&mut self, event: &Event) {
         match event {
             Event::Opened(peer) => self.opened.push(peer.id()),
             Event::Closed(closed) => self.closed.push(Closed {
@@ -77,7 +77,8 @@ impl Heard {
         }
     }
 
-    /// Refusals that were reported, one by one or as a count; none is of a connection in `known`.
+    /// The number of refusals, reported one by one or as a count. None of them is of a connection
+    /// in `known`.
     pub(crate) fn refusals(&self, known: &BTreeMap<u64, Known>) -> u64 {
         assert!(self.refused.iter().all(|id| !known.contains_key(id)));
         self.refused.len() as u64 + self.suppressed
@@ -100,7 +101,7 @@ impl Known {
         }
     }
 
-    /// It is open: then no deadline of it has passed, and what is said of it is true.
+    /// Checks an open connection: no deadline of it has passed, and its figures are right.
     pub(crate) fn is_open(&mut self, info: &ConnectionInfo, settings: &Settings, now: Duration) {
         assert_eq!(self.ended, None);
         self.see((info.bytes_in, info.bytes_out), settings, now);
@@ -124,7 +125,7 @@ impl Known {
         }
     }
 
-    /// It has ended: once, and for a reason that holds.
+    /// Checks the end of a connection: there is one end, and its reason is possible.
     pub(crate) fn end(&mut self, closed: &Closed, settings: &Settings, now: Duration) {
         assert_eq!(self.ended.replace(closed.reason), None, "ended twice");
         self.see(closed.bytes, settings, now);
@@ -150,13 +151,13 @@ impl Known {
         assert!(holds, "{behaviour:?} {}", closed.reason);
     }
 
-    /// Whether its peer is told the end of input, and not of a reset; none, when that depends.
+    /// True if the peer receives an end of input, false for a reset. None if either is possible.
     pub(crate) fn ends_in_order(&self) -> Option<bool> {
         match self.ended? {
             Reason::Eof | Reason::Handler | Reason::Error | Reason::Drained => Some(true),
             Reason::Panic => Some(false),
             Reason::Killed | Reason::Aborted if self.closing.is_none() => Some(false),
-            // The end may have been told before; a deadline may have met a write.
+            // The end may have been sent before; a deadline may have met a write.
             _ => None,
         }
     }

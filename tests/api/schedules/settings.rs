@@ -1,4 +1,4 @@
-//! What the server of a schedule was told.
+//! The settings of the server of a schedule.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use fastrand::Rng;
 use halves::limits::Sources;
 use halves::{Server, Timeouts};
 
-/// A zero is no limit, but for `drain_delay` and `drain_timeout`.
+/// Zero means no limit, except for `drain_delay` and `drain_timeout`.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) most: usize,
@@ -18,13 +18,13 @@ pub(crate) struct Settings {
     pub(crate) min_rate: u64,
     pub(crate) drain_delay: Duration,
     pub(crate) drain_timeout: Duration,
-    /// What a pipe holds, in bytes.
+    /// The capacity of a pipe in bytes.
     pub(crate) bound: usize,
 }
 
 impl Settings {
     pub(crate) fn random(random: &mut Rng) -> Self {
-        // One in three is off.
+        // Each setting is off in one of three schedules.
         let mut some = |most| match random.u8(..3) {
             0 => 0,
             _ => random.u32(1..=most),

@@ -1,4 +1,4 @@
-//! Writing until the kernel takes no more, and telling whether what arrives is what was written.
+//! Writes until the kernel accepts no more, and compares received with written bytes.
 
 use std::fs;
 use std::sync::LazyLock;
@@ -7,16 +7,17 @@ use futures_lite::future::{poll_once, yield_now};
 use futures_lite::{AsyncWrite, AsyncWriteExt};
 use halves::{Peer, Writer};
 
-/// How much is written at a time. On a Unix socket, a client that has taken that much of what
-/// waits there has taken something, as the kernel counts.
+/// Bytes in one write. A client of a Unix socket that reads this many has made progress that the
+/// kernel shows.
 pub(crate) const PIECE: usize = 5000;
-/// In `/proc/net/tcp`: all that was sent is acknowledged, and the peer asked for room again and again.
+/// A state in `/proc/net/tcp`: everything sent is acknowledged, and the peer was asked for room
+/// several times.
 const PROBING: &str = "04:";
 
-/// A prime: what is missing, or comes twice, is no multiple of it.
+/// A prime: the length of a gap or a repetition is no multiple of it.
 const PERIOD: usize = 65_521;
 
-/// All that is written is this, again and again.
+/// Everything written is a repetition of this.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let byte = |at: usize| (at.wrapping_mul(0x9E37_79B9) >> 7).to_le_bytes()[0];
     (0..PERIOD).map(byte).collect()
@@ -34,8 +35,8 @@ pub(crate) fn assert_bytes(from: usize, heard: &[u8]) {
     assert!(heard == bytes(from, heard.len()), "of {}", heard.len());
 }
 
-/// Writes small pieces, one a turn, until the kernel takes none, and one more. Says how much.
-/// What is left then, one piece at least, has been taken by us.
+/// Writes small pieces, one in each turn, until the kernel accepts none, and one piece more.
+/// Returns the number of bytes. At least one piece is in the buffer of the writer then.
 pub(crate) async fn stuff<W: AsyncWrite + Unpin>(writer: &mut Writer<W>) -> usize {
     let mut written = 0;
     loop {
@@ -52,7 +53,7 @@ pub(crate) async fn stuff<W: AsyncWrite + Unpin>(writer: &mut Writer<W>) -> usiz
     }
 }
 
-/// Writes one piece that is gathered, not sent at once.
+/// Writes one piece that is gathered, and not sent at once.
 async fn put<W: AsyncWrite + Unpin>(writer: &mut Writer<W>, written: usize) -> usize {
     // The first write of a turn is not gathered.
     let _ = poll_once(writer.write(&[])).await;
@@ -61,11 +62,11 @@ async fn put<W: AsyncWrite + Unpin>(writer: &mut Writer<W>, written: usize) -> u
     piece.len()
 }
 
-/// Whether the kernel takes more only when the client has read.
+/// True if the kernel accepts more only after the client has read.
 fn is_stuck(peer: &Peer) -> bool {
     let (near, far) = (peer.local().socket_addr(), peer.endpoint().socket_addr());
     let (Some(near), Some(far)) = (near, far) else {
-        // What does not fit into a Unix socket never does.
+        // A Unix socket that is full stays full.
         return true;
     };
     let ports = |line: &str| {

@@ -1,11 +1,11 @@
-//! A connection whose handler is gone keeps its place as long as the client takes something.
+//! A connection without a handler is kept as long as its client makes progress.
 
 use super::*;
 
 use crate::support::harness::sockets::run;
 
 #[test]
-fn a_client_that_takes_nothing_for_two_seconds_is_reset() {
+fn a_client_that_reads_nothing_for_two_seconds_is_reset() {
     run(Family::Unix, async |world| {
         let (served, client, n) = left(&world, Server::default()).await;
         world.pass(LINGER - MOMENT).await;
@@ -17,12 +17,12 @@ fn a_client_that_takes_nothing_for_two_seconds_is_reset() {
 }
 
 #[test]
-fn a_clock_that_leaps_finds_one_end() {
+fn a_clock_that_jumps_finds_one_end() {
     for family in BOTH {
         run(family, async |world| {
             let (served, client, n) = left(&world, Server::default()).await;
             world.manual.advance(LINGER * 10);
-            // What a kernel has taken late counts as taken; that is so once, at most twice.
+            // Acknowledgements that come late count as progress, which happens at most twice.
             let mut said = Vec::new();
             for _ in 0..5 {
                 world.pass(LINGER).await;
@@ -35,18 +35,18 @@ fn a_clock_that_leaps_finds_one_end() {
 }
 
 #[test]
-fn one_that_takes_a_little_in_each_two_seconds_is_waited_for() {
+fn a_client_that_reads_a_little_in_each_two_seconds_is_waited_for() {
     run(Family::Unix, async |world| {
         let (served, client, n) = left(&world, Server::default()).await;
         for period in 0..8 {
-            // At its begin, or at its very end.
+            // At the beginning of the period, or at its very end.
             let early = if period % 2 == 0 { MOMENT } else { LINGER };
             world.pass(LINGER - early).await;
             assert_bytes(period * PIECE, &client.take(PIECE).await);
             world.pass(early).await;
             assert_eq!(served.events(), [""; 0], "in period {period}");
         }
-        // It takes no more. What it took before does not count again.
+        // The client reads no more. Earlier progress does not count again.
         world.pass(LINGER - MOMENT).await;
         assert_eq!(served.events(), [""; 0]);
         world.pass(MOMENT).await;
@@ -58,7 +58,7 @@ fn one_that_takes_a_little_in_each_two_seconds_is_waited_for() {
 }
 
 #[test]
-fn what_it_took_before_the_handler_was_gone_does_not_count() {
+fn progress_before_the_handler_returned_does_not_count() {
     run(Family::Unix, async |world| {
         let (clock, written) = (world.clock.clone(), Written::default());
         let says = written.clone();
@@ -80,13 +80,13 @@ fn what_it_took_before_the_handler_was_gone_does_not_count() {
 }
 
 #[test]
-fn one_that_goes_on_taking_is_served_to_the_end() {
+fn a_client_that_keeps_reading_is_served_to_the_end() {
     for family in BOTH {
         run(family, async |world| {
             let (served, client, n) = left(&world, Server::default()).await;
             let (mut heard, mut waits) = (0, 0);
             while heard < n {
-                // Enough for the client's kernel to say that there is room again.
+                // Enough that the kernel of the client announces room again.
                 let part = client.take((n / 9).min(n - heard)).await;
                 assert_bytes(heard, &part);
                 heard += part.len();
@@ -103,7 +103,7 @@ fn one_that_goes_on_taking_is_served_to_the_end() {
 }
 
 #[test]
-fn the_courtesy_to_wait_for_its_end_begins_when_all_is_out() {
+fn the_wait_for_its_end_begins_when_all_is_sent() {
     for family in BOTH {
         run(family, async |world| {
             let (served, client, n) = left(&world, Server::default()).await;
@@ -119,7 +119,7 @@ fn the_courtesy_to_wait_for_its_end_begins_when_all_is_out() {
 }
 
 #[test]
-fn the_courtesy_is_not_longer_when_all_was_out_at_once() {
+fn the_wait_for_its_end_is_not_longer_when_all_was_sent_at_once() {
     run(Family::Unix, async |world| {
         let handler = async |mut c: Connection| c.writer.write_all(b"short").await;
         let served = world.serve(Server::default(), handler).await;

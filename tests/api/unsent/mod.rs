@@ -1,4 +1,5 @@
-//! What a handler has written, and the kernel does not take yet: it gets out, or its loss is told.
+//! Bytes that a handler has written and the kernel does not accept yet: they are sent, or their
+//! loss is reported.
 #![cfg(all(target_os = "linux", not(halves_portable)))]
 
 mod filling;
@@ -22,11 +23,11 @@ use crate::support::harness::sockets::{Client, Family, Served, World, eventually
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
-/// How long a client may take nothing.
+/// The time that a client may make no progress.
 const LINGER: Duration = Duration::from_secs(2);
 const BOTH: [Family; 2] = [Family::Tcp, Family::Unix];
 
-/// What a handler does when it has written.
+/// The action of a handler after it has written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Then {
     Returns,
@@ -39,10 +40,10 @@ enum Then {
     FlushesInAnotherTask,
 }
 
-/// How much the handler has written, once it has.
+/// The number of bytes that the handler has written, once it has.
 type Written = Arc<Mutex<Option<usize>>>;
 
-/// A server whose handlers write more than the kernel takes.
+/// A server with handlers that write more than the kernel accepts.
 async fn serve(world: &World, server: Server, then: Then) -> (Served, Written) {
     let written = Written::default();
     let (says, ex) = (written.clone(), world.ex.clone());
@@ -79,7 +80,7 @@ async fn so_much(written: &Written) -> usize {
     eventually(|| written.lock().expect("no panic").take()).await
 }
 
-/// A client of a handler that has written so much, and does something else by now.
+/// A client of a handler that has written, and does something else by now; and the number of bytes.
 async fn stuffed(world: &World, server: Server, then: Then) -> (Served, Client, usize) {
     let (served, written) = serve(world, server, then).await;
     let client = served.connect();
@@ -90,17 +91,17 @@ async fn stuffed(world: &World, server: Server, then: Then) -> (Served, Client, 
     (served, client, n)
 }
 
-/// The same, of one that has returned.
+/// As [`stuffed`], with a handler that has returned.
 async fn left(world: &World, server: Server) -> (Served, Client, usize) {
     stuffed(world, server, Then::Returns).await
 }
 
-/// What the client hears of an answer of `n` bytes that was cut.
+/// Asserts that the client received an answer of `n` bytes that was cut.
 async fn assert_cut(world: &World, client: &Client, n: usize) {
     let (heard, end) = client.rest().await;
     assert_bytes(0, &heard);
     assert!(heard.len() < n, "all of {n} bytes");
-    // Unix sockets know no reset.
+    // Unix sockets have no reset.
     if world.family == Family::Tcp {
         let kind = end.expect_err("a cut answer must not look whole").kind();
         assert_eq!(kind, ErrorKind::ConnectionReset);

@@ -1,4 +1,4 @@
-//! Orders and deadlines that come while something has yet to get out.
+//! Orders of the handle and deadlines while bytes are unsent.
 
 use super::*;
 use halves::{Handle, Shutdown, Timeouts};
@@ -7,20 +7,20 @@ use crate::support::harness::sockets::run;
 
 type Order = fn(&Handle, &Shutdown);
 
-/// Those that cut, and the reason that is told.
+/// Orders that reset a connection, and the reason in the report.
 const CUTS: [(Order, &str); 3] = [
     (|handle, _| assert!(handle.kill(1)), "killed"),
     (|handle, _| handle.abort_clients(), "aborted"),
     (|_, shutdown| shutdown.abort(), "aborted"),
 ];
 
-/// A server whose connections may live for nine seconds at least, and for ten at most.
+/// A server with connections that live for nine to ten seconds.
 fn mortal() -> Timeouts {
     Timeouts::default().lifetime(SECOND * 10)
 }
 
 #[test]
-fn who_is_told_to_end_by_force_does_not_wait_for_it() {
+fn a_forced_end_does_not_wait_for_unsent_bytes() {
     for then in [
         Then::Returns,
         Then::WaitsForSomethingElse,
@@ -34,7 +34,7 @@ fn who_is_told_to_end_by_force_does_not_wait_for_it() {
                     world.pass(SECOND).await;
                     order(&served.handle, &served.shutdown);
                     let said = served.until_closed().await;
-                    // What becomes of its bytes then is not an error of its own.
+                    // The loss of the bytes is no error of its own.
                     assert!(said.contains(&format!("closed 1 {reason}")), "{said:?}");
                     assert_cut(&world, &client, n).await;
                 });
@@ -44,7 +44,7 @@ fn who_is_told_to_end_by_force_does_not_wait_for_it() {
 }
 
 #[test]
-fn a_drain_waits_for_it_up_to_its_deadline() {
+fn a_drain_waits_for_unsent_bytes_up_to_its_deadline() {
     for takes in [true, false] {
         for family in BOTH {
             run(family, async |world| {
@@ -71,7 +71,7 @@ fn a_drain_waits_for_it_up_to_its_deadline() {
 }
 
 #[test]
-fn a_drain_does_not_wait_for_who_takes_nothing() {
+fn a_drain_does_not_wait_for_a_client_that_reads_nothing() {
     run(Family::Unix, async |world| {
         let (served, client, n) = left(&world, Server::default()).await;
         served.shutdown.drain();
@@ -84,7 +84,7 @@ fn a_drain_does_not_wait_for_who_takes_nothing() {
 }
 
 #[test]
-fn who_is_told_to_close_has_two_seconds_for_it() {
+fn a_close_allows_two_seconds_for_unsent_bytes() {
     for then in [Then::WaitsForSomethingElse, Then::Flushes, Then::Closes] {
         for reason in ["closed", "lifetime"] {
             for (takes, family) in [
@@ -123,7 +123,7 @@ fn who_is_told_to_close_has_two_seconds_for_it() {
 }
 
 #[test]
-fn who_is_told_to_close_in_the_middle_of_a_write_is_cut_at_once() {
+fn a_close_in_the_middle_of_a_write_resets_at_once() {
     for family in BOTH {
         run(family, async |world| {
             let (served, client, n) = stuffed(&world, Server::default(), Then::WritesMore).await;
@@ -135,7 +135,7 @@ fn who_is_told_to_close_in_the_middle_of_a_write_is_cut_at_once() {
 }
 
 #[test]
-fn who_has_two_seconds_already_gets_no_more_by_an_order_to_close() {
+fn a_close_does_not_extend_two_seconds_that_have_begun() {
     for takes in [true, false] {
         run(Family::Unix, async |world| {
             let (served, client, n) = left(&world, Server::default()).await;
@@ -147,7 +147,7 @@ fn who_has_two_seconds_already_gets_no_more_by_an_order_to_close() {
             world.pass(SECOND - MOMENT).await;
             assert_eq!(served.events(), [""; 0]);
             world.pass(MOMENT).await;
-            // Where nobody had ended it, what it took would have counted.
+            // Without the order, its progress would have counted.
             assert_eq!(served.events(), ["closed 1 closed"]);
             let (heard, _) = client.rest().await;
             assert!(heard.len() + PIECE < n);
@@ -156,7 +156,7 @@ fn who_has_two_seconds_already_gets_no_more_by_an_order_to_close() {
 }
 
 #[test]
-fn a_kill_of_who_was_told_to_close_is_no_error_of_it() {
+fn a_kill_after_a_close_is_not_reported_as_an_error() {
     for family in BOTH {
         run(family, async |world| {
             let (served, client, n) = left(&world, Server::default()).await;
@@ -169,9 +169,9 @@ fn a_kill_of_who_was_told_to_close_is_no_error_of_it() {
     }
 }
 
-/// As bytes count as moved when they are taken from the handler.
+/// Bytes count as moved when they are taken from the handler.
 #[test]
-fn a_deadline_comes_whatever_the_client_takes() {
+fn a_deadline_passes_despite_progress_of_the_client() {
     let idle = |limit| Timeouts::default().idle(limit);
     for (timeouts, quiet, limit, reason) in [
         (idle(SECOND), SECOND - MOMENT, SECOND, "idle"),
@@ -197,7 +197,7 @@ fn a_deadline_comes_whatever_the_client_takes() {
 }
 
 #[test]
-fn a_server_that_is_dropped_cuts_it() {
+fn a_dropped_server_resets_connections_with_unsent_bytes() {
     for family in BOTH {
         run(family, async |world| {
             let (served, client, n) = left(&world, Server::default()).await;

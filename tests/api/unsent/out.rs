@@ -1,14 +1,14 @@
-//! What is taken from a writer gets out, whatever becomes of the writer.
+//! Bytes accepted by a writer are sent, whatever happens to the writer.
 
 use std::io;
 use std::net::TcpListener;
 
 use super::*;
 
-use crate::support::harness::sockets::{PATIENCE, run};
+use crate::support::harness::sockets::{TIMEOUT, run};
 
 #[test]
-fn it_gets_out_when_the_client_reads_whatever_the_handler_does() {
+fn unsent_bytes_are_sent_when_the_client_reads_whatever_the_handler_does() {
     for then in [
         Then::Returns,
         Then::WaitsForSomethingElse,
@@ -44,7 +44,7 @@ fn it_gets_out_when_the_client_reads_whatever_the_handler_does() {
 }
 
 #[test]
-fn the_connection_keeps_its_place_until_it_is_out() {
+fn the_connection_keeps_its_place_until_all_is_sent() {
     for family in BOTH {
         run(family, async |world| {
             let server = Server::default().max_connections(1);
@@ -86,7 +86,7 @@ fn a_client_of_ours_may_drop_its_halves() {
 }
 
 #[test]
-fn its_loop_may_be_left() {
+fn unsent_bytes_are_sent_after_their_loop_has_ended() {
     for much in [true, false] {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let at = listener.local_addr().expect("an address");
@@ -102,7 +102,7 @@ fn its_loop_may_be_left() {
         });
         drop(ex);
         let (mut peer, _) = listener.accept().expect("it has connected");
-        peer.set_read_timeout(Some(PATIENCE)).expect("set");
+        peer.set_read_timeout(Some(TIMEOUT)).expect("set");
         let mut heard = Vec::new();
         io::Read::read_to_end(&mut peer, &mut heard).expect("an orderly end");
         assert_eq!(heard.len(), written);

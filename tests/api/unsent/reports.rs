@@ -1,4 +1,4 @@
-//! That something is lost is told, once.
+//! The loss of bytes is reported once.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn a_reset_by_the_client_is_an_error_of_a_connection_that_waits_for_it() {
 }
 
 #[test]
-fn it_is_also_told_of_one_that_was_told_to_close() {
+fn a_loss_after_a_close_is_reported_too() {
     for family in BOTH {
         run(family, async |world| {
             let (served, client, _) = left(&world, Server::default()).await;
@@ -31,13 +31,13 @@ fn it_is_also_told_of_one_that_was_told_to_close() {
 }
 
 #[test]
-fn it_is_told_once_to_the_handler() {
-    /// What a handler hears when it asks several times.
-    type Heard = Arc<Mutex<Vec<Option<ErrorKind>>>>;
+fn a_loss_is_reported_to_the_handler_once() {
+    /// The results of several calls of a handler.
+    type Results = Arc<Mutex<Vec<Option<ErrorKind>>>>;
     for way in ["write", "flush", "close", "read"] {
         run(Family::Tcp, async |world| {
             let (heard, clock, written) =
-                (Heard::default(), world.clock.clone(), Written::default());
+                (Results::default(), world.clock.clone(), Written::default());
             let (says, writes) = (heard.clone(), written.clone());
             let handler = async move |mut c: Connection| {
                 *writes.lock().expect("no panic") = Some(stuff(&mut c.writer).await);
@@ -63,7 +63,7 @@ fn it_is_told_once_to_the_handler() {
             let heard = heard.lock().expect("no panic").clone();
             let after = match way {
                 "write" => Some(ErrorKind::BrokenPipe),
-                // Not the end of input, which it would be taken for.
+                // Not the end of input, which would look like success.
                 "read" => Some(ErrorKind::ConnectionReset),
                 _ => None,
             };

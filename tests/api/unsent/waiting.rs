@@ -1,4 +1,4 @@
-//! Who waits for what has yet to get out, and is not kept from it by others.
+//! Several tasks that wait for unsent bytes do not hold up each other.
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -12,7 +12,7 @@ use crate::support::harness::sockets::run;
 use crate::support::place;
 
 #[test]
-fn a_task_that_goes_on_writing_keeps_nothing_from_its_end() {
+fn a_task_that_keeps_writing_does_not_delay_its_end() {
     run(Family::Tcp, async |world| {
         let (written, ex) = (Written::default(), world.ex.clone());
         let (wrote, (says, told)) = (written.clone(), smol::channel::unbounded());
@@ -50,9 +50,9 @@ fn a_task_that_goes_on_writing_keeps_nothing_from_its_end() {
     });
 }
 
-/// Whoever of them came last would be the only one to be woken, if they waited at one place.
+/// If they shared a waker slot, only the last one would be woken.
 #[test]
-fn a_task_that_flushes_and_the_end_both_hear_of_it() {
+fn a_task_that_flushes_and_the_end_are_both_woken() {
     for family in BOTH {
         run(family, async |world| {
             let (written, ex) = (Written::default(), world.ex.clone());
@@ -60,7 +60,7 @@ fn a_task_that_flushes_and_the_end_both_hear_of_it() {
             let handler = async move |mut c: Connection| {
                 *wrote.lock().expect("no panic") = Some(stuff(&mut c.writer).await);
                 let flushes = async move {
-                    // Also after the end waits.
+                    // Also once the end waits.
                     for _ in 0..20 {
                         let _ = poll_once(c.writer.flush()).await;
                         yield_now().await;
@@ -110,7 +110,7 @@ fn a_client_is_not_slow_while_a_flush_waits_for_it() {
             }
             assert_eq!(served.events(), [""; 0]);
             assert_bytes(0, &client.take(n).await);
-            // From now on it is.
+            // From now on it is slow.
             client.send(b"ten more !");
             for _ in 0..11 {
                 world.pass(SECOND).await;

@@ -1,13 +1,12 @@
-//! Our frames and asyncio's: random bytes in random pieces are read by `line`, `until` and `exactly`, and
-//! by `readline`, `readuntil` and `readexactly` in `asyncio_framing.py`, and the outcomes must
-//! be the same: frames, what is incomplete, and how much of what is too long can be passed over.
+//! Random bytes in random pieces are read by `line`, `until` and `exactly`, and by `readline`,
+//! `readuntil` and `readexactly` in `asyncio_framing.py`. The results must be the same: frames,
+//! incomplete frames, and the number of bytes of long frames that can be passed over.
 //!
-//! Where ours differs on purpose, the test does with ours what asyncio does by itself: a line that is too
-//! long is passed over, a last one without its end taken as it is. Nobody asks for exactly more than the
-//! limit, which asyncio has not for that.
+//! Where Halves differs on purpose, the test does what asyncio does by itself: it passes over a line
+//! that is too long, and takes a last one without its end. No case asks for exactly more bytes than
+//! the limit, which asyncio does not apply to that.
 //!
-//! The cases come from a seed, which is printed. `HALVES_SEED=… cargo test --test asyncio framing`
-//! plays the same ones again.
+//! `HALVES_SEED=5 cargo test --test asyncio framing` repeats a failure.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Write};
@@ -27,7 +26,7 @@ use crate::support::seed::seed;
 use crate::support::skip::skip;
 
 const CASES: u64 = 1000;
-/// What bytes mostly are, so that separators occur, and their beginnings.
+/// Frequent bytes, so that separators and their beginnings occur.
 const ALPHABET: &[u8] = b"aab\n";
 
 #[test]
@@ -66,11 +65,11 @@ fn compare(test: &str, separators: usize) {
             seen[kind.expect("one of three")] += 1;
         }
     }
-    // Else nothing was compared.
+    // Otherwise nothing was compared.
     assert!(seen.iter().all(|&n| n > CASES / 10), "{seen:?}");
 }
 
-/// One stream, and what is asked of it.
+/// A stream, and the calls on it.
 struct Case {
     limit: usize,
     pieces: Vec<Vec<u8>>,
@@ -109,7 +108,7 @@ impl Case {
         }
     }
 
-    /// For the script.
+    /// As the script reads it.
     fn line(&self) -> String {
         let pieces: Vec<_> = self.pieces.iter().map(|piece| hex(piece)).collect();
         let calls: Vec<_> = self.calls.iter().map(Call::text).collect();
@@ -118,7 +117,7 @@ impl Case {
 
     fn play(&self) -> String {
         let pieces = self.pieces.iter();
-        // Each comes when somebody waits for it.
+        // Each piece arrives while a call waits for it.
         let pieces = pieces.flat_map(|piece| [vec![], piece.clone()]).collect();
         let mut reader = Connection::new(Pieces(pieces), sink()).reader;
         reader.set_frame_limit(self.limit);
@@ -166,7 +165,7 @@ impl Call {
     }
 }
 
-/// asyncio's `readline`, by ours.
+/// asyncio's `readline`, made of ours.
 async fn line(reader: &mut Reader<Pieces>) -> String {
     match reader.line().await {
         Ok(line) => format!("f:{}", hex(&line.unwrap_or_default())),
@@ -187,7 +186,7 @@ fn hex(bytes: &[u8]) -> String {
     hex.collect::<Vec<_>>().concat()
 }
 
-/// A stream that comes in pieces; at an empty one it waits.
+/// A stream in pieces; it waits at an empty one.
 struct Pieces(VecDeque<Vec<u8>>);
 
 impl AsyncRead for Pieces {
@@ -203,13 +202,13 @@ impl AsyncRead for Pieces {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        // Any buffer is larger.
+        // Every buffer is larger.
         buf[..piece.len()].copy_from_slice(&piece);
         Poll::Ready(Ok(piece.len()))
     }
 }
 
-/// Python's side, in a process that ends with this value.
+/// The Python side, in a process that ends with this value.
 struct Asyncio {
     process: Child,
     ask: ChildStdin,
@@ -218,7 +217,7 @@ struct Asyncio {
 }
 
 impl Asyncio {
-    /// None, where there is no python3.
+    /// None if there is no python3.
     fn start() -> Option<Self> {
         let mut process = python("asyncio_framing.py")?;
         let ask = process.stdin.take().expect("it is piped");

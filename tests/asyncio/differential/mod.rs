@@ -1,9 +1,7 @@
-//! Ours and asyncio, asked the same: random scripts (sends of any size, pauses until all is
-//! answered, a half-close or an abrupt end) are played to `service::upper` and to
-//! `asyncio_upper.py`, and the transcripts must be the same.
+//! Random scripts (sends of any size, pauses until all is answered, a half-close or an abrupt end)
+//! are played to `service::upper` and to `asyncio_upper.py`. The transcripts must be the same.
 //!
-//! The scripts come from a seed, which is printed. `HALVES_SEED=… cargo test --test asyncio differential`
-//! plays the same ones again.
+//! `HALVES_SEED=5 cargo test --test asyncio differential` repeats a failure.
 
 mod framing;
 mod python;
@@ -25,11 +23,11 @@ use crate::support::seed::seed;
 use crate::support::skip::skip;
 
 const SCRIPTS: usize = 40;
-/// One script in so many is of 8 MiB.
+/// One of so many scripts sends 8 MiB.
 const BIG_ONES: usize = 10;
-/// How long a client waits before it says that the server does not answer.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// A send that takes longer has stalled. (One that has not is no harm.)
+/// How long a client waits for an answer.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// A send that takes longer has stalled. (A wrong guess does no harm.)
 const STALL: Duration = Duration::from_millis(20);
 
 #[test]
@@ -51,7 +49,7 @@ fn ours_answers_as_asyncio_does() {
             [ours, theirs].map(|played| played.join().unwrap_or_else(|panic| resume_unwind(panic)));
         let what = format!("script {n} of HALVES_SEED={seed}: {script:?}");
         assert!(ours == theirs, "{what}\nours: {ours:?}\ntheirs: {theirs:?}");
-        // And neither is wrong in the way the other is.
+        // And neither is wrong in the same way.
         assert!(ours == script.expected(), "{what}\nours: {ours:?}");
     }
     let stats = ours.stop().stats;
@@ -64,35 +62,35 @@ fn ours_answers_as_asyncio_does() {
     );
 }
 
-/// What a client does on one connection.
+/// The actions of a client on one connection.
 #[derive(Clone)]
 struct Script {
     bytes: Vec<u8>,
     steps: Vec<Step>,
     end: End,
-    /// The client reads nothing until it can send no more: everything on the way is full then.
+    /// The client reads nothing until it can send no more: then all buffers are full.
     late: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Sends so many bytes more.
+    /// Sends so many bytes.
     Send(usize),
-    /// Waits until all that was sent is answered.
+    /// Waits until everything sent is answered.
     Settle,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
-    /// Sends end of input, reads until the server does.
+    /// Sends the end of input, and reads until the server does.
     HalfClose,
-    /// Closes when everything is answered.
+    /// Closes once everything is answered.
     Close,
     /// The same, with a reset.
     Reset,
 }
 
-/// What a client saw.
+/// The observations of a client.
 #[derive(PartialEq)]
 struct Transcript {
     answer: Vec<u8>,
@@ -106,7 +104,7 @@ impl Script {
         let (total, most) = if big {
             (8 * 1024 * 1024, 1024 * 1024)
         } else {
-            // Small ones as often as large ones.
+            // Small sizes as often as large ones.
             let (total, most) = (1 << rng.u32(0..18), 1 << rng.u32(0..17));
             (rng.usize(0..total), most)
         };
@@ -147,11 +145,11 @@ impl Script {
         thread::spawn(move || script.play(server))
     }
 
-    /// Writes and reads at once, so that neither side ever waits for the other for ever.
+    /// Writes and reads at once, so that neither side waits for the other for ever.
     fn play(&self, server: SocketAddr) -> Transcript {
         let stream = TcpStream::connect(server).expect("connected");
         stream.set_nodelay(true).expect("set");
-        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("set");
         stream.set_write_timeout(Some(STALL)).expect("set");
         let (answered, stalled) = (Progress::default(), Progress::default());
         thread::scope(|scope| {
@@ -211,19 +209,19 @@ impl Script {
             }
             answered.set(answer.len());
         };
-        // Whoever still waits for an answer need not.
+        // Ends the wait for an answer.
         answered.set(usize::MAX);
         (answer, end)
     }
 }
 
-/// As `write_all`, and says when it stalls.
+/// As `write_all`, and reports a stall.
 fn send_all(mut stream: &TcpStream, mut bytes: &[u8], stalled: &Progress) -> io::Result<()> {
     let mut waited = Duration::ZERO;
     while !bytes.is_empty() {
         match stream.write(bytes) {
             Ok(n) => (bytes, waited) = (&bytes[n..], Duration::ZERO),
-            Err(error) if error.kind() == ErrorKind::WouldBlock && waited < PATIENCE => {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && waited < TIMEOUT => {
                 stalled.set(1);
                 waited += STALL;
             }
@@ -249,7 +247,7 @@ impl Progress {
     }
 }
 
-/// The library's server, in a thread.
+/// The server of this library, on a thread.
 struct Halves {
     address: SocketAddr,
     handle: Handle,
@@ -290,14 +288,14 @@ impl Halves {
     }
 }
 
-/// Python's server, in a process that ends with this value.
+/// The server of Python, in a process that ends with this value.
 struct Asyncio {
     address: SocketAddr,
     process: Child,
 }
 
 impl Asyncio {
-    /// None, where there is no python3.
+    /// None if there is no python3.
     fn start() -> Option<Self> {
         let mut process = python("asyncio_upper.py")?;
         let mut port = String::new();

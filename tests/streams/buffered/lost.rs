@@ -1,4 +1,4 @@
-//! What is dropped unsent is told once, and counted.
+//! Bytes that are dropped unsent are reported once, and counted.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::harness::network::network_of;
 const LINGER: Duration = Duration::from_secs(3);
 
 #[test]
-fn bytes_that_a_handler_does_not_wait_for_are_told_once() {
+fn bytes_dropped_by_a_handler_are_reported_once() {
     let world = World::new();
     let (network, clients) = network_of(4);
     let handler = async |c: MemoryConnection| {
@@ -29,14 +29,14 @@ fn bytes_that_a_handler_does_not_wait_for_are_told_once() {
     assert_eq!(said[1..], ["closed 1 handler"]);
     let stats = served.handle.stats();
     assert_eq!((stats.bytes_unsent, stats.bytes_out), (6, 4));
-    // What has come is not all that was written, and does not look so.
+    // A cut answer does not look like a whole one.
     let heard = world.now(async move { client.reader.line().await });
     let reset = std::io::Error::from(heard.expect_err("a reset"));
     assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]
-fn nothing_is_told_of_a_writer_that_was_flushed_or_has_none() {
+fn a_flushed_or_unused_writer_reports_no_loss() {
     let world = World::new();
     let (network, clients) = network_of(4);
     let handler = async |c: MemoryConnection| {
@@ -55,7 +55,7 @@ fn nothing_is_told_of_a_writer_that_was_flushed_or_has_none() {
 }
 
 #[test]
-fn a_connection_that_is_killed_says_what_it_had_left() {
+fn a_killed_connection_reports_its_unsent_bytes() {
     let world = World::new();
     let (network, clients) = network_of(4);
     let handler = async |c: MemoryConnection| {
@@ -74,9 +74,9 @@ fn a_connection_that_is_killed_says_what_it_had_left() {
     drop(client);
 }
 
-/// In the middle of an answer: the client must not take what it has for the whole.
+/// In the middle of an answer: the client must not mistake a part for the whole.
 #[test]
-fn a_close_of_all_clients_resets_one_that_has_something_left() {
+fn a_close_of_all_clients_resets_connections_with_unsent_bytes() {
     let world = World::new();
     let (network, clients) = network_of(4);
     let handler = async |mut c: MemoryConnection| {

@@ -1,4 +1,4 @@
-//! The water marks, the end of output, and errors: of a writer that no server has.
+//! Water marks, the end of output, and errors of a buffered writer without a server.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use halves::listener::memory::pair;
 use halves::{Connection, Executor, Peer, connect};
 
 #[test]
-fn nothing_is_taken_in_above_the_high_mark() {
+fn no_bytes_are_accepted_above_the_high_mark() {
     let (near, _far) = pair(1);
     let mut writer = near.writer.buffered().water_marks(2, 8);
     writer.write(b"1234567").expect("below it");
@@ -29,7 +29,7 @@ fn nothing_is_taken_in_above_the_high_mark() {
         );
     }
     assert_eq!(writer.waiting(), 9);
-    // One goes into the pipe.
+    // One byte goes into the pipe.
     assert!(block_on(poll_once(writer.ready())).is_none());
     assert_eq!(writer.waiting(), 8);
     writer.write_several(&[b"a", b"b"]).expect("at it");
@@ -52,9 +52,9 @@ fn marks_that_are_crossed_are_a_mistake() {
     let _ = c.writer.buffered().water_marks(2, 1);
 }
 
-/// There is nobody else who would send the rest.
+/// Without a server, the writer alone sends the rest.
 #[test]
-fn where_no_server_has_the_connection_a_drain_sends_all() {
+fn without_a_server_a_drain_sends_everything() {
     let (near, far) = pair(4);
     let (mut writer, mut reader) = (near.writer.buffered(), far.reader);
     writer.write(b"12345678").expect("room");
@@ -65,7 +65,7 @@ fn where_no_server_has_the_connection_a_drain_sends_all() {
 }
 
 #[test]
-fn the_end_is_said_after_everything_and_once() {
+fn the_end_is_sent_once_after_all_bytes() {
     let (near, mut far) = pair(4);
     let mut writer = near.writer.buffered();
     writer.write(b"123456").expect("room");
@@ -88,7 +88,7 @@ fn the_end_is_said_after_everything_and_once() {
 }
 
 #[test]
-fn a_stream_that_cannot_end_one_direction_says_so() {
+fn ending_one_direction_of_a_stream_that_cannot_is_an_error() {
     let peer = Peer::default().without_half_close();
     let c = Connection::from_parts(empty(), vec![], peer).with_peer(Peer::default());
     let mut writer = c.writer.buffered();
@@ -102,7 +102,7 @@ fn a_stream_that_cannot_end_one_direction_says_so() {
     assert!(!null.writer.buffered().can_write_eof());
 }
 
-/// What was written is with the kernel when a close is done, and not at the end of the turn.
+/// The kernel has all bytes when the close returns, not at the end of the turn.
 #[test]
 fn a_close_is_done_when_the_kernel_has_everything() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -120,14 +120,14 @@ fn a_close_is_done_when_the_kernel_has_everything() {
         }
         writer.close().await.expect("a peer");
         let mut heard = [0; 100];
-        // Without a turn of the reactor.
+        // The reactor has no turn in between.
         peer.read_exact(&mut heard).expect("everything");
         assert!(heard.into_iter().eq(0..100));
     });
 }
 
 #[test]
-fn an_error_of_the_stream_is_that_of_the_drain() {
+fn an_error_of_the_stream_is_returned_by_the_drain() {
     let (near, far) = pair(4);
     drop(far);
     let mut writer = near.writer.buffered();
@@ -138,7 +138,7 @@ fn an_error_of_the_stream_is_that_of_the_drain() {
     assert_eq!(near.peer.bytes_unsent(), 5);
 }
 
-/// Takes nothing, and does not say why.
+/// Accepts no bytes.
 struct Stuck;
 
 impl AsyncWrite for Stuck {
@@ -156,7 +156,7 @@ impl AsyncWrite for Stuck {
 }
 
 #[test]
-fn a_stream_that_takes_nothing_is_an_error() {
+fn a_stream_that_accepts_no_bytes_is_an_error() {
     let mut writer = Connection::new(empty(), Stuck).writer.buffered();
     block_on(writer.ready()).expect("there is nothing to send");
     writer.write(b"hello").expect("room");

@@ -1,4 +1,4 @@
-//! Writing that need not wait, and layers put on a connection in use.
+//! Buffered writers, and layers put on a connection in use.
 
 mod lost;
 mod marks;

@@ -1,21 +1,18 @@
-//! Any calls in any order, each of them dropped wherever it waits: what was taken in arrives, once and
-//! in order.
+//! Any calls in any order, each dropped at any wait: accepted bytes arrive once and in order.
 //!
-//! `HALVES_SEED=7 cargo test --test streams buffered::pieces` runs what a failure has printed.
+//! `HALVES_SEED=7 cargo test --test streams buffered::pieces` repeats a failure.
 
-use std::env;
 use std::io::ErrorKind;
 
 use fastrand::Rng;
 use futures_lite::future::{block_on, poll_once};
 use halves::listener::memory::pair;
 
+use crate::support::seed::seeds;
+
 #[test]
 fn calls_that_are_dropped_at_any_wait_lose_nothing() {
-    let given = env::var("HALVES_SEED").ok();
-    let given = given.map(|seed| seed.parse::<u64>().expect("HALVES_SEED is a number"));
-    let first = given.unwrap_or_else(|| fastrand::u64(..1 << 48));
-    for seed in first..first + given.map_or(500, |_| 1) {
+    for seed in seeds(500) {
         let mut random = Rng::with_seed(seed);
         let high = random.usize(..20);
         let low = random.usize(..=high);

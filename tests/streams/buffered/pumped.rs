@@ -1,4 +1,4 @@
-//! What the handler does not wait for is sent by the connection's task.
+//! The task of a connection sends bytes that its handler does not wait for.
 
 use std::cell::Cell;
 use std::io;
@@ -19,9 +19,9 @@ use smol::channel::{self, Receiver};
 use crate::support::harness::World;
 use crate::support::harness::network::network_of;
 
-/// What comes, until the end or a wait.
-fn hear(world: &World, mut client: MemoryConnection) -> (MemoryConnection, Vec<u8>) {
-    let hear = async move {
+/// The input until its end or a wait.
+fn take(world: &World, mut client: MemoryConnection) -> (MemoryConnection, Vec<u8>) {
+    let take = async move {
         let mut heard = Vec::new();
         while let Some(chunk) = poll_once(client.reader.read_chunk()).await {
             let chunk = chunk.expect("no reset");
@@ -33,7 +33,7 @@ fn hear(world: &World, mut client: MemoryConnection) -> (MemoryConnection, Vec<u
         }
         (client, heard)
     };
-    world.now(hear)
+    world.now(take)
 }
 
 fn letters(count: usize) -> Vec<u8> {
@@ -41,14 +41,14 @@ fn letters(count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_was_written_is_sent_while_the_handler_waits_for_something_else() {
+fn written_bytes_are_sent_while_the_handler_waits_for_something_else() {
     let world = World::new();
     let (network, clients) = network_of(4);
     let (go, gone) = channel::bounded::<()>(1);
     let handler = async move |mut c: MemoryConnection| {
         let mut writer = c.writer.buffered();
         writer.write(&letters(100))?;
-        // For the client first, and then for somebody else; it has not drained.
+        // It waits for the client first, and then for something else; it has not drained.
         c.reader.read_exact(&mut [0]).await?;
         writer.write(b"bye")?;
         let _ = gone.recv().await;
@@ -58,10 +58,10 @@ fn what_was_written_is_sent_while_the_handler_waits_for_something_else() {
     let served = world.serve(Server::default(), network, handler);
     let client = clients.connect(&world, "192.0.2.1:5");
     let mut all = Vec::new();
-    let (mut client, heard) = hear(&world, client);
+    let (mut client, heard) = take(&world, client);
     all.extend(heard);
     for _ in 0..100 {
-        let (again, heard) = hear(&world, client);
+        let (again, heard) = take(&world, client);
         (client, all) = (again, [all, heard].concat());
     }
     assert_eq!(all, letters(100));
@@ -69,7 +69,7 @@ fn what_was_written_is_sent_while_the_handler_waits_for_something_else() {
         client.writer.write_all(b"!").await.expect("it reads");
         client
     };
-    let (client, heard) = hear(&world, world.now(say));
+    let (client, heard) = take(&world, world.now(say));
     assert_eq!(heard, b"bye");
     go.try_send(()).expect("it waits");
     world.settle();
@@ -108,14 +108,15 @@ fn a_drain_waits_from_above_the_high_mark_to_the_low_one() {
         client = world.now(one);
         read += 1;
     }
-    // The first fits; nine wait after the second, until seven more have left; the third fits.
+    // The first piece fits; nine bytes wait after the second, until seven more are sent; the third
+    // fits.
     assert_eq!(left, [(0, 7), (7, 2), (7, 3)]);
     drop(client);
     world.pass(Duration::from_secs(3));
     assert_eq!(served.handle.stats().bytes_unsent, 0);
 }
 
-/// The writer is another task's, which drains now and then, and drops drains that wait.
+/// Another task has the writer. It drains now and then, and drops drains that wait.
 #[test]
 fn a_writer_in_another_task_is_sent_too() {
     let world = World::new();
@@ -126,7 +127,7 @@ fn a_writer_in_another_task_is_sent_too() {
         let (told, hears) = channel::bounded(1);
         let turns = turns.clone();
         let task = async move {
-            // By now the connection's task waits, and does not know.
+            // By now the task of the connection waits, and has not noticed.
             let _ = turns.recv().await;
             let writer = c.writer.buffered().water_marks(64, 64);
             let result = in_the_background(writer, turns).await;
@@ -140,7 +141,7 @@ fn a_writer_in_another_task_is_sent_too() {
     let mut client = clients.connect(&world, "192.0.2.1:5");
     let mut all = Vec::new();
     for _ in 0..300 {
-        let (again, heard) = hear(&world, client);
+        let (again, heard) = take(&world, client);
         (client, all) = (again, [all, heard].concat());
         go.try_send(()).expect("there is room");
         world.settle();
@@ -152,9 +153,9 @@ fn a_writer_in_another_task_is_sent_too() {
     assert_eq!((stats.ended[Reason::Eof], stats.bytes_unsent), (1, 0));
 }
 
-/// It never drains, and its connection's task waits for something else.
+/// It never drains, and the task of the connection waits for something else.
 #[test]
-fn what_another_task_writes_leaves_by_itself() {
+fn bytes_written_by_another_task_are_sent_without_a_drain() {
     let world = World::new();
     let (network, clients) = network_of(64);
     let tasks = world.ex.clone();
@@ -176,7 +177,7 @@ fn what_another_task_writes_leaves_by_itself() {
         world.settle();
         go.try_send(word.as_bytes()).expect("there is room");
         world.settle();
-        let (again, heard) = hear(&world, client);
+        let (again, heard) = take(&world, client);
         assert_eq!(heard, word.as_bytes());
         client = again;
     }
@@ -190,7 +191,7 @@ where
         while writer.write(&letters(26)).is_err() {
             let _ = turns.recv().await;
         }
-        // Polled last by this task, and then not again: nobody but the connection's goes on.
+        // Polled last by this task, and then not again: only the task of the connection goes on.
         let _ = poll_once(writer.ready()).await;
         if n % 2 == 1 {
             writer.ready().await?;
@@ -207,7 +208,7 @@ where
     writer.close().await
 }
 
-/// The drain is in a future with a waker of its own, which the task's must not replace.
+/// The drain is in a future with a waker of its own, which that of the task must not replace.
 #[test]
 fn a_drain_within_another_executor_is_woken() {
     let world = World::new();
@@ -228,7 +229,7 @@ fn a_drain_within_another_executor_is_woken() {
     let mut client = clients.connect(&world, "192.0.2.1:5");
     let mut all = Vec::new();
     for _ in 0..20 {
-        let (again, heard) = hear(&world, client);
+        let (again, heard) = take(&world, client);
         (client, all) = (again, [all, heard].concat());
     }
     assert_eq!(all, b"ab".repeat(5));
@@ -237,7 +238,7 @@ fn a_drain_within_another_executor_is_woken() {
     assert_eq!(served.handle.stats().ended[Reason::Handler], 1);
 }
 
-/// Lets bytes through once it is open, and knows nobody any more who was let through.
+/// A gate. It lets calls through once it is open, and keeps no wakers of calls that passed.
 #[derive(Clone, Default)]
 struct Gate(Arc<Mutex<(bool, Option<Waker>)>>);
 
@@ -265,9 +266,9 @@ impl AsyncWrite for Gate {
     }
 }
 
-/// The task sends before the one who drains is told that it can.
+/// The task sends before the drain is woken.
 #[test]
-fn a_drain_hears_of_what_the_task_has_sent() {
+fn a_drain_notices_what_the_task_has_sent() {
     let world = World::new();
     let gate = Gate::default();
     let (poke, poked) = channel::unbounded();
@@ -293,7 +294,7 @@ fn a_drain_hears_of_what_the_task_has_sent() {
     assert_eq!(served.handle.stats().ended[Reason::Handler], 1);
 }
 
-/// It never has to wait, and the drain only sends what it can.
+/// It never has to wait, and the drain sends only what fits.
 #[test]
 fn a_handler_that_floods_shares_the_thread() {
     let world = World::new();
@@ -324,7 +325,7 @@ fn a_handler_that_floods_shares_the_thread() {
 }
 
 #[test]
-fn who_drains_outside_a_server_is_woken() {
+fn a_drain_outside_a_server_is_woken() {
     let world = World::new();
     let (near, mut far) = pair(3);
     let both = async move {

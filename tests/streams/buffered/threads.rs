@@ -1,5 +1,5 @@
-//! Sockets, threads, and a writer in another task than the handler's: what is drained now and then, and
-//! sent by whoever comes first, arrives whole.
+//! A writer on another thread than its handler, over sockets: bytes that are drained now and then,
+//! and sent by either task, arrive complete.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -10,11 +10,11 @@ use std::time::Duration;
 use halves::{Connection, Executor, Handle, Server, bind};
 use smol::channel;
 
-/// More than the kernel holds at once.
+/// More bytes than the kernel holds at once.
 const PIECES: u32 = 1_000_000;
 const CLIENTS: usize = 3;
 
-/// Slow at first.
+/// Reads slowly at first.
 fn read_all(address: &str) -> Vec<u8> {
     let mut client = TcpStream::connect(address).expect("it listens");
     let timeout = Some(Duration::from_secs(20));
@@ -48,7 +48,7 @@ fn a_writer_on_another_thread_loses_nothing() {
         let write = async move {
             for (n, piece) in pieces().enumerate() {
                 writer.write(&piece)?;
-                // Not each time: the rest goes its own way.
+                // Not each time: the rest is sent by the other task.
                 if n % 100 == 0 || writer.waiting() > 4000 {
                     writer.ready().await?;
                 }

@@ -1,4 +1,4 @@
-//! A layer on a connection in use: a cipher for children, after a word in clear.
+//! A layer on a connection in use: a toy cipher, after a word in clear.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use halves::{Connection, Executor, Once, Reason, bind, connect, serve};
 
 use crate::support::harness::World;
 
-/// Every byte is changed by a key, which both ends send first.
+/// Changes every byte by a key, which both ends send first.
 struct Cipher<R, W> {
     reader: R,
     writer: W,
@@ -100,7 +100,7 @@ async fn answer(mut c: Connection) -> io::Result<()> {
     writer.close().await
 }
 
-/// Says everything at once, so that the server reads the secret with the word before it.
+/// Sends everything at once, so that the server reads the secret with the word before it.
 async fn ask(mut client: Connection) -> io::Result<(Vec<u8>, u64)> {
     let question = [b"hi\nSTARTTLS\nK", &*secret(b"one\ntwo\n", b'K')].concat();
     client.writer.write_all(&question).await?;
@@ -116,7 +116,7 @@ fn check(heard: &[u8]) {
 }
 
 #[test]
-fn what_was_read_ahead_is_the_layers_and_what_was_written_is_out_before_it() {
+fn bytes_read_ahead_go_to_the_layer_and_written_bytes_are_sent_before_it() {
     let ex = Executor::new();
     let (near, far) = pair(1024);
     let (heard, report) = ex.block_on(future::zip(
@@ -170,9 +170,9 @@ fn a_client_is_upgraded_too() {
     block_on(both).expect("both are content");
 }
 
-/// The peer says nothing before it has the answer.
+/// The peer sends nothing before it has the answer.
 #[test]
-fn what_the_stream_itself_holds_back_is_out_before_the_layer_begins() {
+fn bytes_held_back_by_the_stream_are_sent_before_the_layer_begins() {
     let world = World::new();
     let (near, far) = pair(1024);
     let both = async move {

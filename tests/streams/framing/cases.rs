@@ -1,18 +1,18 @@
-//! Frames in pieces, with every call cancelled: all splits of short streams, and random ones of
-//! longer streams.
+//! Frames in pieces, with every call cancelled: all splits of short streams, and random splits of
+//! longer ones.
 //!
-//! `HALVES_SEED=7 cargo test --test streams framing::cases` runs what a failure has printed, `HALVES_CASES=100000`
-//! so many.
+//! `HALVES_SEED=7 cargo test --test streams framing::cases` repeats a failure,
+//! `HALVES_CASES=100000` runs so many.
 
-use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use fastrand::Rng;
 use halves::framing::Length;
 
 use crate::framing::check::{Ask, Case};
+use crate::support::seed::{number, seeds};
 
-/// Every split of `bytes`, with a wait before each piece, and no call that survives a wait.
+/// Checks every split of `bytes`, with a wait before each piece, at which every call is dropped.
 fn split(bytes: &[u8], limit: usize, ask: Ask) {
     for cuts in 0..1_u32 << (bytes.len() - 1) {
         let mut pieces = vec![vec![], vec![]];
@@ -54,16 +54,8 @@ fn a_call_that_is_dropped_at_any_wait_loses_nothing() {
 
 #[test]
 #[allow(clippy::print_stdout, reason = "a failure says how to replay it")]
-fn whatever_is_asked_of_whatever_comes_is_as_the_oracle_says() {
-    let number = |name| env::var(name).ok().map(|n| n.parse::<u64>().expect(name));
-    let seeds = number("HALVES_SEED").map_or_else(
-        || {
-            let first = fastrand::u64(..1 << 48);
-            first..first + number("HALVES_CASES").unwrap_or(5000)
-        },
-        |seed| seed..seed + 1,
-    );
-    for seed in seeds {
+fn random_calls_on_random_streams_match_the_oracle() {
+    for seed in seeds(number("HALVES_CASES").unwrap_or(5000)) {
         let mut random = Rng::with_seed(seed);
         let size = random.usize(..300);
         let data: Vec<u8> = (0..size).map(|_| random.u8(..)).collect();

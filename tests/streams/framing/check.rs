@@ -1,5 +1,5 @@
-//! The framing against an oracle that is written plainly: whatever pieces the bytes come in, and
-//! wherever calls are cancelled and made again. A case is made of any bytes, so that a fuzzer can.
+//! Compares the framing with a plainly written oracle, for bytes in any pieces, and calls that are
+//! cancelled and made again. Any bytes make a case, so that a fuzzer can.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,7 +12,7 @@ use futures_lite::{AsyncBufReadExt, AsyncRead, AsyncReadExt, Future};
 use halves::Connection;
 use halves::framing::{FrameError, Length};
 
-/// What bytes of a stream mostly are: letters, separators and small lengths.
+/// Frequent bytes of a stream: letters, separators and small lengths.
 const ALPHABET: &[u8] = b"ab\r\n\0\x01\x02\x03";
 const SEPARATORS: &[&[&[u8]]] = &[
     &[b"\n"],
@@ -30,15 +30,15 @@ const LENGTHS: &[(Length, usize)] = &[
     (Length::U32Le, 4),
 ];
 
-/// One stream, and what is asked of it.
+/// A stream, and the calls on it.
 #[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) limit: usize,
-    /// In turn, from the beginning again at their end.
+    /// In turn, beginning again at their end.
     pub(crate) asks: Vec<Ask>,
-    /// An empty piece is a moment at which nothing has come.
+    /// At an empty piece, the stream waits once.
     pub(crate) pieces: Vec<Vec<u8>>,
-    /// Whether a call that waits is dropped and made again: a bit for each time, in turn.
+    /// A bit for each wait, in turn: whether the call is dropped there and made again.
     pub(crate) cancels: u8,
 }
 
@@ -52,7 +52,7 @@ pub(crate) enum Ask {
     Look,
 }
 
-/// What came of it.
+/// The result of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Got {
     Bytes(Vec<u8>),
@@ -62,7 +62,7 @@ pub(crate) enum Got {
 }
 
 impl Case {
-    /// Any bytes are a case.
+    /// Makes a case of any bytes.
     pub(crate) fn decode(data: &[u8]) -> Self {
         let mut data = data.iter().copied();
         let mut next = || data.next().unwrap_or(0);
@@ -98,14 +98,14 @@ impl Case {
         }
     }
 
-    /// Panics with what is wrong.
+    /// Panics if a result is wrong.
     pub(crate) fn check(&self) {
         let bytes = self.pieces.concat();
         let source = Pieces(self.pieces.clone().into());
         let mut reader = Connection::new(source, futures_lite::io::sink()).reader;
         reader.set_frame_limit(self.limit);
         let (mut at, mut turn) = (0, 0);
-        // Asks that take nothing could go on for ever.
+        // Calls that take nothing could go on for ever.
         for ask in self.asks.iter().cycle().take(2 * bytes.len() + 10) {
             let rest = &bytes[at..];
             let got = again_and_again(self.cancels, &mut turn, &mut reader, *ask);
@@ -147,7 +147,7 @@ impl Case {
             },
         };
         match (&expected, got) {
-            // How many there are depends on the pieces.
+            // Their number depends on the pieces.
             (Got::TooLong(most, None), Got::TooLong(consumed, None)) => {
                 assert!(
                     (limit + 1..=*most).contains(consumed),
@@ -209,7 +209,7 @@ fn frame(rest: &[u8], length: Length, width: usize, limit: usize) -> Got {
 
 type Reader = halves::Reader<Pieces>;
 
-/// Asks until there is an answer, and drops some of the calls that have to wait.
+/// Polls until there is a result, and drops some of the calls that have to wait.
 fn again_and_again(cancels: u8, turn: &mut u32, reader: &mut Reader, ask: Ask) -> Got {
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(woken.clone());
@@ -260,7 +260,7 @@ async fn answer(reader: &mut Reader, ask: Ask) -> Got {
     }
 }
 
-/// A stream that comes in pieces; between them it waits.
+/// A stream in pieces; it waits between them.
 pub(crate) struct Pieces(pub(crate) VecDeque<Vec<u8>>);
 
 impl AsyncRead for Pieces {

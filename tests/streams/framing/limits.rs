@@ -1,4 +1,4 @@
-//! Frames at, below and above the limit; large ones; what a frame that has begun costs.
+//! Frames at, below and above the limit; large frames; the cost of a frame that has begun.
 
 use std::io;
 use std::pin::Pin;
@@ -56,7 +56,7 @@ fn a_line_may_have_64_kib_before_its_end() {
 }
 
 #[test]
-fn what_is_too_long_is_not_read_to_its_end() {
+fn a_frame_that_is_too_long_is_not_read_to_its_end() {
     let endless = futures_lite::io::repeat(b'a');
     let mut reader = Connection::new(endless, sink()).reader;
     let error = block_on(reader.line()).expect_err("no line");
@@ -91,13 +91,13 @@ fn a_length_may_be_the_limit() {
 }
 
 #[test]
-fn a_higher_limit_allows_what_is_longer_than_any_buffer() {
+fn a_higher_limit_allows_frames_longer_than_any_buffer() {
     for size in [LIMIT, LIMIT + 1, 1_000_000] {
         let line = line_of(size);
         let mut reader = reader([&*line, b"tail\n"].concat());
         reader.set_frame_limit(size);
         assert_eq!(block_on(reader.line()).expect("a line"), Some(line));
-        // Longer than the buffer that a read has, where the tail came with the line.
+        // Longer than the buffer of a read, as the tail came with the line.
         let rest = block_on(reader.read_chunk()).expect("the rest");
         assert_eq!(&*rest, b"tail\n");
     }
@@ -120,7 +120,7 @@ fn a_long_frame_in_small_pieces_is_whole() {
     assert_eq!(got.expect("a line"), Some(line));
 }
 
-/// Always ready, a little at a time.
+/// Always ready, with few bytes at a time.
 struct Flood;
 
 impl AsyncRead for Flood {
@@ -196,7 +196,7 @@ impl AsyncRead for Hiccup {
 }
 
 #[test]
-fn an_error_of_the_stream_is_told_as_it_is_and_what_came_is_left() {
+fn an_error_of_the_stream_is_passed_on_and_the_input_is_left() {
     let mut reader = Connection::new(Hiccup(b"half a line\n", 0), sink()).reader;
     let error = block_on(reader.line()).expect_err("it fails");
     assert_eq!(io::Error::from(error).kind(), io::ErrorKind::TimedOut);

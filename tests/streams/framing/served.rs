@@ -1,4 +1,4 @@
-//! Frames from clients of a server: its drain, its deadlines, and a socket.
+//! Frames from clients of a server: drain, deadlines, and a socket.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use halves::{Connection, Executor, Listener, Reason, Server, Timeouts, bind, con
 
 use crate::support::harness::World;
 
-/// How long a server waits for a peer that does not end.
+/// The time that a server waits for a peer that does not end.
 const LINGER: Duration = Duration::from_secs(2);
 
 async fn echo_lines(mut c: MemoryConnection) -> std::io::Result<()> {
@@ -51,7 +51,7 @@ fn a_drain_ends_a_handler_between_frames_and_not_within_one() {
 }
 
 #[test]
-fn what_comes_of_a_long_frame_is_no_idleness() {
+fn pieces_of_a_long_frame_reset_the_idle_timeout() {
     let world = World::new();
     let timeouts = Timeouts::default().idle(Duration::from_secs(10));
     let (served, connector) = world.serve_memory(Server::default().timeouts(timeouts), echo_lines);
@@ -75,7 +75,7 @@ fn what_comes_of_a_long_frame_is_no_idleness() {
     assert_eq!(served.handle.stats().ended[Reason::Idle], 1);
 }
 
-/// On a thread that has our reactor, and with small reads that read ahead.
+/// On a thread with a reactor, and with small reads that read ahead.
 #[test]
 fn a_call_on_a_socket_can_be_dropped_and_made_again() {
     let ex = Executor::new();

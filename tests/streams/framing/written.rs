@@ -20,7 +20,7 @@ fn every_length_is_read_as_it_was_written() {
     for (length, most) in ALL {
         for size in [0, 1, 200, most] {
             let frame: Vec<_> = (0..size).map(|n| n.to_le_bytes()[0]).collect();
-            // So little room that it is written in pieces.
+            // With so little room that it is written in pieces.
             let (mut near, mut far) = memory::pair(3);
             far.reader.set_frame_limit(most);
             let write = async {
@@ -39,7 +39,7 @@ fn every_length_is_read_as_it_was_written() {
 }
 
 #[test]
-fn the_most_significant_byte_is_where_the_name_says() {
+fn the_byte_order_is_that_of_the_name() {
     let written = |length| {
         let mut c = Connection::new(futures_lite::io::empty(), Vec::new());
         let frame = vec![b'x'; 0xFE];
@@ -55,7 +55,7 @@ fn the_most_significant_byte_is_where_the_name_says() {
 }
 
 #[test]
-fn what_the_length_cannot_say_is_refused_whole() {
+fn a_frame_too_long_for_its_length_field_is_refused() {
     for (length, size) in [
         (Length::U8, 256),
         (Length::U16Be, 65_536),

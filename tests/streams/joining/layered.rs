@@ -1,4 +1,4 @@
-//! A layer above a socket of our own: it is the connection, and the socket still ends in its own way.
+//! A layer above a socket is the connection, and the socket still ends in its own way.
 
 use std::io;
 
@@ -34,7 +34,7 @@ fn a_layer_above_a_socket_conforms() {
 }
 
 #[test]
-fn what_was_read_ahead_is_the_layers_first() -> io::Result<()> {
+fn bytes_read_ahead_go_to_the_layer_first() -> io::Result<()> {
     Executor::new().block_on(async {
         let (mut near, mut far) = tcp().await?;
         far.writer.write_all(b"layer\nhello").await?;
@@ -51,7 +51,7 @@ fn what_was_read_ahead_is_the_layers_first() -> io::Result<()> {
     })
 }
 
-/// What a client makes of a handler on such a stream, and how the server says it ended.
+/// The input of a client of a handler on such a stream, and the event at its end.
 fn served(
     handler: impl AsyncFn(Layered) -> io::Result<()> + Copy,
     again: impl Fn(Layered) -> Layered,
@@ -81,14 +81,14 @@ async fn answer(mut c: Layered) -> io::Result<()> {
 }
 
 #[test]
-fn what_a_handler_leaves_behind_is_flushed_and_both_ended() {
+fn unflushed_bytes_of_a_handler_are_flushed_and_both_ended() {
     let (heard, reason) = served(answer, |c| c);
     assert_eq!(heard.expect("an end in order"), b"HELLO");
     assert_eq!(reason, Reason::Handler);
 }
 
 #[test]
-fn another_peer_changes_nothing_of_the_end() {
+fn another_peer_does_not_change_the_end() {
     let renamed = |c: Layered| c.with_peer(Peer::new(Endpoint::Memory, Endpoint::Memory));
     let (heard, reason) = served(answer, renamed);
     assert_eq!(heard.expect("an end in order"), b"HELLO");
@@ -113,7 +113,7 @@ fn a_panic_resets_the_socket() {
     assert_eq!(reason, Reason::Panic);
 }
 
-/// What a client makes of a handler that puts the layer on itself, and how it ended.
+/// The input of a client of a handler that adds the layer itself, and the event at its end.
 fn served_beneath(
     handler: impl AsyncFn(Layered) -> io::Result<()> + Copy,
     reason: Reason,

@@ -57,9 +57,9 @@ where
     assert_eq!((report.finished, report.aborted), (1, 0));
 }
 
-/// What a handler writes to one transport, it may have read from any other.
+/// A handler may write to one transport what it reads from another.
 #[test]
-fn files_pipes_tcp_and_memory_answer_for_each_other() -> io::Result<()> {
+fn files_pipes_tcp_and_memory_are_combined() -> io::Result<()> {
     let dir = place::dir();
     let (request, reply) = (dir.path().join("request"), dir.path().join("reply"));
     fs::write(&request, "hello")?;

@@ -1,5 +1,4 @@
-//! Halves that are joined, and streams that are split: a reader of one transport with a writer of
-//! another, and one stream that is both.
+//! Joined halves, of two transports, and split streams, of one.
 
 mod layered;
 mod mixed;

@@ -1,4 +1,4 @@
-//! One stream that is both, as two halves.
+//! A stream that is split into two halves.
 
 use std::io;
 use std::sync::mpsc;
@@ -14,12 +14,12 @@ use halves::{Connection, Executor, Once, Peer, Reason, Server, Shutdown, serve};
 use crate::support::conformance;
 use crate::support::receipts::Receipts;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 type Stream = Receipts<ReadAhead<PipeReader>, PipeWriter>;
 type Split = Connection<ReadHalf<Stream>, WriteHalf<Stream>>;
 
-/// Over pipes that hold so many bytes.
+/// Over pipes with a capacity of `bound` bytes.
 fn receipts(bound: usize) -> (Split, Split) {
     let (near, far) = memory::pair(bound);
     (over(near), over(far))
@@ -31,7 +31,7 @@ fn over(beneath: MemoryConnection) -> Split {
 }
 
 #[test]
-fn a_socket_that_is_one_stream_conforms() {
+fn a_split_socket_conforms() {
     smol::block_on(conformance::check(conformance::LONG, async || {
         let (near, far) = UnixStream::pair()?;
         let [near, far] = [near, far].map(|end| Connection::from_stream(end, Peer::default()));
@@ -46,7 +46,7 @@ fn a_reader_that_has_to_write_and_a_writer_that_has_to_read_conform() {
     }
 }
 
-/// Each half on a thread of its own: whoever is woken last, or first, nobody waits for ever.
+/// Each half is on a thread of its own. In any order of wake-ups, all of them go on.
 #[test]
 fn halves_on_four_threads_wake_each_other() {
     let sent = conformance::pattern(20_000);
@@ -71,7 +71,7 @@ fn halves_on_four_threads_wake_each_other() {
         });
     }
     for _ in 0..4 {
-        let went_well = ended.recv_timeout(PATIENCE);
+        let went_well = ended.recv_timeout(TIMEOUT);
         assert_eq!(went_well, Ok(true), "all four end");
     }
 }
@@ -104,7 +104,7 @@ fn a_half_works_on_when_the_other_is_dropped() {
     });
 }
 
-/// Asks a server of `handler` on a stream over memory, and returns what came back.
+/// Sends a request to a server of `handler` on a stream over memory. Returns the answer.
 fn served(handler: impl AsyncFn(Split) -> io::Result<()> + Copy) -> io::Result<Vec<u8>> {
     let ex = smol::LocalExecutor::new();
     let (near, far) = memory::pair(16);
@@ -124,7 +124,7 @@ fn served(handler: impl AsyncFn(Split) -> io::Result<()> + Copy) -> io::Result<V
 }
 
 #[test]
-fn what_a_handler_leaves_behind_is_flushed_and_ended() {
+fn unflushed_bytes_of_a_handler_are_flushed_and_the_stream_ended() {
     let heard = served(async |mut c: Split| {
         let mut asked = [0; 5];
         c.reader.read_exact(&mut asked).await?;
@@ -145,7 +145,7 @@ fn a_peer_that_is_gone_is_no_error_of_the_end() {
 }
 
 #[test]
-fn a_panic_resets_what_is_beneath() {
+fn a_panic_resets_the_stream_beneath() {
     let heard = served(async |mut c: Split| {
         c.reader.read_exact(&mut [0; 5]).await?;
         c.writer.write_all(b"HE").await?;
@@ -155,7 +155,7 @@ fn a_panic_resets_what_is_beneath() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
-/// The reader is in another task, and waits, when the connection is aborted.
+/// The reader waits in another task when the connection is aborted.
 #[test]
 fn an_abort_wakes_halves_in_other_tasks() {
     let ex = Executor::new();

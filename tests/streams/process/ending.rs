@@ -1,4 +1,4 @@
-//! How children end, and that nothing is left of them, whoever drops what first.
+//! The end of child processes: nothing is left of them, in whichever order their parts are dropped.
 
 use std::fs;
 use std::io;
@@ -14,10 +14,10 @@ use halves::{Clock, Connection, Executor, Once, Reason, Report, Server, Shutdown
 use crate::process::{has_exited, is_gone, sh, wait_until};
 use crate::support::skip::skip;
 
-/// It says the number of a process that it has started, and waits for that.
+/// Prints the id of a process that it has started, and waits for it.
 const PARENT: &str = "sleep 1000 & echo $!; wait";
 
-/// Reads a number in a line.
+/// Reads a number from a line.
 async fn number(connection: &mut Connection) -> u32 {
     let mut line = Vec::new();
     let mut byte = [0];
@@ -33,7 +33,7 @@ async fn number(connection: &mut Connection) -> u32 {
     line.trim().parse().expect("a number")
 }
 
-/// Such a child, and the number of its own.
+/// A child with a child of its own, and the id of the latter.
 fn parent() -> (Connection, Child, u32) {
     let (mut connection, child) = sh(PARENT, &[]).connect().expect("it runs");
     let grandchild = smol::block_on(number(&mut connection));
@@ -41,13 +41,13 @@ fn parent() -> (Connection, Child, u32) {
 }
 
 #[test]
-fn how_a_child_exited_is_told_to_all_who_ask() {
+fn every_wait_returns_the_exit_status() {
     let ex = Executor::threads(NonZero::new(2).expect("not 0"));
     let child = |script| sh(script, &[]).spawn().expect("it runs");
     ex.block_on(async {
         let exits = child("exit 7");
         let mut first = Box::pin(exits.wait());
-        // One that is not waited for after all changes nothing.
+        // A dropped wait changes nothing.
         let _ = future::poll_once(&mut first).await;
         drop(first);
         for _ in 0..2 {
@@ -64,7 +64,7 @@ fn how_a_child_exited_is_told_to_all_who_ask() {
 }
 
 #[test]
-fn a_kill_ends_grandchildren_also_those_that_were_left_behind() {
+fn a_kill_ends_grandchildren_too() {
     let (_connection, child, grandchild) = parent();
     child.kill();
     let status = smol::block_on(child.wait()).expect("ours");
@@ -81,7 +81,7 @@ fn a_kill_ends_grandchildren_also_those_that_were_left_behind() {
 }
 
 #[test]
-fn who_drops_what_last_ends_the_child_and_nothing_is_left() {
+fn the_last_drop_ends_the_child_and_nothing_is_left() {
     for connection_first in [true, false] {
         let (connection, child, grandchild) = parent();
         let pid = child.id();
@@ -97,7 +97,7 @@ fn who_drops_what_last_ends_the_child_and_nothing_is_left() {
         wait_until("nothing is left of the child", || is_gone(pid));
         wait_until("the grandchild is killed", || has_exited(grandchild));
     }
-    // One that has exited, and was never asked.
+    // A child that has exited, and was never waited for.
     let (mut connection, child) = Command::new("true").connect().expect("it runs");
     let read = smol::block_on(connection.reader.read(&mut [0]));
     assert_eq!(read.expect("an end"), 0);
@@ -112,7 +112,7 @@ fn an_executor_that_ends_first_leaves_nothing_behind() {
     let pid = child.id();
     let ex = Executor::threads(NonZero::new(2).expect("not 0"));
     let task = ex.spawn(async move {
-        // All of it, not only the half that is read.
+        // Captures the whole connection, not only the half that is read.
         let mut connection = connection;
         let _ = future::zip(child.wait(), connection.reader.read(&mut [0])).await;
     });
@@ -123,7 +123,7 @@ fn an_executor_that_ends_first_leaves_nothing_behind() {
     wait_until("the grandchild is killed", || has_exited(grandchild));
 }
 
-/// Serves a child as if it had connected; the report, and which reason it ended for.
+/// Serves a child as a connection. Returns the report, and the reason of the end.
 fn served<F: Future<Output = io::Result<()>>>(
     server: Server,
     connection: Connection,
@@ -148,11 +148,11 @@ fn a_panic_kills_the_child_and_its_own() {
     wait_until("the grandchild is killed", || has_exited(grandchild));
 }
 
-/// Serves a child to whom it says a word, and waits without end: the clock stands still. What the
-/// child has put into a file.
-fn heard(socket: bool, script: &str) -> Vec<u8> {
+/// Serves a child with a handler that sends it a word; the clock stands still. Returns the contents
+/// of the file that the child has written.
+fn file_of(socket: bool, script: &str) -> Vec<u8> {
     let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("heard");
+    let path = dir.path().join("file_of");
     let mut command = sh(script, &[path.to_str().expect("text")]);
     if socket {
         command = command.socketpair();
@@ -171,18 +171,18 @@ fn heard(socket: bool, script: &str) -> Vec<u8> {
 #[test]
 fn a_child_that_reads_its_end_is_waited_for() {
     for socket in [false, true] {
-        // It says more than a pipe holds, to nobody, before it reads.
+        // It writes more than a pipe holds, which is not read, before it reads.
         let script = "head -c 200000 /dev/zero && cat > \"$0\" && echo . >> \"$0\"";
-        assert_eq!(heard(socket, script), b"hello.\n");
-        // What says too much hears that nobody reads it.
+        assert_eq!(file_of(socket, script), b"hello.\n");
+        // A child that writes without end gets an error once its output is closed.
         let script = "cat /dev/zero 2>&-; cat > \"$0\"";
-        assert_eq!(heard(socket, script), b"hello");
+        assert_eq!(file_of(socket, script), b"hello");
     }
 }
 
-/// Nothing runs but the one that drops.
+/// Only the thread that drops runs.
 #[test]
-fn a_server_that_is_dropped_has_killed() {
+fn a_dropped_server_has_killed_its_children() {
     let (connection, child, grandchild) = parent();
     let ex = smol::LocalExecutor::new();
     let handler = async |mut c: Connection| c.reader.read(&mut [0]).await.map(drop);
@@ -198,7 +198,7 @@ fn a_server_that_is_dropped_has_killed() {
 }
 
 #[test]
-fn a_child_that_does_not_end_is_killed_when_patience_is_over() {
+fn a_child_that_does_not_end_is_killed_after_the_linger_time() {
     let (connection, child, grandchild) = parent();
     let (clock, manual) = Clock::manual();
     let server = Server::default().clock(clock);
@@ -209,7 +209,7 @@ fn a_child_that_does_not_end_is_killed_when_patience_is_over() {
         report.expect("it serves")
     };
     let impatience = async {
-        // As soon as somebody waits for the clock.
+        // Once the server waits for the clock.
         while !manual.advance_to_next() {
             future::yield_now().await;
         }
@@ -242,14 +242,14 @@ fn the_drain_deadline_kills() {
 /// Set in the process that ignores `SIGCHLD`.
 const IGNORES: &str = "HALVES_TEST_IGNORES_SIGCHLD";
 
-/// Where the system forgets who has exited, a number may be another's: whoever has it is left alone.
+/// If the system does not remember exits, an id may be reused, and is not killed.
 #[test]
 fn a_child_that_the_system_has_forgotten_is_not_killed() {
     let name = "process::ending::a_child_that_the_system_has_forgotten_is_not_killed";
     if std::env::var_os(IGNORES).is_some() {
         return forgotten();
     }
-    // What is ignored stays so across an exec. A shell may not do it for this signal.
+    // An ignored signal stays ignored across an exec. A shell may not ignore this one.
     let ignoring = || {
         let mut env = std::process::Command::new("env");
         env.arg("--ignore-signal=CHLD").stderr(Stdio::null());
@@ -270,7 +270,8 @@ fn a_child_that_the_system_has_forgotten_is_not_killed() {
 
 fn forgotten() {
     for reset in [false, true] {
-        // The number of the child is still that of a group, of whom it left behind.
+        // The id of the child is still that of its group, which has the process that it left
+        // behind.
         let script = "sleep 1000 <&- >&- 2>&- & echo $!";
         let (mut connection, child) = sh(script, &[]).connect().expect("it runs");
         let left_behind = smol::block_on(number(&mut connection));
@@ -287,7 +288,7 @@ fn forgotten() {
         let pid = rustix::process::Pid::from_raw(pid).expect("a number");
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
     }
-    // One that still runs is killed as ever.
+    // A child that still runs is killed as usual.
     let (mut connection, child) = sh("exec sleep 1000", &[]).connect().expect("it runs");
     child.kill();
     let read = smol::block_on(connection.reader.read(&mut [0]));

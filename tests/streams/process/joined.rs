@@ -1,4 +1,4 @@
-//! What is said to a child and by it.
+//! The standard streams of a child as halves.
 
 use std::io::{self, Read, Write};
 use std::net::{self, TcpStream};
@@ -15,8 +15,8 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use crate::process::sh;
 use crate::support::conformance;
 
-/// A child that passes on what it hears to a FIFO, and what it hears from another to us, and the
-/// other ends of both.
+/// A child that copies its input to a FIFO, and another FIFO to its output; and the other ends of
+/// both.
 async fn relayed(
     dir: &Path,
     plugged: impl Fn(Command) -> Command,
@@ -31,7 +31,7 @@ async fn relayed(
     let command = sh(relay, &[&text(&back), &text(&there)]);
     let (near, _child) = plugged(command).connect()?;
     let mut far = files(&there, &back).await?;
-    // Before that, one that is killed has never opened what we read.
+    // Until then, a child that is killed has never opened the FIFO of the reader.
     far.reader.read_exact(&mut [0]).await?;
     Ok((near, far))
 }
@@ -50,7 +50,7 @@ fn a_child_on_pipes_conforms() {
     });
 }
 
-/// A program that knows nothing of sockets cannot end one direction of one.
+/// A program that does not use sockets cannot end one direction of one.
 #[test]
 fn a_child_on_a_socket_conforms_as_far_as_it_can() {
     on_both(async || {
@@ -60,10 +60,9 @@ fn a_child_on_a_socket_conforms_as_far_as_it_can() {
     });
 }
 
-/// A client says all it has to say; the answer takes its time, and is larger than what any buffer
-/// on the way holds.
+/// The client sends everything; the answer comes late, and is larger than all buffers on the way.
 #[test]
-fn an_answer_that_comes_late_comes_whole() {
+fn a_late_answer_is_whole() {
     let ex = Executor::new();
     let handler = async |mut client: Connection| {
         let script = "n=$(wc -c); sleep 1.2; head -c 300000 /dev/zero; echo $n";
@@ -108,9 +107,9 @@ fn a_child_is_the_peer() {
     });
 }
 
-/// The child blocks on its standard error, and nobody else does.
+/// Only the child blocks on its standard error.
 #[test]
-fn a_standard_error_that_nobody_reads_is_the_childs_problem() {
+fn an_unread_standard_error_blocks_the_child_only() {
     let ex = Executor::new();
     ex.block_on(async {
         let mut command = std::process::Command::new("sh");

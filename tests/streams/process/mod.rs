@@ -1,4 +1,4 @@
-//! Child processes as halves: what they are given, how they end, and that nothing is left of them.
+//! Child processes as halves: their streams, and their end.
 
 mod ending;
 mod joined;
@@ -10,29 +10,29 @@ use std::time::{Duration, Instant};
 
 use halves::process::Command;
 
-/// Far longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Far longer than any wait in a test.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A shell that runs a script, with arguments from `$0` on.
 fn sh(script: &str, args: &[&str]) -> Command {
     Command::new("sh").args(["-c", script]).args(args)
 }
 
-/// Waits until it is so, and says what it waited for where it never is.
+/// Waits until `is_so` returns true. Panics with `what` if it never does.
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        assert!(start.elapsed() < TIMEOUT, "never: {what}");
         thread::yield_now();
     }
 }
 
-/// Nothing is left of a process, not even how it exited.
+/// True if nothing is left of a process, not even its exit status.
 fn is_gone(pid: u32) -> bool {
     !Path::new(&format!("/proc/{pid}")).exists()
 }
 
-/// It does not run any more; whoever is its parent may still ask how it exited.
+/// True if the process has exited. Its parent may still have to wait for it.
 fn has_exited(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.map_or(true, |stat| stat.contains(") Z "))

@@ -1,4 +1,4 @@
-//! Who may connect, and who it was.
+//! The owner, group and mode of a socket's file, and the credentials of a peer.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ use crate::support::skip::skip;
 use crate::unix::{dir, listen, pair};
 
 #[test]
-fn the_mode_is_as_it_was_asked_for_whatever_the_umask() -> io::Result<()> {
+fn the_mode_is_the_requested_one_whatever_the_umask() -> io::Result<()> {
     let dir = dir();
     let path = dir.path().join("socket");
     for mode in [0o600, 0o660, 0o666, 0o777, 0] {
@@ -30,8 +30,8 @@ fn the_mode_is_as_it_was_asked_for_whatever_the_umask() -> io::Result<()> {
 }
 
 #[test]
-fn the_owner_is_as_it_was_asked_for() -> io::Result<()> {
-    let name = "the_owner_is_as_it_was_asked_for";
+fn the_owner_is_the_requested_one() -> io::Result<()> {
+    let name = "the_owner_is_the_requested_one";
     if !rustix::process::geteuid().is_root() {
         skip(name, "only root gives files away");
         return Ok(());
@@ -65,7 +65,7 @@ fn the_owner_is_as_it_was_asked_for() -> io::Result<()> {
 }
 
 #[test]
-fn who_is_not_known_cannot_own_it() -> io::Result<()> {
+fn an_unknown_user_or_group_is_an_error() -> io::Result<()> {
     let dir = dir();
     let path = dir.path().join("socket");
     for (setting, problem) in [
@@ -84,7 +84,7 @@ fn who_is_not_known_cannot_own_it() -> io::Result<()> {
 }
 
 #[test]
-fn both_ends_know_whose_process_the_other_is() -> io::Result<()> {
+fn both_ends_have_the_credentials_of_the_other() -> io::Result<()> {
     let dir = dir();
     let path = dir.path().join("socket");
     let mut listeners = listen(&path)?;
@@ -108,7 +108,7 @@ fn both_ends_know_whose_process_the_other_is() -> io::Result<()> {
 }
 
 #[test]
-fn a_peer_in_place_of_another_is_the_same_process() -> io::Result<()> {
+fn a_replaced_peer_keeps_its_credentials() -> io::Result<()> {
     let dir = dir();
     let path = dir.path().join("socket");
     let mut listeners = listen(&path)?;

@@ -1,4 +1,4 @@
-//! How a connection over a Unix socket ends, as its client sees it, and who may have one.
+//! The end of a connection over a Unix socket, as its client sees it; rules and limits of sources.
 
 use std::future::pending;
 use std::io::{self, Read, Write};
@@ -13,8 +13,8 @@ use halves::{Connection, Executor, Handle, Report, Server};
 
 use crate::unix::{dir, listen};
 
-/// Answers five bytes. Then `stays` waits for ever, `leave!` returns at once, with what may come
-/// still unread.
+/// Answers five bytes. Then `stays` waits for ever, and `leave!` returns at once, with unread
+/// input.
 async fn handler(mut c: Connection) -> io::Result<()> {
     let mut word = [0; 5];
     c.reader.read_exact(&mut word).await?;
@@ -25,7 +25,7 @@ async fn handler(mut c: Connection) -> io::Result<()> {
     }
 }
 
-/// Serves until `client` is done, which gets a connection that has been answered.
+/// Serves until `client` is done, which gets a connection with an answer.
 fn serve(
     server: Server,
     word: &str,
@@ -58,7 +58,7 @@ fn ask(path: &Path, word: &str) -> io::Result<UnixStream> {
     Ok(client)
 }
 
-/// The system has no reset for them.
+/// Unix sockets have no reset.
 #[test]
 fn a_client_that_is_killed_reads_the_end_and_cannot_write() -> io::Result<()> {
     let report = serve(Server::default(), "stays", |mut client, _, handle| {
@@ -72,7 +72,7 @@ fn a_client_that_is_killed_reads_the_end_and_cannot_write() -> io::Result<()> {
     Ok(())
 }
 
-/// As the server goes on to read and discard; a close at once would make this a reset.
+/// The server goes on to read and discard, as a close at once would be a reset.
 #[test]
 fn a_client_that_still_sends_reads_the_end_in_order() -> io::Result<()> {
     serve(Server::default(), "leave", |mut client, _, _| {
@@ -86,7 +86,7 @@ fn a_client_that_still_sends_reads_the_end_in_order() -> io::Result<()> {
 }
 
 #[test]
-fn rules_and_limits_of_sources_are_for_those_who_have_an_address() -> io::Result<()> {
+fn rules_and_limits_of_sources_apply_to_peers_with_an_address() -> io::Result<()> {
     let rules = Rules::default().deny("0.0.0.0/0".parse().map_err(io::Error::other)?);
     let rules = rules.deny("::/0".parse().map_err(io::Error::other)?);
     let server = Server::default()

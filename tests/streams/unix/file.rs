@@ -1,4 +1,4 @@
-//! The file is there as long as somebody listens, and nobody else loses his.
+//! The file of a socket exists as long as its listener, and no other file is removed.
 
 use std::env;
 use std::fs;
@@ -22,7 +22,7 @@ fn inode(path: &Path) -> u64 {
 }
 
 #[test]
-fn the_file_is_there_as_long_as_somebody_listens() -> io::Result<()> {
+fn the_file_exists_as_long_as_its_listener() -> io::Result<()> {
     let dir = dir();
     let path = dir.path().join("socket");
     for _ in 0..2 {
@@ -34,13 +34,13 @@ fn the_file_is_there_as_long_as_somebody_listens() -> io::Result<()> {
     Ok(())
 }
 
-/// Tests like these find room for their sockets there.
+/// The tests make their sockets there.
 #[test]
 fn temporary_files_may_be_anywhere() -> io::Result<()> {
     let dir = dir();
     let long = dir.path().join("a long name of a directory ".repeat(5));
     fs::create_dir(&long)?;
-    let other = "unix::file::the_file_is_there_as_long_as_somebody_listens";
+    let other = "unix::file::the_file_exists_as_long_as_its_listener";
     let test = Command::new(env::current_exe()?)
         .args(["--exact", other])
         .env("TMPDIR", &long)
@@ -54,7 +54,7 @@ fn temporary_files_may_be_anywhere() -> io::Result<()> {
 fn a_relative_path_is_removed_from_where_it_was_made() -> io::Result<()> {
     let dir = dir();
     let path = dir.path().join("socket");
-    // From where the test is, up to the root, and down from there.
+    // From the current directory up to the root, and down from there.
     let up = "../".repeat(env::current_dir()?.components().count() - 1);
     let address = format!(
         "./{up}{}",
@@ -71,7 +71,7 @@ fn a_relative_path_is_removed_from_where_it_was_made() -> io::Result<()> {
 }
 
 #[test]
-fn what_a_dead_server_left_is_replaced() -> io::Result<()> {
+fn the_file_of_a_dead_server_is_replaced() -> io::Result<()> {
     let dir = dir();
     let path = dir.path().join("socket");
     // Its drop leaves the file, as a kill does.
@@ -95,7 +95,7 @@ fn a_living_server_keeps_its_socket() -> io::Result<()> {
     let before = inode(&path);
     assert_eq!(kind_of(listen(&path)), io::ErrorKind::AddrInUse);
     assert_eq!(inode(&path), before);
-    // The one that looked, and one that comes now.
+    // The probe, and a new client.
     let (mut looked, _) = living.accept()?;
     assert_eq!(looked.read(&mut [0; 8])?, 0);
     let _client = UnixStream::connect(&path)?;
@@ -104,7 +104,7 @@ fn a_living_server_keeps_its_socket() -> io::Result<()> {
 }
 
 #[test]
-fn a_server_of_ours_keeps_its_socket() -> io::Result<()> {
+fn a_server_of_this_library_keeps_its_socket() -> io::Result<()> {
     let dir = dir();
     let path = dir.path().join("socket");
     let mut first = listen(&path)?;
@@ -125,7 +125,7 @@ fn a_server_that_has_no_room_keeps_its_socket() -> io::Result<()> {
     let dir = dir();
     let path = dir.path().join("socket");
     let busy = backlog_of_one(&path)?;
-    // One waits to be accepted, and the backlog takes one more than it says.
+    // One client is in the queue, and the system adds one more to a backlog.
     let clients = [UnixStream::connect(&path)?, UnixStream::connect(&path)?];
     assert_eq!(kind_of(listen(&path)), io::ErrorKind::AddrInUse);
     drop((busy, clients));
@@ -161,7 +161,7 @@ fn a_file_that_is_no_socket_is_left_alone() -> io::Result<()> {
 }
 
 #[test]
-fn what_took_our_place_is_not_removed() -> io::Result<()> {
+fn another_file_of_the_same_name_is_not_removed() -> io::Result<()> {
     let dir = dir();
     let [path, other] = ["socket", "other"].map(|name| dir.path().join(name));
     let listeners = listen(&path)?;
@@ -175,17 +175,17 @@ fn what_took_our_place_is_not_removed() -> io::Result<()> {
 }
 
 #[test]
-fn who_is_about_to_listen_is_not_disturbed() -> io::Result<()> {
+fn a_process_about_to_listen_is_not_disturbed() -> io::Result<()> {
     let dir = dir();
     let [path, lock] = ["socket", "socket.lock"].map(|name| dir.path().join(name));
-    // As far as anyone can see, a socket that was left behind.
+    // The file looks like one that was left behind.
     drop(UnixListener::bind(&path)?);
     let before = inode(&path);
     let held = fs::File::create(&lock)?;
     flock(&held, FlockOperation::LockExclusive)?;
     assert_eq!(kind_of(listen(&path)), io::ErrorKind::AddrInUse);
     assert_eq!(inode(&path), before);
-    // Who has died without removing it holds nobody up.
+    // A process that died without removing the lock does not hold up others.
     drop(held);
     let listeners = listen(&path)?;
     assert!(!lock.exists());
@@ -193,7 +193,7 @@ fn who_is_about_to_listen_is_not_disturbed() -> io::Result<()> {
     Ok(())
 }
 
-/// What has the name of the lock is a lock only if it can be one of ours.
+/// A file with the name of the lock is one only if it has the right type and owner.
 #[test]
 fn a_file_that_is_no_lock_is_left_alone_and_named() -> io::Result<()> {
     let dir = dir();
@@ -206,7 +206,7 @@ fn a_file_that_is_no_lock_is_left_alone_and_named() -> io::Result<()> {
     };
     fs::write(&lock, "precious")?;
     refused();
-    // Nor is it said to be in use where its owner has locked it.
+    // It is not reported as in use if its owner has locked it.
     let held = fs::File::open(&lock)?;
     flock(&held, FlockOperation::LockExclusive)?;
     refused();
@@ -246,7 +246,7 @@ fn of_many_that_replace_a_dead_server_one_does() -> io::Result<()> {
             let one = || {
                 start.wait();
                 let bound = listen(&path);
-                // Who listens does so until all have tried.
+                // The listener stays until all have tried.
                 done.wait();
                 match &bound {
                     Ok(_) => assert!(path.exists(), "nobody else has removed it"),

@@ -1,4 +1,4 @@
-//! Unix sockets: whose file it is, who may connect, who is at the other end.
+//! Unix sockets: their files, their owners, and the names of their ends.
 
 mod access;
 mod ending;
@@ -30,7 +30,7 @@ async fn pair(listeners: &mut Listeners, address: &str) -> io::Result<(Connectio
     Ok((near, far.expect("a listener of sockets does not end")))
 }
 
-/// One that has room for two who wait to be accepted, as the system adds one.
+/// A listener with room for two clients in its queue, as the system adds one.
 fn backlog_of_one(path: &Path) -> io::Result<UnixListener> {
     let socket = socket_with(
         AddressFamily::UNIX,

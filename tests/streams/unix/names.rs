@@ -1,4 +1,4 @@
-//! Paths, abstract names, and no name; who connects, and to what.
+//! Paths, abstract names, and sockets without a name.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -14,8 +14,8 @@ use smol::{Timer, block_on};
 use crate::support::skip::skip;
 use crate::unix::{backlog_of_one, dir, kind_of, listen, pair};
 
-/// Far longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Far longer than any wait in a test.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_path_or_a_name_has_at_most_107_bytes() -> io::Result<()> {
@@ -51,7 +51,7 @@ fn a_path_or_a_name_has_at_most_107_bytes() -> io::Result<()> {
 }
 
 #[test]
-fn a_path_that_looks_like_a_name_is_told_from_one() {
+fn a_path_that_looks_like_a_name_is_distinguished() {
     let path = Endpoint::Unix(UnixName::Path(Path::new("@x").into()));
     assert_eq!(path.to_string(), "unix:./@x");
     let name = Endpoint::Unix(UnixName::Abstract(b"x"[..].into()));
@@ -85,10 +85,10 @@ fn each_end_has_its_name_or_none() -> io::Result<()> {
 }
 
 #[test]
-fn an_abstract_name_is_nobody_else_s_and_in_no_file_system() -> io::Result<()> {
+fn an_abstract_name_is_exclusive_and_not_in_the_file_system() -> io::Result<()> {
     if !cfg!(target_os = "linux") {
         skip(
-            "an_abstract_name_is_nobody_else_s_and_in_no_file_system",
+            "an_abstract_name_is_exclusive_and_not_in_the_file_system",
             "only Linux has them",
         );
         return Ok(());
@@ -106,7 +106,7 @@ fn an_abstract_name_is_nobody_else_s_and_in_no_file_system() -> io::Result<()> {
 }
 
 #[test]
-fn who_connects_waits_for_room() -> io::Result<()> {
+fn a_connect_waits_for_room() -> io::Result<()> {
     let dir = dir();
     let path = dir.path().join("socket");
     let busy = backlog_of_one(&path)?;
@@ -127,7 +127,7 @@ fn who_connects_waits_for_room() -> io::Result<()> {
     })
 }
 
-/// More wait than the pool has threads.
+/// More connects wait than the pool has threads.
 #[test]
 fn connects_that_wait_take_no_thread_of_the_blocking_pool() -> io::Result<()> {
     let dir = dir();
@@ -140,24 +140,24 @@ fn connects_that_wait_take_no_thread_of_the_blocking_pool() -> io::Result<()> {
             assert!(future::poll_once(connecting).await.is_none());
         }
         let late = async {
-            Timer::after(PATIENCE).await;
+            Timer::after(TIMEOUT).await;
             panic!("no thread is free");
         };
-        // To listen at a path takes a thread of the pool.
+        // Listening on a path takes a thread of the pool.
         let other = dir.path().join("other");
         future::or(bind(&*other), late).await.map(drop)
     })
 }
 
 #[test]
-fn there_is_nothing_to_set_for_who_connects() {
+fn settings_of_a_listener_are_refused_for_connecting() {
     let error = block_on(connect("/nowhere,mode=0600")).expect_err("that is for listening");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     assert!(error.to_string().ends_with("are for listening"), "{error}");
 }
 
 #[test]
-fn nobody_there_is_an_error_in_a_line() -> io::Result<()> {
+fn a_refused_connection_is_an_error_of_one_line() -> io::Result<()> {
     let dir = dir();
     let path = dir.path().join("socket");
     let error = block_on(connect(&*path)).expect_err("there is no file");

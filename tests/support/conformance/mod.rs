@@ -1,4 +1,4 @@
-//! What every pair of connected connections must do, whatever is beneath.
+//! Checks of a pair of connected connections, for streams of every kind.
 
 mod vectored;
 
@@ -9,11 +9,11 @@ use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 use halves::{Connection, Reader, Writer};
 use smol::LocalExecutor;
 
-/// More than the buffers of the kernel's transports hold at once.
+/// More bytes than the kernel buffers for any kind of stream.
 pub(crate) const LONG: usize = 1_500_000;
 
-/// Checks two ends that `connect` connects anew for each check, with `long` bytes where many are
-/// wanted. Panics with what is wrong.
+/// Checks two ends. `connect` makes a new pair for each check. Checks that need much data send
+/// `long` bytes. Panics if a check fails.
 pub(crate) async fn check<R1, W1, R2, W2>(
     long: usize,
     connect: impl AsyncFn() -> io::Result<(Connection<R1, W1>, Connection<R2, W2>)>,
@@ -27,7 +27,7 @@ pub(crate) async fn check<R1, W1, R2, W2>(
     check_without_half_close(long, async || Ok(connect().await)).await;
     for size in [1, 7, 1024, 65_536] {
         let (near, far) = connect().await;
-        // Of small ones so many that either side has to wait, in a time that is bearable.
+        // With small buffers, enough bytes that both sides have to wait, in bearable time.
         let long = match size {
             1 => long.min(20_000),
             7 => long.min(300_000),
@@ -41,7 +41,7 @@ pub(crate) async fn check<R1, W1, R2, W2>(
     half_close_is_seen_and_the_answer_still_comes(far, near, &pattern(long)).await;
 }
 
-/// The same of what cannot end one direction alone.
+/// As [`check`], for streams that cannot end one direction alone.
 pub(crate) async fn check_without_half_close<R1, W1, R2, W2>(
     long: usize,
     connect: impl AsyncFn() -> io::Result<(Connection<R1, W1>, Connection<R2, W2>)>,
@@ -59,7 +59,7 @@ pub(crate) async fn check_without_half_close<R1, W1, R2, W2>(
     a_write_to_a_gone_peer_is_an_error(near, far).await;
 }
 
-/// The same of what outlasts its users, so that nobody hears of an end.
+/// As [`check`], for streams that outlast their users, so that their peer sees no end.
 pub(crate) async fn check_without_end<R1, W1, R2, W2>(
     long: usize,
     connect: impl AsyncFn() -> io::Result<(Connection<R1, W1>, Connection<R2, W2>)>,
@@ -79,19 +79,19 @@ pub(crate) async fn check_without_end<R1, W1, R2, W2>(
     let (near, far) = connect().await;
     vectored::calls_move_the_same_bytes(near, far).await;
     let (near, far) = connect().await;
-    // More than twice of what a pipe holds.
+    // More than twice the capacity of a pipe.
     let long = long.min(150_000);
     vectored::more_slices_than_one_call_takes_pass(near, far, &pattern(long)).await;
 }
 
-/// What follows the bytes.
+/// The way a sender ends after its bytes.
 #[derive(Clone, Copy, PartialEq)]
 enum End {
     Closed,
     Open,
 }
 
-/// Bytes whose order shows: no two neighbouring stretches are alike.
+/// Bytes that reveal their order: no two neighbouring runs are alike.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
     let mut state = 0x2545_F491_u32;
     iter::repeat_with(|| {
@@ -102,7 +102,7 @@ pub(crate) fn pattern(length: usize) -> Vec<u8> {
     .collect()
 }
 
-/// Four tasks, with four wakers: each half of each end is at work while its sibling is.
+/// Four tasks with four wakers: each half of each end works beside its sibling.
 async fn bytes_pass_both_ways_at_once<R1, W1, R2, W2>(
     near: Connection<R1, W1>,
     far: Connection<R2, W2>,
@@ -221,7 +221,7 @@ async fn a_write_to_a_gone_peer_is_an_error<R1, W1, R2, W2>(
     W2: AsyncWrite + Unpin,
 {
     drop(near);
-    // The first writes may be taken: nobody knows yet that the peer is gone.
+    // The first writes may succeed: the system has not noticed that the peer is gone.
     let chunk = pattern(65_536);
     for _ in 0..1000 {
         match far.writer.write(&chunk).await {
@@ -245,7 +245,7 @@ async fn a_cancelled_read_loses_nothing<R1, W1, R2, W2>(
         let (mut got, mut cancelled) = (Vec::new(), 0);
         let mut buf = [0; 64];
         loop {
-            // Where nothing is there yet, the read is dropped while it waits.
+            // If there is no input yet, the read is dropped while it waits.
             match future::poll_once(far.reader.read(&mut buf)).await {
                 Some(n) => got.extend_from_slice(&buf[..n.expect("the peer is there")]),
                 None => cancelled += 1,
@@ -290,7 +290,7 @@ async fn a_read_into_no_room_does_not_wait<R1, W1, R2, W2>(
     };
     future::zip(write, read).await;
     assert_eq!(&heard, b"a");
-    // As for a layer.
+    // The halves as a layer takes them.
     let (mut beneath, _, _) = far.into_parts();
     read_into_no_room(&mut beneath).await;
 }

@@ -5,9 +5,9 @@ use std::io::{IoSlice, IoSliceMut};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 use halves::Connection;
 
-/// More than a system call takes.
+/// More slices than one system call accepts.
 const SLICES: usize = 1100;
-/// So few that what one call takes fills no pipe.
+/// Few bytes, so that the slices of one call do not fill a pipe.
 const BYTES: usize = 60;
 
 pub(super) async fn calls_move_the_same_bytes<R1, W1, R2, W2>(
@@ -45,7 +45,7 @@ pub(super) async fn calls_move_the_same_bytes<R1, W1, R2, W2>(
     assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
 }
 
-/// Where the stream has no more room than a pipe, it is full once.
+/// If the stream has no more room than a pipe, it gets full once.
 pub(super) async fn more_slices_than_one_call_takes_pass<R1, W1, R2, W2>(
     mut near: Connection<R1, W1>,
     mut far: Connection<R2, W2>,
@@ -58,7 +58,7 @@ pub(super) async fn more_slices_than_one_call_takes_pass<R1, W1, R2, W2>(
     while !rest.is_empty() && waits < 3 {
         match future::poll_once(write(&mut near.writer, rest)).await {
             Some(written) => (rest, waits) = (&rest[written..], 0),
-            // It may be the turn of others.
+            // It may have yielded to other tasks.
             None => waits += 1,
         }
     }
@@ -81,7 +81,7 @@ pub(super) async fn more_slices_than_one_call_takes_pass<R1, W1, R2, W2>(
     assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
 }
 
-/// Behind more empty slices than a system call takes.
+/// The bytes follow more empty slices than one system call accepts.
 async fn write(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> usize {
     let mut slices = vec![IoSlice::new(&[]); SLICES];
     slices.extend(bytes.chunks(BYTES).take(SLICES).map(IoSlice::new));

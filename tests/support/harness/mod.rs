@@ -1,4 +1,4 @@
-//! A server in memory, on one thread, whose time stands still: what it does next is up to the test.
+//! A server in memory, on one thread, with a clock that the test moves. The test decides each step.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -20,7 +20,7 @@ use halves::time::ManualClock;
 use halves::{Clock, Connection, Event, Handle, Listener, Report, Server};
 use smol::{LocalExecutor, Task};
 
-/// One thread, one clock.
+/// An executor of one thread, and a clock.
 pub(crate) struct World {
     pub(crate) ex: Rc<LocalExecutor<'static>>,
     pub(crate) clock: Clock,
@@ -29,7 +29,7 @@ pub(crate) struct World {
 
 /// A server of a [`World`].
 pub(crate) struct Served {
-    /// Dropping it drops the serving future.
+    /// Dropping it drops the future of the server.
     pub(crate) serving: Task<io::Result<Report>>,
     pub(crate) handle: Handle,
     events: Arc<Mutex<Vec<String>>>,
@@ -54,12 +54,12 @@ impl World {
         self.settle();
     }
 
-    /// What `future` comes to without time passing. Panics when it waits for something else.
+    /// The output of `future` if time need not pass for it. Panics if it waits for anything else.
     pub(crate) fn now<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> T {
         self.poll_now(future).expect("ready without time passing")
     }
 
-    /// As [`now`](Self::now); none when it waits, and it is cancelled then.
+    /// As [`now`](Self::now). Returns None if the future waits, and drops it.
     pub(crate) fn poll_now<T: 'static>(
         &self,
         future: impl Future<Output = T> + 'static,
@@ -77,9 +77,9 @@ impl World {
         F: Future<Output = io::Result<()>> + 'static,
     {
         let events = Arc::new(Mutex::new(Vec::new()));
-        let heard = events.clone();
+        let reported = events.clone();
         let server = server.clock(self.clock.clone()).on_event(move |event| {
-            heard.lock().expect("no panic").push(line(event));
+            reported.lock().expect("no panic").push(line(event));
         });
         let handle = server.handle();
         let serving = self
@@ -109,21 +109,21 @@ impl World {
         client.expect("the server accepts")
     }
 
-    /// The report of a server that has ended. Panics when it has not.
+    /// The report of a server that has ended. Panics if it still runs.
     pub(crate) fn report(&self, served: Served) -> Report {
         self.now(served.serving).expect("no error of the listener")
     }
 }
 
 impl Served {
-    /// Connections that a handler has.
+    /// The number of connections that are in their handlers.
     pub(crate) fn open(&self) -> usize {
         let connections = self.handle.connections();
         let phases = connections.iter().map(|connection| connection.phase);
         phases.filter(|&phase| phase == Phase::Open).count()
     }
 
-    /// What was said since the last call, without the opened ones.
+    /// The events since the last call, without those of opened connections.
     pub(crate) fn events(&self) -> Vec<String> {
         let mut events = self.events.lock().expect("no panic");
         let mut said = std::mem::take(&mut *events);
@@ -132,7 +132,7 @@ impl Served {
     }
 }
 
-/// Something that counts how often it was dropped.
+/// Counts how often its guards are dropped.
 #[derive(Clone, Default)]
 pub(crate) struct Drops(Rc<RefCell<usize>>);
 

@@ -1,4 +1,4 @@
-//! Connections in memory that say that they come from the network.
+//! Connections in memory with peers that look like clients of a network.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use super::World;
 
 type Arrival = Connection<memory::PipeReader, memory::PipeWriter>;
 
-/// A listener of them.
+/// A listener of such connections.
 pub(crate) struct Network(Receiver<Arrival>);
 
-/// The other side of a [`Network`].
+/// The clients' side of a [`Network`].
 #[derive(Clone)]
 pub(crate) struct Clients {
     queue: Sender<Arrival>,
@@ -41,7 +41,7 @@ impl Clients {
         client
     }
 
-    /// Comes by a proxy, which will say for whom.
+    /// Connects through a proxy, which names the real client later.
     pub(crate) fn connect_by_proxy(&self, world: &World, from: &str) -> MemoryConnection {
         let peer = Peer::new(endpoint(from), Endpoint::Memory).anonymous();
         let client = self.arrive(peer).expect("the server accepts");
@@ -49,7 +49,7 @@ impl Clients {
         client
     }
 
-    /// Knocks, and lets nobody run. None, when the listener is gone.
+    /// Connects without running any task. Returns None if the listener is gone.
     pub(crate) fn try_connect(&self, from: &str) -> Option<MemoryConnection> {
         self.arrive(Peer::new(endpoint(from), Endpoint::Memory))
     }
@@ -71,7 +71,7 @@ impl Listener for Network {
 }
 
 impl Drop for Network {
-    /// Hangs up on those who wait; the queue would keep them while there are clients.
+    /// Resets the connections in the queue, which the clients would keep alive.
     fn drop(&mut self) {
         self.0.close();
         while self.0.try_recv().is_ok() {}
@@ -86,7 +86,7 @@ pub(crate) async fn echoes(connection: MemoryConnection) -> io::Result<()> {
     echo(connection.reader, connection.writer).await
 }
 
-/// The first line is who the client says that it speaks for: a stand-in for a PROXY header.
+/// An echo that reads the real address of its client from the first line, as a PROXY header has it.
 pub(crate) async fn identified(mut connection: MemoryConnection) -> io::Result<()> {
     let mut line = Vec::new();
     loop {

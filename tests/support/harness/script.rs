@@ -1,4 +1,4 @@
-//! A listener that does what the test tells it to, and a client of a service that ends.
+//! A listener that yields the results that a test gives it, and a client of a service.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -13,32 +13,32 @@ use halves::listener::memory::{self, MemoryConnection};
 use halves::service::upper;
 use rustix::io::Errno;
 
-/// A listener that yields what the test tells it to, and counts how often it is asked.
+/// A listener that yields the results that a test gives it, and counts its polls.
 #[derive(Clone, Default)]
-pub(crate) struct Script(Rc<RefCell<Told>>);
+pub(crate) struct Script(Rc<RefCell<State>>);
 
 #[derive(Default)]
-struct Told {
+struct State {
     steps: VecDeque<io::Result<Option<MemoryConnection>>>,
     waker: Option<Waker>,
     polls: usize,
 }
 
 impl Script {
-    pub(crate) fn tell(&self, step: io::Result<Option<MemoryConnection>>) {
-        let mut told = self.0.borrow_mut();
-        told.steps.push_back(step);
-        told.waker.take().into_iter().for_each(Waker::wake);
+    pub(crate) fn push(&self, step: io::Result<Option<MemoryConnection>>) {
+        let mut state = self.0.borrow_mut();
+        state.steps.push_back(step);
+        state.waker.take().into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn connect(&self) -> MemoryConnection {
         let (near, far) = memory::pair(1024);
-        self.tell(Ok(Some(far)));
+        self.push(Ok(Some(far)));
         near
     }
 
     pub(crate) fn fail(&self, errno: Errno) {
-        self.tell(Err(errno.into()));
+        self.push(Err(errno.into()));
     }
 
     pub(crate) fn polls(&self) -> usize {
@@ -52,12 +52,12 @@ impl Listener for Script {
 
     async fn accept(&mut self) -> io::Result<Option<MemoryConnection>> {
         poll_fn(|cx| {
-            let mut told = self.0.borrow_mut();
-            told.polls += 1;
-            if let Some(step) = told.steps.pop_front() {
+            let mut state = self.0.borrow_mut();
+            state.polls += 1;
+            if let Some(step) = state.steps.pop_front() {
                 return Poll::Ready(step);
             }
-            told.waker = Some(cx.waker().clone());
+            state.waker = Some(cx.waker().clone());
             Poll::Pending
         })
         .await
@@ -68,7 +68,7 @@ pub(crate) async fn uppercase(connection: MemoryConnection) -> io::Result<()> {
     upper(connection.reader, connection.writer).await
 }
 
-/// Asks one question on a connection of its own.
+/// Sends one request on a connection of its own. Returns all of the answer.
 pub(crate) async fn ask(mut client: MemoryConnection, question: &'static str) -> String {
     let mut answer = String::new();
     client

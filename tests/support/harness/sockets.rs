@@ -1,5 +1,5 @@
-//! A server on sockets of the system, within an executor of ours that also runs the test, and whose
-//! clock stands still.
+//! A server on sockets of the system. Its executor runs the test too, and its clock is moved by the
+//! test.
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
@@ -20,19 +20,19 @@ use super::line;
 
 use crate::support::place;
 
-/// Far longer than anything takes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Far longer than any wait in a test.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Of which sockets.
+/// The kind of the sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
-    /// Its kernel takes on its own time: acknowledgements and probes may come late.
+    /// The kernel works in its own time: acknowledgements and probes may come late.
     Tcp,
-    /// What a client takes is told in the call that takes it.
+    /// The kernel reports what a client reads in the call that reads it.
     Unix,
 }
 
-/// One executor, one clock.
+/// An executor, a clock, and the kind of sockets.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) ex: Executor,
@@ -51,7 +51,7 @@ pub(crate) struct Served {
     events: Arc<Mutex<Vec<String>>>,
 }
 
-/// Runs a test in its world, on this thread.
+/// Runs a test in a new world, on this thread.
 pub(crate) fn run<F: Future<Output = ()>>(family: Family, test: impl FnOnce(World) -> F) {
     let (clock, manual) = Clock::manual();
     let ex = Executor::new();
@@ -65,7 +65,7 @@ pub(crate) fn run<F: Future<Output = ()>>(family: Family, test: impl FnOnce(Worl
 }
 
 impl World {
-    /// Lets everybody run who can, for a while.
+    /// Lets all tasks that are ready run, for a while.
     pub(crate) async fn settle(&self) {
         for _ in 0..50 {
             yield_now().await;
@@ -93,7 +93,7 @@ impl World {
         self.serve_on(listeners, dir, server, handler)
     }
 
-    /// The same, on listeners of the test's, whose sockets are in the directory, if in any.
+    /// Serves on listeners of the test. `dir` holds their sockets, if any.
     pub(crate) fn serve_on<H, F>(
         &self,
         listeners: Listeners,
@@ -111,7 +111,7 @@ impl World {
         self.serve_by(at, dir, server, serve)
     }
 
-    /// The same, where `serve` is what serves there, such as on a listener of the test's own.
+    /// Serves with the future that `serve` returns, such as one on a listener of the test.
     pub(crate) fn serve_by<S>(
         &self,
         at: Endpoint,
@@ -123,11 +123,11 @@ impl World {
         S: Future<Output = io::Result<Report>> + Send + 'static,
     {
         let events = Arc::new(Mutex::new(Vec::new()));
-        let (heard, shutdown) = (events.clone(), Shutdown::default());
+        let (reported, shutdown) = (events.clone(), Shutdown::default());
         let server = server
             .clock(self.clock.clone())
             .shutdown(shutdown.clone())
-            .on_event(move |event| heard.lock().expect("no panic").push(line(event)));
+            .on_event(move |event| reported.lock().expect("no panic").push(line(event)));
         let handle = server.handle();
         Served {
             serving: self.ex.spawn(serve(self.ex.clone(), server)),
@@ -141,7 +141,7 @@ impl World {
 }
 
 impl Served {
-    /// What was said since the last call, without the opened ones.
+    /// The events since the last call, without those of opened connections.
     pub(crate) fn events(&self) -> Vec<String> {
         let mut events = self.events.lock().expect("no panic");
         let mut said = std::mem::take(&mut *events);
@@ -149,7 +149,7 @@ impl Served {
         said
     }
 
-    /// What is said until somebody has closed, that included.
+    /// The events until a connection is closed, with that one.
     pub(crate) async fn until_closed(&self) -> Vec<String> {
         let mut said = Vec::new();
         let closed = || {
@@ -169,19 +169,19 @@ impl Served {
     }
 }
 
-/// What comes about while others run.
+/// Polls `what` while other tasks run, until it returns a value.
 pub(crate) async fn eventually<T>(mut what: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = what() {
             return value;
         }
-        assert!(start.elapsed() < PATIENCE, "it never came");
+        assert!(start.elapsed() < TIMEOUT, "it never came");
         yield_now().await;
     }
 }
 
-/// A client that lets the others run while it waits.
+/// A client that yields to other tasks while it waits.
 pub(crate) struct Client(OwnedFd);
 
 impl Client {
@@ -194,45 +194,45 @@ impl Client {
         assert_eq!(sent, text.len(), "it fits");
     }
 
-    /// What has come, so much at most. None: nothing.
+    /// Up to `most` bytes that are there. Returns None if there are none.
     pub(crate) fn try_take(&self, most: usize) -> Option<io::Result<Vec<u8>>> {
-        let mut heard = vec![0; most];
-        match recv(&self.0, &mut *heard, RecvFlags::DONTWAIT) {
+        let mut received = vec![0; most];
+        match recv(&self.0, &mut *received, RecvFlags::DONTWAIT) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
             Err(error) => Some(Err(error.into())),
             Ok((n, _)) => {
-                heard.truncate(n);
-                Some(Ok(heard))
+                received.truncate(n);
+                Some(Ok(received))
             }
         }
     }
 
-    /// So many bytes.
+    /// Exactly `n` bytes.
     pub(crate) async fn take(&self, n: usize) -> Vec<u8> {
-        let mut heard = Vec::new();
-        while heard.len() < n {
-            let left = n - heard.len();
+        let mut received = Vec::new();
+        while received.len() < n {
+            let left = n - received.len();
             let more = eventually(|| self.try_take(left)).await;
             let more = more.expect("it is sent");
-            assert!(!more.is_empty(), "an end after {} of {n}", heard.len());
-            heard.extend(more);
+            assert!(!more.is_empty(), "an end after {} of {n}", received.len());
+            received.extend(more);
         }
-        heard
+        received
     }
 
-    /// All until the end, and how that was.
+    /// All bytes until the end, and the result of the last read.
     pub(crate) async fn rest(&self) -> (Vec<u8>, io::Result<()>) {
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         loop {
             match eventually(|| self.try_take(1 << 16)).await {
-                Ok(more) if more.is_empty() => return (heard, Ok(())),
-                Ok(more) => heard.extend(more),
-                Err(error) => return (heard, Err(error)),
+                Ok(more) if more.is_empty() => return (received, Ok(())),
+                Ok(more) => received.extend(more),
+                Err(error) => return (received, Err(error)),
             }
         }
     }
 
-    /// Goes without a word of farewell: with a reset, on TCP.
+    /// Closes the socket at once: with a reset, on TCP.
     pub(crate) fn reset(self) {
         sockopt::set_socket_linger(&self.0, Some(Duration::ZERO)).expect("set");
     }
