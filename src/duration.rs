@@ -18,16 +18,16 @@ const UNREADABLE: &str =
     "not a duration; write 50us, 500ms, 10s, 5m, 1h, 1d, 1m30s, 1.5s, or a number of seconds";
 const TOO_LONG: &str = "too long; the maximum is 584,542 years";
 
-/// Parses a duration: numbers with the units `d`, `h`, `m`, `s`, `ms` or `us`, the longest unit first. A number
-/// without a unit is in seconds.
+/// Parses a duration: numbers with the units `d`, `h`, `m`, `s`, `ms` or `us`, the longest unit
+/// first. A number without a unit is in seconds.
 ///
-/// The last number may have a fraction, as in `1.5s`. The result is a whole number of microseconds, at most
-/// `u64::MAX` of them (584,542 years).
+/// The last number may have a fraction, as in `1.5s`. The result is a whole number of microseconds,
+/// at most `u64::MAX` of them (584,542 years).
 ///
 /// # Errors
 ///
-/// Returns [`Error::Duration`] for any other text, for a fraction of a microsecond, and for a duration beyond
-/// that maximum.
+/// Returns [`Error::Duration`] for any other text, for a fraction of a microsecond, and for a
+/// duration beyond that maximum.
 ///
 /// # Examples
 ///

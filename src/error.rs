@@ -5,8 +5,8 @@ use std::{fmt, io};
 
 /// An error with the text that could not be parsed, or the address that could not be used.
 ///
-/// Functions return [`io::Error`], so that `?` works everywhere. Its inner error is this type, with the same
-/// [`io::ErrorKind`]. The [`Display`](fmt::Display) form is one line for people.
+/// Functions return [`io::Error`], so that `?` works everywhere. Its inner error is this type, with
+/// the same [`io::ErrorKind`]. The [`Display`](fmt::Display) form is one line for people.
 ///
 /// # Examples
 ///
@@ -36,23 +36,24 @@ pub enum Error {
         /// The reason, with a correction if there is one.
         problem: Cow<'static, str>,
     },
-    /// The text is not a duration. [`parse_duration`](crate::duration::parse_duration) lists the valid forms.
+    /// The text is not a duration. [`parse_duration`](crate::duration::parse_duration) lists the
+    /// valid forms.
     Duration {
         /// The text.
         text: String,
         /// The reason.
         problem: Cow<'static, str>,
     },
-    /// The system refuses to listen on the address: it is in use, does not belong to this machine, or is a
-    /// port below 1024 without the privilege. Another port, or port 0, avoids the error.
+    /// The system refuses to listen on the address: it is in use, does not belong to this machine,
+    /// or is a port below 1024 without the privilege. Another port, or port 0, avoids the error.
     Listen {
         /// The address.
         address: String,
         /// The error of the system.
         source: io::Error,
     },
-    /// The system returned an error instead of a connection, for example because descriptors are used up. A
-    /// server retries if that may help.
+    /// The system returned an error instead of a connection, for example because descriptors are
+    /// used up. A server retries if that may help.
     Accept {
         /// The address of the listener.
         address: String,

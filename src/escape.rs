@@ -2,13 +2,13 @@
 
 use std::fmt::{self, Display, Write};
 
-/// Displays a value on one line without hidden characters: each [unfit character](is_unfit) is escaped, as
-/// `\n` or `\u{202e}`.
+/// Displays a value on one line without hidden characters: each [unfit character](is_unfit) is
+/// escaped, as `\n` or `\u{202e}`.
 ///
-/// Clients choose a part of the text in logs, such as the names of their sockets and the input that errors
-/// quote. Unescaped, such text can forge lines, move the cursor of a terminal, or reverse the text beside it.
-/// The [`Display`] form of [`Event`](crate::Event) is escaped in this way. Backslashes are not escaped, so an
-/// escape sequence may also be a part of the original text.
+/// Clients choose a part of the text in logs, such as the names of their sockets and the input that
+/// errors quote. Unescaped, such text can forge lines, move the cursor of a terminal, or reverse
+/// the text beside it. The [`Display`] form of [`Event`](crate::Event) is escaped in this way.
+/// Backslashes are not escaped, so an escape sequence may also be a part of the original text.
 ///
 /// # Examples
 ///
@@ -48,8 +48,8 @@ impl Write for Escaped<'_, '_> {
     }
 }
 
-/// Returns true if a character must be escaped in a line of a log: control characters, line separators,
-/// characters that change the direction of text, and invisible characters.
+/// Returns true if a character must be escaped in a line of a log: control characters, line
+/// separators, characters that change the direction of text, and invisible characters.
 ///
 /// Combining accents and all spaces are fit.
 ///
@@ -72,9 +72,9 @@ pub fn is_unfit(c: char) -> bool {
             .any(|(first, last)| (*first..=*last).contains(&c))
 }
 
-/// The first and the last character of each hidden range, in order: line and paragraph separators, annotation
-/// characters, and all characters with the property `Default_Ignorable_Code_Point`, which includes
-/// `Bidi_Control` (Unicode 16, DerivedCoreProperties.txt).
+/// The first and the last character of each hidden range, in order: line and paragraph separators,
+/// annotation characters, and all characters with the property `Default_Ignorable_Code_Point`,
+/// which includes `Bidi_Control` (Unicode 16, DerivedCoreProperties.txt).
 const HIDDEN_RANGES: &[(char, char)] = &[
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),

@@ -1,16 +1,16 @@
 //! Serve any byte stream: one handler over two halves, on any transport and any async runtime.
 //!
 //! ```text
-//! Executor                              runs tasks: ours, smol's, or any runtime's
-//! └─ accept loop                        `serve`, on an `async_net::TcpListener` or any other Listener
-//!    └─ a task per connection           panics stay in it, and it ends the stream well
-//!       └─ your handler                 an async fn or closure: Connection → io::Result<()>
-//!          └─ two halves                Reader: AsyncRead, Writer: AsyncWrite
+//! Executor                    runs tasks: Halves' own, smol's, or that of another runtime
+//! └─ accept loop              `serve`, on an `async_net::TcpListener` or any other Listener
+//!    └─ a task per connection catches panics, and closes the stream after the handler
+//!       └─ your handler       an async fn or closure: Connection → io::Result<()>
+//!          └─ two halves      Reader: AsyncRead, Writer: AsyncWrite
 //! ```
 //!
 //! # A first server
 //!
-//! It answers in capital letters, on smol's own listener:
+//! This server answers in capital letters, on smol's own listener:
 //!
 //! ```no_run
 //! use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -37,9 +37,9 @@
 //! }
 //! ```
 //!
-//! The same service comes with Halves as [`service::upper`], and [`bind`] takes an address as a
-//! person writes it, which may be a TCP port, a Unix socket, or standard input and output. With a
-//! limit, and an end that TERM or Ctrl-C begins and ten seconds bound, it is:
+//! The next server uses the built-in service [`service::upper`], and [`bind`], which takes the
+//! address of a TCP port, a Unix socket, or standard input and output. It has a limit of
+//! connections, and a drain of at most ten seconds after TERM or Ctrl-C:
 //!
 //! ```no_run
 //! use halves::{Connection, Executor, Server, Shutdown, bind};
@@ -55,55 +55,54 @@
 //!         .shutdown(Shutdown::on_signals()?);
 //!     let handler = async |Connection { reader, writer, .. }| upper(reader, writer).await;
 //!     let report = ex.block_on(server.serve(&ex, listener, handler))?;
-//!     assert_eq!(report.aborted, 0, "everybody was done in time");
+//!     assert_eq!(report.aborted, 0, "all connections finished in time");
 //!     Ok(())
 //! }
 //! ```
 //!
-//! [`Server::serve`] is the whole contract: who owns and closes what, which errors are retried and
-//! for how long, and how it ends.
+//! [`Server::serve`] has the whole contract: ownership, retries after errors, and the end.
 //!
-//! # Words
+//! # Terms
 //!
-//! | word | meaning |
+//! | term | meaning |
 //! |---|---|
-//! | [address](Address) | where to listen or connect, as a person writes it: `127.0.0.1:50007`, `/run/x.sock`, `-` |
+//! | [address](Address) | a place to listen on or connect to, as text: `127.0.0.1:50007`, `/run/x.sock`, `-` |
 //! | [listener](Listener) | yields connections |
-//! | [connection](Connection) | two halves, the peer, and what is known of them |
-//! | halves | [`Reader`] and [`Writer`]: an `AsyncRead` and an `AsyncWrite`, whatever is beneath |
-//! | handler | what you write: an async fn or closure from a connection to `io::Result<()>` |
-//! | [`service`] | a handler that comes with Halves: `upper`, `echo`, `discard` |
+//! | [connection](Connection) | two halves and the peer |
+//! | halves | [`Reader`] and [`Writer`]: an `AsyncRead` and an `AsyncWrite` on any transport |
+//! | handler | your async fn or closure from a connection to `io::Result<()>` |
+//! | [service] | a built-in handler |
 //! | [server](Server) | the accept loop with its limits and its end |
-//! | executor | runs tasks; [`Executor`] is our small one, [`Spawn`] the seam for any other |
-//! | drain | accept no more, let connections finish, cut what is left at the deadline, report |
+//! | executor | runs tasks: [`Executor`], or any other through [`Spawn`] |
+//! | drain | accept no more, let connections finish, reset the rest at the deadline, report |
 //!
-//! # Where things are
+//! # Contents
 //!
-//! | to | see |
+//! | topic | items |
 //! |---|---|
-//! | serve | [`serve`]; [`Server`] for its settings, [`Handle`] for a hold on it while it runs; [`Server::serve_while`] within something else |
-//! | listen and connect | [`bind`], [`connect`], [`Address`]; [`Listeners`] for several at once |
-//! | take over what the process was started with | [`listener::inherited`]; [`Listeners`] from an `OwnedFd` |
-//! | know whose process a client is | [`Peer::credentials`], on Unix sockets |
-//! | serve what is not a socket | [`listener::stdio`], [`listener::files`], [`listener::fifos`], [`listener::device`], [`process`], [`listener::memory`]; [`Once`] for any two halves, [`descriptor::FdReader`] and [`descriptor::FdWriter`] for any two descriptors |
-//! | know what a stream can do | [`listener`]: half-close, end and reset of each |
-//! | write without waiting, up to a mark | [`Writer::buffered`], [`connection::Buffered`] |
-//! | put a layer on a stream | [`Connection::upgrade`], [`Connection::into_parts`], [`Connection::from_stream`], [`connection::split`] |
-//! | write a handler | [`Connection`], [`Reader::read_or_drain`], [`Peer`] |
-//! | read lines, messages, so many bytes | [`Reader::line`], [`until`](Reader::until), [`exactly`](Reader::exactly), [`frame`](Reader::frame), [`frames`](Reader::frames) |
-//! | write a listener | [`Listener`], [`connection::Link`] for how its streams end |
-//! | bound what clients may take | [`Server::max_connections`], [`limits::Sources`], [`limits::Rules`], [`Timeouts`] |
-//! | end, and know how it ended | [`Shutdown`], [`Report`], [`Reason`], [`stats::Stats`] |
-//! | hear what happens | [`Server::on_event`], [`Event`]; the library itself writes nowhere; [`escape`] for lines of a log |
-//! | run elsewhere | [`Spawn`], [`spawn_fn`] |
-//! | test | [`listener::memory`], [`Clock::manual`] |
-//! | come from asyncio | [`asyncio`], call by call |
+//! | serving | [`serve`], [`Server`]; [`Server::serve_while`] for a server within other code |
+//! | runtime control | [`Handle`]: statistics, connections, rules, the end |
+//! | addresses | [`bind`], [`connect`], [`Address`]; [`Listeners`] for several at once |
+//! | inherited sockets | [`listener::inherited`]; [`Listeners`] from an `OwnedFd` |
+//! | streams other than sockets | [`listener::stdio`], [`listener::files`], [`listener::fifos`], [`listener::device`], [`process`], [`listener::memory`]; [`Once`] for any two halves, [`descriptor::FdReader`] and [`descriptor::FdWriter`] for any two descriptors |
+//! | abilities of each stream | [`listener`]: half-close, end and reset |
+//! | handlers | [`Connection`], [`Peer`], [`Reader::read_or_drain`]; [`Peer::credentials`] on Unix sockets |
+//! | frames | [`Reader::line`], [`until`](Reader::until), [`exactly`](Reader::exactly), [`frame`](Reader::frame), [`frames`](Reader::frames) |
+//! | buffered writes | [`Writer::buffered`], [`connection::Buffered`] |
+//! | layers on a stream | [`Connection::upgrade`], [`Connection::into_parts`], [`Connection::from_stream`], [`connection::split`] |
+//! | custom listeners | [`Listener`], [`connection::Link`] for the end of their streams |
+//! | limits | [`Server::max_connections`], [`limits::Sources`], [`limits::Rules`], [`Timeouts`] |
+//! | the end | [`Shutdown`], [`Report`], [`Reason`], [`stats::Stats`] |
+//! | events | [`Server::on_event`], [`Event`]; [`escape`] for lines of a log |
+//! | other executors | [`Spawn`], [`spawn_fn`] |
+//! | tests | [`listener::memory`], [`Clock::manual`] |
+//! | asyncio | [`asyncio`]: its streams, call by call |
 //!
 //! # Any runtime
 //!
-//! A server is a plain future. What runs its tasks is given to it: an [`Executor`], one of smol's,
-//! by reference or in an `Rc` or `Arc`, or a closure that spawns. On a local executor handlers need
-//! not be `Send`.
+//! A server is a plain future. Its tasks run on the executor that it is given: an [`Executor`], one
+//! of smol's (by reference, or in an `Rc` or `Arc`), or a closure that spawns. On a local executor,
+//! handlers need not be `Send`.
 //!
 //! ```
 //! use futures_lite::io::empty;
@@ -127,48 +126,47 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! The reactor of the thread that polls a socket watches it: that of an [`Executor`] on Linux; with the
-//! feature `tokio`, the driver of the tokio runtime; everywhere else async-io, which a thread of its own
-//! drives where the runtime does not. Sleeps of a [`Clock`] are there as well. With the feature `tokio`,
+//! The thread that polls a socket or a sleep chooses the reactor that watches it: the reactor of an
+//! [`Executor`] on Linux; with the feature `tokio`, the driver of the tokio runtime; everywhere
+//! else async-io, which has a thread of its own.
 //!
-//! * `tokio::net::TcpListener` and `tokio::net::UnixListener` are listeners,
-//! * a runtime without `enable_io` is an [`Unsupported`](std::io::ErrorKind::Unsupported) error of each
-//!   call that has to wait, beside the message of tokio's panic on standard error,
-//! * a [`time::Sleep`] panics in a runtime without `enable_time`, and in one that has ended,
-//! * a socket goes on when its runtime ends, or when it is polled outside: with the reactor of an
-//!   [`Executor`], or with async-io for good. A sleep goes on wherever it is polled.
-//! * Sockets and sleeps wait while nothing drives the runtime of the thread, as tokio's own do: within
-//!   `smol::block_on` in a task of a runtime with one thread, for example, and elsewhere than on Linux
-//!   within [`Executor::block_on`].
-//!
-//! docs/runtimes.md has what each runtime costs.
+//! The feature `tokio` also makes listeners of `tokio::net::TcpListener` and
+//! `tokio::net::UnixListener`. The tokio runtime needs `enable_io`, or else each call that has to
+//! wait returns an [`Unsupported`](std::io::ErrorKind::Unsupported) error; it needs `enable_time`,
+//! or else a [`time::Sleep`] panics. docs/runtimes.md has the details and the cost of each runtime.
 //!
 //! # Cancel safety
 //!
-//! A future may be dropped at any await, and what was not returned has not been taken:
-//! [`Listener::accept`], [`Reader::read_or_drain`] and plain reads, the calls that read in frames
-//! ([`Reader::line`] and its like), those of a [`connection::Buffered`] writer but [`connection::Buffered::into_inner`], [`bind`],
-//! [`connect`], [`Shutdown::requested`] and every sleep can be raced against others and made again. futures-lite's operations that move several pieces cannot:
-//! after a cancelled `read_exact`, `read_line` or `write_all` nobody knows how much has passed, and the
-//! connection is best ended. Dropping the future of [`serve`] drops the
-//! listener and resets every connection.
+//! The future of a cancel-safe call may be dropped at any await: bytes and connections that it has
+//! not returned are not lost, and the call may be repeated. Cancel-safe are [`Listener::accept`],
+//! [`Reader::read_or_drain`] and plain reads, the frame readers ([`Reader::line`] and the like),
+//! the calls of a [`connection::Buffered`] writer except [`connection::Buffered::into_inner`],
+//! [`bind`], [`connect`], [`Shutdown::requested`], and every sleep.
+//!
+//! The calls of futures-lite that move several pieces are not cancel-safe: after a cancelled
+//! `read_exact`, `read_line` or `write_all`, an unknown number of bytes has passed, and the
+//! connection should be closed. Dropping the future of [`serve`] drops the listener and resets
+//! every connection.
 //!
 //! # Panics
 //!
-//! A handler that panics, wherever it does so, resets its own connection, which then ends with
-//! [`Reason::Panic`] and the message in [`server::Closed::error`]; the server and the other connections go
-//! on. (With `panic = "abort"` there is nothing left to go on.) The library itself panics only where
-//! a function's own documentation says so, and never on input, on a peer that is gone, or on an
-//! error of the system while it serves.
+//! A handler that panics resets its own connection, which ends with [`Reason::Panic`] and the
+//! message in [`server::Closed::error`]. The server and the other connections go on, except with
+//! `panic = "abort"`. The library itself panics only where the documentation of a function says so.
+//! It never panics because of input, a lost peer, or an error of the system while it serves.
+//!
+//! # No built-in logging
+//!
+//! The library writes no log. [`Server::on_event`] passes each [`Event`] to a function of yours.
 //!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `cli` | yes | the command `halves`, and with it argh, humantime and sd-notify; nothing to the library |
-//! | `tokio` | no | tokio watches the sockets and sleeps of its tasks, and its listeners are served |
+//! | `cli` | yes | the command `halves`, with argh, humantime and sd-notify; nothing in the library |
+//! | `tokio` | no | tokio's reactor for sockets and sleeps in its tasks, and its listeners |
 //!
-//! A library user writes `default-features = false`.
+//! Programs that use only the library set `default-features = false`.
 
 pub mod address;
 mod blocking;
@@ -213,18 +211,18 @@ pub use shutdown::Shutdown;
 pub use signals::Signals;
 pub use time::Clock;
 
-/// asyncio's streams, call by call. This is a page to read: the module is only in the documentation.
+/// asyncio's streams, call by call. The module exists in the documentation only.
 ///
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../docs/asyncio.md")]
 pub mod asyncio {}
 
-/// The examples of the README are compiled.
+/// Compiles the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The examples of docs/testing.md are compiled.
+/// Compiles the examples of docs/testing.md.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/testing.md")]
 struct Testing;

@@ -8,7 +8,8 @@ use async_signal::Signal;
 use futures_lite::StreamExt;
 use nix::sys::signal::SigSet;
 
-/// Caught signals. They stay pending until [`watch`](Self::watch) or [`next`](Self::next) takes them.
+/// Caught signals. They stay pending until [`watch`](Self::watch) or [`next`](Self::next) takes
+/// them.
 ///
 /// For the command; not part of the library's interface.
 #[derive(Debug)]
@@ -18,8 +19,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches these signals. INT, HUP and XFSZ stay ignored if they are ignored now, by the convention of
-    /// nohup and of `&` in a shell.
+    /// Catches these signals. INT, HUP and XFSZ stay ignored if they are ignored now, by the
+    /// convention of nohup and of `&` in a shell.
     ///
     /// # Errors
     ///
@@ -60,8 +61,9 @@ impl Signals {
         Ok(())
     }
 
-    /// Waits for the next signal. First unblocks the signals in the calling thread: the parent process may have
-    /// blocked them, and the system delivers a signal if one thread has it unblocked. Cancel-safe.
+    /// Waits for the next signal. First unblocks the signals in the calling thread: the parent
+    /// process may have blocked them, and the system delivers a signal if one thread has it
+    /// unblocked. Cancel-safe.
     ///
     /// # Errors
     ///
@@ -75,8 +77,8 @@ impl Signals {
     }
 }
 
-/// Returns the signals that the process ignores as a bit mask, the lowest bit for signal 1. Returns 0 without
-/// proc(5).
+/// Returns the signals that the process ignores as a bit mask, the lowest bit for signal 1. Returns
+/// 0 without proc(5).
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     parse_ignored(&status).unwrap_or_default()

@@ -92,7 +92,8 @@ pub struct Stats {
     pub bytes_in: u64,
     /// Bytes sent by connections that ended.
     pub bytes_out: u64,
-    /// Bytes that [`Buffered`](crate::connection::Buffered) writers still held when they were dropped.
+    /// Bytes that [`Buffered`](crate::connection::Buffered) writers still held when they were
+    /// dropped.
     pub bytes_unsent: u64,
     /// Accepts that failed with any error.
     pub accept_errors: u64,

@@ -199,7 +199,7 @@ pub(super) struct Serve {
     quiet: bool,
 }
 
-/// Parses the arguments, without the name of the command. An error is one line, perhaps long.
+/// Parses the arguments, without the name of the command. An error is one line.
 pub(super) fn parse(words: impl Iterator<Item = OsString>) -> Result<Request, String> {
     let mut words = words.map(text).collect::<Result<Vec<_>, _>>()?;
     if words.is_empty() {

@@ -1,5 +1,5 @@
-//! Addresses that conflict with each other: the same port, path, name or inherited descriptor twice, or
-//! standard error, which is for the log.
+//! Addresses that conflict with each other: the same port, path, name or inherited descriptor
+//! twice, or standard error, which is for the log.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::RawFd;
@@ -7,8 +7,8 @@ use std::os::fd::RawFd;
 use halves::Address;
 use halves::address::ListenOptions;
 
-/// Returns an error of one line if two addresses conflict. Sets `v6-only` on `[::]` if `0.0.0.0` is listed
-/// with the same port.
+/// Returns an error of one line if two addresses conflict. Sets `v6-only` on `[::]` if `0.0.0.0` is
+/// listed with the same port.
 pub(super) fn check(listen: &mut [Address], ready_fd: Option<RawFd>) -> Result<(), String> {
     set_v6_only_beside_v4(listen);
     for (n, address) in listen.iter().enumerate() {
@@ -63,8 +63,8 @@ fn are_same(one: &Address, other: &Address) -> bool {
     }
 }
 
-/// Returns true if two TCP addresses take the same port of the same IP address, so that the system would
-/// refuse the second. Host names are not resolved.
+/// Returns true if two TCP addresses take the same port of the same IP address, so that the system
+/// would refuse the second. Host names are not resolved.
 fn overlap(one: &Address, other: &Address) -> bool {
     let (
         Address::Tcp {

@@ -10,12 +10,13 @@ use halves::{Clock, Shutdown};
 
 use super::{EXIT_ABORTED, EXIT_SIGNALED};
 
-/// The time that the server has after its deadline: tasks have a second to end, the service manager a
-/// quarter of a second, and the log another quarter.
+/// The time that the server has after its deadline: tasks have a second to end, the service manager
+/// a quarter of a second, and the log another quarter.
 const EXIT_GRACE: Duration = Duration::from_millis(1600);
 
-/// Starts a thread that ends the process [`EXIT_GRACE`] after the `longest` drain, with its delay, or after
-/// a second signal. A handler that blocks its thread also blocks the tasks that would end the server.
+/// Starts a thread that ends the process [`EXIT_GRACE`] after the `longest` drain, with its delay,
+/// or after a second signal. A handler that blocks its thread also blocks the tasks that would end
+/// the server.
 pub(super) fn start(shutdown: &Shutdown, longest: Duration) -> io::Result<()> {
     watch(shutdown.clone(), longest, |code| {
         process::exit(code.into());

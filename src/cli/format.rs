@@ -38,7 +38,8 @@ enum Value {
     Word(String),
     /// Always quoted.
     Text(String),
-    /// With its unit in text; in seconds in JSON. `Duration::MAX` is `off` in text and null in JSON.
+    /// With its unit in text; in seconds in JSON. `Duration::MAX` is `off` in text and null in
+    /// JSON.
     Time(Duration),
 }
 
@@ -92,8 +93,8 @@ impl Line {
 }
 
 impl Format {
-    /// Returns this format, with the time in each line of text if `timed`. The other formats always have
-    /// the time.
+    /// Returns this format, with the time in each line of text if `timed`. The other formats always
+    /// have the time.
     pub(super) fn with_time(self, timed: bool) -> Self {
         match self {
             Self::Text if timed => Self::TimedText,

@@ -14,8 +14,8 @@ pub(super) struct HintOptions {
     pub(super) v6_only: bool,
 }
 
-/// Returns a command that sends `hello` to the server at `local` and prints the answer. Returns None if
-/// there is no such command.
+/// Returns a command that sends `hello` to the server at `local` and prints the answer. Returns
+/// None if there is no such command.
 pub(super) fn hint(local: &Endpoint, options: HintOptions) -> Option<String> {
     match local {
         Endpoint::Inet(address) => Some(inet(*address, options)),
@@ -37,8 +37,8 @@ fn inet(local: SocketAddr, options: HintOptions) -> String {
     format!("bash -c 'exec 3<>/dev/tcp/{host}/{port}; echo hello >&3{answer}'")
 }
 
-/// Returns a command with socat, because bash has no Unix sockets. Returns None for a name that needs
-/// quotes in a shell or in socat.
+/// Returns a command with socat, because bash has no Unix sockets. Returns None for a name that
+/// needs quotes in a shell or in socat.
 fn unix(kind: &str, name: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     name.chars()
@@ -46,8 +46,9 @@ fn unix(kind: &str, name: &str) -> Option<String> {
         .then(|| format!("echo hello | socat - {kind}:{name}"))
 }
 
-/// Returns the host by which a client on this machine reaches a listener. A listener on every interface is
-/// reached over IPv4, unless it accepts IPv6 only. A link-local address keeps its zone.
+/// Returns the host by which a client on this machine reaches a listener. A listener on every
+/// interface is reached over IPv4, unless it accepts IPv6 only. A link-local address keeps its
+/// zone.
 fn reachable(local: SocketAddr, v6_only: bool) -> String {
     match local {
         SocketAddr::V6(v6) if v6.ip().is_unspecified() && v6_only => {

@@ -17,9 +17,9 @@ const LISTEN_VARIABLES: [&str; 4] = [
     "LISTEN_FDNAMES",
 ];
 
-/// Takes over the sockets that a service manager passes, and removes its variables from the environment,
-/// because children have no use for them. The process must have one thread. If that is not certain, the
-/// variables stay: they name this process only.
+/// Takes over the sockets that a service manager passes, and removes its variables from the
+/// environment, because children have no use for them. The process must have one thread. If that is
+/// not certain, the variables stay: they name this process only.
 pub(super) fn receive_sockets() {
     receive();
     if LISTEN_VARIABLES
@@ -52,8 +52,8 @@ pub(super) fn writable(number: RawFd) -> io::Result<File> {
 }
 
 /// Connects standard error to /dev/null if it is the socket of this client: inetd makes one socket
-/// all three standard streams, and the log is not for the client. (A socket that is both standard output
-/// and error proves nothing: under systemd both are the journal's.)
+/// all three standard streams, and the log is not for the client. (A socket that is both standard
+/// output and error proves nothing: under systemd both are the journal's.)
 pub(super) fn keep_log_from_client(client: impl AsFd) -> io::Result<()> {
     // A descriptor that is not open is no socket.
     let (Ok(client), Ok(log)) = (fstat(client), fstat(io::stderr())) else {

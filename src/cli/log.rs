@@ -82,8 +82,8 @@ impl Log {
         }
     }
 
-    /// Logs each panic in one line through the queue. The default hook writes to standard error, and
-    /// may block on it.
+    /// Logs each panic in one line through the queue. The default hook writes to standard error,
+    /// and may block on it.
     pub(super) fn catch_panics(&self) {
         let lines = self.lines.clone();
         panic::set_hook(Box::new(move |info| {
@@ -99,8 +99,8 @@ impl Drop for Log {
 }
 
 impl Lines {
-    /// Logs each listening address, each connection that is open from the start, and a hint how to try
-    /// the server.
+    /// Logs each listening address, each connection that is open from the start, and a hint how to
+    /// try the server.
     pub(super) fn listening(&self, listeners: &Listeners, service: &str, options: HintOptions) {
         if self.level < Level::Normal {
             return;

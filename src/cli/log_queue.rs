@@ -1,4 +1,5 @@
-//! A bounded queue of log lines, and the thread that writes them to standard error. Logging never waits.
+//! A bounded queue of log lines, and the thread that writes them to standard error. Logging never
+//! waits.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,8 +10,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 /// The capacity of the queue. The thread may hold the same amount again.
 const MAX_QUEUED_BYTES: usize = 256 * 1024;
-/// The time for which the thread gathers lines before it writes them. A wake and a write for each line
-/// would take a quarter of the time of a server with many short connections.
+/// The time for which the thread gathers lines before it writes them. A wake and a write for each
+/// line would take a quarter of the time of a server with many short connections.
 const GATHER_TIME: Duration = Duration::from_millis(5);
 /// The longest wait for the last lines at the end of the process.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(250);
@@ -46,8 +47,8 @@ struct LogWriter<W, D> {
     torn: bool,
 }
 
-/// Standard error. A write waits even if standard error is non-blocking: that flag belongs to the terminal
-/// or pipe, and any process that shares it may set it.
+/// Standard error. A write waits even if standard error is non-blocking: that flag belongs to the
+/// terminal or pipe, and any process that shares it may set it.
 pub(super) struct Stderr;
 
 impl LogQueue {
@@ -80,7 +81,8 @@ impl LogQueue {
     pub(super) fn push(&self, line: &str) {
         let mut pending = self.lock();
         let first = pending.is_empty();
-        // After a dropped line all lines are dropped until the queue is taken, so the gap is in one place.
+        // After a dropped line all lines are dropped until the queue is taken, so the gap is in one
+        // place.
         if pending.dropped > 0 || pending.lines.len() + line.len() > MAX_QUEUED_BYTES {
             pending.dropped += 1;
         } else {
@@ -153,8 +155,8 @@ impl<W: Write, D: Fn(u64) -> String> LogWriter<W, D> {
         }
     }
 
-    /// Writes lines, and returns the number of those that failed. No error is final: a full disk may have
-    /// room again for the next lines.
+    /// Writes lines, and returns the number of those that failed. No error is final: a full disk
+    /// may have room again for the next lines.
     fn write_lines(&mut self, lines: &[u8]) -> u64 {
         if self.torn {
             self.torn = self.to.write_all(b"\n").is_err();

@@ -75,8 +75,8 @@ fn print(text: &str) -> u8 {
     }
 }
 
-/// Calls `then` with a log. Standard error may be stalled, so every message goes through the queue of
-/// the log, also the error of a command that ends at once.
+/// Calls `then` with a log. Standard error may be stalled, so every message goes through the queue
+/// of the log, also the error of a command that ends at once.
 fn with_log(format: Format, level: Level, then: impl FnOnce(&Log) -> u8) -> u8 {
     match Log::start(format, level) {
         Ok(log) => then(&log),

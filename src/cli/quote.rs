@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use halves::escape::{OneLine, is_unfit};
 
-/// Appends `text` in double quotes, escaped as in JSON (RFC 8259, section 7), which readers of logfmt
-/// understand, too. Every character that [`is_unfit`] for a log is escaped in addition, because logs are
-/// read on terminals.
+/// Appends `text` in double quotes, escaped as in JSON (RFC 8259, section 7), which readers of
+/// logfmt understand, too. Every character that [`is_unfit`] for a log is escaped in addition,
+/// because logs are read on terminals.
 pub(super) fn quote(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {

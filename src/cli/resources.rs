@@ -13,8 +13,8 @@ const FILES_PER_THREAD: usize = 3;
 /// Threads for signals, reloads, the forced exit, one blocking call and async-io.
 const START_THREADS: usize = 5;
 
-/// Raises the soft limit of open files to the hard limit. Each connection takes a file; the soft limit is
-/// low for programs that use select(2).
+/// Raises the soft limit of open files to the hard limit. Each connection takes a file; the soft
+/// limit is low for programs that use select(2).
 ///
 /// If the system refuses, the server runs with the limit that it has.
 pub(super) fn raise_file_limit() {
@@ -25,8 +25,9 @@ pub(super) fn raise_file_limit() {
     }
 }
 
-/// Checks that the descriptors and threads of a start are available: takes all of them at once and gives
-/// them back. A lack that appears later would be a panic of the runtime, or a server that misses signals.
+/// Checks that the descriptors and threads of a start are available: takes all of them at once and
+/// gives them back. A lack that appears later would be a panic of the runtime, or a server that
+/// misses signals.
 pub(super) fn check(executor_threads: usize) -> io::Result<()> {
     let more = executor_threads.saturating_sub(1);
     let files = START_FILES + more * FILES_PER_THREAD;

@@ -55,11 +55,11 @@ impl RuleSources {
         }
     }
 
-    /// Reads the files, and returns the rules with the number of networks in them. Blocks: not for a
-    /// thread that serves connections.
+    /// Reads the files, and returns the rules with the number of networks in them. Blocks: not for
+    /// a thread that serves connections.
     ///
-    /// A file that had a network at an earlier call and has none now is an error: a file that is being
-    /// written is empty for a moment.
+    /// A file that had a network at an earlier call and has none now is an error: a file that is
+    /// being written is empty for a moment.
     pub(super) fn load(&mut self) -> Result<(Rules, usize), RuleFileError> {
         let mut filled = HashSet::new();
         let allowed = self.nets(&self.allow, &mut filled)?;

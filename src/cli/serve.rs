@@ -83,10 +83,12 @@ pub(super) fn run(options: Serve, log: &Log) -> u8 {
 
 fn serve(options: Serve, log: &Log) -> io::Result<u8> {
     let prepared = PreparedServer::new(options, log)?;
-    // Never dropped: the drop would wait for its threads, and a handler may block one of them for ever.
+    // Never dropped: the drop would wait for its threads, and a handler may block one of them for
+    // ever.
     let ex = ManuallyDrop::new(Executor::try_threads(prepared.options.threads)?);
     let (shutdown, stdio_failed) = (prepared.shutdown.clone(), prepared.stdio_failed.clone());
-    // Spawned as a task like those of the connections, most of which start on the thread that accepts.
+    // Spawned as a task like those of the connections, most of which start on the thread that
+    // accepts.
     let report = ex.block_on(ex.spawn(prepared.run(Executor::clone(&ex), log.lines().clone())));
     if shutdown.is_aborting() {
         return Ok(forced_exit::code(&shutdown));
@@ -180,8 +182,8 @@ fn inherit(number: RawFd) -> io::Result<File> {
         .map_err(|error| io::Error::other(format!("--ready-fd {number}: {error}")))
 }
 
-/// Writes an empty line, then closes the descriptor: its reader may wait for either. The server goes on if
-/// the reader is gone.
+/// Writes an empty line, then closes the descriptor: its reader may wait for either. The server
+/// goes on if the reader is gone.
 fn notify_ready(mut ready_fd: File, lines: &Lines) {
     if let Err(error) = ready_fd.write_all(b"\n") {
         let line = Line::new("ready_failed").text("error", &error);
@@ -189,8 +191,8 @@ fn notify_ready(mut ready_fd: File, lines: &Lines) {
     }
 }
 
-/// Closes the sockets that a service manager passed and no `--listen` names. Their clients would wait for
-/// ever.
+/// Closes the sockets that a service manager passed and no `--listen` names. Their clients would
+/// wait for ever.
 fn close_unused(lines: &Lines) {
     let unused = unclaimed();
     if unused.is_empty() {
@@ -206,8 +208,8 @@ fn close_unused(lines: &Lines) {
     lines.write(Level::Quiet, &line);
 }
 
-/// Listens on every address. Returns None if a signal ends the server first: a host name may take long to
-/// resolve.
+/// Listens on every address. Returns None if a signal ends the server first: a host name may take
+/// long to resolve.
 async fn listen(addresses: &[Address], shutdown: &Shutdown) -> io::Result<Option<Listeners>> {
     let all = async {
         let mut listeners = Listeners::default();
@@ -260,8 +262,8 @@ fn server(
     }
 }
 
-/// Returns true if a connection over pipes, files or a terminal failed, which is a failure of the command.
-/// On a socket, also one that is standard input and output, it is a failure of the client.
+/// Returns true if a connection over pipes, files or a terminal failed, which is a failure of the
+/// command. On a socket, also one that is standard input and output, it is a failure of the client.
 fn is_stdio_failure(closed: &Closed) -> bool {
     closed.peer.endpoint() == Endpoint::Stdio
         && matches!(closed.reason, Reason::Error | Reason::Panic)

@@ -35,9 +35,9 @@ pub(super) struct SignalHandler {
 
 /// Catches HUP and USR1 from now on. They stay pending until [`SignalHandler::watch`].
 pub(super) fn catch() -> io::Result<Signals> {
-    // A write beyond the file size limit raises XFSZ, which by default ends the process; the error of the
-    // write is enough. With no listener, this installs a handler that does nothing. Children get the
-    // default back, which they would not if the signal were ignored.
+    // A write beyond the file size limit raises XFSZ, which by default ends the process; the error
+    // of the write is enough. With no listener, this installs a handler that does nothing. Children
+    // get the default back, which they would not if the signal were ignored.
     drop(Signals::catch(&[Signal::Xfsz])?);
     Signals::catch(&[Signal::Hup, Signal::Usr1])
 }
@@ -48,8 +48,8 @@ pub(super) fn is_at_terminal() -> bool {
 }
 
 impl SignalHandler {
-    /// Handles the signals for the rest of the process, on a thread of its own: reloads read files, and
-    /// the executor and the blocking pool may be busy.
+    /// Handles the signals for the rest of the process, on a thread of its own: reloads read files,
+    /// and the executor and the blocking pool may be busy.
     pub(super) fn watch(mut self, signals: Signals) -> io::Result<()> {
         signals.watch("halves-orders", move |signal| match signal {
             Signal::Hup => self.hang_up(),
@@ -57,8 +57,8 @@ impl SignalHandler {
         })
     }
 
-    /// Reloads the rules. The system and shells also send HUP when a terminal closes; a shell that is
-    /// about to exit sends it just before. In both cases the server drains.
+    /// Reloads the rules. The system and shells also send HUP when a terminal closes; a shell that
+    /// is about to exit sends it just before. In both cases the server drains.
     fn hang_up(&mut self) {
         if self.at_terminal && is_terminal_gone() {
             return self.shutdown.drain();
@@ -99,8 +99,8 @@ fn reload_failed(error: &RuleFileError) -> Line {
 }
 
 fn stats(handle: &Handle) -> Line {
-    // In this order, a connection that ends in between is missing from this line only. In the other order
-    // its bytes would count twice.
+    // In this order, a connection that ends in between is missing from this line only. In the other
+    // order its bytes would count twice.
     let (stats, live) = (handle.stats(), handle.connections());
     let bytes_in: u64 = live.iter().map(|connection| connection.bytes_in).sum();
     let bytes_out: u64 = live.iter().map(|connection| connection.bytes_out).sum();
@@ -116,8 +116,8 @@ fn stats(handle: &Handle) -> Line {
         .number("out", stats.bytes_out + bytes_out)
 }
 
-/// Returns true if the process has no controlling terminal: the terminal has closed, or the session has
-/// ended.
+/// Returns true if the process has no controlling terminal: the terminal has closed, or the session
+/// has ended.
 fn is_terminal_gone() -> bool {
     matches!(open_terminal(), Err(Errno::NXIO))
 }
@@ -132,8 +132,8 @@ fn terminal_goes_soon() -> bool {
     is_terminal_gone()
 }
 
-/// Opens the controlling terminal. It is closed after each use: an open descriptor would hide the close of
-/// the standard streams from the other end.
+/// Opens the controlling terminal. It is closed after each use: an open descriptor would hide the
+/// close of the standard streams from the other end.
 fn open_terminal() -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     open("/dev/tty", flags, Mode::empty())

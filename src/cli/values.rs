@@ -15,8 +15,8 @@ use super::words::{did_you_mean, nearest};
 /// The highest value of `--threads`. The system would take long to refuse much more.
 const MAX_THREADS: usize = 1024;
 
-/// `N`, `N/V4` or `N/V4/V6`: the maximum of connections of one source, and the length of the prefix that
-/// makes one source, in bits.
+/// `N`, `N/V4` or `N/V4/V6`: the maximum of connections of one source, and the length of the prefix
+/// that makes one source, in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PerSource {
     /// 0 is unlimited.

@@ -1,5 +1,5 @@
-//! Prepares the words of the command line for argh, which has no `--option=value` and no suggestions for
-//! misspelled options and commands.
+//! Prepares the words of the command line for argh, which has no `--option=value` and no
+//! suggestions for misspelled options and commands.
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
 
@@ -15,10 +15,11 @@ pub(super) struct Words {
 }
 
 impl Words {
-    /// Splits each `--option=value` into two words. The word after an option that takes a value is that
-    /// value, and after `--` no word is an option.
+    /// Splits each `--option=value` into two words. The word after an option that takes a value is
+    /// that value, and after `--` no word is an option.
     ///
-    /// Returns an error for an unknown option or command, and for a value after an option that takes none.
+    /// Returns an error for an unknown option or command, and for a value after an option that
+    /// takes none.
     pub(super) fn new(given: Vec<String>, root: &CommandInfoWithArgs) -> Result<Self, String> {
         let (mut words, mut command) = (Vec::with_capacity(given.len()), root);
         let (mut arguments, mut has_help) = (0, false);
@@ -100,8 +101,8 @@ fn find_command<'a>(
     Err(did_you_mean(&format!("unknown command '{name}'"), meant))
 }
 
-/// Returns the candidate with the smallest distance to `word`, if that is at most a third of the letters
-/// of the candidate. Returns the first of several.
+/// Returns the candidate with the smallest distance to `word`, if that is at most a third of the
+/// letters of the candidate. Returns the first of several.
 pub(super) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,

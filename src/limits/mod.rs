@@ -14,9 +14,9 @@ pub use timeouts::Timeouts;
 /// The number of open files if the system sets no limit.
 const MAX_OPEN_FILES: usize = 1_000_000;
 
-/// Returns the number of connections that `RLIMIT_NOFILE` has room for. An eighth of the limit, at least 24
-/// and at most 1,024, is kept for other files: standard streams, listeners, the reactor, and the files that
-/// handlers open.
+/// Returns the number of connections that `RLIMIT_NOFILE` has room for. An eighth of the limit, at
+/// least 24 and at most 1,024, is kept for other files: standard streams, listeners, the reactor,
+/// and the files that handlers open.
 pub(crate) fn connections_for_open_files() -> usize {
     let soft = getrlimit(Resource::Nofile).current;
     let files = soft.map_or(MAX_OPEN_FILES, |n| {

@@ -25,8 +25,8 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Net(IpNet);
 
-/// The sources that may connect: those in an allowed network, or every source if no network is allowed.
-/// Sources in a denied network may never connect.
+/// The sources that may connect: those in an allowed network, or every source if no network is
+/// allowed. Sources in a denied network may never connect.
 ///
 /// Each connection is compared with every network. Hundreds of networks have no measurable cost.
 ///
@@ -51,8 +51,8 @@ pub struct Rules {
 }
 
 impl Net {
-    /// Returns true if the address is in this network. An IPv4-mapped IPv6 address counts as the IPv4
-    /// address.
+    /// Returns true if the address is in this network. An IPv4-mapped IPv6 address counts as the
+    /// IPv4 address.
     ///
     /// # Examples
     ///
@@ -83,8 +83,8 @@ impl FromStr for Net {
     }
 }
 
-/// Converts an IPv4-mapped network to IPv4, because mapped addresses are compared as IPv4. Returns an error
-/// for a network with bits beyond its prefix.
+/// Converts an IPv4-mapped network to IPv4, because mapped addresses are compared as IPv4. Returns
+/// an error for a network with bits beyond its prefix.
 fn canonical(net: IpNet) -> Result<Net, Cow<'static, str>> {
     if net.trunc() != net {
         let (network, address) = (net.trunc(), net.addr());
@@ -110,8 +110,8 @@ impl fmt::Display for Net {
 }
 
 impl Rules {
-    /// Adds an allowed network. Once a network is allowed, sources outside the allowed networks may not
-    /// connect.
+    /// Adds an allowed network. Once a network is allowed, sources outside the allowed networks may
+    /// not connect.
     ///
     /// # Examples
     ///

@@ -63,8 +63,8 @@ impl Sources {
         self
     }
 
-    /// Sets the maximum number of new connections of one source per second. A source without a new connection
-    /// in the last second may open all of them at once. 0, the default, is unlimited.
+    /// Sets the maximum number of new connections of one source per second. A source without a new
+    /// connection in the last second may open all of them at once. 0, the default, is unlimited.
     ///
     /// # Examples
     ///
@@ -77,8 +77,8 @@ impl Sources {
         self
     }
 
-    /// Sets the length of the IPv4 prefix that identifies a source, in bits. The default and the maximum are
-    /// 32.
+    /// Sets the length of the IPv4 prefix that identifies a source, in bits. The default and the
+    /// maximum are 32.
     ///
     /// # Examples
     ///
@@ -91,9 +91,10 @@ impl Sources {
         self
     }
 
-    /// Sets the length of the IPv6 prefix that identifies a source, in bits. The maximum is 128. The default
-    /// is 64, because one customer commonly has a network of that size (RFC 6177). Link-local addresses
-    /// (RFC 4291, section 2.5.6) of different interfaces are always different sources.
+    /// Sets the length of the IPv6 prefix that identifies a source, in bits. The maximum is 128.
+    /// The default is 64, because one customer commonly has a network of that size (RFC 6177).
+    /// Link-local addresses (RFC 4291, section 2.5.6) of different interfaces are always different
+    /// sources.
     ///
     /// # Examples
     ///
@@ -131,7 +132,8 @@ impl Sources {
 struct SourceKey {
     /// The first address of the network.
     network: IpAddr,
-    /// The interface of a link-local address, which identifies the address on that interface only; or 0.
+    /// The interface of a link-local address, which identifies the address on that interface only;
+    /// or 0.
     scope: u32,
 }
 
@@ -154,8 +156,8 @@ pub(crate) struct Accounts {
 #[derive(Debug)]
 struct Usage {
     open: u32,
-    /// The time at which the token bucket of the source is full again, as in the generic cell rate algorithm
-    /// (ITU-T I.371).
+    /// The time at which the token bucket of the source is full again, as in the generic cell rate
+    /// algorithm (ITU-T I.371).
     full_at: Stamp,
 }
 
@@ -212,8 +214,8 @@ impl Accounts {
         }
     }
 
-    /// Removes accounts without open connections and with a full bucket. Each new account pays for about one
-    /// check, so the cost per connection does not grow with the number of accounts.
+    /// Removes accounts without open connections and with a full bucket. Each new account pays for
+    /// about one check, so the cost per connection does not grow with the number of accounts.
     fn sweep(&mut self, now: Stamp) {
         if self.usage.len() >= self.sweep_at {
             self.usage

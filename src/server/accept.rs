@@ -1,4 +1,5 @@
-//! The accept loop: wait for room, accept, start a task. It goes on after every error that a retry may mend.
+//! The accept loop: wait for room, accept, start a task. It goes on after every error that a retry
+//! may mend.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -22,8 +23,9 @@ use crate::stats::count;
 
 /// The number of accepts in a row before the loop yields.
 const ACCEPTS_PER_TURN: usize = 32;
-/// The number of accepts, with or without error, after a listener was stopped, for each of its addresses.
-/// It is more than the kernel queues, and bounds the end for a listener that does not stop.
+/// The number of accepts, with or without error, after a listener was stopped, for each of its
+/// addresses. It is more than the kernel queues, and bounds the end for a listener that does not
+/// stop.
 const MAX_ACCEPTS_AFTER_STOP: usize = 1 << 16;
 
 /// The result of one accept.
@@ -120,7 +122,8 @@ impl<A: Future<Output = ()>> AcceptLoop<'_, A> {
         self.accepts_left == Some(0)
     }
 
-    /// Waits until fewer than `max` connections are open. Returns false if the server drains before.
+    /// Waits until fewer than `max` connections are open. Returns false if the server drains
+    /// before.
     async fn has_room(&mut self, max: usize) -> bool {
         let registry = &self.state.registry;
         if registry.is_below(max) {
@@ -130,7 +133,8 @@ impl<A: Future<Output = ()>> AcceptLoop<'_, A> {
         self.unless_draining(registry.below(max)).await
     }
 
-    /// Polls the listener before the drain: a connection that was waiting before the drain is served.
+    /// Polls the listener before the drain: a connection that was waiting before the drain is
+    /// served.
     async fn next<L: Listener>(
         &mut self,
         listener: &mut L,
@@ -149,7 +153,8 @@ impl<A: Future<Output = ()>> AcceptLoop<'_, A> {
         .await
     }
 
-    /// Reports an error of accept, and pauses if a pause may help. Returns true if the loop is done.
+    /// Reports an error of accept, and pauses if a pause may help. Returns true if the loop is
+    /// done.
     async fn fail(&mut self, error: io::Error) -> bool {
         count(&self.state.registry.counters.accept_errors, 1);
         let waits = match AcceptError::of(&error) {

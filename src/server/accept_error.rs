@@ -20,8 +20,8 @@ const MAX_ERRORS_WITHOUT_PAUSE: u32 = 32;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The time without a waiting client after which an episode is over. Clients that reach the limit one
-/// after another make one episode.
+/// The time without a waiting client after which an episode is over. Clients that reach the limit
+/// one after another make one episode.
 const CALM_TIME: Duration = Duration::from_secs(1);
 
 /// An error of accept(2) after which the server goes on.
@@ -120,7 +120,8 @@ impl<'a> LimitEpisode<'a> {
         self.failures = 0;
     }
 
-    /// Counts a connection error. Returns true if so many have occurred in a row that the accept loop pauses.
+    /// Counts a connection error. Returns true if so many have occurred in a row that the accept
+    /// loop pauses.
     pub(super) fn count_failure(&mut self) -> bool {
         self.failures = self.failures.saturating_add(1);
         self.failures >= MAX_ERRORS_WITHOUT_PAUSE

@@ -43,8 +43,8 @@ impl Admission {
 
     /// Gives back the count of a connection that has ended.
     pub(super) fn leave(&self, record: &Record, now: Stamp) {
-        // The flag is set and cleared under one lock: if a client is identified while its connection ends,
-        // exactly one of the two sides gives the count back.
+        // The flag is set and cleared under one lock: if a client is identified while its
+        // connection ends, exactly one of the two sides gives the count back.
         let mut accounts = self.accounts();
         if record.flags.clear(Flag::SourceCounted)
             && let Some(source) = record.peer().socket_addr()

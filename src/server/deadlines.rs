@@ -16,8 +16,8 @@ const RATE_WINDOW: Duration = Duration::from_secs(5);
 /// The time after which a window that is paused is checked again.
 const PAUSED_WINDOW_CHECK: Duration = Duration::from_secs(1);
 
-/// The deadlines that the task of a connection checks. Data that flows does not touch them: a check that
-/// finds activity sets a later time for the next check.
+/// The deadlines that the task of a connection checks. Data that flows does not touch them: a check
+/// that finds activity sets a later time for the next check.
 pub(super) struct Deadlines {
     timeouts: Timeouts,
     /// The end of the lifetime.
@@ -118,7 +118,8 @@ impl DeadlineCheck for Deadlines {
             // A coarse stamp would be behind the sleep, and the sleep would have to start again.
             let now = clock.exact_stamp();
             match self.passed(record, now) {
-                // Input that arrived in time may still be in the kernel: poll the handler once more.
+                // Input that arrived in time may still be in the kernel: poll the handler once
+                // more.
                 Some(_) if !self.retried => {
                     self.retried = true;
                     record.retry_read_and_recheck();
@@ -155,7 +156,8 @@ impl RateWindow {
         }
     }
 
-    /// Returns the length of the window: the time in which the handler waited for the rest of a message.
+    /// Returns the length of the window: the time in which the handler waited for the rest of a
+    /// message.
     fn length(&self, record: &Record, now: Stamp) -> Duration {
         record.input_wait(now).saturating_sub(self.waited)
     }

@@ -14,7 +14,8 @@ use super::state::ServerState;
 
 /// The time between two progress events.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
-/// The time that tasks have to drop aborted connections. A task that blocks its thread may never do so.
+/// The time that tasks have to drop aborted connections. A task that blocks its thread may never do
+/// so.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Marks the server as ended when it is dropped, and aborts the connections that are left.
@@ -26,7 +27,8 @@ enum DrainStep {
     Progress,
 }
 
-/// Waits until all open connections have ended. Aborts the rest after `deadline`, or when the end is forced.
+/// Waits until all open connections have ended. Aborts the rest after `deadline`, or when the end
+/// is forced.
 pub(super) async fn drain(state: &ServerState, deadline: Duration) -> Report {
     let (registry, clock) = (&state.registry, &state.clock);
     let connections = registry.open();

@@ -9,10 +9,11 @@ use crate::connection::Peer;
 use crate::escape::OneLine;
 use crate::reason::Reason;
 
-/// An event of a server, as passed to the observer of [`Server::on_event`](crate::Server::on_event).
+/// An event of a server, as passed to the observer of
+/// [`Server::on_event`](crate::Server::on_event).
 ///
-/// The library writes no log. The name of a Unix client's socket and the text of an error may contain
-/// line breaks and terminal escapes; [`OneLine`] escapes these.
+/// The library writes no log. The name of a Unix client's socket and the text of an error may
+/// contain line breaks and terminal escapes; [`OneLine`] escapes these.
 ///
 /// # Examples
 ///
@@ -38,8 +39,8 @@ pub enum Event {
     Opened(Peer),
     /// A connection ended. Each [`Opened`](Self::Opened) connection has one such event.
     Closed(Closed),
-    /// A handler dropped a [`Buffered`](crate::connection::Buffered) writer that held unsent bytes. They are
-    /// lost.
+    /// A handler dropped a [`Buffered`](crate::connection::Buffered) writer that held unsent bytes.
+    /// They are lost.
     Unsent {
         /// The peer of the connection.
         peer: Peer,
@@ -47,8 +48,9 @@ pub enum Event {
         bytes: usize,
     },
     /// A connection was refused because of its source, at accept or when its client was
-    /// [identified](crate::Connection::identify). In the latter case [`Closed`](Self::Closed) follows. At
-    /// most ten per second are emitted; the others are [`Suppressed`](Self::Suppressed).
+    /// [identified](crate::Connection::identify). In the latter case [`Closed`](Self::Closed)
+    /// follows. At most ten per second are emitted; the others are
+    /// [`Suppressed`](Self::Suppressed).
     Refused {
         /// The peer of the connection.
         peer: Peer,
@@ -56,8 +58,8 @@ pub enum Event {
         /// [`AcceptRate`](Reason::AcceptRate).
         reason: Reason,
     },
-    /// One connection could not be accepted. The server goes on. At most ten per second are emitted; the
-    /// others are [`Suppressed`](Self::Suppressed).
+    /// One connection could not be accepted. The server goes on. At most ten per second are
+    /// emitted; the others are [`Suppressed`](Self::Suppressed).
     AcceptFailed(io::Error),
     /// The number of events that were suppressed in a past second, or before the end.
     Suppressed {
@@ -68,8 +70,8 @@ pub enum Event {
     },
     /// New connections wait because of this limit. Emitted once in an episode.
     LimitReached(Limit),
-    /// The episode is over: no client has waited for a second, another limit is reached, or the server
-    /// accepts no more.
+    /// The episode is over: no client has waited for a second, another limit is reached, or the
+    /// server accepts no more.
     LimitOver(Limit),
     /// The drain delay has begun: the server still accepts, but
     /// [`is_ready`](crate::Handle::is_ready) returns false.
@@ -95,8 +97,8 @@ pub enum Event {
     Ended(Report),
 }
 
-/// Writes one line for people. The text may change. Text of clients, errors and panics is escaped as by
-/// [`OneLine`].
+/// Writes one line for people. The text may change. Text of clients, errors and panics is escaped
+/// as by [`OneLine`].
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         OneLine(fmt::from_fn(|f| self.write(f))).fmt(f)

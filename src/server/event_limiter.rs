@@ -39,8 +39,8 @@ struct Counts {
 }
 
 impl EventLimiter {
-    /// Counts an event. Returns true if it is to be emitted, and the suppressed events of an earlier
-    /// second, which are to be emitted before it.
+    /// Counts an event. Returns true if it is to be emitted, and the suppressed events of an
+    /// earlier second, which are to be emitted before it.
     pub(super) fn count(&self, kind: LimitedEvent, now: Stamp) -> (bool, Option<Event>) {
         let mut counts = self.counts();
         let suppressed = if counts.left(now).is_zero() {
@@ -65,7 +65,8 @@ impl EventLimiter {
         (emit, suppressed)
     }
 
-    /// Waits until events were suppressed and their second has passed. Only one task may call it at a time.
+    /// Waits until events were suppressed and their second has passed. Only one task may call it at
+    /// a time.
     pub(super) async fn next_suppressed(&self, clock: &Clock) -> Event {
         loop {
             let left = poll_fn(|cx| {

@@ -12,7 +12,8 @@ use crate::reason::Reason;
 use crate::shutdown::Shutdown;
 use crate::stats::Stats;
 
-/// A handle to one [`Server`](crate::Server): statistics, connections, rules and the end. Clones are cheap.
+/// A handle to one [`Server`](crate::Server): statistics, connections, rules and the end. Clones
+/// are cheap.
 ///
 /// # Examples
 ///
@@ -68,8 +69,8 @@ impl Handle {
         &self.shutdown
     }
 
-    /// Returns true if a load balancer should send clients to this server: it serves, and no end was
-    /// requested.
+    /// Returns true if a load balancer should send clients to this server: it serves, and no end
+    /// was requested.
     ///
     /// # Examples
     ///
@@ -81,8 +82,8 @@ impl Handle {
         self.registry.ready.load(Ordering::Acquire) && !self.shutdown.is_draining()
     }
 
-    /// Returns the addresses of the listener while the server accepts, with the port that the system picked
-    /// for port 0. Like asyncio's `Server.sockets`.
+    /// Returns the addresses of the listener while the server accepts, with the port that the
+    /// system picked for port 0. Like asyncio's `Server.sockets`.
     ///
     /// # Examples
     ///
@@ -94,8 +95,9 @@ impl Handle {
         self.registry.local_addrs()
     }
 
-    /// Waits until the server and all of its connections have ended, or the server was dropped. Does not
-    /// end the server: [`shutdown`](Self::shutdown) does. Like asyncio's `Server.wait_closed`.
+    /// Waits until the server and all of its connections have ended, or the server was dropped.
+    /// Does not end the server: [`shutdown`](Self::shutdown) does. Like asyncio's
+    /// `Server.wait_closed`.
     ///
     /// Cancel-safe.
     ///
@@ -129,8 +131,8 @@ impl Handle {
             .collect()
     }
 
-    /// Resets the connection with this number. Returns true if there is one. Its handler is dropped when the
-    /// executor next runs its task. A connection that is already closing keeps its reason.
+    /// Resets the connection with this number. Returns true if there is one. Its handler is dropped
+    /// when the executor next runs its task. A connection that is already closing keeps its reason.
     ///
     /// # Examples
     ///
@@ -145,11 +147,11 @@ impl Handle {
             .is_some()
     }
 
-    /// Closes every connection: drops its handler, delivers the bytes that were written, and sends the end
-    /// of input. A connection in the middle of a write is reset. So is one with unsent bytes in a
-    /// [`Buffered`](crate::connection::Buffered); these are lost and reported as
-    /// [`Event::Unsent`](crate::Event::Unsent). The server goes on and accepts new connections. Like
-    /// asyncio's `Server.close_clients`, which flushes such bytes.
+    /// Closes every connection: drops its handler, delivers the bytes that were written, and sends
+    /// the end of input. A connection in the middle of a write is reset. So is one with unsent
+    /// bytes in a [`Buffered`](crate::connection::Buffered); these are lost and reported as
+    /// [`Event::Unsent`](crate::Event::Unsent). The server goes on and accepts new connections.
+    /// Like asyncio's `Server.close_clients`, which flushes such bytes.
     ///
     /// # Examples
     ///

@@ -142,9 +142,9 @@ impl Default for Server {
 }
 
 impl Server {
-    /// Sets the maximum number of open connections, at least 1. Further clients wait in the kernel until a
-    /// connection ends. The default is `RLIMIT_NOFILE` less an eighth, at least 24 and at most 1,024, for
-    /// other files of the process.
+    /// Sets the maximum number of open connections, at least 1. Further clients wait in the kernel
+    /// until a connection ends. The default is `RLIMIT_NOFILE` less an eighth, at least 24 and at
+    /// most 1,024, for other files of the process.
     ///
     /// # Examples
     ///
@@ -172,8 +172,8 @@ impl Server {
         self
     }
 
-    /// Sets the rules for sources that may connect. The default allows all. [`Handle::set_rules`] replaces
-    /// them later.
+    /// Sets the rules for sources that may connect. The default allows all. [`Handle::set_rules`]
+    /// replaces them later.
     ///
     /// # Examples
     ///
@@ -205,9 +205,9 @@ impl Server {
         self
     }
 
-    /// Sets the time for which the server still accepts after [`shutdown`](Self::shutdown) is requested.
-    /// Meanwhile [`is_ready`](Handle::is_ready) returns false, so that load balancers stop sending clients.
-    /// The default is 0.
+    /// Sets the time for which the server still accepts after [`shutdown`](Self::shutdown) is
+    /// requested. Meanwhile [`is_ready`](Handle::is_ready) returns false, so that load balancers
+    /// stop sending clients. The default is 0.
     ///
     /// # Examples
     ///
@@ -233,8 +233,8 @@ impl Server {
         self
     }
 
-    /// Sets the time that connections have to finish in a drain. After it, the server resets the others. The
-    /// default is 30 seconds.
+    /// Sets the time that connections have to finish in a drain. After it, the server resets the
+    /// others. The default is 30 seconds.
     ///
     /// # Examples
     ///
@@ -262,8 +262,8 @@ impl Server {
         self
     }
 
-    /// Sets the shutdown that ends this server, and possibly others. Without one, the server ends when its
-    /// listener ends, or by its [`handle`](Self::handle).
+    /// Sets the shutdown that ends this server, and possibly others. Without one, the server ends
+    /// when its listener ends, or by its [`handle`](Self::handle).
     ///
     /// # Examples
     ///
@@ -277,8 +277,8 @@ impl Server {
         self
     }
 
-    /// Sets a function that is called with each event, on the thread of the event. It must not block or
-    /// panic.
+    /// Sets a function that is called with each event, on the thread of the event. It must not
+    /// block or panic.
     ///
     /// # Examples
     ///
@@ -291,8 +291,8 @@ impl Server {
         self
     }
 
-    /// Returns a handle to this server for other tasks and threads. It is valid before, during and after
-    /// [`serve`](Self::serve).
+    /// Returns a handle to this server for other tasks and threads. It is valid before, during and
+    /// after [`serve`](Self::serve).
     ///
     /// # Examples
     ///
@@ -306,43 +306,46 @@ impl Server {
         Handle::new(self.registry.clone(), self.own.clone())
     }
 
-    /// Accepts connections from `listener`, and runs `handler` with each of them on `executor`. Returns
-    /// when the end was requested or the listener has ended, and all connections have ended.
+    /// Accepts connections from `listener`, and runs `handler` with each of them on `executor`.
+    /// Returns when the end was requested or the listener has ended, and all connections have
+    /// ended.
     ///
-    /// **Connections.** Each connection has its own task and its own clone of `handler`. Share state between
-    /// connections through an `Arc`: a captured counter would count to 1 in each clone. The task calls,
-    /// polls and drops the handler. The handler's future owns the connection. When it returns, the server
-    /// flushes the written bytes, sends the end of input, and then lingers: it reads and discards input, at
-    /// most 1 MiB and for at most 2 seconds, so that a reset does not overtake the last bytes sent. An error
-    /// does not change this: to cut an incomplete answer, a handler resets the connection with
-    /// [`Peer::abort`](crate::Peer::abort). A panic of a handler resets its own connection only.
+    /// **Connections.** Each connection has its own task and its own clone of `handler`. Share
+    /// state between connections through an `Arc`: a captured counter would count to 1 in each
+    /// clone. The task calls, polls and drops the handler. The handler's future owns the
+    /// connection. When it returns, the server flushes the written bytes, sends the end of input,
+    /// and then lingers: it reads and discards input, at most 1 MiB and for at most 2 seconds, so
+    /// that a reset does not overtake the last bytes sent. An error does not change this: to cut an
+    /// incomplete answer, a handler resets the connection with [`Peer::abort`](crate::Peer::abort).
+    /// A panic of a handler resets its own connection only.
     ///
-    /// **Limits.** The server accepts a connection only if there is room for it. There is one accept loop
-    /// for any number of listeners.
+    /// **Limits.** The server accepts a connection only if there is room for it. There is one
+    /// accept loop for any number of listeners.
     ///
-    /// **Errors of accept.** After an error that concerns one connection, the server accepts the next. After
-    /// 32 such errors in a row, and when descriptors or memory are used up, it backs off: 5 ms, doubling to
-    /// a second.
+    /// **Errors of accept.** After an error that concerns one connection, the server accepts the
+    /// next. After 32 such errors in a row, and when descriptors or memory are used up, it backs
+    /// off: 5 ms, doubling to a second.
     ///
     /// **The end.** In a drain, and after a final error of the listener, the server
-    /// [stops](Listener::stop) the listener and accepts the connections that already wait, as far as there
-    /// is room, with at most 65,536 accepts for each address. Then it drops the listener and waits for
-    /// connections to finish. With the listeners of [`bind`](crate::bind) on Linux, no connection that the
-    /// kernel has completed is reset. There are three exceptions: an address with a zone (unless the
-    /// process has `CAP_NET_RAW`), a `reuse-port` group, and a socket shared with other processes. There, a
-    /// client that connects between the last accept and the close is reset. At the drain timeout, and on an
-    /// abort, the server resets the connections that are left.
+    /// [stops](Listener::stop) the listener and accepts the connections that already wait, as far
+    /// as there is room, with at most 65,536 accepts for each address. Then it drops the listener
+    /// and waits for connections to finish. With the listeners of [`bind`](crate::bind) on Linux,
+    /// no connection that the kernel has completed is reset. There are three exceptions: an address
+    /// with a zone (unless the process has `CAP_NET_RAW`), a `reuse-port` group, and a socket
+    /// shared with other processes. There, a client that connects between the last accept and the
+    /// close is reset. At the drain timeout, and on an abort, the server resets the connections
+    /// that are left.
     ///
     /// Any task may poll the future; a poll does work only after the future's own waker was called.
-    /// Dropping it drops the listener and resets every connection at once. The tasks end when the executor
-    /// next runs them.
+    /// Dropping it drops the listener and resets every connection at once. The tasks end when the
+    /// executor next runs them.
     ///
     /// # Errors
     ///
     /// Returns an error of the listener that no retry can mend, after a drain. It is an
-    /// [`Error::Accept`](crate::Error::Accept) for the listeners of [`bind`](crate::bind) and of async-net,
-    /// and an [`InvalidInput`](io::ErrorKind::InvalidInput) if the listener yields two connections with the
-    /// same [`Peer`](crate::Peer).
+    /// [`Error::Accept`](crate::Error::Accept) for the listeners of [`bind`](crate::bind) and of
+    /// async-net, and an [`InvalidInput`](io::ErrorKind::InvalidInput) if the listener yields two
+    /// connections with the same [`Peer`](crate::Peer).
     ///
     /// # Examples
     ///

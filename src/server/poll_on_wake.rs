@@ -13,9 +13,9 @@ use crate::polling::poll_for_task;
 pin_project! {
     /// Polls the inner future only after its own waker was called, or when another task polls.
     ///
-    /// An executor polls the future that drives it, as in `ex.run(serve(&ex, …))`, at every wake of any
-    /// task. Without this type, each of these polls would be a system call of the accept loop that finds
-    /// nothing.
+    /// An executor polls the future that drives it, as in `ex.run(serve(&ex, …))`, at every wake of
+    /// any task. Without this type, each of these polls would be a system call of the accept loop
+    /// that finds nothing.
     pub(super) struct PollOnWake<F> {
         #[pin]
         future: F,

@@ -12,16 +12,16 @@ use crate::connection::{Endpoint, Record};
 use crate::shutdown::Shutdown;
 use crate::stats::{Counters, Stats};
 
-/// The connections of one server. The lock is taken when a connection is accepted and when it ends. Data
-/// that flows touches nothing in here.
+/// The connections of one server. The lock is taken when a connection is accepted and when it ends.
+/// Data that flows touches nothing in here.
 #[derive(Default)]
 pub(super) struct Registry {
     /// Each record holds its index in here.
     live: Mutex<Vec<Arc<Record>>>,
     /// Connections that have not ended.
     open: AtomicUsize,
-    /// Connections in `live`, readable without its lock. Includes connections that have ended but are not
-    /// reported yet.
+    /// Connections in `live`, readable without its lock. Includes connections that have ended but
+    /// are not reported yet.
     entered: AtomicUsize,
     ids: AtomicU64,
     pub(super) counters: Counters,
@@ -54,7 +54,8 @@ impl Registry {
         self.open.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Removes a connection after its event was emitted. The process may end as soon as the last one is gone.
+    /// Removes a connection after its event was emitted. The process may end as soon as the last
+    /// one is gone.
     pub(super) fn leave(&self, record: &Record) {
         let mut live = self.live();
         let index = record.registry_index.load(Ordering::Relaxed) as usize;
@@ -120,8 +121,8 @@ impl Registry {
         }
     }
 
-    /// Resets every open connection, and returns their number. A connection that its handler has finished
-    /// and that has no unsent bytes is closed instead, and not counted.
+    /// Resets every open connection, and returns their number. A connection that its handler has
+    /// finished and that has no unsent bytes is closed instead, and not counted.
     pub(super) fn abort_all(&self) -> usize {
         let records = self.records();
         records.iter().filter(|record| record.cut()).count()

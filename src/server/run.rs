@@ -26,12 +26,12 @@ enum Finished<T> {
 }
 
 impl Server {
-    /// Serves while `body` runs, then drains. Returns the result of `body` and the report. `body` gets a
-    /// handle to the server. Like asyncio's `async with server`. Everything else is as in
+    /// Serves while `body` runs, then drains. Returns the result of `body` and the report. `body`
+    /// gets a handle to the server. Like asyncio's `async with server`. Everything else is as in
     /// [`serve`](Self::serve).
     ///
-    /// If the server ends first, for example because its listener has ended, `body` goes on. If this future
-    /// is dropped, or if `body` panics, the server resets every connection.
+    /// If the server ends first, for example because its listener has ended, `body` goes on. If
+    /// this future is dropped, or if `body` panics, the server resets every connection.
     ///
     /// # Errors
     ///

@@ -21,8 +21,8 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// A handler: an async function or closure that serves one connection and is `Clone`.
 ///
 /// The trait is implemented for every `FnOnce(C) -> F` that is `Clone`, where `F` is a future of
-/// `io::Result<()>`, and for no other type. `C` is the connection. A clone of the handler serves each
-/// connection.
+/// `io::Result<()>`, and for no other type. `C` is the connection. A clone of the handler serves
+/// each connection.
 ///
 /// # Examples
 ///
@@ -108,7 +108,8 @@ pin_project! {
 pin_project! {
     #[project = StageProjection]
     enum Stage<H, C, F> {
-        // The handler is called in this task, not in the accept loop, because the call may block or panic.
+        // The handler is called in this task, not in the accept loop, because the call may block or
+        // panic.
         Called { call: Option<(H, C)> },
         Running { #[pin] handler: F },
         // The handler has ended. The task flushes its bytes and lingers for the peer.
@@ -273,8 +274,8 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
     }
 }
 
-/// Skips the lingering for a client that sent nothing during the drain and has acknowledged all bytes.
-/// Bytes inside a layer do not count as unsent, so the layer must be flushed before.
+/// Skips the lingering for a client that sent nothing during the drain and has acknowledged all
+/// bytes. Bytes inside a layer do not count as unsent, so the layer must be flushed before.
 fn skip_linger_if_acknowledged(record: &Record, drained: bool) {
     if drained && record.is_flushed() && record.unsent() == Some(0) {
         record.flags.set(Flag::SkipLinger);
@@ -323,14 +324,14 @@ fn poll_close(
         if flushed {
             return Poll::Ready(Ok(()));
         }
-        // Flushing is bounded by the deadlines. If the connection was ended by a deadline or a handle, its
-        // time is over.
+        // Flushing is bounded by the deadlines. If the connection was ended by a deadline or a
+        // handle, its time is over.
         if record.verdict().is_some() {
             guard.abort();
             return Poll::Ready(Ok(()));
         }
-        // If `SkipLinger` is set before the stream is flushed, the end of the server resets the connection
-        // next. A stream that cannot report its unsent bytes waits without a limit.
+        // If `SkipLinger` is set before the stream is flushed, the end of the server resets the
+        // connection next. A stream that cannot report its unsent bytes waits without a limit.
         if waits || record.unsent().is_none() {
             return Poll::Pending;
         }

@@ -1,4 +1,5 @@
-//! The state that the accept loop and the tasks of connections share, and the ticket of a connection.
+//! The state that the accept loop and the tasks of connections share, and the ticket of a
+//! connection.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -212,9 +213,9 @@ impl Ticket {
             .is_some_and(|record| record.verdict().is_some())
     }
 
-    /// Registers the task to be woken when the connection is ended, and checks the deadlines. Returns false
-    /// if the connection is ended already. Called after the handler was polled, so that input that arrived
-    /// in time counts.
+    /// Registers the task to be woken when the connection is ended, and checks the deadlines.
+    /// Returns false if the connection is ended already. Called after the handler was polled, so
+    /// that input that arrived in time counts.
     #[inline(always)]
     pub(super) fn register(&self, cx: &Context<'_>) -> bool {
         if let Some(record) = self.record() {

@@ -1,7 +1,7 @@
 //! The built-in services: handlers that know two halves and nothing of the transport.
 //!
-//! A new service needs a function in this folder and a row in the table `BuiltIn::ALL`. The parser of
-//! the command and its `--help` are made from that table.
+//! A new service needs a function in this folder and a row in the table `BuiltIn::ALL`. The parser
+//! of the command and its `--help` are made from that table.
 
 mod rfc;
 mod transform;

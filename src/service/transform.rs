@@ -18,7 +18,8 @@ pub(super) enum Answer {
 }
 
 /// Reads bytes, passes them to `change` and sends the result, until the end of input; then closes.
-// Written by hand: an async function stores its arguments a second time in the task of each connection.
+// Written by hand: an async function stores its arguments a second time in the task of each
+// connection.
 pub(super) struct Transform<R, W, F> {
     reader: Reader<R>,
     writer: Writer<W>,

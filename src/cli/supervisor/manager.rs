@@ -75,8 +75,9 @@ fn log_failure(lines: &Lines, name: &str, error: &io::Error) {
     lines.write(Level::Quiet, &line);
 }
 
-/// Sends datagrams to the service manager. (The crate sd-notify blocks its thread while the manager is busy,
-/// opens a descriptor for each message, and takes the name of an abstract socket for a path.)
+/// Sends datagrams to the service manager. (The crate sd-notify blocks its thread while the manager
+/// is busy, opens a descriptor for each message, and takes the name of an abstract socket for a
+/// path.)
 #[derive(Debug)]
 struct NotifySocket {
     address: SocketAddr,

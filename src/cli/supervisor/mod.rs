@@ -1,5 +1,5 @@
-//! Messages to a service manager in systemd's notify protocol, `sd_notify`(3): ready, status, reload, stop,
-//! time extensions, and watchdog messages while the executor runs.
+//! Messages to a service manager in systemd's notify protocol, `sd_notify`(3): ready, status,
+//! reload, stop, time extensions, and watchdog messages while the executor runs.
 
 mod manager;
 mod notifier;
@@ -60,8 +60,8 @@ impl Supervisor {
         self.notices.clone()
     }
 
-    /// Starts the notifier as a task of the executor, so that watchdog messages stop if the executor hangs.
-    /// `longest_drain` bounds the end of the server.
+    /// Starts the notifier as a task of the executor, so that watchdog messages stop if the
+    /// executor hangs. `longest_drain` bounds the end of the server.
     pub(super) fn start(
         self,
         ex: &Executor,
