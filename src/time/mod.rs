@@ -139,6 +139,7 @@ impl Clock {
 
     /// The same, but the machine's clock as it was when this thread's turn began, if it has turns:
     /// a task that runs long does not see it move.
+    #[inline(always)]
     pub(crate) fn turn_stamp(&self) -> Stamp {
         match &self.0 {
             Source::Machine => Turns::stamp(),

@@ -39,16 +39,20 @@ impl Turns {
         TURN.set(Turn::Unread);
     }
 
+    #[inline(always)]
     pub(super) fn stamp() -> Stamp {
         match TURN.get() {
             Turn::Read(stamp) => stamp,
+            Turn::Unread => Self::read(),
             Turn::None => Stamp::coarse(),
-            Turn::Unread => {
-                let stamp = Stamp::coarse();
-                TURN.set(Turn::Read(stamp));
-                stamp
-            }
         }
+    }
+
+    #[cold]
+    fn read() -> Stamp {
+        let stamp = Stamp::coarse();
+        TURN.set(Turn::Read(stamp));
+        stamp
     }
 }
 
