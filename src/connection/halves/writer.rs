@@ -116,20 +116,22 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         Ok(())
     }
 
+    /// Pending while other tasks have their turn.
     #[inline(always)]
-    fn poll_counted(
-        &mut self,
-        cx: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut W>, &mut Context<'_>) -> Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+    fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.record.check()?;
-        if self.record.writing.poll(cx).is_pending() {
+        let turn = self.record.writing.poll(cx);
+        if turn.is_pending() {
             // If the connection ends now, the answer is truncated, as in a blocked write.
             self.record.block_write();
-            return Poll::Pending;
         }
-        let result = write(Pin::new(&mut self.io), cx);
-        match result {
+        turn.map(Ok)
+    }
+
+    /// Counts what the stream has taken.
+    #[inline(always)]
+    fn count_written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
             Poll::Pending => {
                 self.record.writing.reset();
                 self.record.block_write();
@@ -140,7 +142,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             }
             Poll::Ready(Err(_)) => {}
         }
-        result
+        written
     }
 
     /// Records the time that a flush or a close waits, as for a write.
@@ -155,13 +157,16 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 }
 
 impl<W: AsyncWrite + Unpin> AsyncWrite for Writer<W> {
+    #[inline(always)]
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut()
-            .poll_counted(cx, |io, cx| io.poll_write(cx, buf))
+        let this = self.get_mut();
+        ready!(this.poll_budget(cx))?;
+        let written = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.count_written(written)
     }
 
     fn poll_write_vectored(
@@ -169,8 +174,10 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Writer<W> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut()
-            .poll_counted(cx, |io, cx| io.poll_write_vectored(cx, bufs))
+        let this = self.get_mut();
+        ready!(this.poll_budget(cx))?;
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.count_written(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
