@@ -56,6 +56,20 @@ impl Worker {
         Here::worker_of(self).is_some()
     }
 
+    /// Queues a task that was woken on another thread.
+    #[cold]
+    fn hand_over(&self, runnable: Runnable) {
+        let mut inbox = lock(&self.inbox);
+        let Some(woken) = &mut *inbox else {
+            // No thread will run it: it is dropped, and its future with it.
+            drop(inbox);
+            return drop(runnable);
+        };
+        woken.push(runnable);
+        drop(inbox);
+        self.reactor.notify();
+    }
+
     /// Drops every task, and lets the reactor go. For when no thread drives the worker, or ever
     /// will.
     pub(super) fn close(&self) {
@@ -81,17 +95,10 @@ impl Scheduler for Worker {
     fn schedule(&self, runnable: Runnable) {
         // While the thread ends there is no queue any more.
         if self.is_current() {
-            return QUEUE.with_borrow_mut(|queue| queue.push_back(runnable));
+            QUEUE.with_borrow_mut(|queue| queue.push_back(runnable));
+        } else {
+            self.hand_over(runnable);
         }
-        let mut inbox = lock(&self.inbox);
-        let Some(woken) = &mut *inbox else {
-            // No thread will run it: it is dropped, and its future with it.
-            drop(inbox);
-            return drop(runnable);
-        };
-        woken.push(runnable);
-        drop(inbox);
-        self.reactor.notify();
     }
 }
 
