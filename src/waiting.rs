@@ -52,6 +52,7 @@ impl Waiting {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn wake(&self) {
         if let Some(waker) = self.take() {
             waker.wake();

@@ -292,6 +292,7 @@ impl Source {
         catch_each([Self::wake_reader, Self::wake_writer], |wake| wake(self));
     }
 
+    #[inline(always)]
     fn wake_reader(&self) {
         self.reader.wake();
     }
