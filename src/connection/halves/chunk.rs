@@ -114,7 +114,7 @@ impl Chunk {
 
     /// Moves the contents of a page to a page that is not much larger, or to none if it is empty.
     fn shrunk(page: Box<Page>) -> Self {
-        let length = page.end - page.start;
+        let length = page.len();
         if length > page.bytes.len() / MIN_FILL_DIVISOR {
             return Self(Some(page));
         }
@@ -127,6 +127,15 @@ impl Chunk {
         Self(small)
     }
 
+    // Cheaper than the methods of the slice, which has its bounds checked.
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |page| page.len())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Returns how many of the first bytes are already counted as received.
     pub(super) fn counted(&self) -> usize {
         self.0.as_ref().map_or(0, |page| page.counted)
@@ -135,7 +144,7 @@ impl Chunk {
     /// Marks all bytes as counted, or none. Returns how many were not.
     pub(in crate::connection) fn count(&mut self, counted: bool) -> usize {
         let Some(page) = &mut self.0 else { return 0 };
-        let length = page.end - page.start;
+        let length = page.len();
         let before = page.counted;
         page.counted = if counted { length } else { 0 };
         length - before
@@ -199,6 +208,10 @@ impl Page {
         })
     }
 
+    fn len(&self) -> usize {
+        self.end - self.start
+    }
+
     fn filled(&mut self, length: usize) {
         let room = self.bytes.len() - self.end;
         assert!(
@@ -217,7 +230,7 @@ impl Page {
 
     /// Makes room for more of a frame of at most `max_bytes` bytes. The size grows with the contents.
     fn make_room(&mut self, max_bytes: usize) {
-        let (size, length) = (self.bytes.len(), self.end - self.start);
+        let (size, length) = (self.bytes.len(), self.len());
         if self.start > 0 && size - self.end < size / 2 {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, length);
