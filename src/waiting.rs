@@ -36,15 +36,21 @@ impl Waiting {
     /// that one is woken: it may have counted on being reached here.
     pub(crate) fn register(&self, waker: &Waker) {
         let mut held = self.lock();
-        let before = match &*held {
-            Some(held) if held.will_wake(waker) => None,
+        match &*held {
+            Some(held) if held.will_wake(waker) => {}
+            Some(_) => return self.replace(held, waker),
             // A clone has no reason to come back here.
-            _ => held.replace(waker.clone()),
-        };
-        let first = before.is_some() && self.holder.swap(SPLIT, Ordering::Relaxed) != SPLIT;
+            None => *held = Some(waker.clone()),
+        }
         if self.holder.load(Ordering::Relaxed) != SPLIT {
             self.holder.store(mark(waker), Ordering::Relaxed);
         }
+    }
+
+    #[cold]
+    fn replace(&self, mut held: MutexGuard<'_, Option<Waker>>, waker: &Waker) {
+        let before = held.replace(waker.clone());
+        let first = self.holder.swap(SPLIT, Ordering::Relaxed) != SPLIT;
         // Wakes and drops of wakers may: they run code of others.
         drop(held);
         if first && let Some(before) = before {
