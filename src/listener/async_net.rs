@@ -101,7 +101,7 @@ where
         self.is_shared()
     }
 
-    /// The halves do not read through this link, so it cannot know the end: the kernel does.
+    /// Always false: the halves do not read through this link. The kernel is asked for the end.
     fn is_read_ended(&self) -> bool {
         false
     }

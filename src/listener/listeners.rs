@@ -41,7 +41,7 @@ pub struct Listeners {
 pub(super) trait DynListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>>;
     fn local(&self) -> Endpoint;
-    /// Makes the next poll call the kernel even if the cached readiness says that none is there.
+    /// Makes the next poll call the kernel even if the cached readiness reports no connection.
     fn look_again(&self) {}
     /// As [`Listener::stop`].
     fn stop(&mut self);

@@ -64,8 +64,8 @@ impl ResolvedAccess {
 
 /// Makes bind create the socket's file without any permission.
 ///
-/// Until listen, connections would be refused in any case. But a connect checks the permissions
-/// before it checks for a listener, so it could pass the first check early and the second late.
+/// Connections are refused before listen in any case. But a connect checks the permissions first and
+/// the listener later: it could check the permissions before they are set, and the listener after.
 #[cfg(target_os = "linux")]
 pub(super) fn deny_all(socket: &OwnedFd) -> io::Result<()> {
     Ok(rustix::fs::fchmod(socket, Mode::empty())?)
