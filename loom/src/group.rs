@@ -13,7 +13,7 @@ use loom::sync::Condvar;
 
 use crate::epoll::Epoll;
 use crate::explore;
-use crate::idle::{Idle, Role};
+use crate::idle::{IdleWorkers, Role};
 use crate::queue::Queue;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, thread};
@@ -50,7 +50,7 @@ pub enum Without {
 struct Group {
     injector: Queue<Task>,
     queues: [Queue<Task>; WORKERS],
-    idle: Idle,
+    idle: IdleWorkers,
     epoll: Epoll,
     left: AtomicUsize,
     short: Mutex<bool>,
@@ -65,7 +65,7 @@ impl Group {
         Arc::new(Self {
             injector: Queue::new(),
             queues: [Queue::new(), Queue::new()],
-            idle: Idle::new(WORKERS),
+            idle: IdleWorkers::new(WORKERS),
             epoll: Epoll::default(),
             left: AtomicUsize::new(tasks.len() + woken),
             short: Mutex::new(false),
@@ -85,7 +85,7 @@ impl Group {
         if self.idle.is_listening() {
             self.epoll.notify();
         } else if self.has(Without::Searcher) {
-            self.idle.call_searcher();
+            self.idle.wake_searcher();
         }
     }
 
@@ -123,7 +123,7 @@ impl Group {
         };
         let any = self.adopt(me, tasks);
         if any && self.injector.len() > 0 {
-            self.idle.call_searcher();
+            self.idle.wake_searcher();
         }
         any
     }

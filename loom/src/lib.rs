@@ -26,9 +26,6 @@ mod idle;
 #[path = "../../src/executor/native/group/queue.rs"]
 mod queue;
 #[allow(dead_code)]
-#[path = "../../src/executor/native/group/watch.rs"]
-mod sight;
-#[allow(dead_code)]
 #[path = "../../src/reactor/state.rs"]
 mod state;
 mod sync;
@@ -40,7 +37,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use sync::atomic::{AtomicBool, Ordering, fence};
-use watch::{Group, Worker};
+use watch::{Worker, WorkerGroup};
 
 /// Runs a model in each order in which its threads may take turns, if they are interrupted no more
 /// than so many times: all orders would take minutes.

@@ -11,9 +11,8 @@ use loom::sync::Condvar;
 
 use crate::epoll::{Epoll, Events};
 use crate::explore;
-use crate::idle::{Idle, Role};
+use crate::idle::{Activity, IdleWorkers, Progress, Role};
 use crate::queue::Queue;
-use crate::sight::{Look, Sight};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, thread};
 
@@ -52,10 +51,10 @@ pub enum Without {
 }
 
 #[derive(Debug)]
-pub(crate) struct Group {
+pub(crate) struct WorkerGroup {
     pub(crate) workers: [Worker; WORKERS],
     pub(crate) reactor: Epoll,
-    pub(crate) idle: Idle,
+    pub(crate) idle: IdleWorkers,
     injector: Queue<Task>,
     free: Mutex<bool>,
     freed: Condvar,
@@ -88,12 +87,12 @@ impl Worker {
     }
 }
 
-impl Group {
+impl WorkerGroup {
     fn new(by: Freed, without: Without) -> Arc<Self> {
         Arc::new(Self {
             workers: [Worker::new(), Worker::new()],
             reactor: Epoll::default(),
-            idle: Idle::new(WORKERS),
+            idle: IdleWorkers::new(WORKERS),
             injector: Queue::new(),
             free: Mutex::new(false),
             freed: Condvar::new(),
@@ -109,7 +108,7 @@ impl Group {
         if self.idle.is_listening() {
             self.reactor.notify();
         } else {
-            self.idle.call_searcher();
+            self.idle.wake_searcher();
         }
     }
 
@@ -118,16 +117,16 @@ impl Group {
     }
 }
 
-struct Loop<'a> {
-    group: &'a Group,
+struct WorkerLoop<'a> {
+    group: &'a WorkerGroup,
     me: usize,
     worker: &'a Worker,
     is_searching: bool,
-    beside_stuck: Option<Sight>,
+    stuck_progress: Option<Progress>,
     waits: usize,
 }
 
-impl Loop<'_> {
+impl WorkerLoop<'_> {
     fn run(&mut self) {
         self.group.idle.start(self.me);
         while !self.group.is_stopping() {
@@ -180,19 +179,19 @@ impl Loop<'_> {
         }
         self.end_search();
         let group = self.group;
-        let stuck = match &mut self.beside_stuck {
-            Some(sight) => sight.look(group, self.me) == Look::Stuck,
+        let stuck = match &mut self.stuck_progress {
+            Some(progress) => progress.check(group, self.me) == Activity::Stuck,
             None => false,
         };
         if stuck {
             let listens = group.without != Without::Listen;
             if !listens || self.listen(true).is_none() {
-                self.beside_stuck = None;
+                self.stuck_progress = None;
                 self.park();
             }
             return;
         }
-        self.beside_stuck = None;
+        self.stuck_progress = None;
         if group.idle.is_last_awake() {
             self.listen(false);
         } else if group.reactor.turn(|| false, |events| self.dispatch(events)) != Some(true) {
@@ -249,7 +248,7 @@ impl Loop<'_> {
             self.is_searching = !group.idle.leave(me);
             return;
         }
-        let mut sight = None;
+        let mut progress = None;
         loop {
             match group.idle.role(me) {
                 Role::Searcher => {
@@ -257,26 +256,26 @@ impl Loop<'_> {
                     return;
                 }
                 Role::Parked => {
-                    sight = None;
+                    progress = None;
                     thread::park();
                 }
                 Role::Watcher => {
-                    let mut seen = sight.take().unwrap_or_else(|| Sight::of(group));
+                    let mut last = progress.take().unwrap_or_else(|| Progress::of(group));
                     self.wait_for_a_while();
                     if group.idle.role(me) != Role::Watcher {
                         continue;
                     }
-                    match seen.look(group, me) {
-                        Look::Quiet => group.idle.end_watch(me),
-                        Look::Busy => {}
-                        Look::Stuck if group.idle.is_listening() => {}
-                        Look::Stuck => {
+                    match last.check(group, me) {
+                        Activity::Quiet => group.idle.end_watch(me),
+                        Activity::Busy => {}
+                        Activity::Stuck if group.idle.is_listening() => {}
+                        Activity::Stuck => {
                             self.is_searching = !group.idle.leave(me);
-                            self.beside_stuck = Some(seen);
+                            self.stuck_progress = Some(last);
                             return;
                         }
                     }
-                    sight = Some(seen);
+                    progress = Some(last);
                 }
             }
         }
@@ -300,19 +299,19 @@ impl Loop<'_> {
 /// A task from outside holds the worker that takes it, while the other one is parked or parks.
 pub fn a_worker_that_is_held_is_found(by: Freed, without: Without) {
     explore(1, move || {
-        let group = Group::new(by, without);
+        let group = WorkerGroup::new(by, without);
         let workers = [0, 1].map(|me| {
             let group = group.clone();
             thread::spawn(move || {
-                let mut looped = Loop {
+                let mut worker_loop = WorkerLoop {
                     group: &group,
                     me,
                     worker: &group.workers[me],
                     is_searching: false,
-                    beside_stuck: None,
+                    stuck_progress: None,
                     waits: 0,
                 };
-                looped.run();
+                worker_loop.run();
             })
         });
         while !group.idle.is_last_awake() {

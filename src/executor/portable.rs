@@ -1,4 +1,4 @@
-//! The executor where there is no reactor of ours: async-executor, over async-io.
+//! The executor on systems without the epoll reactor: async-executor, over async-io.
 
 use std::future::Future;
 use std::io;
@@ -9,40 +9,40 @@ use std::thread::{self, JoinHandle};
 use async_task::Task;
 use smol::channel::{self, Receiver, Sender};
 
-use super::entered::{Entered, Id};
+use super::{EnterGuard, ExecutorId};
 
-type Tasks = async_executor::Executor<'static>;
+type TaskRunner = async_executor::Executor<'static>;
 
-/// The tasks, and the threads that run them.
+/// The tasks of an executor, and the threads that run them.
 #[derive(Debug)]
-pub(super) struct Pool {
-    id: Id,
-    tasks: Arc<Tasks>,
-    /// Dropped first, which the workers wait for.
+pub(super) struct Backend {
+    id: ExecutorId,
+    tasks: Arc<TaskRunner>,
+    /// Its drop ends the workers.
     running: Option<Sender<()>>,
     workers: Vec<JoinHandle<()>>,
 }
 
-impl Pool {
+impl Backend {
     pub(super) fn new(threads: NonZeroUsize) -> io::Result<Self> {
         let threads = threads.get();
         let (running, stopped) = channel::bounded::<()>(1);
-        let mut pool = Self {
-            id: Id::new(),
+        let mut this = Self {
+            id: ExecutorId::new(),
             tasks: Arc::default(),
             running: Some(running),
             workers: Vec::new(),
         };
         if threads > 1 {
             for n in 1..=threads {
-                pool.workers
-                    .push(worker(n, pool.id, pool.tasks.clone(), stopped.clone())?);
+                let worker = start_worker(n, this.id, this.tasks.clone(), stopped.clone())?;
+                this.workers.push(worker);
             }
         }
-        Ok(pool)
+        Ok(this)
     }
 
-    pub(super) fn id(&self) -> Id {
+    pub(super) fn id(&self) -> ExecutorId {
         self.id
     }
 
@@ -62,25 +62,25 @@ impl Pool {
     }
 }
 
-fn worker(
+fn start_worker(
     n: usize,
-    id: Id,
-    tasks: Arc<Tasks>,
+    id: ExecutorId,
+    tasks: Arc<TaskRunner>,
     stopped: Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new()
         .name(format!("halves-{n}"))
         .spawn(move || {
-            let _entered = Entered::enter(id);
+            let _guard = EnterGuard::enter(id);
             let _ = smol::block_on(tasks.run(stopped.recv()));
         })
 }
 
-impl Drop for Pool {
+impl Drop for Backend {
     fn drop(&mut self) {
         self.running = None;
         for worker in self.workers.drain(..) {
-            // The last handle may have been dropped by a task of ours, on a worker.
+            // A task of this executor may drop the last handle, on a worker's thread.
             if worker.thread().id() != thread::current().id() {
                 let _ = worker.join();
             }

@@ -1,11 +1,11 @@
-//! The clock that stands still until a test moves it.
+//! The manual clock: it stands still until a test moves it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Moves the clock that [`Clock::manual`](crate::Clock::manual) returned with it.
+/// Moves a clock that [`Clock::manual`](crate::Clock::manual) has made.
 ///
 /// Clones move the same clock.
 ///
@@ -15,53 +15,54 @@ use std::time::{Duration, Instant};
 /// use std::time::Duration;
 ///
 /// let (clock, manual) = halves::Clock::manual();
-/// assert!(!manual.advance_to_next(), "nobody sleeps");
+/// assert!(!manual.advance_to_next(), "there is no sleep");
 /// manual.advance(Duration::from_millis(5));
 /// # let _ = clock;
 /// ```
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<State>);
+pub struct ManualClock(Arc<ManualState>);
 
 #[derive(Debug)]
-pub(super) struct State(Mutex<Inner>);
+pub(super) struct ManualState(Mutex<Sleepers>);
 
 #[derive(Debug)]
-struct Inner {
+struct Sleepers {
     start: Instant,
     now: Instant,
-    /// Tells sleepers with the same deadline apart, in the order of their first poll.
-    next: u64,
-    sleepers: BTreeMap<(Instant, u64), Waker>,
+    /// The last number given to a sleep.
+    last_number: u64,
+    /// The wakers of pending sleeps by deadline, and by number if the deadline is the same.
+    wakers: BTreeMap<(Instant, u64), Waker>,
 }
 
-/// One sleeper of a manual clock.
-pub(super) struct Entry {
-    state: Arc<State>,
+/// A sleep on a manual clock.
+pub(super) struct ManualSleep {
+    state: Arc<ManualState>,
     deadline: Instant,
-    /// Our key in `sleepers`, once we have been polled.
-    ticket: Option<u64>,
+    /// Given at the first poll, with the deadline the key in `wakers`.
+    number: Option<u64>,
 }
 
 impl ManualClock {
     pub(super) fn new() -> Self {
         let start = Instant::now();
-        Self(Arc::new(State(Mutex::new(Inner {
+        Self(Arc::new(ManualState(Mutex::new(Sleepers {
             start,
             now: start,
-            next: 0,
-            sleepers: BTreeMap::new(),
+            last_number: 0,
+            wakers: BTreeMap::new(),
         }))))
     }
 
-    pub(super) fn state(&self) -> Arc<State> {
+    pub(super) fn state(&self) -> Arc<ManualState> {
         self.0.clone()
     }
 
-    /// Moves the clock forward and wakes every sleeper whose deadline has come.
+    /// Moves the clock forward, and wakes every sleep with a deadline that has passed.
     ///
     /// # Panics
     ///
-    /// When the clock would pass the last instant that the system can express.
+    /// If the clock would pass the last instant that the system can express.
     ///
     /// # Examples
     ///
@@ -73,15 +74,16 @@ impl ManualClock {
     /// ```
     pub fn advance(&self, duration: Duration) {
         let due = {
-            let mut inner = self.0.lock();
-            inner.now += duration;
-            inner.due()
+            let mut sleepers = self.0.lock();
+            sleepers.now += duration;
+            sleepers.take_due()
         };
         due.into_iter().for_each(Waker::wake);
     }
 
-    /// Moves the clock to the earliest deadline that somebody sleeps for, and wakes those who do.
-    /// Returns false, and moves nothing, when nobody sleeps.
+    /// Moves the clock to the earliest deadline of a pending sleep, and wakes all sleeps with that
+    /// deadline. Returns false, and leaves the clock, if no sleep is pending. A sleep is pending from
+    /// its first poll on.
     ///
     /// # Examples
     ///
@@ -90,50 +92,50 @@ impl ManualClock {
     /// use std::time::Duration;
     ///
     /// let (clock, manual) = halves::Clock::manual();
-    /// let mut nap = clock.sleep(Duration::from_secs(9));
+    /// let mut sleep = clock.sleep(Duration::from_secs(9));
     /// future::block_on(async {
-    ///     assert!(future::poll_once(&mut nap).await.is_none());
+    ///     assert!(future::poll_once(&mut sleep).await.is_none());
     ///     assert!(manual.advance_to_next());
-    ///     nap.await;
+    ///     sleep.await;
     /// });
     /// ```
-    #[must_use = "false says that nobody sleeps"]
+    #[must_use = "false means that no sleep is pending"]
     pub fn advance_to_next(&self) -> bool {
         let due = {
-            let mut inner = self.0.lock();
-            let Some((&(deadline, _), _)) = inner.sleepers.first_key_value() else {
+            let mut sleepers = self.0.lock();
+            let Some((&(deadline, _), _)) = sleepers.wakers.first_key_value() else {
                 return false;
             };
-            inner.now = inner.now.max(deadline);
-            inner.due()
+            sleepers.now = sleepers.now.max(deadline);
+            sleepers.take_due()
         };
         due.into_iter().for_each(Waker::wake);
         true
     }
 }
 
-impl State {
+impl ManualState {
     pub(super) fn now(&self) -> Instant {
         self.lock().now
     }
 
-    /// How far the clock has been moved.
+    /// The total time by which the clock has been moved.
     pub(super) fn elapsed(&self) -> Duration {
-        let inner = self.lock();
-        inner.now - inner.start
+        let sleepers = self.lock();
+        sleepers.now - sleepers.start
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Sleepers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
-    /// Takes out the sleepers whose time has come. They are woken, and their wakers dropped, after
-    /// the lock is released: either may end a task, and with it another sleeper of this clock.
-    fn due(&mut self) -> Vec<Waker> {
+impl Sleepers {
+    /// Removes the wakers of the sleeps that are over. They are woken and dropped after the lock is
+    /// released: either may end a task, and drop another sleep of this clock.
+    fn take_due(&mut self) -> Vec<Waker> {
         let mut due = Vec::new();
-        while let Some(entry) = self.sleepers.first_entry() {
+        while let Some(entry) = self.wakers.first_entry() {
             if entry.key().0 > self.now {
                 break;
             }
@@ -143,37 +145,37 @@ impl Inner {
     }
 }
 
-impl Entry {
-    pub(super) fn new(state: &Arc<State>, deadline: Instant) -> Self {
+impl ManualSleep {
+    pub(super) fn new(state: &Arc<ManualState>, deadline: Instant) -> Self {
         Self {
             state: state.clone(),
             deadline,
-            ticket: None,
+            number: None,
         }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut inner = self.state.lock();
-        if inner.now >= self.deadline {
+        let mut sleepers = self.state.lock();
+        if sleepers.now >= self.deadline {
             return Poll::Ready(());
         }
-        let ticket = *self.ticket.get_or_insert_with(|| {
-            inner.next += 1;
-            inner.next
+        let number = *self.number.get_or_insert_with(|| {
+            sleepers.last_number += 1;
+            sleepers.last_number
         });
-        let before = inner
-            .sleepers
-            .insert((self.deadline, ticket), cx.waker().clone());
-        drop(inner);
+        let before = sleepers
+            .wakers
+            .insert((self.deadline, number), cx.waker().clone());
+        drop(sleepers);
         drop(before);
         Poll::Pending
     }
 }
 
-impl Drop for Entry {
+impl Drop for ManualSleep {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            let waker = self.state.lock().sleepers.remove(&(self.deadline, ticket));
+        if let Some(number) = self.number {
+            let waker = self.state.lock().wakers.remove(&(self.deadline, number));
             drop(waker);
         }
     }

@@ -1,15 +1,12 @@
-//! Time as a value: the only module that reads a clock or sleeps.
+//! Clocks, sleeps and timeouts. No other module reads a clock or sleeps.
 
-mod foreign;
 mod manual;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 mod native;
 #[cfg(not(all(target_os = "linux", not(halves_portable))))]
 mod portable;
+mod runtime;
 mod stamp;
-#[cfg(feature = "tokio")]
-mod tokio;
-mod turns;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -20,17 +17,17 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use manual::ManualClock;
+use manual::{ManualSleep, ManualState};
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 use native::Timer;
 #[cfg(not(all(target_os = "linux", not(halves_portable))))]
 use portable::Timer;
-pub(crate) use stamp::{AtomicStamp, Stamp};
-pub(crate) use turns::Turns;
+pub(crate) use stamp::{AtomicStamp, Stamp, TurnClock};
 
-/// Where a server takes its time from.
+/// The source of time of a server: reads the time and makes sleeps and timeouts.
 ///
-/// The default is the machine's monotonic clock. [`Clock::manual`] gives one that stands still
-/// until a test moves it, so that an hour of waiting is tested in a microsecond.
+/// The default is the system's monotonic clock. [`Clock::manual`] makes a clock that stands still
+/// until a test moves it, so that a test of an hour's timeout takes microseconds.
 ///
 /// # Examples
 ///
@@ -43,22 +40,24 @@ pub(crate) use turns::Turns;
 /// assert_eq!(clock.now() - before, Duration::from_secs(3600));
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Clock(Source);
+pub struct Clock(ClockSource);
 
-/// A future that is ready at an instant; made by [`Clock::sleep`] and [`Clock::sleep_until`].
+/// A future that is ready at an instant, made by [`Clock::sleep`] and [`Clock::sleep_until`].
 ///
-/// Dropping it forgets the wake-up; nothing else is lost, so it may be cancelled at any time. It is
-/// never over too early, and a millisecond late when its thread has nothing else to do. What is
-/// over stays so, however often it is polled.
+/// A sleep never ends early. It ends up to a millisecond late if its thread is otherwise idle. After
+/// its end, every poll is ready.
 ///
-/// On the machine's clock, where an [`Executor`] of ours on Linux runs the task, it costs a system call only
-/// if it comes before all others of its thread. It goes on wherever else it is polled. As with sockets, another runtime's
-/// blocking wait in such a task may not wait for it, see [`Executor::block_on`].
+/// It is cancel safe: a drop only cancels the wake-up.
+///
+/// In a task of this crate's [`Executor`] on Linux, a sleep on the system clock costs a system call
+/// only if it ends before all other sleeps of its thread. A sleep may be polled on any thread and in
+/// any runtime, and may move between them. As with sockets, do not wait for it with another runtime's
+/// blocking call inside such a task: see [`Executor::block_on`].
 ///
 /// # Panics
 ///
-/// With the feature `tokio`, a poll in a tokio runtime without `enable_time`, or in one that has ended,
-/// before the sleep is over.
+/// With the feature `tokio`, if it is polled before its end in a tokio runtime without `enable_time`,
+/// or in a tokio runtime that has ended.
 ///
 /// [`Executor`]: crate::Executor
 /// [`Executor::block_on`]: crate::Executor::block_on
@@ -72,26 +71,26 @@ pub struct Clock(Source);
 /// smol::block_on(clock.sleep(Duration::from_millis(1)));
 /// ```
 #[must_use = "a sleep does nothing until it is polled"]
-pub struct Sleep(Sleeper);
+pub struct Sleep(SleepKind);
 
 #[derive(Clone, Debug, Default)]
-enum Source {
+enum ClockSource {
     #[default]
-    Machine,
-    ManualClock(Arc<manual::State>),
+    System,
+    Manual(Arc<ManualState>),
 }
 
-enum Sleeper {
-    Machine(Timer),
-    /// Boxed: only tests sleep so.
-    ManualClock(Box<manual::Entry>),
-    /// Until a time that no clock can hold.
-    Never,
+enum SleepKind {
+    System(Timer),
+    /// Boxed, because only tests use it.
+    Manual(Box<ManualSleep>),
+    /// The deadline is later than a clock can express.
+    Endless,
     Over,
 }
 
 impl Clock {
-    /// A clock that a test moves by hand, and the hand that moves it.
+    /// Makes a clock that stands still, and the handle that moves it.
     ///
     /// # Examples
     ///
@@ -100,20 +99,20 @@ impl Clock {
     /// use std::time::Duration;
     ///
     /// let (clock, manual) = halves::Clock::manual();
-    /// let mut nap = clock.sleep(Duration::from_secs(60));
+    /// let mut sleep = clock.sleep(Duration::from_secs(60));
     /// future::block_on(async {
-    ///     assert!(future::poll_once(&mut nap).await.is_none());
+    ///     assert!(future::poll_once(&mut sleep).await.is_none());
     ///     manual.advance(Duration::from_secs(60));
-    ///     nap.await;
+    ///     sleep.await;
     /// });
     /// ```
     #[must_use]
     pub fn manual() -> (Self, ManualClock) {
         let manual = ManualClock::new();
-        (Self(Source::ManualClock(manual.state())), manual)
+        (Self(ClockSource::Manual(manual.state())), manual)
     }
 
-    /// The instant that this clock shows.
+    /// The current time of this clock.
     ///
     /// # Examples
     ///
@@ -124,38 +123,38 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Instant {
         match &self.0 {
-            Source::Machine => now(),
-            Source::ManualClock(state) => state.now(),
+            ClockSource::System => now(),
+            ClockSource::Manual(state) => state.now(),
         }
     }
 
-    /// The same, coarsely and cheaply; only differences of stamps of one clock mean anything.
+    /// The current time, cheap and coarse. Only differences of stamps of one clock have a meaning.
     pub(crate) fn stamp(&self) -> Stamp {
         match &self.0 {
-            Source::Machine => Stamp::coarse(),
-            Source::ManualClock(state) => Stamp::after(state.elapsed()),
+            ClockSource::System => Stamp::coarse(),
+            ClockSource::Manual(state) => Stamp::after_origin(state.elapsed()),
         }
     }
 
-    /// The same, but the machine's clock as it was when this thread's turn began, if it has turns:
-    /// a task that runs long does not see it move.
+    /// As [`stamp`](Self::stamp), but reads the system clock only once per turn of this thread's loop:
+    /// it stands still while a task runs.
     #[inline(always)]
     pub(crate) fn turn_stamp(&self) -> Stamp {
         match &self.0 {
-            Source::Machine => Turns::stamp(),
-            Source::ManualClock(_) => self.stamp(),
+            ClockSource::System => TurnClock::stamp(),
+            ClockSource::Manual(_) => self.stamp(),
         }
     }
 
-    /// As [`stamp`](Self::stamp), and not behind a sleep that is over.
+    /// As [`stamp`](Self::stamp), but exact: never before the deadline of a sleep that is over.
     pub(crate) fn exact_stamp(&self) -> Stamp {
         match &self.0 {
-            Source::Machine => Stamp::exact(),
-            Source::ManualClock(_) => self.stamp(),
+            ClockSource::System => Stamp::exact(),
+            ClockSource::Manual(_) => self.stamp(),
         }
     }
 
-    /// Sleeps until `deadline`; ready at once when it is not in the future.
+    /// Sleeps until `deadline`. The sleep is over at its first poll if the deadline has passed.
     ///
     /// # Examples
     ///
@@ -165,15 +164,15 @@ impl Clock {
     /// ```
     pub fn sleep_until(&self, deadline: Instant) -> Sleep {
         Sleep(match &self.0 {
-            Source::Machine => Sleeper::Machine(Timer::at(deadline)),
-            Source::ManualClock(state) => {
-                let entry = manual::Entry::new(state, deadline);
-                Sleeper::ManualClock(Box::new(entry))
+            ClockSource::System => SleepKind::System(Timer::at(deadline)),
+            ClockSource::Manual(state) => {
+                let entry = ManualSleep::new(state, deadline);
+                SleepKind::Manual(Box::new(entry))
             }
         })
     }
 
-    /// Sleeps for `duration`. One too long for the clock to hold never ends.
+    /// Sleeps for `duration`. The sleep never ends if its deadline is later than the clock can express.
     ///
     /// # Examples
     ///
@@ -181,24 +180,24 @@ impl Clock {
     /// use futures_lite::future;
     /// use std::time::Duration;
     ///
-    /// let mut nap = halves::Clock::default().sleep(Duration::MAX);
-    /// assert!(smol::block_on(future::poll_once(&mut nap)).is_none());
+    /// let mut sleep = halves::Clock::default().sleep(Duration::MAX);
+    /// assert!(smol::block_on(future::poll_once(&mut sleep)).is_none());
     /// ```
     pub fn sleep(&self, duration: Duration) -> Sleep {
         match self.now().checked_add(duration) {
             Some(deadline) => self.sleep_until(deadline),
-            None => Sleep(Sleeper::Never),
+            None => Sleep(SleepKind::Endless),
         }
     }
 
-    /// What `future` comes to, unless that takes longer than `duration`: it is dropped then. (asyncio's
-    /// `wait_for`.) What is ready when the time is over is still in time.
+    /// Waits for `future` for at most `duration`, and drops it then, as asyncio's `wait_for` does. A
+    /// future that is ready when the time is over is still in time.
     ///
-    /// Cancel-safe where `future` is.
+    /// Cancel safe if `future` is.
     ///
     /// # Errors
     ///
-    /// [`TimedOut`](io::ErrorKind::TimedOut).
+    /// [`TimedOut`](io::ErrorKind::TimedOut) if the future is not ready in time.
     ///
     /// # Examples
     ///
@@ -220,18 +219,18 @@ impl Clock {
         future: impl Future<Output = T>,
     ) -> io::Result<T> {
         let mut future = pin!(future);
-        let mut nap = self.sleep(duration);
-        let mut tried = false;
+        let mut sleep = self.sleep(duration);
+        let mut is_last_poll = false;
         poll_fn(|cx| {
             if let Poll::Ready(value) = future.as_mut().poll(cx) {
                 return Poll::Ready(Ok(value));
             }
-            ready!(Pin::new(&mut nap).poll(cx));
-            if tried {
+            ready!(Pin::new(&mut sleep).poll(cx));
+            if is_last_poll {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            // What came in time may not have been told yet: others have their turn first.
-            tried = true;
+            // An event before the deadline may not be reported yet: polls once more, after other tasks.
+            is_last_poll = true;
             cx.waker().wake_by_ref();
             Poll::Pending
         })
@@ -250,31 +249,31 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let polled = match &mut self.0 {
-            Sleeper::Machine(timer) => Pin::new(timer).poll(cx),
-            Sleeper::ManualClock(entry) => entry.poll(cx),
-            Sleeper::Never => Poll::Pending,
-            Sleeper::Over => Poll::Ready(()),
+            SleepKind::System(timer) => Pin::new(timer).poll(cx),
+            SleepKind::Manual(entry) => entry.poll(cx),
+            SleepKind::Endless => Poll::Pending,
+            SleepKind::Over => Poll::Ready(()),
         };
         if polled.is_ready() {
-            // A timer of async-io is ready once only.
-            self.0 = Sleeper::Over;
+            // A timer of async-io is ready only once.
+            self.0 = SleepKind::Over;
         }
         polled
     }
 }
 
-/// The machine's monotonic clock.
+/// The system's monotonic clock.
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Parks this thread until it is unparked, no longer than this.
+/// Parks this thread until it is unparked, or until the timeout.
 #[cfg(all(target_os = "linux", not(halves_portable)))]
-pub(crate) fn park(longest: Duration) {
-    std::thread::park_timeout(longest);
+pub(crate) fn park(timeout: Duration) {
+    std::thread::park_timeout(timeout);
 }
 
-/// Time since 1970-01-01 UTC, for stamping log lines.
+/// The time since 1970-01-01 UTC, for the stamps of log lines. Zero if the system clock is earlier.
 ///
 /// # Examples
 ///

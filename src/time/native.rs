@@ -1,23 +1,23 @@
-//! Sleeps on Linux: with the reactor of the thread that polls them, or with another runtime.
+//! Sleeps on Linux: with this crate's reactor on its threads, elsewhere with another runtime.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::foreign::{Elsewhere, Foreign};
+use super::runtime::{RuntimeTimer, WrongRuntime};
 use crate::reactor::Alarm;
 
-/// A sleep on the machine's clock.
+/// A sleep on the system clock.
 pub(super) enum Timer {
-    Ours(Alarm),
-    /// It was polled on a thread that drives no reactor of ours.
-    Foreign(Foreign),
+    Reactor(Alarm),
+    /// Last polled on a thread that drives no reactor of this crate.
+    Runtime(RuntimeTimer),
 }
 
 impl Timer {
     pub(super) fn at(deadline: Instant) -> Self {
-        Self::Ours(Alarm::new(deadline))
+        Self::Reactor(Alarm::new(deadline))
     }
 }
 
@@ -27,15 +27,15 @@ impl Future for Timer {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match &mut *self {
-                Self::Ours(alarm) => {
+                Self::Reactor(alarm) => {
                     if let Some(polled) = alarm.poll(cx, super::now) {
                         return polled;
                     }
-                    *self = Self::Foreign(Foreign::at(alarm.deadline()));
+                    *self = Self::Runtime(RuntimeTimer::at(alarm.deadline()));
                 }
-                Self::Foreign(foreign) => match foreign.poll(cx) {
+                Self::Runtime(timer) => match timer.poll(cx) {
                     Ok(polled) => return polled,
-                    Err(Elsewhere { deadline }) => *self = Self::at(deadline),
+                    Err(WrongRuntime { deadline }) => *self = Self::at(deadline),
                 },
             }
         }
@@ -47,7 +47,7 @@ mod tests {
     use crate::time::Sleep;
 
     #[test]
-    fn a_sleep_is_small() {
+    fn a_sleep_has_at_most_32_bytes() {
         assert!(size_of::<Option<Sleep>>() <= 32);
     }
 }

@@ -1,17 +1,17 @@
-//! Sleeps where there is no reactor of ours: with the runtime of the thread that polls them.
+//! Sleeps on systems without the epoll reactor: with the runtime of the thread that polls them.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::foreign::{Elsewhere, Foreign};
+use super::runtime::{RuntimeTimer, WrongRuntime};
 
-/// A sleep on the machine's clock.
+/// A sleep on the system clock.
 pub(super) enum Timer {
-    /// Until it is polled.
+    /// Not polled yet.
     New(Instant),
-    Foreign(Foreign),
+    Runtime(RuntimeTimer),
 }
 
 impl Timer {
@@ -26,10 +26,10 @@ impl Future for Timer {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match &mut *self {
-                Self::New(deadline) => *self = Self::Foreign(Foreign::at(*deadline)),
-                Self::Foreign(foreign) => match foreign.poll(cx) {
+                Self::New(deadline) => *self = Self::Runtime(RuntimeTimer::at(*deadline)),
+                Self::Runtime(timer) => match timer.poll(cx) {
                     Ok(polled) => return polled,
-                    Err(Elsewhere { deadline }) => *self = Self::at(deadline),
+                    Err(WrongRuntime { deadline }) => *self = Self::at(deadline),
                 },
             }
         }

@@ -1,4 +1,4 @@
-//! The loop of a thread: tasks, then the reactor, then tasks.
+//! The loop of a single thread: runs tasks, then polls the reactor.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,65 +7,67 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use super::worker::{Turn, Worker};
+use super::single::{SingleThread, TaskRunner};
 use crate::polling::poll_task;
 use crate::reactor::Reactor;
-use crate::time::{self, Turns};
+use crate::time::{self, TurnClock};
 
-/// As long as there are only tasks that woke themselves to go on, the kernel is polled after so many
-/// of them: a poll costs about as much as a task does.
-const BUSY: usize = 8;
+/// Runs of self-woken tasks between two polls of the reactor, while no other task is woken. A poll
+/// costs about as much as a short task.
+const SELF_WOKEN_TASKS_PER_POLL: usize = 8;
 
-/// Runs a worker's tasks until `main` is ready. None: another thread runs them.
+/// Runs the tasks of a scheduler until `main` is ready. Returns `None` if another thread drives it.
 pub(super) fn drive<T>(
-    worker: &Arc<Worker>,
+    scheduler: &Arc<SingleThread>,
     mut main: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
-    let driver = worker.reactor.drive()?;
-    let turn = Turn::begin(worker);
-    let turns = Turns::begin();
-    let woken = Arc::new(Main {
+    let driver = scheduler.reactor.drive()?;
+    let runner = TaskRunner::begin(scheduler);
+    let clock = TurnClock::begin();
+    let main_waker = Arc::new(MainWaker {
         woken: AtomicBool::new(true),
-        reactor: worker.reactor.clone(),
+        reactor: scheduler.reactor.clone(),
     });
-    let waker = Waker::from(woken.clone());
+    let waker = Waker::from(main_waker.clone());
     let mut cx = Context::from_waker(&waker);
-    turn.collect();
-    let mut busy = 0;
+    runner.collect();
+    let mut self_woken = 0;
     loop {
         if driver.listen() {
-            turn.collect();
+            runner.collect();
         }
-        if woken.woken.swap(false, Ordering::AcqRel)
+        if main_waker.woken.swap(false, Ordering::AcqRel)
             && let Poll::Ready(result) = poll_task(&waker, || main.as_mut().poll(&mut cx))
         {
             return Some(result);
         }
-        let restless = turn.run();
+        let only_self_woken = runner.run();
         driver.end_turn();
-        turns.next();
-        let is_woken = || woken.woken.load(Ordering::Acquire);
-        busy += restless.filter(|_| !is_woken()).unwrap_or(BUSY);
-        if busy < BUSY {
+        clock.next_turn();
+        let is_woken = || main_waker.woken.load(Ordering::Acquire);
+        self_woken += only_self_woken
+            .filter(|_| !is_woken())
+            .unwrap_or(SELF_WOKEN_TASKS_PER_POLL);
+        if self_woken < SELF_WOKEN_TASKS_PER_POLL {
             continue;
         }
-        busy = 0;
-        // Asked right before the wait: what the turn drops first may wake tasks.
+        self_woken = 0;
+        // Called right before the wait: the drops at the start of a poll may wake tasks.
         let wait = || {
-            let idle = turn.is_idle() && !is_woken() && !driver.is_notified();
+            let idle = runner.is_idle() && !is_woken() && !driver.is_notified();
             (!idle).then_some(Duration::ZERO)
         };
         driver.turn(wait, time::now).expect("epoll waits");
     }
 }
 
-/// Wakes the future that the loop runs for.
-struct Main {
+/// Wakes the future that `drive` was called with.
+struct MainWaker {
     woken: AtomicBool,
     reactor: Arc<Reactor>,
 }
 
-impl Wake for Main {
+impl Wake for MainWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }

@@ -1,10 +1,9 @@
-//! The executor on Linux: one thread that drives a reactor, or several that share one.
+//! The executor on Linux: one thread that drives a reactor, or several threads that share one.
 
 mod drive;
 mod group;
-mod here;
+mod single;
 mod tasks;
-mod worker;
 
 use std::future::Future;
 use std::io;
@@ -18,48 +17,48 @@ use async_task::Task;
 use event_listener::Event;
 use futures_lite::future;
 
-use super::entered::{Entered, Id};
+use super::{EnterGuard, ExecutorId};
 use drive::drive;
-use group::{Group, Life};
-use worker::Worker;
+use group::{GroupGuard, WorkerGroup};
+use single::SingleThread;
 
-/// The tasks, and the threads that run them.
+/// The tasks of an executor, and the threads that run them.
 #[derive(Debug)]
-pub(super) struct Pool {
-    id: Id,
-    /// Driven by the thread that is in `block_on`. Runs all tasks, if there are no threads.
-    front: Arc<Worker>,
-    /// Its driver has left, and another may follow.
-    left: Event,
-    threads: Option<Threads>,
+pub(super) struct Backend {
+    id: ExecutorId,
+    /// Driven by a thread that is in `block_on`. Runs all tasks, if there are no worker threads.
+    single: Arc<SingleThread>,
+    /// Notified when the driver of `single` leaves: another thread may drive it.
+    driver_left: Event,
+    threads: Option<WorkerThreads>,
 }
 
-/// The threads of a group.
+/// The worker threads of an executor.
 #[derive(Debug)]
-struct Threads {
-    group: Arc<Group>,
-    /// Dropped before the threads are awaited: the last of these ends the tasks.
-    life: Option<Arc<Life>>,
+struct WorkerThreads {
+    group: Arc<WorkerGroup>,
+    /// Dropped before the threads are joined: the drop of the last guard drops the tasks.
+    guard: Option<Arc<GroupGuard>>,
     handles: Vec<JoinHandle<()>>,
 }
 
-impl Pool {
+impl Backend {
     pub(super) fn new(threads: NonZeroUsize) -> io::Result<Self> {
-        let id = Id::new();
-        let front = Worker::new()?;
+        let id = ExecutorId::new();
+        let single = SingleThread::new()?;
         let threads = match threads.get() {
             1 => None,
-            threads => Some(Threads::start(threads, id)?),
+            threads => Some(WorkerThreads::start(threads, id)?),
         };
         Ok(Self {
             id,
-            front,
-            left: Event::new(),
+            single,
+            driver_left: Event::new(),
             threads,
         })
     }
 
-    pub(super) fn id(&self) -> Id {
+    pub(super) fn id(&self) -> ExecutorId {
         self.id
     }
 
@@ -69,84 +68,84 @@ impl Pool {
     ) -> Task<T> {
         match &self.threads {
             Some(threads) => threads.group.spawn(future),
-            None => self.front.spawn(future),
+            None => self.single.spawn(future),
         }
     }
 
     pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         loop {
-            let left = self.left.listen();
-            let leaving = Leaving(&self.left);
-            if let Some(result) = drive(&self.front, future.as_mut()) {
+            let left = self.driver_left.listen();
+            let notify = NotifyOnDrop(&self.driver_left);
+            if let Some(result) = drive(&self.single, future.as_mut()) {
                 return result;
             }
-            // We have not been there.
-            mem::forget(leaving);
-            // Another thread drives the front, with its tasks; here there is only the future,
-            // unless that thread leaves and the tasks need a new driver.
-            let alone = Worker::new();
-            let alone = Closing(alone.expect("the system gives us an epoll instance"));
+            // This thread has not driven it.
+            mem::forget(notify);
+            // Another thread drives `single` and its tasks. This thread polls only the future, until
+            // that thread leaves and the tasks need a new driver.
+            let own = SingleThread::new();
+            let own = CloseOnDrop(own.expect("an epoll instance for `block_on`"));
             let done = async { Some(future.as_mut().await) };
-            let turn = async {
+            let vacated = async {
                 left.await;
                 None
             };
-            if let Some(Some(result)) = drive(&alone.0, pin!(future::or(done, turn))) {
+            if let Some(Some(result)) = drive(&own.0, pin!(future::or(done, vacated))) {
                 return result;
             }
         }
     }
 }
 
-/// A worker for one loop, also where that panics.
-struct Closing(Arc<Worker>);
+/// Closes the scheduler of one loop, also after a panic.
+struct CloseOnDrop(Arc<SingleThread>);
 
-impl Drop for Closing {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
-/// Tells another thread that its turn has come to drive the front, also after a panic.
-struct Leaving<'a>(&'a Event);
+/// Notifies a thread that waits to drive `single`, also after a panic.
+struct NotifyOnDrop<'a>(&'a Event);
 
-impl Drop for Leaving<'_> {
+impl Drop for NotifyOnDrop<'_> {
     fn drop(&mut self) {
         self.0.notify(1);
     }
 }
 
-impl Threads {
-    fn start(threads: usize, id: Id) -> io::Result<Self> {
-        let group = Group::new(threads)?;
-        let life = Life::new(group.clone());
+impl WorkerThreads {
+    fn start(threads: usize, id: ExecutorId) -> io::Result<Self> {
+        let group = WorkerGroup::new(threads)?;
+        let guard = GroupGuard::new(group.clone());
         let mut this = Self {
             group,
-            life: None,
+            guard: None,
             handles: Vec::with_capacity(threads),
         };
         for worker in 0..threads {
-            // Where the system refuses one, the drop ends those that were started.
-            let thread = life.start(worker, move || Entered::enter(id))?;
+            // If the system refuses a thread, the drop of `this` ends the ones before it.
+            let thread = guard.start(worker, move || EnterGuard::enter(id))?;
             this.handles.push(thread);
         }
-        this.life = Some(life);
+        this.guard = Some(guard);
         Ok(this)
     }
 }
 
-impl Drop for Threads {
+impl Drop for WorkerThreads {
     fn drop(&mut self) {
         if self.group.is_of_parent() {
-            // In the child of a fork there are no such threads.
+            // The child of a fork has none of its parent's threads.
             mem::forget(mem::take(&mut self.handles));
         } else {
             self.group.stop();
         }
-        self.life = None;
+        self.guard = None;
         for thread in self.handles.drain(..) {
-            // The last handle may have been dropped by a task of ours, on such a thread.
+            // A task of this executor may drop the last handle, on a worker's thread.
             if thread.thread().id() != thread::current().id() {
                 let _ = thread.join();
             }
@@ -154,9 +153,9 @@ impl Drop for Threads {
     }
 }
 
-impl Drop for Pool {
+impl Drop for Backend {
     fn drop(&mut self) {
         self.threads = None;
-        self.front.close();
+        self.single.close();
     }
 }

@@ -1,7 +1,9 @@
-//! The tasks of an executor, each of which is dropped with it.
+//! The list of the tasks of an executor, and the scheduler that this thread runs.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::ptr;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -12,44 +14,44 @@ use slab::Slab;
 use crate::polling::poll_task;
 use crate::reactor::lock;
 
-/// Every task that is not done, by its waker.
+/// The wakers of all tasks that are not done. When the executor ends, they are used to drop the tasks.
 #[derive(Debug, Default)]
-pub(super) struct Tasks(Mutex<Slab<Waker>>);
+pub(super) struct TaskList(Mutex<Slab<Waker>>);
 
-/// The owner of tasks: decides which thread runs one that is woken.
+/// The owner of tasks. Decides which thread runs a task that is woken.
 pub(super) trait Scheduler: Send + Sync + 'static {
-    fn tasks(&self) -> &Tasks;
+    fn tasks(&self) -> &TaskList;
 
-    /// Queues a task that is runnable. A scheduler that is closed drops it.
+    /// Queues a runnable task. A closed scheduler drops it.
     fn schedule(&self, runnable: Runnable);
 }
 
-/// Starts a task. It holds its scheduler until it is done or dropped.
+/// Starts a task. The task holds its scheduler until it is done or dropped.
 pub(super) fn spawn<S: Scheduler, T: Send + 'static>(
     scheduler: &Arc<S>,
     future: impl Future<Output = T> + Send + 'static,
 ) -> Task<T> {
     let mut tasks = lock(&scheduler.tasks().0);
-    let entry = tasks.vacant_entry();
-    let future = Tracked {
+    let vacant = tasks.vacant_entry();
+    let future = ListedFuture {
         future,
-        place: Place {
+        entry: TaskEntry {
             scheduler: scheduler.clone(),
-            key: entry.key(),
+            key: vacant.key(),
         },
     };
-    let schedules = scheduler.clone();
+    let handle = scheduler.clone();
     let (runnable, task) = Builder::new()
         .propagate_panic(true)
-        .spawn(|()| future, move |runnable| schedules.schedule(runnable));
-    entry.insert(runnable.waker());
+        .spawn(|()| future, move |runnable| handle.schedule(runnable));
+    vacant.insert(runnable.waker());
     drop(tasks);
     runnable.schedule();
     task
 }
 
-impl Tasks {
-    /// Wakes every task and empties the list. Returns whether there were any.
+impl TaskList {
+    /// Wakes every task and empties the list. Returns false if it was empty.
     pub(super) fn wake_all(&self) -> bool {
         let wakers: Vec<_> = lock(&self.0).drain().collect();
         let any = !wakers.is_empty();
@@ -59,16 +61,16 @@ impl Tasks {
 }
 
 pin_project! {
-    /// A task's future, and its place in the list.
-    struct Tracked<F, S: Scheduler> {
+    /// The future of a task, with its entry in the list.
+    struct ListedFuture<F, S: Scheduler> {
         #[pin]
         future: F,
-        // Last: the place is given back when the future is gone.
-        place: Place<S>,
+        // Declared last: the entry is removed after the drop of the future.
+        entry: TaskEntry<S>,
     }
 }
 
-impl<F: Future, S: Scheduler> Future for Tracked<F, S> {
+impl<F: Future, S: Scheduler> Future for ListedFuture<F, S> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -77,15 +79,44 @@ impl<F: Future, S: Scheduler> Future for Tracked<F, S> {
     }
 }
 
-struct Place<S: Scheduler> {
+/// The entry of a task in its scheduler's list. Removed from the list on drop.
+struct TaskEntry<S: Scheduler> {
     scheduler: Arc<S>,
     key: usize,
 }
 
-impl<S: Scheduler> Drop for Place<S> {
+impl<S: Scheduler> Drop for TaskEntry<S> {
     fn drop(&mut self) {
-        // The list is empty once the scheduler is closed.
+        // A closed scheduler has an empty list.
         let waker = lock(&self.scheduler.tasks().0).try_remove(self.key);
         drop(waker);
+    }
+}
+
+thread_local! {
+    /// The address of the scheduler that this thread runs, only compared and never dereferenced, and
+    /// the index of its worker.
+    static CURRENT: Cell<(*const (), usize)> = const { Cell::new((ptr::null(), 0)) };
+}
+
+/// Marks this thread, while it lives, as one that runs the tasks of a scheduler. The drop restores the
+/// one before.
+pub(super) struct SchedulerGuard((*const (), usize));
+
+impl SchedulerGuard {
+    pub(super) fn enter<S>(scheduler: &S, worker: usize) -> Self {
+        Self(CURRENT.replace(((&raw const *scheduler).cast(), worker)))
+    }
+
+    /// The index of this thread's worker, if the thread runs the tasks of this scheduler.
+    pub(super) fn worker_of<S>(scheduler: &S) -> Option<usize> {
+        let (current, worker) = CURRENT.get();
+        ptr::eq(current, (&raw const *scheduler).cast()).then_some(worker)
+    }
+}
+
+impl Drop for SchedulerGuard {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
     }
 }

@@ -1,37 +1,45 @@
-//! Which workers of a group are parked, which one watches the others, and which one listens.
+//! The idle workers of a group: parked, watching or listening. The watch finds stuck workers.
 
+use std::mem;
+use std::time::Duration;
+
+use super::{Worker, WorkerGroup};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::thread::{self, Thread};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
+/// The time between two checks of the watch. A worker counts as stuck if it makes no progress in one
+/// period, so its tasks wait for at most two periods while another worker is free.
+pub(super) const WATCH_PERIOD: Duration = Duration::from_millis(2);
+
 /// The workers without work: those that listen to the reactor, and those that are parked.
 ///
-/// No wake-up is lost: a thread first makes work visible and then looks for a listener, a searcher or
-/// a parked worker. A worker first becomes visible as one of these, and then looks for work. Both
-/// sides have a sequentially consistent fence in between, so one of them sees the other.
+/// No wake-up is lost. A thread first makes work visible, and then looks for a listening, searching or
+/// parked worker. A worker first becomes visible as one of these, and then looks for work. Both sides
+/// have a sequentially consistent fence in between, so one of them sees the other.
 #[derive(Debug)]
-pub(super) struct Idle {
-    /// The number of workers, parked or not.
+pub(super) struct IdleWorkers {
+    /// The number of all workers, parked or not.
     workers: usize,
-    parked: Mutex<Parked>,
+    parked: Mutex<ParkedWorkers>,
     /// The number of parked workers, readable without the lock.
     parked_len: AtomicUsize,
-    /// One of the parked workers watches the others.
+    /// True if one of the parked workers watches the others.
     watched: AtomicBool,
-    /// Workers that were woken to search for work, and have not found any yet.
+    /// The number of workers that were woken to search for work and have not found any yet.
     searching: AtomicUsize,
-    /// Workers that wait for the reactor, or are about to. One of them polls it.
+    /// The number of workers that wait for the reactor or are about to. One of them polls it.
     listening: AtomicUsize,
 }
 
 #[derive(Debug)]
-struct Parked {
+struct ParkedWorkers {
     /// The last one to park is the first one to be woken.
     stack: Vec<usize>,
     watcher: Option<usize>,
     /// The thread of each worker, once it has started.
     threads: Vec<Option<Thread>>,
-    /// No worker parks any more.
+    /// Workers may not park any more.
     closed: bool,
 }
 
@@ -39,17 +47,17 @@ struct Parked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Parked,
-    /// Parked, and wakes up by itself to look at the others.
+    /// Parked, but wakes up after each period to check the other workers.
     Watcher,
-    /// Parked no more: woken to search for work.
+    /// No longer parked: woken to search for work.
     Searcher,
 }
 
-impl Idle {
+impl IdleWorkers {
     pub(super) fn new(workers: usize) -> Self {
         Self {
             workers,
-            parked: Mutex::new(Parked {
+            parked: Mutex::new(ParkedWorkers {
                 stack: Vec::with_capacity(workers),
                 watcher: None,
                 threads: (0..workers).map(|_| None).collect(),
@@ -62,13 +70,13 @@ impl Idle {
         }
     }
 
-    /// This thread is the one that runs a worker.
+    /// Registers this thread as the one that runs a worker.
     pub(super) fn start(&self, worker: usize) {
         self.lock().threads[worker] = Some(thread::current());
     }
 
-    /// Lists a worker as parked; its thread parks after that. False: all the others are parked
-    /// already, so this one has to listen.
+    /// Lists a worker as parked, before its thread parks. Returns false if all others are parked
+    /// already, or the group stops: then the worker must not park.
     pub(super) fn enter(&self, worker: usize) -> bool {
         let mut parked = self.lock();
         if parked.closed || parked.stack.len() + 1 == self.workers {
@@ -77,20 +85,20 @@ impl Idle {
         parked.stack.push(worker);
         self.parked_len.store(parked.stack.len(), Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        // While a worker listens and the rest is parked, there is nothing to watch.
+        // A listening worker runs no task and needs no watcher.
         if parked.watcher.is_none() && self.listening.load(Ordering::SeqCst) == 0 {
             self.set_watcher(&mut parked, Some(worker));
         }
         true
     }
 
-    /// Takes a parked worker off the list. False: it was woken to search before.
+    /// Removes a parked worker from the list. Returns false if it was woken to search before.
     pub(super) fn leave(&self, worker: usize) -> bool {
         let mut parked = self.lock();
-        let Some(place) = parked.stack.iter().position(|&other| other == worker) else {
+        let Some(position) = parked.stack.iter().position(|&other| other == worker) else {
             return false;
         };
-        let successor = self.remove(&mut parked, place);
+        let successor = self.remove(&mut parked, position);
         drop(parked);
         if let Some(thread) = successor {
             thread.unpark();
@@ -109,14 +117,14 @@ impl Idle {
         }
     }
 
-    /// Whether all workers but one are parked.
+    /// Returns true if all workers but one are parked.
     pub(super) fn is_last_awake(&self) -> bool {
         self.parked_len.load(Ordering::SeqCst) + 1 == self.workers
     }
 
-    /// There is work that no awake worker has for itself: wakes a parked worker to search for it,
-    /// unless one searches already. The caller has made the work visible.
-    pub(super) fn call_searcher(&self) {
+    /// Wakes a parked worker to search for work, unless one searches already. The caller has made the
+    /// work visible before.
+    pub(super) fn wake_searcher(&self) {
         fence(Ordering::SeqCst);
         if self.parked_len.load(Ordering::SeqCst) == 0 {
             return;
@@ -127,29 +135,30 @@ impl Idle {
         }
         let mut parked = self.lock();
         let watcher = parked.watcher;
-        let place = parked
+        let position = parked
             .stack
             .iter()
             .rposition(|&worker| Some(worker) != watcher)
             .or_else(|| parked.stack.len().checked_sub(1));
-        let called = place.and_then(|place| {
-            let thread = parked.threads[parked.stack[place]].clone();
-            self.remove(&mut parked, place);
+        let searcher = position.and_then(|position| {
+            let thread = parked.threads[parked.stack[position]].clone();
+            self.remove(&mut parked, position);
             thread
         });
         drop(parked);
-        match called {
+        match searcher {
             Some(thread) => thread.unpark(),
             None => self.end_search(),
         }
     }
 
-    /// A worker that was woken has found work, or looks once more before it parks or listens.
+    /// Ends the search of a woken worker: it has found work, or parks or listens after one more look.
     pub(super) fn end_search(&self) {
         self.searching.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// A worker is about to wait for the reactor. It looks for work after that.
+    /// Counts a worker that is about to wait for the reactor. The worker looks for work after this
+    /// call.
     pub(super) fn begin_listening(&self) {
         self.listening.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -160,27 +169,28 @@ impl Idle {
         fence(Ordering::SeqCst);
     }
 
-    /// Whether a worker waits for the reactor, which a caller with work has to notify then.
+    /// Returns true if a worker waits for the reactor. A caller with work notifies the reactor then.
     pub(super) fn is_listening(&self) -> bool {
         fence(Ordering::SeqCst);
         self.listening.load(Ordering::SeqCst) > 0
     }
 
-    /// A worker is about to run tasks after a wait: one of the parked workers watches it.
+    /// Makes a parked worker the watcher, unless there is one. Called by a worker that is about to run
+    /// tasks after a wait.
     pub(super) fn begin_watch(&self) {
         if self.parked_len.load(Ordering::SeqCst) == 0 || self.watched.load(Ordering::SeqCst) {
             return;
         }
         let mut parked = self.lock();
-        let successor = self.appoint(&mut parked);
+        let successor = self.appoint_watcher(&mut parked);
         drop(parked);
         if let Some(thread) = successor {
             thread.unpark();
         }
     }
 
-    /// Ends the watch of a worker, as no task runs; it stays parked. The watch goes on if no worker
-    /// listens.
+    /// Ends the watch of a worker when no task runs. The worker stays parked. If no worker listens, the
+    /// watch continues.
     pub(super) fn end_watch(&self, worker: usize) {
         let mut parked = self.lock();
         if parked.watcher != Some(worker) {
@@ -193,7 +203,7 @@ impl Idle {
         }
     }
 
-    /// Wakes all workers, and keeps them from parking.
+    /// Wakes all workers, and lets none park any more.
     pub(super) fn close(&self) {
         let mut parked = self.lock();
         parked.closed = true;
@@ -205,20 +215,20 @@ impl Idle {
         threads.iter().flatten().for_each(Thread::unpark);
     }
 
-    /// Takes a worker off the stack, and returns the thread that watches in its place, to be
-    /// unparked.
-    fn remove(&self, parked: &mut Parked, place: usize) -> Option<Thread> {
-        let worker = parked.stack.remove(place);
+    /// Removes a worker from the stack. If it was the watcher, returns the thread of its successor,
+    /// which the caller unparks.
+    fn remove(&self, parked: &mut ParkedWorkers, position: usize) -> Option<Thread> {
+        let worker = parked.stack.remove(position);
         self.parked_len.store(parked.stack.len(), Ordering::SeqCst);
         if parked.watcher != Some(worker) {
             return None;
         }
         self.set_watcher(parked, None);
-        self.appoint(parked)
+        self.appoint_watcher(parked)
     }
 
-    /// Has the worker watch that would be woken last, unless one watches already.
-    fn appoint(&self, parked: &mut Parked) -> Option<Thread> {
+    /// Makes the worker that would be woken last the watcher, unless there is one. Returns its thread.
+    fn appoint_watcher(&self, parked: &mut ParkedWorkers) -> Option<Thread> {
         if parked.watcher.is_some() {
             return None;
         }
@@ -227,12 +237,66 @@ impl Idle {
         parked.threads[watcher].clone()
     }
 
-    fn set_watcher(&self, parked: &mut Parked, watcher: Option<usize>) {
+    fn set_watcher(&self, parked: &mut ParkedWorkers, watcher: Option<usize>) {
         parked.watcher = watcher;
         self.watched.store(watcher.is_some(), Ordering::SeqCst);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Parked> {
+    fn lock(&self) -> MutexGuard<'_, ParkedWorkers> {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The progress of a group's workers at one check of the watch.
+#[derive(Debug)]
+pub(super) struct Progress {
+    steps: Box<[usize]>,
+    turns: usize,
+}
+
+/// The activity of a group between two checks of the watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// No worker has run a task, and one listens.
+    Quiet,
+    /// Tasks start and end.
+    Busy,
+    /// A worker has been in one task, or between two, for the whole period, or no worker has polled
+    /// the reactor.
+    Stuck,
+}
+
+impl Progress {
+    pub(super) fn of(group: &WorkerGroup) -> Self {
+        Self {
+            steps: group.workers.iter().map(Worker::steps).collect(),
+            turns: group.reactor.turns(),
+        }
+    }
+
+    /// Compares the group with the last check, except for the worker `me`, and records this check.
+    pub(super) fn check(&mut self, group: &WorkerGroup, me: usize) -> Activity {
+        let (mut ran, mut stuck) = (false, false);
+        for (n, (worker, steps)) in group.workers.iter().zip(&mut self.steps).enumerate() {
+            let before = mem::replace(steps, worker.steps());
+            let same = before == *steps;
+            ran |= !same;
+            stuck |= same && n != me && (is_running(*steps) || worker.queue.len() > 0);
+        }
+        let before = mem::replace(&mut self.turns, group.reactor.turns());
+        let polled = before != self.turns;
+        let listens = group.idle.is_listening();
+        if stuck || !(polled || listens) {
+            Activity::Stuck
+        } else if ran || polled || !listens {
+            Activity::Busy
+        } else {
+            Activity::Quiet
+        }
+    }
+}
+
+/// Returns true if a task runs: the number of a worker's steps is odd then.
+fn is_running(steps: usize) -> bool {
+    steps % 2 == 1
 }

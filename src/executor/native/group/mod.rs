@@ -1,15 +1,13 @@
-//! Several threads that share one reactor and their tasks.
+//! Several worker threads that share their tasks and one reactor.
 //!
-//! A task that is woken on a worker goes to that worker's queue, and one that is woken elsewhere to
-//! the injector. A worker without tasks takes from the injector and from the queues of others, polls
-//! the reactor once, and parks. The last one awake listens to the reactor instead.
+//! A task that is woken on a worker's thread goes to that worker's queue, and any other task to the
+//! injector. A worker without tasks takes some from the injector and from the queues of the others,
+//! polls the reactor once, and parks. The last one awake listens to the reactor instead.
 
 mod idle;
-mod pace;
+mod policy;
 mod queue;
-mod watch;
 mod worker;
-mod yielding;
 
 use std::fmt;
 use std::io;
@@ -19,42 +17,40 @@ use std::thread::{self, JoinHandle};
 
 use async_task::{Runnable, Task};
 
-use super::here::Here;
-use super::tasks::{self, Scheduler, Tasks};
+use super::tasks::{self, Scheduler, SchedulerGuard, TaskList};
 use crate::reactor::{Reactor, Written};
-use idle::Idle;
+use idle::IdleWorkers;
 use queue::Queue;
 
-/// The workers, their tasks, and the reactor that they share.
-pub(super) struct Group {
+/// The workers of an executor, their tasks, and the reactor that they share.
+pub(super) struct WorkerGroup {
     reactor: Arc<Reactor>,
     workers: Box<[Worker]>,
-    /// Tasks that were woken on other threads than the workers'.
+    /// Tasks that were woken on a thread other than the workers'.
     injector: Queue<Runnable>,
-    idle: Idle,
-    tasks: Tasks,
+    idle: IdleWorkers,
+    tasks: TaskList,
     stopping: AtomicBool,
-    /// No task is queued any more: a task that is woken is dropped.
+    /// Set once no task may be queued: a woken task is dropped.
     closed: AtomicBool,
 }
 
-/// The part of one worker that others see.
+/// The part of a worker that other threads access.
 #[derive(Debug)]
 struct Worker {
     queue: Queue<Runnable>,
-    /// Tasks that it has begun and ended, so that it is odd while a task runs. Written by the worker
-    /// only.
+    /// The number of starts and ends of tasks. It is odd while a task runs. Written by the worker only.
     steps: AtomicUsize,
-    /// Sockets with small writes that leave at the end of the worker's turn.
+    /// Sockets with small writes that are sent at the end of the worker's turn.
     written: Written,
 }
 
-/// Ends the tasks of a group when the last of its threads, and its executor, are gone.
+/// Drops the tasks of a group when its executor and its last thread have dropped this guard.
 #[derive(Debug)]
-pub(super) struct Life(Arc<Group>);
+pub(super) struct GroupGuard(Arc<WorkerGroup>);
 
-impl Group {
-    /// A group without threads yet.
+impl WorkerGroup {
+    /// Makes a group without threads.
     pub(super) fn new(workers: usize) -> io::Result<Arc<Self>> {
         let worker = || Worker {
             queue: Queue::new(),
@@ -65,8 +61,8 @@ impl Group {
             reactor: Reactor::for_group(workers)?,
             workers: (0..workers).map(|_| worker()).collect(),
             injector: Queue::new(),
-            idle: Idle::new(workers),
-            tasks: Tasks::default(),
+            idle: IdleWorkers::new(workers),
+            tasks: TaskList::default(),
             stopping: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         }))
@@ -79,7 +75,7 @@ impl Group {
         tasks::spawn(self, future)
     }
 
-    /// Ends the threads: each one when its present task returns.
+    /// Stops the threads, each after the poll of its current task.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -87,7 +83,7 @@ impl Group {
         self.reactor.notify();
     }
 
-    /// Whether this process is the child of a fork of the one with the threads.
+    /// Returns true if this process is a forked child of the process that has the threads.
     pub(super) fn is_of_parent(&self) -> bool {
         self.reactor.is_of_parent()
     }
@@ -96,10 +92,10 @@ impl Group {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Drops every task. No thread runs any, or ever will.
+    /// Drops every task. No thread may run tasks now or later.
     fn close(&self) {
-        // A task that is woken comes here, and is dropped with the queue. Dropping one may wake or
-        // start another.
+        // A woken task goes to the injector, and is dropped from there without a run. The drop of a
+        // task may wake or start another.
         loop {
             let woken = self.tasks.wake_all();
             let left = self.injector.take_part(1);
@@ -128,20 +124,20 @@ impl Worker {
         self.steps.load(Ordering::Relaxed)
     }
 
-    /// A task begins or ends.
+    /// Records the start or the end of a task.
     fn step(&self) {
         self.steps
             .store(self.steps().wrapping_add(1), Ordering::Relaxed);
     }
 }
 
-impl Scheduler for Group {
-    fn tasks(&self) -> &Tasks {
+impl Scheduler for WorkerGroup {
+    fn tasks(&self) -> &TaskList {
         &self.tasks
     }
 
     fn schedule(&self, runnable: Runnable) {
-        if let Some(worker) = Here::worker_of(self) {
+        if let Some(worker) = SchedulerGuard::worker_of(self) {
             return self.workers[worker].queue.push(runnable);
         }
         if self.closed.load(Ordering::SeqCst) {
@@ -149,47 +145,47 @@ impl Scheduler for Group {
         }
         self.injector.push(runnable);
         if self.closed.load(Ordering::SeqCst) {
-            // It was closed meanwhile, and no thread takes what is queued.
+            // The group was closed meanwhile, so no thread takes the task from the queue.
             return drop(self.injector.take_part(1));
         }
         if self.idle.is_listening() {
             self.reactor.notify();
         } else {
-            self.idle.call_searcher();
+            self.idle.wake_searcher();
         }
     }
 }
 
-impl Life {
-    pub(super) fn new(group: Arc<Group>) -> Arc<Self> {
+impl GroupGuard {
+    pub(super) fn new(group: Arc<WorkerGroup>) -> Arc<Self> {
         Arc::new(Self(group))
     }
 
-    /// Starts the thread of a worker, within `enter`.
-    pub(super) fn start<G>(
+    /// Starts the thread of a worker. The thread calls `enter` first, and keeps the value until it ends.
+    pub(super) fn start<T>(
         self: &Arc<Self>,
         worker: usize,
-        enter: impl FnOnce() -> G + Send + 'static,
+        enter: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<JoinHandle<()>> {
-        let life = self.clone();
+        let guard = self.clone();
         thread::Builder::new()
             .name(format!("halves-{}", worker + 1))
             .spawn(move || {
                 let _entered = enter();
-                worker::run(&life.0, worker);
+                worker::run(&guard.0, worker);
             })
     }
 }
 
-impl Drop for Life {
+impl Drop for GroupGuard {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
-impl fmt::Debug for Group {
+impl fmt::Debug for WorkerGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Group")
+        f.debug_struct("WorkerGroup")
             .field("workers", &self.workers.len())
             .finish_non_exhaustive()
     }

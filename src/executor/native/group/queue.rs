@@ -1,4 +1,4 @@
-//! A run queue that other threads can take from.
+//! A run queue from which other threads can take tasks.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -6,7 +6,7 @@ use std::mem;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Runnable tasks, first in, first out.
+/// A queue of runnable tasks, first in, first out.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     tasks: Mutex<VecDeque<T>>,
@@ -42,14 +42,14 @@ impl<T> Queue<T> {
         task
     }
 
-    /// Takes the oldest tasks: one of `parts` equal parts, rounded up.
+    /// Takes the oldest tasks: one of `parts` equal parts of the queue, rounded up.
     pub(super) fn take_part(&self, parts: usize) -> VecDeque<T> {
         if self.len() == 0 {
             return VecDeque::new();
         }
         let mut tasks = self.lock();
-        let rest = tasks.len().div_ceil(parts);
-        let rest = tasks.split_off(rest);
+        let taken = tasks.len().div_ceil(parts);
+        let rest = tasks.split_off(taken);
         self.len.store(rest.len(), Ordering::SeqCst);
         mem::replace(&mut *tasks, rest)
     }
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_leave_in_the_order_in_which_they_came() {
+    fn tasks_are_popped_in_the_order_of_their_push() {
         let queue = queue(2);
         queue.push(2);
         assert_eq!(queue.len(), 3);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_of_the_oldest_and_rounded_up() {
+    fn a_part_holds_the_oldest_tasks_rounded_up() {
         for (tasks, parts, taken) in [(0, 2, 0), (1, 2, 1), (4, 2, 2), (5, 2, 3), (5, 1, 5)] {
             let queue = queue(tasks);
             assert_eq!(queue.take_part(parts), (0..taken).collect::<Vec<_>>());

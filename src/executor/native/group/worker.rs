@@ -1,64 +1,64 @@
-//! The loop of one worker: tasks, then the reactor, then a rest.
+//! The loop of a worker: runs tasks, polls the reactor, looks for work elsewhere, parks or listens.
 
 use std::thread;
 use std::time::Duration;
 
-use super::idle::Role;
-use super::pace::Pace;
-use super::watch::{Look, PERIOD, Sight};
-use super::yielding::Yielding;
-use super::{Group, Worker};
-use crate::executor::native::here::Here;
+use super::idle::{Activity, Progress, Role, WATCH_PERIOD};
+use super::policy::{SharePolicy, YieldPolicy};
+use super::{Worker, WorkerGroup};
+use crate::executor::native::tasks::SchedulerGuard;
 use crate::reactor::Driver;
-use crate::time::{self, Turns};
+use crate::time::{self, TurnClock};
 
-/// Tasks between two polls of the reactor: as many at most, while others are queued.
-const MAX_TASKS: usize = 61;
-/// As many at least, while others are queued: a poll costs about as much as a short task.
-const MIN_TASKS: usize = 8;
+/// The most tasks between two polls of the reactor, while others are queued.
+const MAX_TASKS_PER_POLL: usize = 61;
+/// The fewest tasks between two polls, while others are queued: a poll costs about as much as a short
+/// task.
+const MIN_TASKS_PER_POLL: usize = 8;
 
 /// Runs tasks on this thread until the group stops.
-pub(super) fn run(group: &Group, me: usize) {
-    let _here = Here::enter(group, me);
+pub(super) fn run(group: &WorkerGroup, me: usize) {
+    let _guard = SchedulerGuard::enter(group, me);
     group.idle.start(me);
-    let mut looped = Loop {
+    let mut worker_loop = WorkerLoop {
         group,
         me,
         worker: &group.workers[me],
         driver: group.reactor.join(me),
-        turns: Turns::begin(),
-        pace: Pace::new(time::now()),
-        yielding: Yielding::default(),
+        clock: TurnClock::begin(),
+        share_policy: SharePolicy::new(time::now()),
+        yield_policy: YieldPolicy::default(),
         ran: 0,
         is_searching: false,
-        beside_stuck: None,
+        stuck_progress: None,
     };
     while !group.is_stopping() {
-        looped.turn();
+        worker_loop.turn();
     }
-    looped.end_turn();
+    worker_loop.end_turn();
 }
 
-struct Loop<'a> {
-    group: &'a Group,
+struct WorkerLoop<'a> {
+    group: &'a WorkerGroup,
+    /// The index of this worker.
     me: usize,
     worker: &'a Worker,
     driver: Driver,
-    turns: Turns,
-    pace: Pace,
-    yielding: Yielding,
-    /// Tasks since the last poll of the reactor.
+    clock: TurnClock,
+    share_policy: SharePolicy,
+    yield_policy: YieldPolicy,
+    /// The number of tasks since the last poll of the reactor.
     ran: usize,
-    /// It was woken to search for work, and has not found any yet.
+    /// Set if this worker was woken to search for work and has not found any yet.
     is_searching: bool,
-    /// Another worker was stuck when this one looked last.
-    beside_stuck: Option<Sight>,
+    /// The last check of the watch, if another worker was stuck then.
+    stuck_progress: Option<Progress>,
 }
 
-impl Loop<'_> {
+impl WorkerLoop<'_> {
     fn turn(&mut self) {
         self.run_queued();
-        if self.worker.queue.len() > 0 && self.ran < MIN_TASKS {
+        if self.worker.queue.len() > 0 && self.ran < MIN_TASKS_PER_POLL {
             self.share();
             return;
         }
@@ -72,14 +72,14 @@ impl Loop<'_> {
         }
     }
 
-    /// Runs the tasks that are queued now, so that a task that wakes itself runs after the others.
+    /// Runs the tasks that are queued now. A task that wakes itself is queued behind them.
     fn run_queued(&mut self) {
-        let round = self
+        let count = self
             .worker
             .queue
             .len()
-            .min(MAX_TASKS - self.ran.min(MAX_TASKS - 1));
-        for _ in 0..round {
+            .min(MAX_TASKS_PER_POLL - self.ran.min(MAX_TASKS_PER_POLL - 1));
+        for _ in 0..count {
             let Some(runnable) = self.worker.queue.pop() else {
                 break;
             };
@@ -96,23 +96,23 @@ impl Loop<'_> {
     fn end_turn(&mut self) {
         self.driver.end_turn();
         self.worker.written.send();
-        self.turns.next();
-        self.pace.end(time::now(), self.ran);
+        self.clock.next_turn();
+        self.share_policy.end_turn(time::now(), self.ran);
         self.ran = 0;
     }
 
-    /// Looks for work elsewhere; without any, parks or listens.
+    /// Looks for work elsewhere. If there is none, parks or listens.
     fn rest(&mut self) {
         if self.take_injected() || self.steal() {
             if self.group.injector.len() > 0 {
-                self.group.idle.call_searcher();
+                self.group.idle.wake_searcher();
             }
             self.poll_reactor(Duration::ZERO);
             return;
         }
         self.end_search();
-        let stuck = match &mut self.beside_stuck {
-            Some(sight) => sight.look(self.group, self.me) == Look::Stuck,
+        let stuck = match &mut self.stuck_progress {
+            Some(progress) => progress.check(self.group, self.me) == Activity::Stuck,
             None => false,
         };
         if stuck {
@@ -120,14 +120,14 @@ impl Loop<'_> {
                 .workers
                 .iter()
                 .for_each(|worker| worker.written.send());
-            if self.listen(Some(PERIOD)).is_none() {
-                // Another worker listens beside the one that is stuck.
-                self.beside_stuck = None;
+            if self.listen(Some(WATCH_PERIOD)).is_none() {
+                // Another worker listens already.
+                self.stuck_progress = None;
                 self.park();
             }
             return;
         }
-        self.beside_stuck = None;
+        self.stuck_progress = None;
         if self.group.idle.is_last_awake() {
             self.listen_after_yield();
         } else if self.poll_reactor(Duration::ZERO) != Some(true) {
@@ -135,35 +135,36 @@ impl Loop<'_> {
         }
     }
 
-    /// Polls the reactor. None: another worker does.
+    /// Polls the reactor, and returns true if there were events. Returns `None` if another worker polls
+    /// it.
     fn poll_reactor(&mut self, wait: Duration) -> Option<bool> {
         let found = self.driver.try_turn(|| Some(wait), time::now);
         let found = found.expect("epoll waits");
-        self.pace.begin(time::now());
+        self.share_policy.begin_turn(time::now());
         self.share();
         found
     }
 
-    /// Wakes another worker where there is enough for two.
+    /// Wakes another worker if the queue holds enough work for two.
     fn share(&self) {
-        if self.pace.is_worth_sharing(self.worker.queue.len()) {
-            self.group.idle.call_searcher();
+        if self.share_policy.is_worth_sharing(self.worker.queue.len()) {
+            self.group.idle.wake_searcher();
         }
     }
 
     fn listen_after_yield(&mut self) {
-        if !self.yielding.is_due() {
+        if !self.yield_policy.is_due() {
             let start = time::now();
             let _ = self.listen(None);
-            self.yielding.waited(time::now() - start);
+            self.yield_policy.record_wait(time::now() - start);
             return;
         }
         let start = time::now();
         thread::yield_now();
-        let time = time::now() - start;
+        let duration = time::now() - start;
         let found =
             self.group.injector.len() > 0 || self.poll_reactor(Duration::ZERO) == Some(true);
-        self.yielding.yielded(time, found);
+        self.yield_policy.record_yield(duration, found);
         if found {
             self.group.idle.begin_watch();
         } else {
@@ -171,22 +172,23 @@ impl Loop<'_> {
         }
     }
 
-    /// Waits for the reactor, unless there is work. None: another worker polls it.
+    /// Waits for the reactor, unless there is work. Returns true if there were events, and `None` if
+    /// another worker polls it.
     fn listen(&mut self, longest: Option<Duration>) -> Option<bool> {
         let (group, worker, driver) = (self.group, self.worker, &self.driver);
         let idle = &group.idle;
         driver.listen();
         idle.begin_listening();
-        // Asked right before the wait: what the turn drops first may wake tasks. A notification that
-        // another worker's poll has taken in counts too, as the next one is not written.
+        // Called right before the wait: the drops at the start of a poll may wake tasks. A notification
+        // whose event another worker has taken counts, too: while it is set, the next one writes none.
         let wait = || {
             let work = worker.queue.len() > 0
                 || group.injector.len() > 0
                 || group.is_stopping()
                 || driver.is_notified();
-            // Beside another worker that is awake, only for a while.
-            let alone = longest.is_some() || idle.is_last_awake();
-            if work || !alone {
+            // Beside another worker that is awake, the wait is bounded.
+            let may_wait = longest.is_some() || idle.is_last_awake();
+            if work || !may_wait {
                 Some(Duration::ZERO)
             } else {
                 longest
@@ -195,7 +197,7 @@ impl Loop<'_> {
         let found = driver.try_turn(wait, time::now);
         idle.end_listening();
         let found = found.expect("epoll waits");
-        self.pace.begin(time::now());
+        self.share_policy.begin_turn(time::now());
         idle.begin_watch();
         self.share();
         found
@@ -210,7 +212,7 @@ impl Loop<'_> {
             self.is_searching = !group.idle.leave(me);
             return;
         }
-        let mut sight = None;
+        let mut progress = None;
         loop {
             match group.idle.role(me) {
                 Role::Searcher => {
@@ -218,34 +220,34 @@ impl Loop<'_> {
                     break;
                 }
                 Role::Parked => {
-                    sight = None;
+                    progress = None;
                     thread::park();
                 }
                 Role::Watcher => {
-                    let mut seen = sight.take().unwrap_or_else(|| Sight::of(group));
-                    time::park(PERIOD);
+                    let mut last = progress.take().unwrap_or_else(|| Progress::of(group));
+                    time::park(WATCH_PERIOD);
                     if group.idle.role(me) != Role::Watcher {
                         continue;
                     }
-                    match seen.look(group, me) {
-                        Look::Quiet => group.idle.end_watch(me),
-                        Look::Busy => {}
-                        // The worker that listens looks after the stuck one.
-                        Look::Stuck if group.idle.is_listening() => {}
-                        Look::Stuck => {
+                    match last.check(group, me) {
+                        Activity::Quiet => group.idle.end_watch(me),
+                        Activity::Busy => {}
+                        // The listening worker takes the tasks of the stuck one.
+                        Activity::Stuck if group.idle.is_listening() => {}
+                        Activity::Stuck => {
                             self.is_searching = !group.idle.leave(me);
-                            self.beside_stuck = Some(seen);
+                            self.stuck_progress = Some(last);
                             break;
                         }
                     }
-                    sight = Some(seen);
+                    progress = Some(last);
                 }
             }
         }
-        self.pace.begin(time::now());
+        self.share_policy.begin_turn(time::now());
     }
 
-    /// Takes this worker's share of the tasks that were woken elsewhere.
+    /// Takes this worker's share of the injected tasks.
     fn take_injected(&self) -> bool {
         let tasks = self.group.injector.take_part(self.group.workers.len());
         let any = !tasks.is_empty();
@@ -253,7 +255,7 @@ impl Loop<'_> {
         any
     }
 
-    /// Takes half of the tasks of another worker.
+    /// Takes half of the tasks of another worker, rounded up.
     fn steal(&self) -> bool {
         let workers = &self.group.workers;
         let others = (1..workers.len()).map(|n| &workers[(self.me + n) % workers.len()]);
@@ -273,8 +275,8 @@ impl Loop<'_> {
         }
     }
 
-    /// Ends the search with success. A worker that has begun to listen meanwhile, as if all others
-    /// were parked, is to watch this one.
+    /// Ends the search with success. If a worker has begun to listen meanwhile because all others
+    /// seemed parked, the notification makes it watch this one.
     fn found_work(&mut self) {
         if self.is_searching && self.group.idle.is_listening() {
             self.group.reactor.notify();

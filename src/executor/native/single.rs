@@ -1,4 +1,4 @@
-//! The tasks of one thread, and its reactor.
+//! The scheduler of an executor without worker threads: its queue, its inbox and its reactor.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,37 +10,37 @@ use std::sync::{Arc, Mutex};
 
 use async_task::{Runnable, Task};
 
-use super::here::Here;
-use super::tasks::{self, Scheduler, Tasks};
+use super::tasks::{self, Scheduler, SchedulerGuard, TaskList};
 use crate::reactor::{Reactor, lock};
 
-/// Tasks that stay on one thread. Wakes from that thread touch no lock; wakes from others go through
-/// the inbox, and ring the reactor's bell.
-pub(super) struct Worker {
+/// Schedules tasks on the one thread that drives it. A wake on that thread takes no lock. A wake on
+/// another thread goes through the inbox and notifies the reactor.
+pub(super) struct SingleThread {
     pub(super) reactor: Arc<Reactor>,
-    /// Tasks that were woken elsewhere; none once the worker is closed.
+    /// Tasks that were woken on other threads. `None` once the scheduler is closed.
     inbox: Mutex<Option<Vec<Runnable>>>,
-    tasks: Tasks,
+    tasks: TaskList,
 }
 
-/// While it lives, this thread runs a worker's tasks.
-pub(super) struct Turn<'a> {
-    worker: &'a Worker,
-    /// The queue that the thread had before, where one worker is driven within another.
+/// Marks this thread, while it lives, as the one that runs the tasks of a scheduler.
+pub(super) struct TaskRunner<'a> {
+    scheduler: &'a SingleThread,
+    /// The thread's queue before this runner began, if one scheduler is driven within another.
     outer: VecDeque<Runnable>,
-    here: Option<Here>,
+    guard: Option<SchedulerGuard>,
 }
 
 thread_local! {
+    /// The runnable tasks of this thread's scheduler.
     static QUEUE: RefCell<VecDeque<Runnable>> = const { RefCell::new(VecDeque::new()) };
 }
 
-impl Worker {
+impl SingleThread {
     pub(super) fn new() -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             reactor: Reactor::new()?,
             inbox: Mutex::new(Some(Vec::new())),
-            tasks: Tasks::default(),
+            tasks: TaskList::default(),
         }))
     }
 
@@ -51,9 +51,9 @@ impl Worker {
         tasks::spawn(self, future)
     }
 
-    /// Whether this thread runs its tasks.
+    /// Returns true if this thread runs the tasks.
     fn is_current(&self) -> bool {
-        Here::worker_of(self).is_some()
+        SchedulerGuard::worker_of(self).is_some()
     }
 
     /// Queues a task that was woken on another thread.
@@ -61,7 +61,7 @@ impl Worker {
     fn hand_over(&self, runnable: Runnable) {
         let mut inbox = lock(&self.inbox);
         let Some(woken) = &mut *inbox else {
-            // No thread will run it: it is dropped, and its future with it.
+            // The scheduler is closed: the drop of the runnable drops the future.
             drop(inbox);
             return drop(runnable);
         };
@@ -70,11 +70,10 @@ impl Worker {
         self.reactor.notify();
     }
 
-    /// Drops every task, and lets the reactor go. For when no thread drives the worker, or ever
-    /// will.
+    /// Drops every task, and abandons the reactor. No thread may drive the scheduler now or later.
     pub(super) fn close(&self) {
-        // A task that is woken is handed over, and one that is not run is dropped. Dropping one
-        // may wake, or start, another.
+        // A woken task goes to the inbox, and is dropped from there without a run. The drop of a task
+        // may wake or start another.
         loop {
             self.tasks.wake_all();
             let woken = lock(&self.inbox).as_mut().map(mem::take);
@@ -87,13 +86,13 @@ impl Worker {
     }
 }
 
-impl Scheduler for Worker {
-    fn tasks(&self) -> &Tasks {
+impl Scheduler for SingleThread {
+    fn tasks(&self) -> &TaskList {
         &self.tasks
     }
 
     fn schedule(&self, runnable: Runnable) {
-        // While the thread ends there is no queue any more.
+        // A thread that ends has no queue any more.
         if self.is_current() {
             QUEUE.with_borrow_mut(|queue| queue.push_back(runnable));
         } else {
@@ -102,55 +101,56 @@ impl Scheduler for Worker {
     }
 }
 
-impl<'a> Turn<'a> {
-    pub(super) fn begin(worker: &'a Worker) -> Self {
+impl<'a> TaskRunner<'a> {
+    pub(super) fn begin(scheduler: &'a SingleThread) -> Self {
         Self {
-            worker,
+            scheduler,
             outer: QUEUE.take(),
-            here: Some(Here::enter(worker, 0)),
+            guard: Some(SchedulerGuard::enter(scheduler, 0)),
         }
     }
 
-    /// Takes over the tasks that were woken elsewhere.
+    /// Moves the tasks that were woken on other threads to the queue.
     pub(super) fn collect(&self) {
-        let woken = lock(&self.worker.inbox).as_mut().map(mem::take);
+        let woken = lock(&self.scheduler.inbox).as_mut().map(mem::take);
         QUEUE.with_borrow_mut(|queue| queue.extend(woken.into_iter().flatten()));
     }
 
-    /// Runs the tasks that are queued now: one that wakes itself has its next turn after them. Says
-    /// how many do so, if no other task was woken meanwhile.
-    #[allow(clippy::unused_self, reason = "the thread's queue is its")]
+    /// Runs the tasks that are queued now. A task that wakes itself is queued behind them. If every
+    /// task in the queue afterwards has woken itself, returns their number; otherwise, or if the queue
+    /// is empty, returns `None`.
+    #[allow(clippy::unused_self, reason = "the runner owns the thread's queue")]
     pub(super) fn run(&self) -> Option<usize> {
-        let mut restless = 0;
+        let mut self_woken = 0;
         for _ in 0..QUEUE.with_borrow(VecDeque::len) {
             let Some(runnable) = QUEUE.with_borrow_mut(VecDeque::pop_front) else {
                 break;
             };
-            restless += usize::from(runnable.run());
+            self_woken += usize::from(runnable.run());
         }
         let queued = QUEUE.with_borrow(VecDeque::len);
-        (queued == restless && queued > 0).then_some(queued)
+        (queued == self_woken && queued > 0).then_some(queued)
     }
 
-    /// Whether no task is queued.
-    #[allow(clippy::unused_self, reason = "the thread's queue is its")]
+    /// Returns true if no task is queued.
+    #[allow(clippy::unused_self, reason = "the runner owns the thread's queue")]
     pub(super) fn is_idle(&self) -> bool {
         QUEUE.with_borrow(VecDeque::is_empty)
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for TaskRunner<'_> {
     fn drop(&mut self) {
-        self.here = None;
+        self.guard = None;
         let left = QUEUE.replace(mem::take(&mut self.outer));
-        // They wait for the next driver.
+        // Without a current scheduler they go to the inbox, for the next driver.
         left.into_iter().for_each(Runnable::schedule);
     }
 }
 
-impl fmt::Debug for Worker {
+impl fmt::Debug for SingleThread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").finish_non_exhaustive()
+        f.debug_struct("SingleThread").finish_non_exhaustive()
     }
 }
 
@@ -166,18 +166,21 @@ mod tests {
     use crate::reactor::Socket;
 
     #[test]
-    fn connections_do_not_keep_the_reactor_of_a_worker_that_is_closed() {
+    fn a_socket_does_not_keep_the_reactor_of_a_closed_scheduler() {
         let (ours, _peer) = UnixStream::pair().expect("a pair");
         ours.set_nonblocking(true).expect("set");
         let socket = Socket::new(ours.into());
-        let worker = Worker::new().expect("a reactor");
-        let reactor = Arc::downgrade(&worker.reactor);
+        let scheduler = SingleThread::new().expect("a reactor");
+        let reactor = Arc::downgrade(&scheduler.reactor);
         let read = future::poll_once(future::poll_fn(|cx| socket.poll_read(cx, &mut [0])));
-        let polled = drive(&worker, pin!(read)).expect("driven");
-        assert!(polled.is_none(), "it waits there");
-        worker.close();
-        drop(worker);
-        assert!(reactor.upgrade().is_none(), "with its three descriptors");
+        let polled = drive(&scheduler, pin!(read)).expect("driven");
+        assert!(polled.is_none(), "the read waits");
+        scheduler.close();
+        drop(scheduler);
+        assert!(
+            reactor.upgrade().is_none(),
+            "the reactor still holds its descriptors"
+        );
         drop(socket);
     }
 }
