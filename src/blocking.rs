@@ -1,4 +1,4 @@
-//! Threads for calls that block: started when there is none that is idle.
+//! The thread pool for blocking calls. It starts a thread when none is idle.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -13,31 +13,31 @@ use std::time::Duration;
 
 use async_task::{Runnable, Task};
 
-/// The most threads. Further calls wait for one of them.
-const MOST: usize = 500;
-/// How long a thread waits for its next call before it ends.
-const IDLE: Duration = Duration::from_millis(500);
+/// The most threads of the pool. Further calls wait for one of them.
+const MAX_THREADS: usize = 500;
+/// The time that a thread waits for its next call before it ends.
+const IDLE_TIMEOUT: Duration = Duration::from_millis(500);
 
-static POOL: Pool = Pool::new(spawn, IDLE);
+static POOL: ThreadPool = ThreadPool::new(start_thread, IDLE_TIMEOUT);
 
-/// The result of a call on a thread of the pool. Dropping it cancels a call that has not begun, and
-/// leaves another one alone. A panic of the call goes on where this is awaited.
+/// The result of a call on a thread of the pool. Its drop cancels a call that has not started; a
+/// started call runs to its end. A panic of the call resumes in the task that awaits it.
 #[derive(Debug)]
 pub(crate) enum Call<T> {
     Started(Task<io::Result<T>>),
-    /// The system gave no thread, for this reason.
+    /// The system has refused a thread, with this error.
     Refused(io::Error),
 }
 
-/// Makes a call on a thread of the pool, from now on. It fails where there is no thread to be had.
+/// Starts a call on a thread of the pool. Its result is an error if the system refuses a thread.
 pub(crate) fn unblock<T: Send + 'static>(
     call: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Call<T> {
-    // It is run once, and never woken.
+    // The runnable is run once and never woken.
     let (runnable, task) = async_task::Builder::new()
         .propagate_panic(true)
         .spawn(|()| async { call() }, drop);
-    match pool().start(runnable) {
+    match pool().submit(runnable) {
         Ok(()) => Call::Started(task),
         Err(error) => {
             task.detach();
@@ -47,7 +47,7 @@ pub(crate) fn unblock<T: Send + 'static>(
 }
 
 #[cfg(not(test))]
-fn pool() -> &'static Pool {
+fn pool() -> &'static ThreadPool {
     &POOL
 }
 
@@ -57,7 +57,11 @@ use tests::pool;
 pub(crate) use tests::without_threads;
 
 impl<T> Call<T> {
-    /// Lets a call go on alone. It fails where there was no thread.
+    /// Lets the call run to its end without a handle.
+    ///
+    /// # Errors
+    ///
+    /// An error if the system has refused a thread.
     pub(crate) fn detach(self) -> io::Result<()> {
         match self {
             Self::Started(task) => {
@@ -80,74 +84,78 @@ impl<T> Future for Call<T> {
     }
 }
 
-/// The system reports EAGAIN, whose kind is `WouldBlock`. Callers take that for a poll to repeat.
+/// Wraps the error, EAGAIN as a rule: for callers its kind, `WouldBlock`, means a pending poll.
 fn no_thread(error: &io::Error) -> io::Error {
     io::Error::other(format!("no thread for a call that blocks: {error}"))
 }
 
-struct Pool {
-    state: Mutex<State>,
-    called: Condvar,
-    /// Starts a thread that works, beginning with a call.
-    spawn: fn(&'static Pool, Runnable) -> io::Result<()>,
-    /// How long a thread waits for its next call before it ends.
-    idle: Duration,
+struct ThreadPool {
+    state: Mutex<PoolState>,
+    /// Notified when a call is queued.
+    queued: Condvar,
+    /// Starts a thread that makes a first call and then queued ones.
+    start_thread: fn(&'static ThreadPool, Runnable) -> io::Result<()>,
+    /// The time that a thread waits for its next call before it ends.
+    idle_timeout: Duration,
 }
 
-struct State {
+struct PoolState {
     queue: VecDeque<Runnable>,
-    idle: usize,
+    idle_threads: usize,
     threads: usize,
     /// The id of the process that has the threads, once there are any.
     process: u32,
 }
 
-fn spawn(pool: &'static Pool, call: Runnable) -> io::Result<()> {
+fn start_thread(pool: &'static ThreadPool, call: Runnable) -> io::Result<()> {
     let thread = thread::Builder::new().name("halves-blocking".into());
-    thread.spawn(move || pool.work(call)).map(drop)
+    thread.spawn(move || pool.run_calls(call)).map(drop)
 }
 
-impl Pool {
-    const fn new(spawn: fn(&'static Pool, Runnable) -> io::Result<()>, idle: Duration) -> Self {
+impl ThreadPool {
+    const fn new(
+        start_thread: fn(&'static ThreadPool, Runnable) -> io::Result<()>,
+        idle_timeout: Duration,
+    ) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(PoolState {
                 queue: VecDeque::new(),
-                idle: 0,
+                idle_threads: 0,
                 threads: 0,
                 process: 0,
             }),
-            called: Condvar::new(),
-            spawn,
-            idle,
+            queued: Condvar::new(),
+            start_thread,
+            idle_timeout,
         }
     }
 
-    fn start(&'static self, call: Runnable) -> io::Result<()> {
+    fn submit(&'static self, call: Runnable) -> io::Result<()> {
         let mut state = self.lock();
-        state.enter(process::id());
-        if state.queue.len() < state.idle || state.threads >= MOST {
+        state.check_process(process::id());
+        if state.queue.len() < state.idle_threads || state.threads >= MAX_THREADS {
             state.queue.push_back(call);
-            self.called.notify_one();
+            self.queued.notify_one();
             return Ok(());
         }
         state.threads += 1;
         drop(state);
-        (self.spawn)(self, call).inspect_err(|_| self.lock().threads -= 1)
+        (self.start_thread)(self, call).inspect_err(|_| self.lock().threads -= 1)
     }
 
-    /// Runs a call and then those that are queued, until none has come for the time of an idle thread.
-    fn work(&self, mut call: Runnable) {
+    /// Runs a call and then queued ones, until none is queued for the idle timeout.
+    fn run_calls(&self, mut call: Runnable) {
         loop {
-            // A panic of the call is with its task.
+            // The task catches a panic of the call.
             call.run();
             let mut state = self.lock();
             if state.queue.is_empty() {
-                state.idle += 1;
+                state.idle_threads += 1;
                 let waited = self
-                    .called
-                    .wait_timeout_while(state, self.idle, |state| state.queue.is_empty());
+                    .queued
+                    .wait_timeout_while(state, self.idle_timeout, |state| state.queue.is_empty());
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
-                state.idle -= 1;
+                state.idle_threads -= 1;
             }
             let Some(next) = state.queue.pop_front() else {
                 state.threads -= 1;
@@ -157,18 +165,18 @@ impl Pool {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// Starts over in the child of a fork, which has none of its parent's threads. The parent's
-    /// calls are not dropped: that would wake its tasks.
-    fn enter(&mut self, process: u32) {
+impl PoolState {
+    /// Resets the state in the child of a fork, which has none of its parent's threads. The parent's
+    /// calls are forgotten, not dropped: a drop would wake the parent's tasks.
+    fn check_process(&mut self, process: u32) {
         if self.process != process {
             mem::forget(mem::take(&mut self.queue));
-            (self.idle, self.threads) = (0, 0);
+            (self.idle_threads, self.threads) = (0, 0);
             self.process = process;
         }
     }
@@ -183,45 +191,45 @@ mod tests {
     use super::*;
 
     thread_local! {
-        /// The pool of the calls that this thread makes.
-        static CURRENT: Cell<&'static Pool> = const { Cell::new(&POOL) };
-        /// The first calls of the threads that `hold` was asked for.
+        /// The pool for the calls of this thread.
+        static CURRENT: Cell<&'static ThreadPool> = const { Cell::new(&POOL) };
+        /// The first calls of the threads that `hold` has not started.
         static HELD: RefCell<Vec<Runnable>> = const { RefCell::new(Vec::new()) };
     }
 
-    pub(super) fn pool() -> &'static Pool {
+    pub(super) fn pool() -> &'static ThreadPool {
         CURRENT.get()
     }
 
-    /// Runs `test`, where each call that this thread makes is refused a thread.
+    /// Runs `test` with a pool that gets no thread for the calls of this thread.
     pub(crate) fn without_threads<T>(test: impl FnOnce() -> T) -> T {
-        CURRENT.set(leaked(refuse, IDLE));
+        CURRENT.set(leaked(refuse, IDLE_TIMEOUT));
         let result = test();
         CURRENT.set(&POOL);
         result
     }
 
-    /// Leaked, as a pool is for the life of the process.
+    /// A pool that lives as long as the process.
     fn leaked(
-        spawn: fn(&'static Pool, Runnable) -> io::Result<()>,
-        idle: Duration,
-    ) -> &'static Pool {
-        Box::leak(Box::new(Pool::new(spawn, idle)))
+        start_thread: fn(&'static ThreadPool, Runnable) -> io::Result<()>,
+        idle_timeout: Duration,
+    ) -> &'static ThreadPool {
+        Box::leak(Box::new(ThreadPool::new(start_thread, idle_timeout)))
     }
 
-    fn refuse(_: &'static Pool, _: Runnable) -> io::Result<()> {
+    fn refuse(_: &'static ThreadPool, _: Runnable) -> io::Result<()> {
         Err(rustix::io::Errno::AGAIN.into())
     }
 
-    fn hold(_: &'static Pool, call: Runnable) -> io::Result<()> {
+    fn hold(_: &'static ThreadPool, call: Runnable) -> io::Result<()> {
         HELD.try_with(|held| held.borrow_mut().push(call))
             .map_err(io::Error::other)
     }
 
-    /// Runs the threads that `hold` was asked for, one after another.
-    fn run_held(pool: &Pool) {
+    /// Runs the held threads, one after another.
+    fn run_held(pool: &ThreadPool) {
         for call in HELD.take() {
-            pool.work(call);
+            pool.run_calls(call);
         }
     }
 
@@ -229,19 +237,20 @@ mod tests {
         async_task::spawn(async { 5 }, drop)
     }
 
-    fn count(pool: &Pool) -> (usize, usize, usize) {
+    /// The numbers of threads, idle threads and queued calls.
+    fn counts(pool: &ThreadPool) -> (usize, usize, usize) {
         let state = pool.lock();
-        (state.threads, state.idle, state.queue.len())
+        (state.threads, state.idle_threads, state.queue.len())
     }
 
     #[test]
-    fn a_thread_that_was_refused_is_not_counted() {
-        let pool = leaked(refuse, IDLE);
-        assert!(pool.start(call().0).is_err());
-        assert_eq!(count(pool), (0, 0, 0));
+    fn a_refused_thread_is_not_counted() {
+        let pool = leaked(refuse, IDLE_TIMEOUT);
+        assert!(pool.submit(call().0).is_err());
+        assert_eq!(counts(pool), (0, 0, 0));
     }
 
-    /// An adapter takes `WouldBlock` from a poll for one that is pending, without a wake.
+    /// For an adapter, `WouldBlock` means a pending poll, which nothing would wake here.
     #[test]
     fn a_refused_call_is_an_error_other_than_would_block() {
         without_threads(|| {
@@ -267,27 +276,27 @@ mod tests {
     fn at_most_500_threads_are_started_and_further_calls_are_queued() {
         let pool = leaked(hold, Duration::ZERO);
         let mut tasks = Vec::new();
-        let mut start = || {
+        let mut submit = || {
             let (call, task) = call();
-            pool.start(call).expect("started or queued");
+            pool.submit(call).expect("started or queued");
             tasks.push(task);
         };
         for n in 1..=500 {
-            start();
-            assert_eq!(count(pool), (n, 0, 0));
+            submit();
+            assert_eq!(counts(pool), (n, 0, 0));
         }
-        start();
-        start();
-        assert_eq!(count(pool), (500, 0, 2));
+        submit();
+        submit();
+        assert_eq!(counts(pool), (500, 0, 2));
         assert_eq!(HELD.with_borrow(Vec::len), 500);
-        // One thread makes both calls, and ends.
+        // One thread makes both queued calls, and ends.
         let first = HELD.with_borrow_mut(Vec::pop);
-        pool.work(first.expect("500"));
-        assert_eq!(count(pool), (499, 0, 0));
-        start();
-        assert_eq!(count(pool), (500, 0, 0));
+        pool.run_calls(first.expect("500"));
+        assert_eq!(counts(pool), (499, 0, 0));
+        submit();
+        assert_eq!(counts(pool), (500, 0, 0));
         run_held(pool);
-        assert_eq!(count(pool), (0, 0, 0));
+        assert_eq!(counts(pool), (0, 0, 0));
         for task in tasks {
             assert_eq!(smol::block_on(task), 5);
         }
@@ -295,64 +304,65 @@ mod tests {
 
     #[test]
     fn an_idle_thread_takes_the_next_call() {
-        let pool = leaked(spawn, Duration::MAX);
+        let pool = leaked(start_thread, Duration::MAX);
         for _ in 0..3 {
             let (call, task) = call();
-            pool.start(call).expect("started");
+            pool.submit(call).expect("started");
             assert_eq!(smol::block_on(task), 5);
-            while count(pool) != (1, 1, 0) {
+            while counts(pool) != (1, 1, 0) {
                 thread::yield_now();
             }
         }
     }
 
     #[test]
-    fn a_thread_ends_that_was_idle_for_its_time() {
-        let pool = leaked(spawn, Duration::from_millis(1));
+    fn a_thread_ends_after_its_idle_timeout() {
+        let pool = leaked(start_thread, Duration::from_millis(1));
         let (call, task) = call();
-        pool.start(call).expect("started");
+        pool.submit(call).expect("started");
         assert_eq!(smol::block_on(task), 5);
-        while count(pool) != (0, 0, 0) {
+        while counts(pool) != (0, 0, 0) {
             thread::yield_now();
         }
     }
 
     #[test]
-    fn a_call_that_is_dropped_is_not_made_where_it_has_not_begun() {
+    fn a_call_dropped_before_its_start_is_not_made() {
         let pool = leaked(hold, Duration::ZERO);
-        let (runnable, task) = async_task::spawn(async { unreachable!("it is cancelled") }, drop);
-        pool.start(runnable).expect("started");
+        let (runnable, task) =
+            async_task::spawn(async { unreachable!("the call is cancelled") }, drop);
+        pool.submit(runnable).expect("started");
         drop::<Task<()>>(task);
         run_held(pool);
-        assert_eq!(count(pool), (0, 0, 0));
+        assert_eq!(counts(pool), (0, 0, 0));
     }
 
     #[test]
-    fn a_call_that_is_dropped_goes_on_where_it_has_begun() {
-        let (begin, begun) = mpsc::channel();
-        let (go_on, told) = mpsc::channel::<()>();
+    fn a_call_dropped_after_its_start_runs_to_its_end() {
+        let (report, reports) = mpsc::channel();
+        let (resume, resumed) = mpsc::channel::<()>();
         let call = unblock(move || {
-            begin.send(()).expect("the test waits");
-            told.recv().expect("it is told");
-            begin.send(()).expect("the test waits");
+            report.send(()).expect("the test waits");
+            resumed.recv().expect("the test resumes the call");
+            report.send(()).expect("the test waits");
             Ok(())
         });
-        begun.recv().expect("it begins");
+        reports.recv().expect("the call starts");
         drop(call);
-        go_on.send(()).expect("it waits");
-        begun.recv().expect("it goes on");
+        resume.send(()).expect("the call waits");
+        reports.recv().expect("the call goes on");
     }
 
     #[test]
-    fn the_child_of_a_fork_counts_no_thread_of_its_parent() {
-        let pool = leaked(hold, IDLE);
-        pool.start(call().0).expect("started");
+    fn a_forked_child_counts_no_thread_of_its_parent() {
+        let pool = leaked(hold, IDLE_TIMEOUT);
+        pool.submit(call().0).expect("started");
         let mut state = pool.lock();
-        state.idle = 1;
+        state.idle_threads = 1;
         state.process = state.process.wrapping_add(1);
         drop(state);
-        pool.start(call().0).expect("started");
-        assert_eq!(count(pool), (1, 0, 0));
+        pool.submit(call().0).expect("started");
+        assert_eq!(counts(pool), (1, 0, 0));
         assert_eq!(HELD.take().len(), 2);
     }
 
@@ -361,7 +371,7 @@ mod tests {
         smol::block_on(async {
             let calls: Vec<_> = (0..100).map(|n| unblock(move || Ok(n))).collect();
             for (n, call) in calls.into_iter().enumerate() {
-                assert_eq!(call.await.expect("called"), n);
+                assert_eq!(call.await.expect("the call succeeds"), n);
             }
             let error = unblock(|| Err::<(), _>(io::ErrorKind::NotFound.into())).await;
             assert_eq!(
@@ -369,9 +379,9 @@ mod tests {
                 io::ErrorKind::NotFound
             );
         });
-        let call = unblock::<()>(|| resume_unwind(Box::new("asked to")));
+        let call = unblock::<()>(|| resume_unwind(Box::new("a panic")));
         let panicked = catch_unwind(AssertUnwindSafe(|| smol::block_on(call)));
-        let payload = panicked.expect_err("it goes on here");
-        assert_eq!(payload.downcast_ref(), Some(&"asked to"));
+        let payload = panicked.expect_err("the panic resumes here");
+        assert_eq!(payload.downcast_ref(), Some(&"a panic"));
     }
 }

@@ -1,5 +1,4 @@
-//! What threads share: the standard library's, under a name for which the models in `loom` have
-//! their own.
+//! The synchronization types of the standard library. The models in `loom` replace this module.
 
 pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError, atomic};
 #[cfg(all(target_os = "linux", not(halves_portable)))]
