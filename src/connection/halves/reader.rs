@@ -217,7 +217,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         };
         if self.record.flags.has(Flag::AwaitingQuiet) {
             self.record.flags.clear(Flag::AwaitingQuiet);
-            drop(self.record.cold().quiet.take());
+            drop(self.record.cold().quiet_sleep.take());
         }
         polled
     }
@@ -236,7 +236,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             return Poll::Pending;
         }
         self.record.flags.set(Flag::AwaitingQuiet);
-        let quiet = &self.record.cold().quiet;
+        let quiet = &self.record.cold().quiet_sleep;
         let mut sleep = quiet
             .take()
             .unwrap_or_else(|| Box::new(context.clock.sleep(QUIET_TIMEOUT)));

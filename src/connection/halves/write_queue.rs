@@ -22,7 +22,7 @@ const HIGH_WATER_BYTES: usize = 64 * 1024;
 pub(super) struct WriteQueue<W> {
     queue: Mutex<Queue<W>>,
     /// The wakers of the task that flushes, and of the connection's task.
-    waiting: Arc<WakerPair>,
+    wakers: Arc<WakerPair>,
     /// Wakes both tasks. The stream is only polled with this waker.
     waker: Waker,
 }
@@ -61,7 +61,7 @@ pub(super) enum Until {
 
 impl<W> WriteQueue<W> {
     pub(super) fn new(writer: Writer<W>) -> Self {
-        let waiting = Arc::<WakerPair>::default();
+        let wakers = Arc::<WakerPair>::default();
         Self {
             queue: Mutex::new(Queue {
                 writer: Some(writer),
@@ -73,8 +73,8 @@ impl<W> WriteQueue<W> {
                 closing: false,
                 closed: false,
             }),
-            waker: waiting.clone().into(),
-            waiting,
+            waker: wakers.clone().into(),
+            wakers,
         }
     }
 
@@ -91,7 +91,7 @@ impl<W> WriteQueue<W> {
         drop(queue);
         if notify {
             // The connection's task may wait already, if another task writes.
-            self.waiting.second.wake();
+            self.wakers.second.wake();
         }
         Ok(())
     }
@@ -106,7 +106,7 @@ impl<W: AsyncWrite + Unpin> WriteQueue<W> {
         until: Until,
     ) -> Poll<io::Result<()>> {
         // Registered first, so that no wake during the poll is missed.
-        self.waiting.first.register(cx.waker());
+        self.wakers.first.register(cx.waker());
         let mut queue = self.lock();
         if let Some(error) = queue.failed.take() {
             return Poll::Ready(Err(error));
@@ -190,7 +190,7 @@ impl<W: AsyncWrite + Send + Unpin> SendQueued for Weak<WriteQueue<W>> {
         let Some(shared) = self.upgrade() else {
             return false;
         };
-        shared.waiting.second.register(cx.waker());
+        shared.wakers.second.register(cx.waker());
         let mut queue = match shared.queue.try_lock() {
             Ok(queue) => queue,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -213,7 +213,7 @@ impl<W: AsyncWrite + Send + Unpin> SendQueued for Weak<WriteQueue<W>> {
         let notify = paused != queue.paused || queue.bytes.is_empty() || queue.failed.is_some();
         drop(queue);
         if notify {
-            shared.waiting.first.wake();
+            shared.wakers.first.wake();
         }
         true
     }

@@ -37,7 +37,7 @@ pub(in crate::connection) struct ColdState {
     /// The check of the deadlines.
     pub(super) deadlines: BoxSlot<dyn DeadlineCheck>,
     /// The sleep that ends `read_or_drain` in a drain.
-    pub(in crate::connection) quiet: BoxSlot<Sleep>,
+    pub(in crate::connection) quiet_sleep: BoxSlot<Sleep>,
     /// The queue of a buffered writer.
     pub(in crate::connection) queue: BoxSlot<dyn SendQueued>,
     /// Bytes that were queued in buffered writers when these were dropped.
@@ -90,7 +90,7 @@ impl Default for ColdState {
             blocked_before: AtomicU64::new(0),
             input_wait: InputWait::default(),
             deadlines: BoxSlot::default(),
-            quiet: BoxSlot::default(),
+            quiet_sleep: BoxSlot::default(),
             queue: BoxSlot::default(),
             dropped: AtomicU64::new(0),
             frame_limit: AtomicUsize::new(DEFAULT_FRAME_LIMIT_BYTES),

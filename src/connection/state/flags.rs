@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
+/// A flag of a connection.
 #[derive(Clone, Copy, Debug)]
 #[repr(u16)]
 pub(crate) enum Flag {
@@ -39,6 +40,7 @@ pub(crate) enum Flag {
     ReadFailed = 1 << 15,
 }
 
+/// The set of flags of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Flags(AtomicU16);
 

@@ -59,7 +59,7 @@ pub struct WriteHalf<S>(pub(super) Arc<SplitStream<S>>);
 pub(super) struct SplitStream<S> {
     pub(super) stream: SharedStream<S>,
     /// The wakers of the reading task and of the writing task.
-    waiting: Arc<WakerPair>,
+    wakers: Arc<WakerPair>,
     /// Wakes both tasks. The stream is only polled with this waker.
     pub(super) waker: Waker,
     /// A read has returned the end of input.
@@ -70,11 +70,11 @@ pub(super) struct SplitStream<S> {
 
 impl<S: Unpin> SplitStream<S> {
     fn new(stream: S) -> Self {
-        let waiting = Arc::<WakerPair>::default();
+        let wakers = Arc::<WakerPair>::default();
         Self {
             stream: SharedStream::new(stream),
-            waker: waiting.clone().into(),
-            waiting,
+            waker: wakers.clone().into(),
+            wakers,
             ended: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         }
@@ -107,7 +107,7 @@ impl<S: Unpin> SplitStream<S> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let WakerPair { first, second } = &*self.waiting;
+        let WakerPair { first, second } = &*self.wakers;
         let result = self.poll(cx, (first, second), poll);
         if matches!(result, Poll::Ready(Ok(0))) {
             self.ended.store(true, Ordering::Release);
@@ -120,7 +120,7 @@ impl<S: Unpin> SplitStream<S> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let WakerPair { first, second } = &*self.waiting;
+        let WakerPair { first, second } = &*self.wakers;
         self.poll(cx, (second, first), poll)
     }
 
