@@ -1,4 +1,4 @@
-//! The sizes of an idle connection, which ARCHITECTURE.md adds up.
+//! The sizes of an idle connection, which docs/decisions/0024 adds up.
 
 use std::io;
 use std::sync::Mutex;

@@ -221,20 +221,6 @@ fn the_programs_of_the_readme_are_the_examples() {
     );
 }
 
-#[test]
-fn the_map_names_every_module() {
-    let map = read("ARCHITECTURE.md");
-    for entry in fs::read_dir(root().join("src")).expect("src") {
-        let path = entry.expect("an entry").path();
-        let module = path.file_stem().expect("a name").to_string_lossy();
-        let named = [format!("`{module}`"), format!("`{module}/")];
-        assert!(
-            module == "lib" || named.iter().any(|name| map.contains(name)),
-            "{module} is not in ARCHITECTURE.md"
-        );
-    }
-}
-
 /// A running example that serves, ended when it is dropped.
 struct Server {
     child: Child,

@@ -1,4 +1,4 @@
-//! The heap memory of an idle connection: the sum in ARCHITECTURE.md. The test counts what the
+//! The heap memory of an idle connection: the sum in docs/decisions/0024. The test counts what the
 //! whole process allocates.
 
 #![cfg(all(target_os = "linux", not(halves_portable)))]

@@ -2,6 +2,7 @@
 //! service, no `unsafe` outside a few files, no long file or function, no foreign runtime beneath
 //! the library. A test of each rule shows that it finds a violation.
 
+mod architecture;
 mod paths;
 mod rules;
 mod source;
