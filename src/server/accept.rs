@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use futures_lite::future;
 
-use super::accept_error::{AcceptError, LimitEpisode};
+use super::accept_error::{AcceptError, ActiveLimit};
 use super::event::{Event, Limit};
 use super::event_limiter::LimitedEvent;
 use super::serving::Serving;
@@ -56,7 +56,7 @@ where
     let mut accept_loop = AcceptLoop {
         state,
         drain: pin!(state.shutdown.requested()),
-        episode: LimitEpisode::new(state),
+        active_limit: ActiveLimit::new(state),
         failed: None,
         accepts_left: None,
     };
@@ -65,7 +65,7 @@ where
         let is_done = if accept_loop.has_room(max_connections).await {
             match accept_loop.next(listener).await {
                 Accepted::Connection(connection) => {
-                    accept_loop.episode.progress();
+                    accept_loop.active_limit.progress();
                     match start((state, &context), executor, handler, connection) {
                         Ok(()) => false,
                         Err(error) => accept_loop.fail(error).await,
@@ -86,7 +86,7 @@ where
             future::yield_now().await;
         }
     }
-    accept_loop.episode.end();
+    accept_loop.active_limit.end();
     accept_loop.failed.map_or(Ok(()), Err)
 }
 
@@ -95,7 +95,7 @@ struct AcceptLoop<'a, A> {
     state: &'a ServerState,
     /// Ready when the server drains. Not polled after that.
     drain: Pin<&'a mut A>,
-    episode: LimitEpisode<'a>,
+    active_limit: ActiveLimit<'a>,
     /// An error that no retry can mend. It ends the server.
     failed: Option<io::Error>,
     /// The number of accepts left after the listener was stopped.
@@ -112,7 +112,7 @@ impl<A: Future<Output = ()>> AcceptLoop<'_, A> {
         if ends && !self.is_stopped() {
             listener.stop();
             self.accepts_left = Some(MAX_ACCEPTS_AFTER_STOP * listener.local_addrs().len().max(1));
-            self.episode.restart();
+            self.active_limit.restart();
         }
     }
 
@@ -129,7 +129,7 @@ impl<A: Future<Output = ()>> AcceptLoop<'_, A> {
         if registry.is_below(max) {
             return true;
         }
-        self.episode.begin(Limit::MaxConnections(max));
+        self.active_limit.begin(Limit::MaxConnections(max));
         self.unless_draining(registry.below(max)).await
     }
 
@@ -146,7 +146,7 @@ impl<A: Future<Output = ()>> AcceptLoop<'_, A> {
             Poll::Ready(Err(error)) => Poll::Ready(Accepted::Failed(error)),
             Poll::Pending if self.is_stopped() => Poll::Ready(Accepted::Draining),
             Poll::Pending => {
-                self.episode.poll_calm(cx);
+                self.active_limit.poll_calm(cx);
                 self.drain.as_mut().poll(cx).map(|()| Accepted::Draining)
             }
         })
@@ -159,7 +159,7 @@ impl<A: Future<Output = ()>> AcceptLoop<'_, A> {
         count(&self.state.registry.counters.accept_errors, 1);
         let waits = match AcceptError::of(&error) {
             Some(AcceptError::Limit(limit)) => {
-                self.episode.begin(limit);
+                self.active_limit.begin(limit);
                 true
             }
             Some(AcceptError::Connection) => {
@@ -168,15 +168,15 @@ impl<A: Future<Output = ()>> AcceptLoop<'_, A> {
                     .emit_limited(LimitedEvent::AcceptFailed, now, || {
                         Event::AcceptFailed(error)
                     });
-                self.episode.count_failure()
+                self.active_limit.count_failure()
             }
             None => {
                 self.failed.get_or_insert(error);
                 // Of several listeners, another may still have connections.
-                self.is_stopped() && self.episode.count_failure()
+                self.is_stopped() && self.active_limit.count_failure()
             }
         };
-        let pause = waits.then(|| self.episode.pause());
+        let pause = waits.then(|| self.active_limit.pause());
         match pause {
             Some(pause) => !self.unless_draining(pause).await && self.is_stopped(),
             None => false,

@@ -33,8 +33,9 @@ pub(super) enum AcceptError {
     Limit(Limit),
 }
 
-/// A time in which a limit holds connections back. One event reports its start, another its end.
-pub(super) struct LimitEpisode<'a> {
+/// The limit that holds connections back, if there is one. The time in which it does is an episode,
+/// which begins and ends with one event each.
+pub(super) struct ActiveLimit<'a> {
     state: &'a ServerState,
     limit: Option<Limit>,
     /// The length of the next pause.
@@ -87,7 +88,7 @@ impl AcceptError {
     }
 }
 
-impl<'a> LimitEpisode<'a> {
+impl<'a> ActiveLimit<'a> {
     pub(super) fn new(state: &'a ServerState) -> Self {
         Self {
             state,

@@ -315,10 +315,10 @@ fn poll_close(
         return Poll::Ready(Ok(()));
     }
     loop {
-        let waiting = wait.get_or_insert_with(|| Box::new(CloseWait::new(record, flushed)));
-        waiting.check(record);
-        let waits = Pin::new(&mut waiting.sleep).poll(cx).is_pending();
-        if waits && !skip_linger {
+        let current = wait.get_or_insert_with(|| Box::new(CloseWait::new(record, flushed)));
+        current.check(record);
+        let in_time = Pin::new(&mut current.sleep).poll(cx).is_pending();
+        if in_time && !skip_linger {
             return Poll::Pending;
         }
         if flushed {
@@ -332,11 +332,11 @@ fn poll_close(
         }
         // If `SkipLinger` is set before the stream is flushed, the end of the server resets the
         // connection next. A stream that cannot report its unsent bytes waits without a limit.
-        if waits || record.unsent().is_none() {
+        if in_time || record.unsent().is_none() {
             return Poll::Pending;
         }
         // A socket waits as long as its peer accepts bytes, also through a layer.
-        if !waiting.progressed {
+        if !current.progressed {
             guard.abort();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
