@@ -196,7 +196,7 @@ mod spawn;
 pub mod stats;
 mod sync;
 pub mod time;
-mod waiting;
+mod waker_slot;
 
 pub use address::Address;
 pub use connection::{Chunk, Connection, Endpoint, Peer, Reader, Writer};

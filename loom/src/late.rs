@@ -5,7 +5,7 @@ use std::task::Waker;
 
 use crate::state::{REGISTERED, State, WRITE};
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::waiting::Waiting;
+use crate::waker_slot::WakerSlot;
 use crate::{Seldom, Task, explore, fence_if};
 
 /// A socket that is registered, whose peer has taken nothing for long.
@@ -13,7 +13,7 @@ struct Socket {
     fences: bool,
     room: AtomicUsize,
     state: State,
-    writer: Seldom<Waiting>,
+    writer: Seldom<WakerSlot>,
 }
 
 impl Socket {

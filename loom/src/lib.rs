@@ -30,8 +30,8 @@ mod queue;
 mod state;
 mod sync;
 #[allow(dead_code)]
-#[path = "../../src/waiting.rs"]
-mod waiting;
+#[path = "../../src/waker_slot.rs"]
+mod waker_slot;
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::waiting::Waiting;
+use crate::waker_slot::WakerSlot;
 use crate::{Seldom, Task, explore, fence_if};
 
 struct Record {
     fences: bool,
     /// It is ended from outside.
     ended: AtomicBool,
-    reader: Waiting,
-    task: Seldom<Waiting>,
+    reader: WakerSlot,
+    task: Seldom<WakerSlot>,
 }
 
 impl Record {
@@ -21,7 +21,7 @@ impl Record {
         Arc::new(Self {
             fences,
             ended: AtomicBool::new(false),
-            reader: Waiting::default(),
+            reader: WakerSlot::default(),
             task: Seldom::default(),
         })
     }

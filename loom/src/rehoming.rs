@@ -15,7 +15,7 @@ use loom::sync::Condvar;
 use crate::state::{READ, REGISTERED, State, WRITE};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::{Mutex, thread};
-use crate::waiting::Waiting;
+use crate::waker_slot::WakerSlot;
 use crate::{Task, explore};
 
 /// The home of a socket that is registered with no reactor of ours.
@@ -36,7 +36,7 @@ pub enum Without {
 /// A socket, the two reactors, and what the kernel knows of them.
 struct World {
     state: State,
-    reader: Waiting,
+    reader: WakerSlot,
     /// The reactor that the socket is registered with. Changed under the lock.
     home: AtomicUsize,
     lock: Mutex<()>,
@@ -77,7 +77,7 @@ impl World {
         assert!(state.change(seen, READ, REGISTERED));
         Arc::new(Self {
             state,
-            reader: Waiting::default(),
+            reader: WakerSlot::default(),
             home: AtomicUsize::new(0),
             lock: Mutex::new(()),
             reactors: [Reactor::new(), Reactor::new()],

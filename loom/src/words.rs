@@ -5,14 +5,14 @@ use std::task::Waker;
 
 use crate::state::{READ, REGISTERED, State, WRITE};
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::waiting::Waiting;
+use crate::waker_slot::WakerSlot;
 use crate::{Task, explore};
 
 /// A socket that is registered, with the kernel's queue of bytes.
 struct Socket {
     queued: AtomicUsize,
     state: State,
-    reader: Waiting,
+    reader: WakerSlot,
 }
 
 impl Socket {
@@ -22,7 +22,7 @@ impl Socket {
         Arc::new(Self {
             queued: AtomicUsize::new(0),
             state,
-            reader: Waiting::default(),
+            reader: WakerSlot::default(),
         })
     }
 

@@ -23,7 +23,7 @@ use super::state::{ENDING, SHUT};
 use super::unsent::unsent;
 use super::{Direction, Reactor, Source, SourceOwner, lock};
 use crate::catch::catch_each;
-use crate::waiting::Waiting;
+use crate::waker_slot::WakerSlot;
 
 /// What one outbox holds, in bytes.
 pub(super) const MOST: usize = 64 * 1024;
@@ -39,9 +39,9 @@ const ENDS: [Errno; 3] = [Errno::PIPE, Errno::CONNRESET, Errno::TIMEDOUT];
 pub(super) struct Outbox {
     contents: Mutex<Contents>,
     /// The writer, who waits for it to be empty.
-    writer: Waiting,
+    writer: WakerSlot,
     /// Who ends the stream, and waits for the same, while a task may still have the writer.
-    end: Waiting,
+    end: WakerSlot,
 }
 
 #[derive(Debug, Default)]
@@ -312,7 +312,7 @@ impl Outbox {
         give_back(bytes);
         // The socket may close with it.
         source.let_go();
-        catch_each([&self.writer, &self.end], Waiting::wake);
+        catch_each([&self.writer, &self.end], WakerSlot::wake);
     }
 }
 

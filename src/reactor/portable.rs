@@ -59,7 +59,7 @@ use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 
-use crate::waiting::Waiting;
+use crate::waker_slot::WakerSlot;
 use descriptor::Descriptor;
 use foreign::{Foreign, Look};
 pub(crate) use socket::{Socket, reset};
@@ -87,8 +87,8 @@ pub(crate) trait SourceOwner: Send + Sync + 'static {
 pub(crate) struct Source {
     descriptor: Descriptor,
     state: State,
-    reader: Waiting,
-    writer: Waiting,
+    reader: WakerSlot,
+    writer: WakerSlot,
     /// A read has found the peer's end.
     ended: AtomicBool,
     /// None until a call found nothing.
@@ -123,8 +123,8 @@ impl Source {
         Self {
             descriptor,
             state: State::new(),
-            reader: Waiting::default(),
-            writer: Waiting::default(),
+            reader: WakerSlot::default(),
+            writer: WakerSlot::default(),
             ended: AtomicBool::new(false),
             home: Mutex::new(None),
         }
@@ -142,7 +142,7 @@ impl Source {
     }
 
     /// Where whoever reads waits.
-    pub(crate) fn reader(&self) -> &Waiting {
+    pub(crate) fn reader(&self) -> &WakerSlot {
         &self.reader
     }
 

@@ -18,7 +18,7 @@ use super::unsent::unsent;
 use super::{Descriptor, Reactor, here, lock};
 use crate::catch::catch_each;
 use crate::polling::is_task;
-use crate::waiting::Waiting;
+use crate::waker_slot::WakerSlot;
 
 /// What a descriptor is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,14 +45,14 @@ pub(crate) struct Source {
     /// Where it stands in its reactor's list.
     place: AtomicU32,
     pub(super) home: Registered,
-    reader: Waiting,
+    reader: WakerSlot,
     seldom: OnceBox<Seldom>,
 }
 
 /// What most sockets never need.
 #[derive(Debug, Default)]
 pub(super) struct Seldom {
-    writer: Waiting,
+    writer: WakerSlot,
     outbox: Outbox,
     /// The home on threads that drive no reactor of ours.
     pub(super) foreign: Mutex<Option<Arc<Foreign>>>,
@@ -94,7 +94,7 @@ impl Source {
             state: State::new(),
             place: AtomicU32::new(0),
             home: Registered::nowhere(),
-            reader: Waiting::default(),
+            reader: WakerSlot::default(),
             seldom: OnceBox::new(),
         }
     }
@@ -111,7 +111,7 @@ impl Source {
     }
 
     /// Where whoever reads waits.
-    pub(crate) fn reader(&self) -> &Waiting {
+    pub(crate) fn reader(&self) -> &WakerSlot {
         &self.reader
     }
 
@@ -121,7 +121,7 @@ impl Source {
     }
 
     /// Where whoever writes waits for the kernel.
-    pub(super) fn writer(&self) -> &Waiting {
+    pub(super) fn writer(&self) -> &WakerSlot {
         &self.seldom().writer
     }
 

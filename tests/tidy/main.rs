@@ -43,7 +43,7 @@ fn an_arrow_that_goes_up_is_seen() {
         ("src/server/state.rs", "use super::super::cli;"),
         ("src/listener/tls.rs", "use crate::timeout;"),
         ("src/error.rs", "use crate::address::Address;"),
-        ("src/duration.rs", "use crate::waiting::Waiting;"),
+        ("src/duration.rs", "use crate::waker_slot::WakerSlot;"),
         ("src/server/mod.rs", "use crate::Listener;"),
         ("src/time/mod.rs", "use crate::Shutdown;"),
         ("src/time/mod.rs", "use crate::*;"),

@@ -10,7 +10,7 @@ pub(crate) const LAYERS: &[&[&str]] = &[
         "blocking", "catch", "error", "escape", "framing", "polling", "reason", "signals", "spawn",
         "sync",
     ],
-    &["duration", "shutdown", "stats", "waiting"],
+    &["duration", "shutdown", "stats", "waker_slot"],
     &["address", "reactor"],
     &["descriptor", "time"],
     &["connection", "executor", "limits"],

@@ -13,7 +13,7 @@ use crate::connection::halves::SendQueued;
 use crate::connection::{DiscardBudget, Endpoint, Link};
 use crate::framing::DEFAULT_FRAME_LIMIT_BYTES;
 use crate::time::{AtomicStamp, Sleep, Stamp};
-use crate::waiting::Waiting;
+use crate::waker_slot::WakerSlot;
 
 /// State that most connections never use. It is allocated on first use.
 pub(in crate::connection) struct ColdState {
@@ -27,7 +27,7 @@ pub(in crate::connection) struct ColdState {
     pub(in crate::connection) reader: BoxSlot<dyn AsyncRead + Send + Unpin>,
     pub(in crate::connection) writer: BoxSlot<dyn AsyncWrite + Send + Unpin>,
     /// The waker of the connection's task, if that of the reader does not reach it.
-    pub(super) task: Waiting,
+    pub(super) task: WakerSlot,
     /// The time since which a write waits for the peer; `NEVER` while none waits.
     pub(super) blocked: AtomicStamp,
     /// The total time of earlier waits, in nanoseconds.
@@ -85,7 +85,7 @@ impl Default for ColdState {
             link: Mutex::default(),
             reader: BoxSlot::default(),
             writer: BoxSlot::default(),
-            task: Waiting::default(),
+            task: WakerSlot::default(),
             blocked: AtomicStamp::new(Stamp::NEVER),
             blocked_before: AtomicU64::new(0),
             input_wait: InputWait::default(),

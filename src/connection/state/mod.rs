@@ -22,7 +22,7 @@ use crate::reactor::{Source, SourceOwner};
 use crate::reason::Reason;
 use crate::shutdown::Shutdown;
 use crate::time::{AtomicStamp, Clock, Stamp};
-use crate::waiting::Waiting;
+use crate::waker_slot::WakerSlot;
 pub(super) use cold::{BoxSlot, ColdState};
 pub(crate) use deadlines::DeadlineCheck;
 pub(crate) use flags::{Flag, Flags};
@@ -110,9 +110,9 @@ impl Record {
         }
     }
 
-    /// The waker of the reading task. If it [reaches](Waiting::reaches) the connection's task, no
+    /// The waker of the reading task. If it [reaches](WakerSlot::reaches) the connection's task, no
     /// second waker is needed for that task.
-    pub(crate) fn waiting(&self) -> &Waiting {
+    pub(crate) fn waiting(&self) -> &WakerSlot {
         self.source.reader()
     }
 
