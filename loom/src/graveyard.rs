@@ -31,7 +31,7 @@ impl Memory {
         })
     }
 
-    /// What `Source::tell` does with an address.
+    /// What `Source::handle_event` does with an address.
     fn tell(&self) {
         assert!(!self.freed.load(Ordering::Relaxed), "used after free");
         self.used.with(|_| ());

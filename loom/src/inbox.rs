@@ -3,25 +3,25 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use crate::bell::Bell;
+use crate::wake_fd::WakeFd;
 use crate::explore;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// An executor's inbox, and its thread's bell.
 struct Inbox {
     posted: AtomicUsize,
-    bell: Bell,
+    wake_fd: WakeFd,
 }
 
 impl Inbox {
     fn post(&self, own: bool) {
         self.posted.fetch_add(1, Ordering::Relaxed);
-        self.bell.ring(|| own);
+        self.wake_fd.wake(|| own);
     }
 
     /// A round: listens, and takes what is there.
     fn take(&self) -> usize {
-        self.bell.listen();
+        self.wake_fd.take();
         // A load, which may be of long ago, as far as nothing orders it.
         let posted = self.posted.load(Ordering::Relaxed);
         self.posted.fetch_sub(posted, Ordering::Relaxed);
@@ -30,16 +30,16 @@ impl Inbox {
 
     /// Whether a sleep would end, or has: the bell is watched for edges, of which each write is one.
     fn wakes(&self) -> bool {
-        rustix::io::read(self.bell.as_fd(), &mut [0; 8]).is_ok()
+        rustix::io::read(self.wake_fd.as_fd(), &mut [0; 8]).is_ok()
     }
 }
 
 /// Two threads post and ring, and the listener does so itself, which writes nothing.
 pub fn a_ring_is_heard() {
     explore(3, || {
-        let bell = Bell::new().expect("an eventfd");
+        let wake_fd = WakeFd::new().expect("an eventfd");
         let posted = AtomicUsize::new(0);
-        let inbox = Arc::new(Inbox { posted, bell });
+        let inbox = Arc::new(Inbox { posted, wake_fd });
         let post = || {
             let inbox = inbox.clone();
             loom::thread::spawn(move || inbox.post(false))
@@ -47,7 +47,7 @@ pub fn a_ring_is_heard() {
         let threads = [post(), post()];
         let mut taken = inbox.take();
         inbox.post(true);
-        while inbox.bell.is_rung() {
+        while inbox.wake_fd.is_set() {
             taken += inbox.take();
         }
         // It sleeps.

@@ -19,8 +19,8 @@ struct Socket {
 impl Socket {
     fn new(fences: bool) -> Arc<Self> {
         let state = State::new();
-        state.mark(REGISTERED, true);
-        state.mark(WRITE, false);
+        state.set(REGISTERED, true);
+        state.set(WRITE, false);
         Arc::new(Self {
             fences,
             room: AtomicUsize::new(0),
@@ -29,10 +29,10 @@ impl Socket {
         })
     }
 
-    /// The peer takes something, and then the reactor hears of it: `Source::tell`, `wake_writer`.
+    /// The peer takes something, and then the reactor hears of it: `Source::handle_event`, `wake_writer`.
     fn make_room(&self) {
         self.room.fetch_add(1, Ordering::Relaxed);
-        if self.state.tell(WRITE) & WRITE == 0 {
+        if self.state.report(WRITE) & WRITE == 0 {
             fence_if(self.fences);
             if let Some(writer) = self.writer.get() {
                 writer.wake();

@@ -17,8 +17,8 @@ pub mod watch;
 pub mod words;
 
 #[allow(dead_code)]
-#[path = "../../src/reactor/bell.rs"]
-mod bell;
+#[path = "../../src/reactor/wake_fd.rs"]
+mod wake_fd;
 #[allow(dead_code)]
 #[path = "../../src/executor/native/group/idle.rs"]
 mod idle;

@@ -2,7 +2,7 @@
 //! A task of a thread without a reactor waits where the socket is, until no thread drives that reactor.
 //!
 //! The state word and the waker's place are the library's own. The order in which they are used is
-//! that of `Source::poll_ready`, `waits_outside`, `settle` and `tell`, and of `Reactor::leave`. For
+//! that of `Source::poll_ready`, `wait_or_move`, `attach` and `handle_event`, and of `Reactor::leave`. For
 //! loom an operation that is sequentially consistent only acquires and releases, so there is a fence
 //! where the library relies on more.
 
@@ -110,7 +110,7 @@ impl World {
     fn turn(&self, reactor: usize) {
         let told = mem::take(&mut self.kernel.lock().expect("no panic").told[reactor]);
         if told {
-            self.state.tell(READ);
+            self.state.report(READ);
             self.reader.wake();
         }
         if reactor == 0 {
@@ -134,7 +134,7 @@ impl World {
         left.driven.store(false, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         if self.without != Without::Orphan && left.outsiders.load(Ordering::SeqCst) {
-            self.state.tell(READ | WRITE);
+            self.state.report(READ | WRITE);
             self.reader.wake();
         }
     }

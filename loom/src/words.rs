@@ -18,7 +18,7 @@ struct Socket {
 impl Socket {
     fn new() -> Arc<Self> {
         let state = State::new();
-        state.mark(REGISTERED, true);
+        state.set(REGISTERED, true);
         Arc::new(Self {
             queued: AtomicUsize::new(0),
             state,
@@ -29,7 +29,7 @@ impl Socket {
     /// A byte comes, and then the reactor hears of it.
     fn deliver(&self) {
         self.queued.fetch_add(1, Ordering::Relaxed);
-        self.state.tell(READ);
+        self.state.report(READ);
         self.reader.wake();
     }
 

@@ -15,7 +15,7 @@ use super::kind::{
     FdKind, has_nothing_yet, is_end_of_terminal, is_hung_up, open_again, set_nonblocking,
 };
 use super::pool::{BlockingFile, PoolReader};
-use crate::reactor::{Watched, slices};
+use crate::reactor::{WatchedFd, slices_to_read};
 
 /// Reads from any descriptor: a pipe, a terminal, a device, a socket or a file.
 ///
@@ -44,7 +44,7 @@ pub struct FdReader(ReadSource);
 
 enum ReadSource {
     Watched {
-        fd: Watched,
+        fd: WatchedFd,
         kind: FdKind,
         /// Set for a FIFO that may not have had a writer yet.
         awaits_writer: bool,
@@ -96,7 +96,7 @@ impl FdReader {
         }
         set_nonblocking(&fd)?;
         Ok(Self(ReadSource::Watched {
-            fd: Watched::new(fd),
+            fd: WatchedFd::new(fd),
             kind,
             awaits_writer: awaits_writer && kind == FdKind::Pipe,
         }))
@@ -108,7 +108,7 @@ impl FdReader {
     }
 
     /// Returns another handle to the descriptor, if it is watched.
-    pub(crate) fn watched(&self) -> Option<Watched> {
+    pub(crate) fn watched(&self) -> Option<WatchedFd> {
         match &self.0 {
             ReadSource::Watched { fd, .. } => Some(fd.clone()),
             ReadSource::Pool(_) => None,
@@ -141,7 +141,7 @@ impl AsyncRead for FdReader {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let (bufs, len) = slices::to_read(bufs);
+        let (bufs, len) = slices_to_read(bufs);
         match &mut self.0 {
             ReadSource::Watched {
                 fd,

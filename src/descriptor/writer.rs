@@ -14,7 +14,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
 
 use super::kind::{FdKind, open_again, set_nonblocking};
 use super::pool::PoolWriter;
-use crate::reactor::{Watched, slices};
+use crate::reactor::{WatchedFd, slices_to_write};
 
 /// Writes to any descriptor: a pipe, a terminal, a device, a socket or a file.
 ///
@@ -50,8 +50,8 @@ use crate::reactor::{Watched, slices};
 pub struct FdWriter(WriteSink);
 
 enum WriteSink {
-    Watched(Watched),
-    Socket(Watched),
+    Watched(WatchedFd),
+    Socket(WatchedFd),
     Pool(PoolWriter),
     Closed,
 }
@@ -83,9 +83,9 @@ impl FdWriter {
         }
         set_nonblocking(&fd)?;
         Ok(Self(match kind {
-            FdKind::Socket => WriteSink::Socket(Watched::new(fd)),
-            FdKind::Pipe => WriteSink::Watched(Watched::pipe_writer(fd)),
-            _ => WriteSink::Watched(Watched::new(fd)),
+            FdKind::Socket => WriteSink::Socket(WatchedFd::new(fd)),
+            FdKind::Pipe => WriteSink::Watched(WatchedFd::pipe_writer(fd)),
+            _ => WriteSink::Watched(WatchedFd::new(fd)),
         }))
     }
 
@@ -123,7 +123,7 @@ impl AsyncWrite for FdWriter {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let (bufs, length) = slices::to_write(bufs);
+        let (bufs, length) = slices_to_write(bufs);
         match &self.0 {
             WriteSink::Watched(fd) => fd.poll_write(cx, length, |fd| rustix::io::writev(fd, bufs)),
             WriteSink::Socket(fd) => fd.poll_write(cx, length, |fd| {

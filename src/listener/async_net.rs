@@ -13,7 +13,7 @@ use super::Listener;
 use crate::address::ListenOptions;
 use crate::connection::{Connection, Credentials, DiscardBudget, Endpoint, Linger, Link, Peer};
 use crate::error::Error;
-use crate::reactor::{reset, unsent};
+use crate::reactor::{reset, unsent_bytes};
 
 /// Listeners of async-net can be served directly. Their backlog is 128 connections, as in `std`;
 /// that of [`bind`](crate::bind) is 4,096.
@@ -131,7 +131,7 @@ where
     }
 
     fn unsent(&self) -> Option<usize> {
-        unsent(self.fd()).ok()
+        unsent_bytes(self.fd()).ok()
     }
 
     fn close(&self) {

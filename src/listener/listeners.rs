@@ -34,7 +34,7 @@ pub struct Listeners {
     next: usize,
     /// Set if the next accept must call the kernel: the last accept was dropped while it waited,
     /// or the listeners were stopped.
-    look_again: bool,
+    assume_readable: bool,
 }
 
 /// A [`Listener`] that can be boxed and polled with others by one task.
@@ -42,7 +42,7 @@ pub(super) trait DynListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>>;
     fn local(&self) -> Endpoint;
     /// Makes the next poll call the kernel even if the cached readiness reports no connection.
-    fn look_again(&self) {}
+    fn assume_readable(&self) {}
     /// As [`Listener::stop`].
     fn stop(&mut self);
     /// Returns true if clients can connect to it.
@@ -143,12 +143,14 @@ impl Listener for Listeners {
     type Writer = AnyWrite;
 
     async fn accept(&mut self) -> io::Result<Option<Connection>> {
-        if mem::take(&mut self.look_again) {
-            self.members.iter().for_each(|member| member.look_again());
+        if mem::take(&mut self.assume_readable) {
+            self.members
+                .iter()
+                .for_each(|member| member.assume_readable());
         }
         poll_fn(|cx| {
             let polled = self.poll_accept(cx);
-            self.look_again = polled.is_pending();
+            self.assume_readable = polled.is_pending();
             polled
         })
         .await
@@ -156,7 +158,7 @@ impl Listener for Listeners {
 
     fn stop(&mut self) {
         self.members.iter_mut().for_each(|member| member.stop());
-        self.look_again = true;
+        self.assume_readable = true;
     }
 
     fn local_addrs(&self) -> Vec<Endpoint> {

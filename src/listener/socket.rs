@@ -93,8 +93,8 @@ impl DynListener for SocketListener {
         Endpoint::clone(&self.local)
     }
 
-    fn look_again(&self) {
-        self.socket.look_again();
+    fn assume_readable(&self) {
+        self.socket.assume_readable();
     }
 
     fn stop(&mut self) {

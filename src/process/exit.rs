@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::child_process::ChildProcess;
 use super::waitid::wait_blocking;
 use crate::blocking::{Call, unblock};
-use crate::reactor::Watched;
+use crate::reactor::WatchedFd;
 
 /// Waits for the exit of a child, for one task.
 pub(super) struct Exit {
@@ -23,7 +23,7 @@ enum WaitMethod {
     /// Not chosen yet.
     None,
     /// A pidfd, which is readable once the process has exited.
-    Watched(Watched),
+    Watched(WatchedFd),
     /// A thread that waits. It does not own the process, so it does not keep it alive.
     Thread(Call<ExitStatus>),
 }
@@ -57,14 +57,14 @@ impl Exit {
 }
 
 #[cfg(target_os = "linux")]
-fn watch(process: &ChildProcess) -> Option<Watched> {
+fn watch(process: &ChildProcess) -> Option<WatchedFd> {
     use rustix::process::{PidfdFlags, pidfd_open};
     let fd = pidfd_open(process.pid(), PidfdFlags::empty()).ok()?;
-    Some(Watched::new(fd))
+    Some(WatchedFd::new(fd))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn watch(_: &ChildProcess) -> Option<Watched> {
+fn watch(_: &ChildProcess) -> Option<WatchedFd> {
     None
 }
 

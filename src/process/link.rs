@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use super::child_process::ChildProcess;
 use super::exit::Exit;
 use crate::connection::{DiscardBudget, Link};
-use crate::reactor::Watched;
+use crate::reactor::WatchedFd;
 
 /// The link of a connection to a child.
 pub(super) struct ChildLink {
@@ -15,7 +15,7 @@ pub(super) struct ChildLink {
     /// The child's standard input.
     input: Arc<dyn Link>,
     /// The child's standard output, until it is discarded.
-    output: Mutex<Option<Watched>>,
+    output: Mutex<Option<WatchedFd>>,
     discard: DiscardBudget,
     exit: Mutex<Exit>,
 }
@@ -24,7 +24,7 @@ impl ChildLink {
     pub(super) fn new(
         process: Arc<ChildProcess>,
         input: Arc<dyn Link>,
-        output: Option<Watched>,
+        output: Option<WatchedFd>,
     ) -> Self {
         Self {
             exit: Mutex::new(Exit::new(process.clone())),
@@ -38,7 +38,7 @@ impl ChildLink {
 
 /// Makes further writes of the child fail. Unread bytes in a socket are read first: closing it with
 /// them would also make reads of the child fail before it has read the end of its input.
-fn shut_down(output: &Watched) {
+fn shut_down(output: &WatchedFd) {
     let mut buf = [0; 4096];
     if rustix::net::shutdown(output, rustix::net::Shutdown::Read).is_ok() {
         // No bytes are added after the shutdown.

@@ -1,8 +1,7 @@
-//! Polls a reactor, for the thread that drives it or for one of several that share it.
+//! Polls a reactor, on the thread that drives it or on one of several threads that share it.
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,61 +10,127 @@ use rustix::event::Timespec;
 use rustix::event::epoll;
 use rustix::io::Errno;
 
-use super::batch::Batch;
-use super::{CURRENT, Current, DRIVEN, Group, IDLE, Reactor, Source, here, outbox};
+use super::current::{self, Current};
+use super::registration::EventBatch;
+use super::source::Source;
+use super::{DRIVEN, Group, NOT_DRIVEN, Reactor, SUSPENDED, flush};
 use crate::catch::catch_each;
 
-/// Events that are taken from the kernel at once.
-const BATCH: usize = 256;
+/// The largest number of events that one call takes from the kernel.
+const MAX_BATCH_EVENTS: usize = 256;
 
-/// A thread's hold on the reactor that it drives.
+/// Makes a reactor that of this thread, until it is dropped.
 pub(crate) struct Driver {
     pub(super) reactor: Arc<Reactor>,
-    /// The reactor that this thread drove before, to which it returns.
+    /// The reactor that this thread drove before, and drives again afterwards.
     outer: Option<Current>,
 }
 
-impl Driver {
-    pub(super) fn new(reactor: Arc<Reactor>, outer: Option<Current>) -> Self {
-        Self { reactor, outer }
-    }
-
-    /// The reactor that this thread drove before.
-    pub(super) fn outer(&self) -> Option<&Arc<Reactor>> {
-        self.outer.as_ref().map(|outer| &outer.reactor)
-    }
-
-    /// From now on a [`notify`](Reactor::notify) is news. Says whether there was one before.
-    pub(crate) fn listen(&self) -> bool {
-        self.reactor.bell.listen()
-    }
-
-    /// Whether [`notify`](Reactor::notify) was called since then.
-    pub(crate) fn is_notified(&self) -> bool {
-        self.reactor.bell.is_rung()
-    }
-
+impl Reactor {
+    /// Makes this the reactor of this thread. Returns None if a thread drives it already, this one
+    /// or another.
+    ///
     /// # Panics
     ///
-    /// Where the task that has run has forked, in the child: the tasks that follow are the parent's.
+    /// In a child of the process that made it.
+    pub(crate) fn drive(self: &Arc<Self>) -> Option<Driver> {
+        self.fork_check.assert();
+        let order = (Ordering::SeqCst, Ordering::Relaxed);
+        self.driven
+            .compare_exchange(NOT_DRIVEN, DRIVEN, order.0, order.1)
+            .ok()?;
+        let driver = self.enter(0);
+        if let Some(outer) = &driver.outer {
+            let outer = &outer.reactor;
+            if outer.fork_check.is_inherited() {
+                flush::forget_turn();
+            }
+            if outer.group.is_none() {
+                outer.leave(SUSPENDED);
+            }
+        }
+        Some(driver)
+    }
+
+    /// Makes this the reactor of this thread, which is one of several workers that share it.
+    pub(crate) fn join(self: &Arc<Self>, worker: usize) -> Driver {
+        if let Some(group) = &self.group {
+            group.join();
+        }
+        self.driven.store(DRIVEN, Ordering::SeqCst);
+        self.enter(worker)
+    }
+
+    fn enter(self: &Arc<Self>, worker: usize) -> Driver {
+        let current = Current {
+            reactor: self.clone(),
+            worker,
+        };
+        Driver {
+            reactor: self.clone(),
+            outer: current::replace(Some(current)),
+        }
+    }
+
+    /// Ends the driving. The tasks of the reactor's own executor wait until it is driven again. Any
+    /// other task would wait for ever, so it is woken, tries again, and registers with another
+    /// reactor.
+    fn leave(&self, driven: u8) {
+        // Stored before the load: see `admit_outside_waker`.
+        self.driven.store(driven, Ordering::SeqCst);
+        if !self.has_outside_wakers.load(Ordering::SeqCst) {
+            return;
+        }
+        catch_each(self.registrations(), |registration| {
+            registration.source().wake_to_retry();
+        });
+        // A suspended reactor is driven again by the same thread.
+        if driven == NOT_DRIVEN {
+            self.has_outside_wakers.store(false, Ordering::SeqCst);
+            self.timers.iter().for_each(|timers| timers.wake_all());
+        }
+    }
+}
+
+impl Driver {
+    /// Clears the notification, so that the next [`notify`](Reactor::notify) counts again. Returns
+    /// true if there was one.
+    pub(crate) fn take_notification(&self) -> bool {
+        self.reactor.wake_fd.take()
+    }
+
+    /// Returns true if [`notify`](Reactor::notify) was called since the last
+    /// [`take_notification`](Self::take_notification).
+    pub(crate) fn is_notified(&self) -> bool {
+        self.reactor.wake_fd.is_set()
+    }
+
+    /// Checks, after a task has run, that the task has not forked.
+    ///
+    /// # Panics
+    ///
+    /// In the child of a fork: the tasks that follow are the parent's.
     #[inline(always)]
     pub(crate) fn end_task(&self) {
-        self.reactor.process.assert();
+        self.reactor.fork_check.assert();
     }
 
-    /// Sends what the tasks of this turn have written in small pieces.
+    /// Sends the small writes that the tasks of this turn have made.
     ///
     /// # Panics
     ///
-    /// Where one of them has forked, in the child: the parent sends that.
+    /// In the child, if a task has forked: the parent sends them.
     pub(crate) fn end_turn(&self) {
-        self.reactor.process.assert();
-        outbox::end_turn();
+        self.reactor.fork_check.assert();
+        flush::end_turn();
     }
 
-    /// Polls the kernel and wakes tasks, also those whose sleep is over. Waits as long as `wait` says,
-    /// which is asked right before. Returns whether wakers were called or dropped, which may leave
-    /// something to do. A waker that panics ends nothing. `now` is asked only when a clock has rung.
+    /// Polls the kernel and wakes tasks, including those of sleeps that are due.
+    ///
+    /// Waits at most as long as `wait` returns, which is called right before the wait; None is no
+    /// limit. Returns true if wakers were called or dropped, so that there may be tasks to run. A
+    /// panic of a waker does not keep the others from being called. `now` is called only if a timer
+    /// has expired.
     pub(crate) fn turn(
         &self,
         wait: impl FnOnce() -> Option<Duration>,
@@ -74,36 +139,37 @@ impl Driver {
         Ok(self.try_turn(wait, now)?.unwrap_or(false))
     }
 
-    /// The same for a reactor that threads share. None: another thread polls it.
+    /// As [`turn`](Self::turn), for a reactor that threads share. Returns None if another thread
+    /// polls it.
     pub(crate) fn try_turn(
         &self,
         wait: impl FnOnce() -> Option<Duration>,
         now: impl Fn() -> Instant,
     ) -> io::Result<Option<bool>> {
         let reactor = &*self.reactor;
-        let _driving = match &reactor.group {
+        let _polling = match &reactor.group {
             None => None,
-            Some(group) => match group.try_drive() {
+            Some(group) => match group.try_poll() {
                 None => return Ok(None),
-                driving => driving,
+                polling => polling,
             },
         };
-        let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
-        // What was freed may have woken tasks, or written to a socket.
+        let mut buffer = [const { MaybeUninit::uninit() }; MAX_BATCH_EVENTS];
+        // The drops may have woken tasks, or written to a socket.
         let freed = reactor.free_buried();
         let wait = if freed { Some(Duration::ZERO) } else { wait() };
-        // A wait that is too long for the kernel ends when something happens.
+        // A time that is too long for the kernel is no limit.
         let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
         let events = match epoll::wait(&reactor.epoll, &mut buffer[..], wait.as_ref()) {
             Ok((events, _)) => events,
             Err(Errno::INTR) => return Ok(Some(freed)),
             Err(error) => return Err(error.into()),
         };
-        let told = events.iter().map(|event| (event.data, event.flags));
-        let batch = Batch::begin();
-        catch_each(told, |(data, flags)| match reactor.clock(data) {
-            Some(timers) => timers.ring(now()),
-            None => Source::tell(data, flags),
+        let all = events.iter().map(|event| (event.data, event.flags));
+        let batch = EventBatch::begin();
+        catch_each(all, |(data, flags)| match reactor.expired_timers(data) {
+            Some(timers) => timers.wake_due(now()),
+            None => Source::handle_event(data, flags),
         });
         drop(batch);
         if let Some(group) = &reactor.group {
@@ -115,22 +181,20 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        if self.reactor.process.is_parent() {
-            outbox::forget_turn();
+        if self.reactor.fork_check.is_inherited() {
+            flush::forget_turn();
         } else {
             self.end_turn();
         }
         let outer = self.outer.take();
-        let here = outer.as_ref().map(|outer| &raw const *outer.reactor);
         if let Some(outer) = &outer {
             outer.reactor.driven.store(DRIVEN, Ordering::SeqCst);
         }
-        here::set_reactor(here.unwrap_or(ptr::null()));
-        CURRENT.set(outer);
+        drop(current::replace(outer));
         let reactor = &*self.reactor;
         if reactor.group.as_ref().is_none_or(Group::leave) {
-            reactor.unless_driven(|| reactor.free_buried());
-            reactor.leave(IDLE);
+            reactor.unless_polled(|| reactor.free_buried());
+            reactor.leave(NOT_DRIVEN);
         }
     }
 }

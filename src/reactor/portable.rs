@@ -1,54 +1,56 @@
-//! Tells when a socket or the like is ready where there is no reactor of ours: another runtime's does.
+//! Waits for the readiness of sockets and other descriptors without a reactor of ours: the reactor
+//! of another runtime reports it.
 
-mod descriptor;
 mod foreign;
-pub(crate) mod slices;
+mod shared_fd;
 mod socket;
 #[allow(dead_code, reason = "some flags are for a reactor of ours")]
 mod state;
-#[cfg(feature = "tokio")]
-mod tokio;
-mod unsent;
+mod sys;
 mod watched;
 
 #[cfg(feature = "tokio")]
-mod here {
-    /// Whether this thread drives a reactor of ours, of which there is none.
-    pub(super) fn drives_ours() -> bool {
+mod current {
+    /// Returns true if this thread drives a reactor of ours. There is none.
+    pub(super) fn drives_reactor() -> bool {
         false
     }
 }
 
-/// Turns have no end here: what is written is sent as it is.
-mod outbox {
+/// Turns have no end here, so no write is gathered.
+mod flush {
     use std::io::{self, IoSlice};
     use std::sync::Arc;
     use std::task::{Context, Poll};
 
     use super::SourceOwner;
-    use super::socket::Waits;
 
-    pub(super) fn put(_: &Arc<impl SourceOwner>, _: &[IoSlice<'_>]) -> Option<usize> {
+    pub(super) enum FlushWaiter {
+        Writer,
+        End,
+    }
+
+    pub(super) fn gather(_: &Arc<impl SourceOwner>, _: &[IoSlice<'_>]) -> Option<usize> {
         None
     }
 
-    pub(super) fn failure(_: &super::Source) -> Option<super::Errno> {
+    pub(super) fn take_read_error(_: &super::Source) -> Option<super::Errno> {
         None
     }
 
-    pub(super) fn end(_: &Arc<impl SourceOwner>) -> bool {
+    pub(super) fn end_output(_: &Arc<impl SourceOwner>) -> bool {
         false
     }
 
-    pub(super) fn poll_empty(
+    pub(super) fn poll_flushed(
         _: &Arc<impl SourceOwner>,
         _: &Context<'_>,
-        _: Waits,
+        _: FlushWaiter,
     ) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    pub(super) fn send_now(_: &Arc<impl SourceOwner>) {}
+    pub(super) fn flush(_: &Arc<impl SourceOwner>) {}
 }
 
 use std::io;
@@ -60,24 +62,17 @@ use std::task::{Context, Poll, ready};
 use rustix::io::Errno;
 
 use crate::waker_slot::WakerSlot;
-use descriptor::Descriptor;
-use foreign::{Foreign, Look};
-pub(crate) use socket::{Socket, reset};
-use state::{PARTIAL, READ, State, WRITE};
 #[cfg(feature = "tokio")]
-pub(crate) use tokio::tokio_here;
-pub(crate) use unsent::unsent;
-pub(crate) use watched::Watched;
+pub(crate) use foreign::current_tokio;
+use foreign::{Foreign, ForeignPoll, ReportReady};
+use shared_fd::SharedFd;
+pub(crate) use socket::Socket;
+use state::{Direction, PARTIAL, READ, State};
+pub(crate) use sys::{reset, slices_to_read, slices_to_write, unsent_bytes};
+pub(crate) use watched::WatchedFd;
 
-/// What a descriptor is waited for.
-#[derive(Clone, Copy, Debug)]
-enum Direction {
-    Read,
-    Write,
-}
-
-/// What a source lives in, so that a connection's socket and all that is known of it are one
-/// allocation.
+/// A value that contains a source, so that a connection's socket and all other state of the
+/// connection are one allocation.
 pub(crate) trait SourceOwner: Send + Sync + 'static {
     fn source(&self) -> &Source;
 }
@@ -85,14 +80,14 @@ pub(crate) trait SourceOwner: Send + Sync + 'static {
 /// A descriptor that several handles share.
 #[derive(Debug)]
 pub(crate) struct Source {
-    descriptor: Descriptor,
+    fd: SharedFd,
     state: State,
     reader: WakerSlot,
     writer: WakerSlot,
     /// A read has found the peer's end.
     ended: AtomicBool,
-    /// None until a call found nothing.
-    home: Mutex<Option<Arc<Foreign>>>,
+    /// The registration. None until a call found nothing.
+    foreign: Mutex<Option<Arc<Foreign>>>,
 }
 
 impl SourceOwner for Source {
@@ -102,138 +97,131 @@ impl SourceOwner for Source {
 }
 
 impl Source {
-    /// Takes over a descriptor, for one user. A short read may leave something.
+    /// Takes over a descriptor, with one handle. A short read may leave something.
     pub(crate) fn new(fd: OwnedFd) -> Self {
         let this = Self::trusted(fd);
-        this.state.mark(PARTIAL, true);
+        this.state.set(PARTIAL, true);
         this
     }
 
-    /// The same, of a kind of which a short read leaves nothing, nor does a short write any room.
+    /// Takes over a descriptor of a kind of which a short read leaves nothing, and a short write no
+    /// room.
     pub(crate) fn trusted(fd: OwnedFd) -> Self {
-        Self::of(Descriptor::new(fd))
+        Self::with(SharedFd::new(fd))
     }
 
-    /// One without a descriptor, at which somebody may wait all the same.
+    /// Makes a source without a descriptor. Tasks may wait in it all the same.
     pub(crate) fn none() -> Self {
-        Self::of(Descriptor::none())
+        Self::with(SharedFd::none())
     }
 
-    fn of(descriptor: Descriptor) -> Self {
+    fn with(fd: SharedFd) -> Self {
         Self {
-            descriptor,
+            fd,
             state: State::new(),
             reader: WakerSlot::default(),
             writer: WakerSlot::default(),
             ended: AtomicBool::new(false),
-            home: Mutex::new(None),
+            foreign: Mutex::new(None),
         }
     }
 
-    /// Whether there is, or was, a descriptor.
+    /// Returns true if there is a descriptor, or was one before it was closed.
     pub(crate) fn is_some(&self) -> bool {
-        self.descriptor.is_some()
+        self.fd.is_some()
     }
 
-    /// Does something with the descriptor, unless it is closed, or there never was one. This is no
-    /// use of it that [`is_shared`](Self::is_shared) would see.
-    pub(crate) fn visit<T>(&self, visit: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
-        self.descriptor.visit(visit, || self.depart())
+    /// Calls `f` with the descriptor, which stays open meanwhile. Returns None if it is closed or
+    /// there never was one. This is no handle that [`is_shared`](Self::is_shared) counts.
+    pub(crate) fn with_fd<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+        self.fd.with_fd(f, || self.end_registration())
     }
 
-    /// Where whoever reads waits.
+    /// The waker of the reading task.
     pub(crate) fn reader(&self) -> &WakerSlot {
         &self.reader
     }
 
-    /// Has the next read or accept make its system call, whatever is known of readiness.
-    pub(crate) fn retry_read(&self) {
-        self.state.tell(READ);
+    /// Makes the next read or accept call the kernel, even if the socket is not known to be
+    /// readable.
+    pub(crate) fn assume_readable(&self) {
+        self.state.report(READ);
     }
 
-    /// Bytes that were written, and that the peer has not acknowledged; none where there is no
-    /// descriptor that is open, or the system does not tell.
+    /// Returns the number of written bytes that the peer has not acknowledged. Returns None if
+    /// there is no open descriptor, or if the system does not count them.
     pub(crate) fn unsent(&self) -> Option<usize> {
-        self.visit(unsent)?.ok()
+        self.with_fd(unsent_bytes)?.ok()
     }
 
-    /// Whether something that was written has not left yet.
-    #[allow(clippy::unused_self, reason = "elsewhere it may")]
+    /// Returns false: no write is gathered.
+    #[allow(clippy::unused_self, reason = "used with a reactor of ours")]
     pub(crate) fn is_corked(&self) -> bool {
         false
     }
 
-    #[allow(clippy::unused_self, reason = "elsewhere it may be")]
-    fn is_ending(&self) -> bool {
+    /// Returns false: an output is shut down at once.
+    #[allow(clippy::unused_self, reason = "used with a reactor of ours")]
+    fn is_shutdown_due(&self) -> bool {
         false
     }
 
-    /// Nothing is gathered in any case.
-    #[allow(clippy::unused_self, reason = "elsewhere it ends that")]
-    fn shut(&self) {}
+    /// Does nothing: no write is gathered.
+    #[allow(clippy::unused_self, reason = "used with a reactor of ours")]
+    fn set_write_shut(&self) {}
 
-    /// For a caller that is one of the users.
+    /// Borrows the descriptor. The caller is a user of it.
     fn fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.fd()
+        self.fd.fd()
     }
 
-    /// Whether there are several handles.
+    /// Returns true if there are several handles.
     fn is_shared(&self) -> bool {
-        self.descriptor.is_shared()
+        self.fd.is_shared()
     }
 
-    /// A read has found the peer's end.
-    fn end_read(&self) {
+    /// Records that a read has found the peer's end.
+    fn set_read_ended(&self) {
         self.ended.store(true, Ordering::Release);
     }
 
-    /// Whether a read has found the peer's end: the kernel has nothing left that was not read.
+    /// Returns true if a read has found the peer's end. The kernel then has no unread bytes.
     fn is_read_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// One user more. The caller is one, or there is no descriptor.
-    fn join(&self) {
-        self.descriptor.join();
+    /// Adds a handle. The caller has one, or there is no descriptor.
+    fn add_handle(&self) {
+        self.fd.add_handle();
     }
 
-    /// The last one to leave closes the descriptor.
-    fn leave(&self) {
-        self.descriptor.leave(|| self.depart());
+    /// Removes a handle. The last one ends the registration and closes the descriptor.
+    fn drop_handle(&self) {
+        self.fd.drop_handle(|| self.end_registration());
     }
 
-    /// Before the descriptor is closed: ends the registration.
-    fn depart(&self) {
-        let home = self.home().take();
-        drop(home);
+    /// Ends the registration, before the descriptor is closed.
+    fn end_registration(&self) {
+        // Dropped after the lock is released: the drops of its wakers may run any code.
+        let foreign = self.foreign().take();
+        drop(foreign);
     }
 
-    /// Another runtime's reactor says that a direction is ready.
-    fn report(&self, flag: u32) {
-        self.state.tell(flag);
-        let waiting = if flag == READ {
-            &self.reader
-        } else {
-            &self.writer
-        };
-        waiting.wake();
-    }
-
-    /// Calls `io` until it gives something else than "would block", waiting in between. `short`
-    /// says of a result that it was less than there was room for: unless that may leave something,
-    /// the next call need not be tried.
+    /// Calls `io` until it returns anything but "would block", and waits in between. `short`
+    /// returns true for a result of fewer bytes than there is room for. After such a result the
+    /// next call waits at once, unless a short transfer may leave something.
     fn poll_io<T>(
-        host: &Arc<impl SourceOwner>,
+        owner: &Arc<impl SourceOwner>,
         cx: &mut Context<'_>,
         direction: Direction,
         mut io: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
         short: impl FnOnce(&T) -> bool,
     ) -> Poll<io::Result<T>> {
-        let (this, flag) = (host.source(), direction.flag());
+        let (this, flag) = (owner.source(), direction.flag());
         loop {
             let mut seen = this.state.load();
             if seen & flag == 0 {
-                seen = ready!(Self::poll_ready(host, cx, direction))?;
+                seen = ready!(Self::poll_ready(owner, cx, direction))?;
             }
             match io(this.fd()) {
                 Ok(value) => {
@@ -251,13 +239,13 @@ impl Source {
         }
     }
 
-    /// The state word, once it says that `io` may succeed, which it did not.
+    /// Waits until the flag of the direction is set, and returns the state word.
     fn poll_ready(
-        host: &Arc<impl SourceOwner>,
+        owner: &Arc<impl SourceOwner>,
         cx: &mut Context<'_>,
         direction: Direction,
     ) -> Poll<io::Result<u32>> {
-        let (this, flag) = (host.source(), direction.flag());
+        let (this, flag) = (owner.source(), direction.flag());
         let wait = |cx: &Context<'_>| {
             match direction {
                 Direction::Read => this.reader.register(cx.waker()),
@@ -270,62 +258,65 @@ impl Source {
             if seen & flag != 0 {
                 return Poll::Ready(Ok(seen));
             }
-            let foreign = Self::registered(host)?;
-            match foreign.look(cx, direction, wait)? {
-                Look::Asleep => return Poll::Pending,
-                Look::Ready(flags) => {
-                    this.state.tell(flags);
+            let foreign = Self::register(owner)?;
+            match foreign.poll_ready(cx, direction, wait)? {
+                ForeignPoll::Pending => return Poll::Pending,
+                ForeignPoll::Retry(flags) => {
+                    this.state.report(flags);
                 }
-                Look::Elsewhere => Self::leave_foreign(host, &foreign)?,
+                ForeignPoll::Unreachable => Self::leave_foreign(owner, &foreign)?,
             }
         }
     }
 
-    /// The home, which is that of this thread if there is none yet.
-    fn registered(host: &Arc<impl SourceOwner>) -> io::Result<Arc<Foreign>> {
-        let this = host.source();
-        let mut home = this.home();
-        if let Some(home) = &*home {
-            return Ok(home.clone());
+    /// Returns the registration. If there is none yet, the source registers with the runtime of
+    /// this thread.
+    fn register(owner: &Arc<impl SourceOwner>) -> io::Result<Arc<Foreign>> {
+        let this = owner.source();
+        let mut slot = this.foreign();
+        if let Some(foreign) = &*slot {
+            return Ok(foreign.clone());
         }
-        // `depart` drops it.
-        let foreign = Arc::new(Foreign::here(host, this.descriptor.lasting())?);
-        this.state.mark(foreign.flags(), true);
-        *home = Some(foreign.clone());
+        // `end_registration` drops it.
+        let foreign = Arc::new(Foreign::register(owner, this.fd.fd_until_close())?);
+        this.state.set(foreign.flags(), true);
+        *slot = Some(foreign.clone());
         Ok(foreign)
     }
 
-    /// Leaves a runtime that may never wake a task of this thread, for async-io, so that halves in
-    /// two runtimes do not take turns at moving.
-    fn leave_foreign(host: &Arc<impl SourceOwner>, left: &Arc<Foreign>) -> io::Result<()> {
-        let this = host.source();
+    /// Leaves a runtime that may never wake a task of this thread. The source moves to async-io and
+    /// stays there, so that halves in two runtimes do not move it back and forth.
+    fn leave_foreign(owner: &Arc<impl SourceOwner>, left: &Arc<Foreign>) -> io::Result<()> {
+        let this = owner.source();
         {
-            let mut home = this.home();
-            if !home.as_ref().is_some_and(|now| Arc::ptr_eq(now, left)) {
+            let mut slot = this.foreign();
+            if !slot.as_ref().is_some_and(|now| Arc::ptr_eq(now, left)) {
                 // The other half has left it.
                 return Ok(());
             }
-            // The caller drops the one that is left.
-            *home = None;
-            let foreign = Foreign::everywhere(host, this.descriptor.lasting())?;
-            this.state.mark(foreign.flags(), true);
-            *home = Some(Arc::new(foreign));
+            // The caller drops the registration.
+            *slot = None;
+            let foreign = Foreign::register_async_io(owner, this.fd.fd_until_close())?;
+            this.state.set(foreign.flags(), true);
+            *slot = Some(Arc::new(foreign));
         }
-        this.report(READ);
-        this.report(WRITE);
+        this.report_ready(Direction::Read);
+        this.report_ready(Direction::Write);
         Ok(())
     }
 
-    fn home(&self) -> MutexGuard<'_, Option<Arc<Foreign>>> {
-        self.home.lock().unwrap_or_else(PoisonError::into_inner)
+    fn foreign(&self) -> MutexGuard<'_, Option<Arc<Foreign>>> {
+        self.foreign.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Direction {
-    fn flag(self) -> u32 {
-        match self {
-            Self::Read => READ,
-            Self::Write => WRITE,
+impl<T: SourceOwner + ?Sized> ReportReady for T {
+    fn report_ready(&self, direction: Direction) {
+        let source = self.source();
+        source.state.report(direction.flag());
+        match direction {
+            Direction::Read => source.reader.wake(),
+            Direction::Write => source.writer.wake(),
         }
     }
 }

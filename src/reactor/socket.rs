@@ -1,4 +1,4 @@
-//! A stream socket, or one that listens, whose readiness a reactor tells.
+//! A stream socket or a listening one, watched by a reactor.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -10,72 +10,68 @@ use std::task::{Context, Poll, ready};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags,
+    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SocketAddrAny, SocketFlags,
     acceptfrom_with,
 };
 
-use super::{Direction, Source, SourceOwner, outbox, slices};
+use super::flush::{self, FlushWaiter};
+use super::state::Direction;
+use super::sys::{SEND_FLAGS, slices_to_read, slices_to_write};
+use super::{Source, SourceOwner};
 
-/// How everything is sent: a peer that is gone is an error, not a signal.
-pub(super) const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
-
-/// A handle to a socket, from any thread; the last one closes it. One task may read while another
-/// writes, through clones or not; of two that do the same, the later one is woken.
+/// A handle to a socket, usable on any thread; the last handle closes the socket. One task may read
+/// while another writes, by the same handle or by two. If two tasks do the same, the later one is
+/// woken.
 ///
-/// No call waits, whether the socket is non-blocking or not, but to accept, which needs one that
-/// is. `O_NONBLOCK` belongs to all who share a socket; only a shared listener's is set.
+/// No call blocks, even if the socket is in blocking mode, except that to accept: it needs a
+/// non-blocking socket. `O_NONBLOCK` is shared by all processes that have the socket open, so it is
+/// set on a shared listener only.
 ///
-/// It is an `Arc` of what the socket's source lives in.
+/// A handle is an `Arc` of the owner of the socket's source.
 pub(crate) struct Socket<T: SourceOwner = Source>(Arc<T>);
 
-/// Whose wait it is until all has left. Each has a place of its own, as one replaces who waits there.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Waits {
-    Writer,
-    End,
-}
-
 impl Socket {
-    /// Takes over a socket, or what is watched as one is.
+    /// Takes over a socket, or another descriptor that is watched as a socket is.
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self(Arc::new(Source::new(socket)))
     }
 
-    /// The same, of a kind of which a short read leaves nothing: see [`Source::trusted`].
+    /// Takes over a socket of a kind of which a short read leaves nothing: see [`Source::trusted`].
     pub(super) fn trusted(socket: OwnedFd) -> Self {
         Self(Arc::new(Source::trusted(socket)))
     }
 }
 
 impl<T: SourceOwner> Socket<T> {
-    /// The first handle to a new source.
-    pub(crate) fn first(host: Arc<T>) -> Self {
-        Self(host)
+    /// Makes the first handle to a new source.
+    pub(crate) fn first(owner: Arc<T>) -> Self {
+        Self(owner)
     }
 
-    /// One more, for a caller who has one; or to what has no socket.
-    pub(crate) fn of(host: &Arc<T>) -> Self {
-        host.source().join();
-        Self(host.clone())
+    /// Makes one more handle. The caller has one, or the source has no socket.
+    pub(crate) fn of(owner: &Arc<T>) -> Self {
+        owner.source().add_handle();
+        Self(owner.clone())
     }
 
-    pub(crate) fn host(&self) -> &Arc<T> {
+    pub(crate) fn owner(&self) -> &Arc<T> {
         &self.0
     }
 
-    /// Whether there are other handles to it.
+    /// Returns true if there are other handles.
     pub(crate) fn is_shared(&self) -> bool {
         self.0.source().is_shared()
     }
 
-    /// Has the next accept ask the kernel. Cached readiness lacks connections that were completed
+    /// Makes the next accept call the kernel. The state word lacks connections that were completed
     /// since the reactor last polled.
-    pub(crate) fn look_again(&self) {
-        self.0.source().retry_read();
+    pub(crate) fn assume_readable(&self) {
+        self.0.source().assume_readable();
     }
 
-    /// Accepts a connection; the new socket is non-blocking, and closed on exec. Another owner of a
-    /// `shared` socket may have cleared `O_NONBLOCK`, and the call would wait: it is set again.
+    /// Accepts a connection. The new socket is non-blocking and closed on exec. Another process that
+    /// has a `shared` socket open may have cleared `O_NONBLOCK`, which would make the call block: it
+    /// is set again.
     pub(crate) fn poll_accept(
         &self,
         cx: &mut Context<'_>,
@@ -91,7 +87,7 @@ impl<T: SourceOwner> Socket<T> {
         Source::poll_io(&self.0, cx, Direction::Read, accept, |_| false)
     }
 
-    /// Ready when the connection has come about, or has not.
+    /// Waits until the socket is connected, or fails with the error of the connect.
     pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let connected = |fd: BorrowedFd<'_>| match rustix::net::getpeername(fd) {
             Ok(_) => Ok(()),
@@ -110,13 +106,13 @@ impl<T: SourceOwner> Socket<T> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.flush_before_reading();
+        self.flush_before_read();
         let room = buf.len();
         let recv = |fd: BorrowedFd<'_>| {
             rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(n, _)| n)
         };
         let read = self.poll_transfer(cx, Direction::Read, room, recv);
-        self.noting_end(read, room)
+        self.record_end(read, room)
     }
 
     pub(crate) fn poll_read_vectored(
@@ -124,53 +120,54 @@ impl<T: SourceOwner> Socket<T> {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.flush_before_reading();
-        let (bufs, room) = slices::to_read(bufs);
+        self.flush_before_read();
+        let (bufs, room) = slices_to_read(bufs);
         let recvmsg = |fd: BorrowedFd<'_>| {
             let mut nothing = RecvAncillaryBuffer::default();
             let received = rustix::net::recvmsg(fd, bufs, &mut nothing, RecvFlags::DONTWAIT)?;
             Ok(received.bytes)
         };
         let read = self.poll_transfer(cx, Direction::Read, room, recvmsg);
-        self.noting_end(read, room)
+        self.record_end(read, room)
     }
 
-    /// Notes the peer's end, where the read has found it.
+    /// Records the peer's end if the read has found it.
     #[inline(always)]
-    fn noting_end(&self, read: Poll<io::Result<usize>>, room: usize) -> Poll<io::Result<usize>> {
+    fn record_end(&self, read: Poll<io::Result<usize>>, room: usize) -> Poll<io::Result<usize>> {
         match read {
-            Poll::Ready(Ok(0)) if room > 0 => Poll::Ready(self.ended()),
+            Poll::Ready(Ok(0)) if room > 0 => Poll::Ready(self.read_end()),
             read => read,
         }
     }
 
-    /// The kernel tells of a reset once, and says after that that the peer has ended: where it
-    /// has told us of it when the outbox was sent, the reader is told by us.
+    /// Returns the result of a read at the peer's end. The kernel reports a reset once, and an
+    /// orderly end after that. If it has reported the reset when the outbox was sent, the read fails
+    /// with that error.
     #[cold]
-    fn ended(&self) -> io::Result<usize> {
+    fn read_end(&self) -> io::Result<usize> {
         let source = self.0.source();
-        source.end_read();
-        let failed = source.is_corked().then(|| outbox::failure(source));
-        failed.flatten().map_or(Ok(0), |error| Err(error.into()))
+        source.set_read_ended();
+        let error = source.is_corked().then(|| flush::take_read_error(source));
+        error.flatten().map_or(Ok(0), |error| Err(error.into()))
     }
 
-    /// Whether a read has found the peer's end, so that nothing is left unread.
+    /// Returns true if a read has found the peer's end. Nothing is left unread then.
     pub(crate) fn is_read_ended(&self) -> bool {
         self.0.source().is_read_ended()
     }
 
-    /// The peer may wait for it, before it sends more.
-    fn flush_before_reading(&self) {
+    /// Sends what is in the outbox: the peer may wait for it before it sends more.
+    fn flush_before_read(&self) {
         if self.0.source().is_corked() {
-            outbox::send_now(&self.0);
+            flush::flush(&self.0);
         }
     }
 
-    /// What was written earlier goes first, and nothing goes after the end.
+    /// Sends earlier bytes first, and fails after the end of output.
     #[inline(always)]
-    fn poll_before_writing(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_before_write(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let source = self.0.source();
-        if source.is_ending() {
+        if source.is_shutdown_due() {
             return Poll::Ready(Err(Errno::PIPE.into()));
         }
         if source.is_corked() {
@@ -179,25 +176,26 @@ impl<T: SourceOwner> Socket<T> {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready when all that was written is with the kernel.
+    /// Waits until the kernel has all written bytes.
     pub(crate) fn poll_flush(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        outbox::poll_empty(&self.0, cx, Waits::Writer)
+        flush::poll_flushed(&self.0, cx, FlushWaiter::Writer)
     }
 
-    /// The same, for one who ends the stream: whoever writes may wait beside.
+    /// As [`poll_flush`](Self::poll_flush), for the task that ends the stream. A writing task may
+    /// wait at the same time.
     pub(crate) fn poll_flush_at_end(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        outbox::poll_empty(&self.0, cx, Waits::End)
+        flush::poll_flushed(&self.0, cx, FlushWaiter::End)
     }
 
-    /// As [`poll_write_vectored`](Self::poll_write_vectored), but what is small leaves together
-    /// with more of its kind, at the end of the thread's turn at the latest. Errors of that are
-    /// told by the next write or flush.
+    /// As [`poll_write_vectored`](Self::poll_write_vectored), but a small write is sent together
+    /// with others, at the end of the thread's turn at the latest. Its error is returned by the next
+    /// write or flush.
     pub(crate) fn poll_write_gathered(
         &self,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Some(size) = outbox::put(&self.0, bufs) {
+        if let Some(size) = flush::gather(&self.0, bufs) {
             return Poll::Ready(Ok(size));
         }
         match bufs {
@@ -208,8 +206,8 @@ impl<T: SourceOwner> Socket<T> {
 
     #[inline(always)]
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_before_writing(cx))?;
-        let send = |fd: BorrowedFd<'_>| rustix::net::send(fd, buf, SEND);
+        ready!(self.poll_before_write(cx))?;
+        let send = |fd: BorrowedFd<'_>| rustix::net::send(fd, buf, SEND_FLAGS);
         self.poll_transfer(cx, Direction::Write, buf.len(), send)
     }
 
@@ -218,29 +216,29 @@ impl<T: SourceOwner> Socket<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_before_writing(cx))?;
-        let (bufs, room) = slices::to_write(bufs);
-        // Not writev: that would raise SIGPIPE where a program has not ignored it.
+        ready!(self.poll_before_write(cx))?;
+        let (bufs, room) = slices_to_write(bufs);
+        // Not writev: it raises SIGPIPE in a program that does not ignore that signal.
         let sendmsg = |fd: BorrowedFd<'_>| {
             let mut nothing = SendAncillaryBuffer::default();
-            rustix::net::sendmsg(fd, bufs, &mut nothing, SEND)
+            rustix::net::sendmsg(fd, bufs, &mut nothing, SEND_FLAGS)
         };
         self.poll_transfer(cx, Direction::Write, room, sendmsg)
     }
 
-    /// Ends the output, at the end of the thread's turn at the latest.
+    /// Flushes, then ends the output at the end of the thread's turn at the latest.
     pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_flush(cx))?;
-        if outbox::end(&self.0) {
+        if flush::end_output(&self.0) {
             return Poll::Ready(Ok(()));
         }
         Poll::Ready(self.shutdown(Shutdown::Write))
     }
 
-    /// Ends one direction, or both.
+    /// Ends one direction or both, now.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if how != Shutdown::Read {
-            self.0.source().shut();
+            self.0.source().set_write_shut();
         }
         let how = match how {
             Shutdown::Read => rustix::net::Shutdown::Read,
@@ -250,7 +248,7 @@ impl<T: SourceOwner> Socket<T> {
         Ok(rustix::net::shutdown(self, how)?)
     }
 
-    /// Calls `io` until it gives something else than "would block"; see [`Source::poll_io`].
+    /// Calls `io` until it returns anything but "would block"; see [`Source::poll_io`].
     pub(super) fn poll_io<V>(
         &self,
         cx: &mut Context<'_>,
@@ -261,8 +259,8 @@ impl<T: SourceOwner> Socket<T> {
         Source::poll_io(&self.0, cx, direction, io, short)
     }
 
-    /// Moves bytes, and knows what is [short](Source::poll_io) by how much room there is. Without
-    /// room it does not wait.
+    /// Calls `transfer`, which moves bytes. A result of fewer bytes than `room` is
+    /// [short](Source::poll_io). Without room this returns 0 at once.
     #[inline(always)]
     pub(super) fn poll_transfer(
         &self,
@@ -287,7 +285,7 @@ impl<T: SourceOwner> Clone for Socket<T> {
 
 impl<T: SourceOwner> Drop for Socket<T> {
     fn drop(&mut self) {
-        self.0.source().leave();
+        self.0.source().drop_handle();
     }
 }
 
@@ -300,13 +298,5 @@ impl<T: SourceOwner> AsFd for Socket<T> {
 impl<T: SourceOwner> fmt::Debug for Socket<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Socket").field(self.0.source()).finish()
-    }
-}
-
-/// Resets a stream socket now, while others still have it open.
-pub(crate) fn reset(socket: BorrowedFd<'_>) {
-    // Disconnecting sends the reset; Unix sockets know neither, and only end.
-    if rustix::net::connect_unspec(socket).is_err() {
-        let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
     }
 }

@@ -1,60 +1,53 @@
-//! A descriptor, its readiness, and who waits for it.
+//! A descriptor, its readiness, and the tasks that wait for it.
 
-use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
 
 use once_cell::race::OnceBox;
 use rustix::event::epoll::{EventData, EventFlags};
-use rustix::io::Errno;
 
-use super::foreign::Foreign;
+use super::foreign::{Foreign, ReportReady};
+use super::lock;
 use super::outbox::Outbox;
-use super::registered::Registered;
-use super::state::{CORKED, ENDED, ENDING, FOREIGN, PARTIAL, READ, REGISTERED, SHUT, State, WRITE};
-use super::unsent::unsent;
-use super::{Descriptor, Reactor, here, lock};
+use super::reactor_slot::ReactorSlot;
+use super::shared_fd::SharedFd;
+use super::state::{
+    CORKED, Direction, FOREIGN, PARTIAL, READ, READ_ENDED, SHUTDOWN_DUE, State, WRITE, WRITE_SHUT,
+};
+use super::sys::unsent_bytes;
 use crate::catch::catch_each;
-use crate::polling::is_task;
 use crate::waker_slot::WakerSlot;
 
-/// What a descriptor is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
-    Read,
-    Write,
-}
-
-/// What a source lives in, so that a connection's socket and all that is known of it are one
-/// allocation.
+/// A value that contains a source, so that a connection's socket and all other state of the
+/// connection are one allocation.
 pub(crate) trait SourceOwner: Send + Sync + 'static {
     fn source(&self) -> &Source;
 
-    /// As what a reactor holds.
+    /// Converts the owner to the type that a reactor holds.
     fn share(self: Arc<Self>) -> Arc<dyn SourceOwner>;
 }
 
-/// A descriptor that several handles share, and a reactor while it is registered.
+/// A descriptor that several handles share, and its registration with a reactor.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// Open until the last handle is dropped; a reactor may hold the rest a little longer.
-    pub(super) descriptor: Descriptor,
+    /// Open until the last handle is dropped. A reactor may keep the other fields a little longer.
+    pub(super) fd: SharedFd,
     pub(super) state: State,
-    /// Where it stands in its reactor's list.
-    place: AtomicU32,
-    pub(super) home: Registered,
+    /// The index in the list of the reactor.
+    index: AtomicU32,
+    /// The reactor that the source is registered with.
+    pub(super) reactor: ReactorSlot,
     reader: WakerSlot,
-    seldom: OnceBox<Seldom>,
+    lazy: OnceBox<LazyState>,
 }
 
-/// What most sockets never need.
+/// The state that most sockets never need, allocated at its first use.
 #[derive(Debug, Default)]
-pub(super) struct Seldom {
+pub(super) struct LazyState {
     writer: WakerSlot,
     outbox: Outbox,
-    /// The home on threads that drive no reactor of ours.
+    /// The registration on threads that drive no reactor of ours.
     pub(super) foreign: Mutex<Option<Arc<Foreign>>>,
 }
 
@@ -68,176 +61,188 @@ impl SourceOwner for Source {
     }
 }
 
+/// Handles and the descriptor.
 impl Source {
-    /// Takes over a descriptor, for one user. A short read may leave something: so it is where the
-    /// kernel keeps together what was sent together, as Unix sockets do with descriptors.
+    /// Takes over a descriptor, with one handle. A short read may leave something: a Unix socket
+    /// ends a read after bytes that were sent with descriptors.
     pub(crate) fn new(fd: OwnedFd) -> Self {
         let this = Self::trusted(fd);
-        this.state.mark(PARTIAL, true);
+        this.state.set(PARTIAL, true);
         this
     }
 
-    /// The same, of a kind of which a short read leaves nothing, nor does a short write any room:
-    /// TCP, as far as events say nothing else, and the writing side of pipes.
+    /// Takes over a descriptor of a kind of which a short read leaves nothing, and a short write no
+    /// room: TCP, unless an event reports otherwise, and the writing side of pipes.
     pub(crate) fn trusted(fd: OwnedFd) -> Self {
-        Self::with(Descriptor::new(fd))
+        Self::with(SharedFd::new(fd))
     }
 
-    /// One without a descriptor, at which somebody may wait all the same.
+    /// Makes a source without a descriptor. Tasks may wait in it all the same.
     pub(crate) fn none() -> Self {
-        Self::with(Descriptor::none())
+        Self::with(SharedFd::none())
     }
 
-    fn with(descriptor: Descriptor) -> Self {
+    fn with(fd: SharedFd) -> Self {
         Self {
-            descriptor,
+            fd,
             state: State::new(),
-            place: AtomicU32::new(0),
-            home: Registered::nowhere(),
+            index: AtomicU32::new(0),
+            reactor: ReactorSlot::empty(),
             reader: WakerSlot::default(),
-            seldom: OnceBox::new(),
+            lazy: OnceBox::new(),
         }
     }
 
-    /// Whether there is, or was, a descriptor.
+    /// Returns true if there is a descriptor, or was one before it was closed.
     pub(crate) fn is_some(&self) -> bool {
-        self.descriptor.is_some()
+        self.fd.is_some()
     }
 
-    /// Does something with the descriptor, unless it is closed, or there never was one. This is no
-    /// use of it that [`is_shared`](Self::is_shared) would see.
-    pub(crate) fn visit<T>(&self, visit: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
-        self.descriptor.visit(visit, || self.depart())
+    /// Calls `f` with the descriptor, which stays open meanwhile. Returns None if it is closed or
+    /// there never was one. This is no handle that [`is_shared`](Self::is_shared) counts.
+    pub(crate) fn with_fd<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+        self.fd.with_fd(f, || self.end_registration())
     }
 
-    /// Where whoever reads waits.
-    pub(crate) fn reader(&self) -> &WakerSlot {
-        &self.reader
+    /// Borrows the descriptor. The caller is a user of it.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.fd()
     }
 
-    /// Has the next read or accept make its system call, whatever is known of readiness.
-    pub(crate) fn retry_read(&self) {
-        self.state.tell(READ);
+    /// Returns true if there are several handles.
+    pub(super) fn is_shared(&self) -> bool {
+        self.fd.is_shared()
     }
 
-    /// Where whoever writes waits for the kernel.
-    pub(super) fn writer(&self) -> &WakerSlot {
-        &self.seldom().writer
+    /// Adds a handle. The caller has one, or there is no descriptor.
+    pub(super) fn add_handle(&self) {
+        self.fd.add_handle();
     }
 
-    pub(super) fn outbox(&self) -> &Outbox {
-        &self.seldom().outbox
+    /// Removes a handle. The last one ends the registration and closes the descriptor.
+    pub(super) fn drop_handle(&self) {
+        self.fd.drop_handle(|| self.end_registration());
     }
 
-    /// Bytes that were written, and that the peer has not acknowledged; none where there is no
-    /// descriptor that is open.
+    /// Ends the registration, before the descriptor is closed.
+    fn end_registration(&self) {
+        let reactor = self.reactor.lock().take();
+        let lazy = self.lazy.get();
+        if let Some(reactor) = reactor {
+            reactor.deregister(self.fd(), self);
+        } else if let Some(lazy) = lazy {
+            // Dropped after the lock is released: the drops of its wakers may run any code.
+            let foreign = lock(&lazy.foreign).take();
+            drop(foreign);
+        }
+        if let Some(lazy) = lazy {
+            // The waker of a flush that had nothing left to send holds this source.
+            drop(lazy.writer.take());
+        }
+    }
+
+    /// Returns the index in the list of the reactor.
+    pub(super) fn index(&self) -> usize {
+        self.index.load(Ordering::Relaxed) as usize
+    }
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "there are fewer descriptors than i32::MAX"
+    )]
+    pub(super) fn set_index(&self, index: usize) {
+        self.index.store(index as u32, Ordering::Relaxed);
+    }
+
+    pub(super) fn lazy(&self) -> &LazyState {
+        self.lazy.get_or_init(Box::default)
+    }
+}
+
+/// Flags of the state word, and the outbox.
+impl Source {
+    /// Makes the next read or accept call the kernel, even if the socket is not known to be
+    /// readable.
+    pub(crate) fn assume_readable(&self) {
+        self.state.report(READ);
+    }
+
+    /// Returns the number of written bytes that the peer has not acknowledged. Returns None if
+    /// there is no open descriptor, or if the kernel does not count them.
     pub(crate) fn unsent(&self) -> Option<usize> {
-        let unsent = self.visit(|socket| match self.seldom.get() {
-            Some(seldom) => seldom.outbox.unsent(socket),
-            None => unsent(socket),
+        let unsent = self.with_fd(|socket| match self.lazy.get() {
+            Some(lazy) => lazy.outbox.unsent_bytes(socket),
+            None => unsent_bytes(socket),
         });
         unsent?.ok()
     }
 
-    /// Whether something that was written has not left yet, or was lost and nobody knows.
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.lazy().outbox
+    }
+
+    /// Returns true if the outbox has bytes, or an error of lost bytes that no call has returned
+    /// yet.
     pub(crate) fn is_corked(&self) -> bool {
         self.state.load() & CORKED != 0
     }
 
-    /// Whether what is written may wait for the end of a turn.
-    pub(super) fn may_gather(&self) -> bool {
-        self.state.load() & (FOREIGN | SHUT) == 0
+    /// Returns true if written bytes may wait for the end of a turn.
+    pub(super) fn can_gather(&self) -> bool {
+        self.state.load() & (FOREIGN | WRITE_SHUT) == 0
     }
 
-    /// The outbox is about to have something in it, which keeps the descriptor open. For a user.
+    /// Keeps the descriptor open for an outbox that is about to have bytes. The caller is a user.
     pub(super) fn cork(&self) {
-        self.state.mark(CORKED, true);
-        self.descriptor.enter();
+        self.state.set(CORKED, true);
+        self.fd.hold();
     }
 
     pub(super) fn uncork(&self) {
-        self.state.mark(CORKED, false);
+        self.state.set(CORKED, false);
     }
 
-    /// The outbox is empty again, and does not keep the descriptor open any more.
-    pub(super) fn let_go(&self) {
-        self.descriptor.go_out(|| self.depart());
+    /// Releases the hold of an outbox that is empty again. This may close the descriptor.
+    pub(super) fn release_hold(&self) {
+        self.fd.release_hold(|| self.end_registration());
     }
 
-    /// Whether the end of output is about to be said.
-    pub(super) fn is_ending(&self) -> bool {
-        self.state.load() & ENDING != 0
+    /// Returns true if the output is to be shut down at the end of the turn.
+    pub(super) fn is_shutdown_due(&self) -> bool {
+        self.state.load() & SHUTDOWN_DUE != 0
     }
 
-    /// Writes fail from now on.
-    pub(super) fn shut(&self) {
-        self.state.mark(SHUT, true);
+    /// Records that writes fail from now on.
+    pub(super) fn set_write_shut(&self) {
+        self.state.set(WRITE_SHUT, true);
     }
 
-    pub(super) fn seldom(&self) -> &Seldom {
-        self.seldom.get_or_init(Box::default)
+    /// Records that a read has found the peer's end.
+    pub(super) fn set_read_ended(&self) {
+        self.state.set(READ_ENDED, true);
     }
 
-    pub(super) fn place(&self) -> usize {
-        self.place.load(Ordering::Relaxed) as usize
-    }
-
-    /// Descriptors are numbered by an `i32`, so places fit.
-    #[allow(clippy::cast_possible_truncation)]
-    pub(super) fn set_place(&self, place: usize) {
-        self.place.store(place as u32, Ordering::Relaxed);
-    }
-
-    /// For a caller that is one of the users.
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.fd()
-    }
-
-    /// Whether there are several handles.
-    pub(super) fn is_shared(&self) -> bool {
-        self.descriptor.is_shared()
-    }
-
-    /// A read has found the peer's end.
-    pub(super) fn end_read(&self) {
-        self.state.mark(ENDED, true);
-    }
-
-    /// Whether a read has found the peer's end: the kernel has nothing left that was not read.
+    /// Returns true if a read has found the peer's end. The kernel then has no unread bytes.
     pub(super) fn is_read_ended(&self) -> bool {
-        self.state.load() & ENDED != 0
+        self.state.load() & READ_ENDED != 0
+    }
+}
+
+/// Events, and the tasks that they wake.
+impl Source {
+    /// The waker of the reading task.
+    pub(crate) fn reader(&self) -> &WakerSlot {
+        &self.reader
     }
 
-    /// One user more. The caller is one, or there is no descriptor.
-    pub(super) fn join(&self) {
-        self.descriptor.join();
+    /// The waker of the task that waits for the kernel to take more.
+    pub(super) fn writer(&self) -> &WakerSlot {
+        &self.lazy().writer
     }
 
-    /// The last one to leave ends the registration and closes the descriptor.
-    pub(super) fn leave(&self) {
-        self.descriptor.leave(|| self.depart());
-    }
-
-    /// Before the descriptor is closed: ends the registration.
-    fn depart(&self) {
-        let home = self.home.lock().take();
-        let seldom = self.seldom.get();
-        if let Some(reactor) = home {
-            reactor.deregister(self.fd(), self);
-        } else if let Some(seldom) = seldom {
-            // Not while it is locked: with it go wakers, whose drops run code of others.
-            let foreign = lock(&seldom.foreign).take();
-            drop(foreign);
-        }
-        if let Some(seldom) = seldom {
-            // A flush for which there was nothing left: it holds what it is held by.
-            drop(seldom.writer.take());
-        }
-    }
-
-    /// What the kernel tells, with the data of the registration.
+    /// Handles an event of the kernel for the source whose address is `data`.
     #[inline(always)]
-    pub(super) fn tell(data: EventData, flags: EventFlags) {
+    pub(super) fn handle_event(data: EventData, flags: EventFlags) {
         let source = data.ptr().cast::<Self>();
         if source.is_null() {
             return;
@@ -248,22 +253,22 @@ impl Source {
         // where threads share it.
         let source = unsafe { &*source };
         let end = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
-        // A read ends before urgent data, whatever comes after that.
+        // A read ends before urgent data, whatever follows it.
         let partial = EventFlags::PRI | end;
-        let mut told = 0;
+        let mut ready = 0;
         if flags.intersects(EventFlags::IN | partial) {
-            told |= READ;
+            ready |= READ;
         }
         if flags.intersects(partial) {
-            told |= PARTIAL;
+            ready |= PARTIAL;
         }
         if flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR) {
-            told |= WRITE;
+            ready |= WRITE;
         }
-        let before = source.state.tell(told);
-        let reads = told & READ != 0;
-        // Nobody waits to write while it is known to be possible.
-        let writes = told & WRITE != 0 && before & WRITE == 0;
+        let before = source.state.report(ready);
+        let reads = ready & READ != 0;
+        // No task waits to write while the flag is set.
+        let writes = ready & WRITE != 0 && before & WRITE == 0;
         match (reads, writes) {
             (true, true) => source.wake_both(),
             (true, false) => source.wake_reader(),
@@ -272,20 +277,10 @@ impl Source {
         }
     }
 
-    /// The reactor is not driven any more: whoever waits is to try again.
-    pub(super) fn orphan(&self) {
-        self.state.tell(READ | WRITE);
+    /// Wakes the waiting tasks to try again, as no thread drives the reactor any more.
+    pub(super) fn wake_to_retry(&self) {
+        self.state.report(READ | WRITE);
         self.wake_both();
-    }
-
-    /// Another runtime's reactor says that a direction is ready.
-    pub(super) fn report(&self, flag: u32) {
-        self.state.tell(flag);
-        if flag == READ {
-            self.wake_reader();
-        } else {
-            self.wake_writer();
-        }
     }
 
     pub(super) fn wake_both(&self) {
@@ -298,98 +293,22 @@ impl Source {
     }
 
     fn wake_writer(&self) {
-        // Either a writer's place that has just been made is seen here, or what was told is seen by
-        // that writer: see `wait`.
+        // With the fence of `wait`: either this load sees the lazy state that a writer has just
+        // allocated, or that writer sees the flag.
         fence(Ordering::SeqCst);
-        if let Some(seldom) = self.seldom.get() {
-            seldom.writer.wake();
-        }
-    }
-
-    /// Calls `io` until it gives something else than "would block", waiting in between. `short`
-    /// says of a result that it was less than there was room for: unless that
-    /// [may leave something](PARTIAL), the next call need not be tried.
-    #[inline(always)]
-    pub(super) fn poll_io<T>(
-        host: &Arc<impl SourceOwner + ?Sized>,
-        cx: &mut Context<'_>,
-        direction: Direction,
-        mut io: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
-        short: impl FnOnce(&T) -> bool,
-    ) -> Poll<io::Result<T>> {
-        let (this, flag) = (host.source(), direction.flag());
-        loop {
-            let mut seen = this.state.load();
-            if seen & flag == 0 {
-                seen = ready!(Self::poll_ready(host, cx, direction, seen))?;
-            }
-            match io(this.fd()) {
-                Ok(value) => {
-                    if seen & (PARTIAL | REGISTERED) == REGISTERED && short(&value) {
-                        this.state.change(seen, flag, 0);
-                    }
-                    return Poll::Ready(Ok(value));
-                }
-                Err(Errno::AGAIN) if seen & REGISTERED == 0 => Self::register(host, seen, flag)?,
-                Err(Errno::AGAIN) => {
-                    this.state.change(seen, flag, 0);
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => return Poll::Ready(Err(error.into())),
-            }
-        }
-    }
-
-    /// The state word, once it says that `io` may succeed, which it did not.
-    #[inline(always)]
-    fn poll_ready(
-        host: &Arc<impl SourceOwner + ?Sized>,
-        cx: &mut Context<'_>,
-        direction: Direction,
-        seen: u32,
-    ) -> Poll<io::Result<u32>> {
-        if seen & FOREIGN != 0 {
-            return Self::poll_foreign(host, cx, direction);
-        }
-        let (this, flag) = (host.source(), direction.flag());
-        this.wait(cx, direction);
-        loop {
-            let seen = this.state.load();
-            if seen & flag != 0 {
-                return Poll::Ready(Ok(seen));
-            }
-            if seen & FOREIGN != 0 {
-                return Self::poll_foreign(host, cx, direction);
-            }
-            if this.home.is(here::reactor()) {
-                if !is_task(cx.waker()) {
-                    Reactor::admit_outsider_here();
-                }
-                return Poll::Pending;
-            }
-            if Self::waits_outside(host)? {
-                return Poll::Pending;
-            }
-        }
-    }
-
-    /// What is told from now on wakes; what was told before is seen in the state word.
-    pub(super) fn wait(&self, cx: &Context<'_>, direction: Direction) {
-        match direction {
-            Direction::Read => self.reader.register(cx.waker()),
-            Direction::Write => {
-                self.writer().register(cx.waker());
-                fence(Ordering::SeqCst);
-            }
+        if let Some(lazy) = self.lazy.get() {
+            lazy.writer.wake();
         }
     }
 }
 
-impl Direction {
-    pub(super) fn flag(self) -> u32 {
-        match self {
-            Self::Read => READ,
-            Self::Write => WRITE,
+impl<T: SourceOwner + ?Sized> ReportReady for T {
+    fn report_ready(&self, direction: Direction) {
+        let source = self.source();
+        source.state.report(direction.flag());
+        match direction {
+            Direction::Read => source.wake_reader(),
+            Direction::Write => source.wake_writer(),
         }
     }
 }

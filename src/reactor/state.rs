@@ -1,4 +1,4 @@
-//! What is known of a socket's readiness, in one atomic word.
+//! The readiness of a socket, in one atomic word.
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 
@@ -6,31 +6,48 @@ use crate::sync::atomic::{AtomicU32, Ordering};
 pub(super) const READ: u32 = 1;
 /// Writing may succeed.
 pub(super) const WRITE: u32 = 1 << 1;
-/// What moves less than there is room for may leave something, of which no event comes: there was
-/// urgent data, an error, or the peer's end; or it is so from the beginning.
+/// A transfer of fewer bytes than there is room for may leave something for which no event comes.
+/// Set after urgent data, an error or the peer's end, and from the beginning for some kinds of
+/// descriptors.
 pub(super) const PARTIAL: u32 = 1 << 2;
-/// Some reactor tells of readiness, or is about to.
+/// A reactor reports readiness, or is about to.
 pub(super) const REGISTERED: u32 = 1 << 3;
-/// It is that of another runtime: async-io's, or tokio's.
+/// The reactor of another runtime reports readiness: async-io's or tokio's.
 pub(super) const FOREIGN: u32 = 1 << 4;
-/// Something is in its outbox, and goes before what is written next.
+/// The outbox has bytes, which are sent before those of the next write.
 pub(super) const CORKED: u32 = 1 << 5;
-/// The end of output is to be said at the end of the thread's turn.
-pub(super) const ENDING: u32 = 1 << 6;
-/// Nothing can be written any more, as far as we know.
-pub(super) const SHUT: u32 = 1 << 7;
+/// The output is to be shut down at the end of the thread's turn.
+pub(super) const SHUTDOWN_DUE: u32 = 1 << 6;
+/// Writes are known to fail from now on.
+pub(super) const WRITE_SHUT: u32 = 1 << 7;
 /// A read has found the peer's end.
-pub(super) const ENDED: u32 = 1 << 8;
-/// Counts what a reactor has told, in the bits above the flags.
-const TICK: u32 = 1 << 9;
+pub(super) const READ_ENDED: u32 = 1 << 8;
+/// One reported event. The bits above the flags count events.
+const ONE_EVENT: u32 = 1 << 9;
 
-/// The word. What a reactor tells is never lost: a flag is cleared only if nothing was told since
-/// the word was read, and that was before the system call that found nothing.
+/// The operation that a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Read,
+    Write,
+}
+
+/// The state word of a source. No reported event is lost: a flag is cleared only if no event was
+/// reported since the word was read, which is before the system call that found nothing.
 #[derive(Debug)]
 pub(super) struct State(AtomicU32);
 
+impl Direction {
+    pub(super) fn flag(self) -> u32 {
+        match self {
+            Self::Read => READ,
+            Self::Write => WRITE,
+        }
+    }
+}
+
 impl State {
-    /// Of a new socket: it is tried before anybody waits for it.
+    /// The state of a new socket: a call is tried before a task waits.
     pub(super) fn new() -> Self {
         Self(AtomicU32::new(READ | WRITE))
     }
@@ -39,27 +56,27 @@ impl State {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Sets flags, as news, and returns the word before.
-    pub(super) fn tell(&self, flags: u32) -> u32 {
-        let told = |word: u32| Some((word | flags).wrapping_add(TICK));
+    /// Sets flags, counts an event, and returns the previous word.
+    pub(super) fn report(&self, flags: u32) -> u32 {
+        let reported = |word: u32| Some((word | flags).wrapping_add(ONE_EVENT));
         match self
             .0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, told)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, reported)
         {
             Ok(before) | Err(before) => before,
         }
     }
 
-    /// Sets or clears flags that are no news, and returns the word before.
-    pub(super) fn mark(&self, flags: u32, set: bool) -> u32 {
-        if set {
+    /// Sets or clears flags without counting an event, and returns the previous word.
+    pub(super) fn set(&self, flags: u32, on: bool) -> u32 {
+        if on {
             self.0.fetch_or(flags, Ordering::AcqRel)
         } else {
             self.0.fetch_and(!flags, Ordering::AcqRel)
         }
     }
 
-    /// Clears some flags and sets others, if nothing was told since the word was `seen`.
+    /// Clears some flags and sets others if the word is still `seen`. Returns false if it is not.
     pub(super) fn change(&self, seen: u32, clear: u32, set: u32) -> bool {
         let changed = (seen & !clear) | set;
         self.0
@@ -73,11 +90,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_told_meanwhile_is_not_cleared() {
+    fn a_flag_that_was_reported_again_is_not_cleared() {
         let state = State::new();
         let seen = state.load();
-        state.tell(READ);
-        assert!(!state.change(seen, READ, 0), "the same flags, and yet news");
+        state.report(READ);
+        assert!(!state.change(seen, READ, 0), "the event was counted");
         assert_ne!(state.load() & READ, 0);
         let seen = state.load();
         assert!(state.change(seen, READ, REGISTERED));
@@ -88,12 +105,19 @@ mod tests {
     }
 
     #[test]
-    fn the_count_wraps_without_touching_the_flags() {
+    fn the_count_wraps_without_changing_the_flags() {
         let state = State(AtomicU32::new(!READ));
-        state.tell(PARTIAL);
+        state.report(PARTIAL);
         assert_eq!(
             state.load(),
-            WRITE | PARTIAL | REGISTERED | FOREIGN | CORKED | ENDING | SHUT | ENDED
+            WRITE
+                | PARTIAL
+                | REGISTERED
+                | FOREIGN
+                | CORKED
+                | SHUTDOWN_DUE
+                | WRITE_SHUT
+                | READ_ENDED
         );
     }
 }

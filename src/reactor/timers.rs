@@ -1,66 +1,72 @@
-//! Sleeps: each waits in the queue of the worker that polled it, and its reactor's clock rings for
-//! the earliest one.
+//! Sleeps: each waits in the queue of the worker that polled it. One timerfd for each queue
+//! expires at the earliest deadline.
 //!
-//! A queue has a lock, so that a sleep can be dropped on any thread, and so that any thread that
-//! polls the reactor wakes the sleeps of a worker that is busy or asleep.
+//! A queue has a lock: a sleep may be dropped on any thread, and any thread that polls the reactor
+//! wakes the sleeps of a worker that is busy or parked.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::iter;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::alarm_clock::AlarmClock;
+use rustix::event::Timespec;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
+
 use super::{Reactor, lock};
 use crate::catch::catch_each;
 
-/// Sleeps that are woken by one ring. The clock rings again at once for the rest.
-pub(super) const BATCH: usize = 256;
-/// The shortest time that a clock can be set to.
-const AT_ONCE: Duration = Duration::from_nanos(1);
+/// The largest number of sleeps that one expiry wakes. For the rest the timer expires again at
+/// once.
+pub(super) const MAX_WAKES_PER_EXPIRY: usize = 256;
+/// The shortest time that a timerfd can be set to: zero disarms it.
+const MIN_TIMEOUT: Duration = Duration::from_nanos(1);
 
-/// Wakes a task at an instant. It moves to the reactor of the thread that polls it, and may be
-/// dropped anywhere.
+/// Wakes a task at a deadline. An alarm moves to the reactor of the thread that polls it, and may
+/// be dropped on any thread.
 #[derive(Debug)]
 pub(crate) struct Alarm {
     deadline: Instant,
-    place: Option<Place>,
+    entry: Option<QueueEntry>,
 }
 
-/// An alarm's place in a queue.
+/// The position of an alarm in a queue.
 #[derive(Debug)]
-struct Place {
+struct QueueEntry {
     ticket: u64,
     timers: Arc<Timers>,
 }
 
-/// Sleeps with the same deadline are woken in the order in which they came.
+/// The order of sleeps: by deadline, and by arrival if deadlines are equal.
 type Key = (Instant, u64);
 
-/// The sleeps of one worker, and the clock that rings for them.
+/// The sleeps of one worker, and the timer that expires for them.
 #[derive(Debug)]
 pub(super) struct Timers {
-    /// The reactor that the clock is registered with.
-    owner: usize,
-    queue: Mutex<Queue>,
-    clock: AlarmClock,
+    /// The id of the reactor that the timer is registered with.
+    reactor_id: usize,
+    queue: Mutex<SleepQueue>,
+    timer: TimerFd,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct SleepQueue {
     sleeps: BTreeMap<Key, Waker>,
+    /// The number of sleeps that have been inserted so far.
     tickets: u64,
-    /// The instant at which the clock rings.
-    set: Option<Instant>,
+    /// The instant at which the timer expires.
+    armed_for: Option<Instant>,
 }
 
 impl Alarm {
     pub(crate) fn new(deadline: Instant) -> Self {
         Self {
             deadline,
-            place: None,
+            entry: None,
         }
     }
 
@@ -68,36 +74,37 @@ impl Alarm {
         self.deadline
     }
 
-    /// None: it is not time yet, and this thread has no reactor that could wake the task.
+    /// Polls the alarm; `now` is called only if the alarm does not wait in this thread's queue.
+    /// Returns None if the deadline is not reached and this thread has no reactor to wake the task.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         now: impl FnOnce() -> Instant,
     ) -> Option<Poll<()>> {
-        if let Some(place) = &self.place
-            && Reactor::is_id_current(place.timers.owner)
-            && place
+        if let Some(entry) = &self.entry
+            && Reactor::is_id_current(entry.timers.reactor_id)
+            && entry
                 .timers
-                .is_for((self.deadline, place.ticket), cx.waker())
+                .will_wake((self.deadline, entry.ticket), cx.waker())
         {
             return Some(Poll::Pending);
         }
-        // It was woken, or another task or thread polls it now.
-        self.forget();
+        // The alarm was woken, or another task or thread polls it now.
+        self.leave_queue();
         let now = now();
         if self.deadline <= now {
             return Some(Poll::Ready(()));
         }
         let timers = Reactor::current_timers(cx.waker())?;
         let ticket = timers.insert(self.deadline, cx.waker().clone(), now);
-        self.place = Some(Place { ticket, timers });
+        self.entry = Some(QueueEntry { ticket, timers });
         Some(Poll::Pending)
     }
 
-    fn forget(&mut self) {
-        if let Some(place) = self.place.take() {
-            let waker = place.timers.remove((self.deadline, place.ticket));
-            // Not while the queue is locked: the drop of a waker may run any code.
+    fn leave_queue(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            let waker = entry.timers.remove((self.deadline, entry.ticket));
+            // Dropped after the queue is unlocked: the drop of a waker may run any code.
             drop(waker);
         }
     }
@@ -105,36 +112,38 @@ impl Alarm {
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        self.forget();
+        self.leave_queue();
     }
 }
 
 impl Timers {
-    /// An empty queue of the reactor with this id.
-    pub(super) fn new(owner: usize) -> io::Result<Arc<Self>> {
+    /// Makes an empty queue of the reactor with this id.
+    pub(super) fn new(reactor_id: usize) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            owner,
+            reactor_id,
             queue: Mutex::default(),
-            clock: AlarmClock::new()?,
+            timer: TimerFd::new()?,
         }))
     }
 
-    /// The clock has rung: wakes the sleeps that are due. Code of others may panic.
-    pub(super) fn ring(&self, now: Instant) {
+    /// Wakes the sleeps that are due, after the timer has expired. A waker may panic.
+    pub(super) fn wake_due(&self, now: Instant) {
         let due: Vec<_> = {
             let mut queue = lock(&self.queue);
-            let due = iter::from_fn(|| queue.pop(now)).take(BATCH).collect();
-            queue.set = None;
+            let due = iter::from_fn(|| queue.pop(now))
+                .take(MAX_WAKES_PER_EXPIRY)
+                .collect();
+            queue.armed_for = None;
             if let Some((&(first, _), _)) = queue.sleeps.first_key_value() {
-                self.set(&mut queue, first, now);
+                self.arm(&mut queue, first, now);
             }
             due
         };
         catch_each(due, Waker::wake);
     }
 
-    /// Wakes every sleep, to be polled again elsewhere.
-    pub(super) fn abandon(&self) {
+    /// Wakes every sleep, to be polled again by a thread with another reactor.
+    pub(super) fn wake_all(&self) {
         let sleeps = std::mem::take(&mut lock(&self.queue).sleeps);
         catch_each(sleeps.into_values(), Waker::wake);
     }
@@ -144,8 +153,8 @@ impl Timers {
         let ticket = queue.tickets;
         queue.tickets += 1;
         queue.sleeps.insert((deadline, ticket), waker);
-        if queue.set.is_none_or(|set| deadline < set) {
-            self.set(&mut queue, deadline, now);
+        if queue.armed_for.is_none_or(|instant| deadline < instant) {
+            self.arm(&mut queue, deadline, now);
         }
         ticket
     }
@@ -154,37 +163,64 @@ impl Timers {
         lock(&self.queue).sleeps.remove(&key)
     }
 
-    /// Whether this sleep waits, and wakes the same task as `waker`.
-    fn is_for(&self, key: Key, waker: &Waker) -> bool {
+    /// Returns true if this sleep waits, and wakes the same task as `waker`.
+    fn will_wake(&self, key: Key, waker: &Waker) -> bool {
         let queue = lock(&self.queue);
         let waiting = queue.sleeps.get(&key);
         waiting.is_some_and(|waiting| waiting.will_wake(waker))
     }
 
-    /// Under the lock, so that the clock is set to what the queue says.
-    fn set(&self, queue: &mut Queue, instant: Instant, now: Instant) {
-        queue.set = Some(instant);
-        let time = instant.saturating_duration_since(now).max(AT_ONCE);
-        // It fails only for what is no timerfd, or no time.
-        let _ = self.clock.set(time);
+    /// Sets the timer, while the queue is locked so that both agree.
+    fn arm(&self, queue: &mut SleepQueue, instant: Instant, now: Instant) {
+        queue.armed_for = Some(instant);
+        let time = instant.saturating_duration_since(now).max(MIN_TIMEOUT);
+        // Fails only for a descriptor that is no timerfd, or for an invalid time.
+        let _ = self.timer.set(time);
     }
 
     #[cfg(test)]
-    pub(super) fn set_to(&self) -> Option<Instant> {
-        lock(&self.queue).set
+    pub(super) fn armed_for(&self) -> Option<Instant> {
+        lock(&self.queue).armed_for
     }
 }
 
 impl AsFd for Timers {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.clock.as_fd()
+        self.timer.0.as_fd()
     }
 }
 
-impl Queue {
-    /// The first sleep, if it is due.
+impl SleepQueue {
+    /// Removes and returns the first sleep if it is due.
     fn pop(&mut self, now: Instant) -> Option<Waker> {
         let first = self.sleeps.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
+    }
+}
+
+/// A timerfd that is watched edge-triggered and never read: each expiry is an edge. See
+/// `timerfd_create(2)`.
+///
+/// A wait of epoll with a timeout sets and clears a timer of the kernel each time, which costs if
+/// every message is followed by a wait. This timer stays set until it expires.
+#[derive(Debug)]
+struct TimerFd(OwnedFd);
+
+impl TimerFd {
+    fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        Ok(Self(timerfd_create(TimerfdClockId::Monotonic, flags)?))
+    }
+
+    /// Expires once after this time, which replaces the time set before.
+    fn set(&self, time: Duration) -> io::Result<()> {
+        let zero = Timespec::default();
+        let once = Itimerspec {
+            it_interval: zero,
+            // A time that is too long for the kernel disarms the timer: it is longer than any other.
+            it_value: Timespec::try_from(time).unwrap_or(zero),
+        };
+        timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once)?;
+        Ok(())
     }
 }

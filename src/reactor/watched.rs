@@ -1,35 +1,36 @@
-//! What is watched as a socket is, but read and written in other ways: pipes, terminals, devices,
-//! processes.
+//! Descriptors that are watched as sockets are, and read and written by other calls: pipes,
+//! terminals, devices, processes.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 
-use super::{Direction, Socket};
+use super::socket::Socket;
+use super::state::Direction;
 
-/// A handle to a non-blocking descriptor; the last one closes it. The tasks that use it are as a
-/// [`Socket`]'s are.
+/// A handle to a non-blocking descriptor; the last handle closes it. One task may read while
+/// another writes, as with a [`Socket`].
 #[derive(Clone, Debug)]
-pub(crate) struct Watched(Socket);
+pub(crate) struct WatchedFd(Socket);
 
-impl Watched {
-    /// Takes over a descriptor that is non-blocking already. A short read may leave something: a
-    /// terminal gives one line at a time, and a pipe one packet, if its writer wants that.
+impl WatchedFd {
+    /// Takes over a non-blocking descriptor. A short read may leave something: a terminal returns
+    /// one line at a time, and a pipe one packet if its writer has set `O_DIRECT`.
     pub(crate) fn new(fd: OwnedFd) -> Self {
         Self(Socket::new(fd))
     }
 
-    /// The same, of the writing side of a pipe, in which a short write leaves no room.
+    /// Takes over the non-blocking writing side of a pipe, in which a short write leaves no room.
     pub(crate) fn pipe_writer(fd: OwnedFd) -> Self {
         Self(Socket::trusted(fd))
     }
 
-    /// Whether there are other handles to it.
+    /// Returns true if there are other handles.
     pub(crate) fn is_shared(&self) -> bool {
         self.0.is_shared()
     }
 
-    /// Reads into `room` bytes, by a call that says how many it was.
+    /// Reads at most `room` bytes by a call that returns how many it has read.
     pub(crate) fn poll_read(
         &self,
         cx: &mut Context<'_>,
@@ -39,7 +40,7 @@ impl Watched {
         self.0.poll_transfer(cx, Direction::Read, room, read)
     }
 
-    /// Writes `length` bytes, by a call that says how many it was.
+    /// Writes at most `length` bytes by a call that returns how many it has written.
     pub(crate) fn poll_write(
         &self,
         cx: &mut Context<'_>,
@@ -49,7 +50,7 @@ impl Watched {
         self.0.poll_transfer(cx, Direction::Write, length, write)
     }
 
-    /// Waits, as for something to read, until the call finds something.
+    /// Waits until the descriptor is readable and the call returns anything but "would block".
     pub(crate) fn poll_event<T>(
         &self,
         cx: &mut Context<'_>,
@@ -59,7 +60,7 @@ impl Watched {
     }
 }
 
-impl AsFd for Watched {
+impl AsFd for WatchedFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

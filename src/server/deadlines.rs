@@ -122,7 +122,7 @@ impl DeadlineCheck for Deadlines {
                 // more.
                 Some(_) if !self.retried => {
                     self.retried = true;
-                    record.retry_read_and_recheck();
+                    record.assume_readable_and_recheck();
                     return true;
                 }
                 // The connection is closing already: reset it.

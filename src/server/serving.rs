@@ -292,7 +292,7 @@ fn poll_close(
     let Some(guard) = ticket.guard() else {
         return Poll::Ready(Ok(()));
     };
-    let record = guard.host();
+    let record = guard.owner();
     if let Some(wait) = wait {
         // Checked before a layer fills the room that the peer has made.
         wait.check(record);

@@ -204,7 +204,7 @@ impl Ticket {
     }
 
     pub(super) fn record(&self) -> Option<&Arc<Record>> {
-        self.guard().map(SocketGuard::host)
+        self.guard().map(SocketGuard::owner)
     }
 
     /// Returns true if the connection was ended by something other than its handler.
@@ -230,7 +230,7 @@ impl Ticket {
         let Some(guard) = self.0.take() else {
             return;
         };
-        let record = guard.host().clone();
+        let record = guard.owner().clone();
         if reason.is_refusal() && !record.flags.has(Flag::Reset) {
             // The same as for a refusal at accept.
             guard.shut_down();

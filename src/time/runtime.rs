@@ -62,7 +62,7 @@ mod tokio_sleep {
     use tokio::time::{self, Sleep};
 
     use super::WrongRuntime;
-    use crate::reactor::tokio_here;
+    use crate::reactor::current_tokio;
 
     pin_project! {
         /// A sleep of one tokio runtime. It is polled only there: on other threads its timer may not
@@ -77,7 +77,7 @@ mod tokio_sleep {
     impl TokioSleep {
         /// Returns `None` if this thread has no tokio runtime.
         pub(super) fn here(deadline: Instant) -> Option<Self> {
-            let runtime = tokio_here()?;
+            let runtime = current_tokio()?;
             let sleep = time::sleep_until(deadline.into());
             Some(Self { sleep, runtime })
         }
@@ -87,7 +87,7 @@ mod tokio_sleep {
             cx: &mut Context<'_>,
         ) -> Result<Poll<()>, WrongRuntime> {
             let this = self.project();
-            if tokio_here() == Some(*this.runtime) {
+            if current_tokio() == Some(*this.runtime) {
                 return Ok(this.sleep.poll(cx));
             }
             let deadline = this.sleep.deadline().into_std();

@@ -56,7 +56,7 @@ impl Connection {
             record.flags.set(Flag::SharedSocket);
         }
         let guard = SocketGuard::first(Arc::new(record));
-        let peer = Peer::of(guard.host());
+        let peer = Peer::of(guard.owner());
         let (reader, writer) = (AnyRead::of(guard.clone()), AnyWrite::of(guard));
         Self::from_parts(reader, writer, peer)
     }
@@ -72,7 +72,7 @@ impl Connection {
 impl SocketGuard {
     /// Ends the output, at the end of the thread's turn at the latest.
     pub(crate) fn poll_close(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        if !self.host().flags.has(Flag::SharedSocket) {
+        if !self.owner().flags.has(Flag::SharedSocket) {
             return self.poll_end(cx);
         }
         // `poll_end` may close the socket at the end of the turn, which does not end the stream
@@ -94,7 +94,7 @@ impl SocketGuard {
     /// Ends the socket at once, so that its close is not a reset. Returns false if the stream is not
     /// a socket.
     pub(crate) fn shut_down(&self) -> bool {
-        self.host().with_fd(shut_down_and_discard).is_some()
+        self.owner().with_fd(shut_down_and_discard).is_some()
     }
 }
 
@@ -121,7 +121,7 @@ impl Linger for SocketGuard {
     }
 
     fn stays_open(&self) -> bool {
-        Socket::is_shared(self) || self.host().flags.has(Flag::SharedSocket)
+        Socket::is_shared(self) || self.owner().flags.has(Flag::SharedSocket)
     }
 
     fn is_read_ended(&self) -> bool {
@@ -133,13 +133,13 @@ impl Linger for SocketGuard {
     }
 
     fn discard(&self) -> &DiscardBudget {
-        &self.host().cold().discard
+        &self.owner().cold().discard
     }
 }
 
 impl Link for SocketGuard {
     fn poll_linger(&self, cx: &mut Context<'_>, ended: bool) -> Poll<io::Result<()>> {
-        let record = self.host();
+        let record = self.owner();
         if let Some(link) = record.link().filter(|_| !record.flags.has(Flag::LinkEnded)) {
             ready!(link.poll_linger(cx, ended))?;
             record.flags.set(Flag::LinkEnded);
@@ -152,26 +152,26 @@ impl Link for SocketGuard {
     }
 
     fn is_flushed(&self) -> bool {
-        self.host().is_flushed()
+        self.owner().is_flushed()
     }
 
     fn unsent(&self) -> Option<usize> {
-        self.host().unsent()
+        self.owner().unsent()
     }
 
     fn close(&self) {
-        self.host().drop_link();
-        if self.host().is_socket() {
+        self.owner().drop_link();
+        if self.owner().is_socket() {
             self.shut_down_if_open();
         }
     }
 
     fn abort(&self) {
-        self.host().reset_stream();
+        self.owner().reset_stream();
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.host().is_socket().then(|| AsFd::as_fd(self))
+        self.owner().is_socket().then(|| AsFd::as_fd(self))
     }
 }
 
@@ -220,6 +220,6 @@ impl Record {
 
     /// Resets the socket, if the stream is a socket that is still open.
     pub(in crate::connection) fn reset_socket(&self) {
-        self.source().visit(reset);
+        self.source().with_fd(reset);
     }
 }

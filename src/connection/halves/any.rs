@@ -27,7 +27,7 @@ impl AnyRead {
         reader: impl AsyncRead + Send + Unpin + 'static,
     ) -> Self {
         let guard = free_record(record, |record| record.cold().reader.is_free());
-        guard.host().cold().reader.put(Box::new(reader));
+        guard.owner().cold().reader.put(Box::new(reader));
         Self(guard)
     }
 
@@ -36,7 +36,7 @@ impl AnyRead {
     }
 
     fn slot(&self) -> &BoxSlot<dyn AsyncRead + Send + Unpin> {
-        &self.0.host().cold().reader
+        &self.0.owner().cold().reader
     }
 }
 
@@ -46,7 +46,7 @@ impl AnyWrite {
         writer: impl AsyncWrite + Send + Unpin + 'static,
     ) -> Self {
         let guard = free_record(record, |record| record.cold().writer.is_free());
-        guard.host().cold().writer.put(Box::new(writer));
+        guard.owner().cold().writer.put(Box::new(writer));
         Self(guard)
     }
 
@@ -55,7 +55,7 @@ impl AnyWrite {
     }
 
     fn slot(&self) -> &BoxSlot<dyn AsyncWrite + Send + Unpin> {
-        &self.0.host().cold().writer
+        &self.0.owner().cold().writer
     }
 }
 
@@ -83,7 +83,7 @@ fn with_value<L: ?Sized, T>(
 
 impl Drop for AnyRead {
     fn drop(&mut self) {
-        if !self.0.host().is_socket() {
+        if !self.0.owner().is_socket() {
             drop(self.slot().take());
         }
     }
@@ -91,7 +91,7 @@ impl Drop for AnyRead {
 
 impl Drop for AnyWrite {
     fn drop(&mut self) {
-        if !self.0.host().is_socket() {
+        if !self.0.owner().is_socket() {
             drop(self.slot().take());
         }
     }
@@ -116,7 +116,7 @@ impl AsyncRead for AnyRead {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if self.0.host().is_socket() {
+        if self.0.owner().is_socket() {
             return self.0.poll_read(cx, buf);
         }
         with_value(self.slot(), |mut reader| {
@@ -129,7 +129,7 @@ impl AsyncRead for AnyRead {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.0.host().is_socket() {
+        if self.0.owner().is_socket() {
             return self.0.poll_read_vectored(cx, bufs);
         }
         with_value(self.slot(), |mut reader| {
@@ -145,8 +145,8 @@ impl AsyncWrite for AnyWrite {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.0.host().is_socket() {
-            if self.0.host().gathers() {
+        if self.0.owner().is_socket() {
+            if self.0.owner().gathers() {
                 return self.0.poll_write_gathered(cx, &[IoSlice::new(buf)]);
             }
             return self.0.poll_write(cx, buf);
@@ -161,8 +161,8 @@ impl AsyncWrite for AnyWrite {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.0.host().is_socket() {
-            if self.0.host().gathers() {
+        if self.0.owner().is_socket() {
+            if self.0.owner().gathers() {
                 return self.0.poll_write_gathered(cx, bufs);
             }
             return self.0.poll_write_vectored(cx, bufs);
@@ -173,7 +173,7 @@ impl AsyncWrite for AnyWrite {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.0.host().is_socket() {
+        if self.0.owner().is_socket() {
             return self.0.poll_flush(cx);
         }
         with_value(self.slot(), |mut writer| {
@@ -182,7 +182,7 @@ impl AsyncWrite for AnyWrite {
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.0.host().is_socket() {
+        if self.0.owner().is_socket() {
             return self.0.poll_close(cx);
         }
         with_value(self.slot(), |mut writer| {

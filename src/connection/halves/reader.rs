@@ -212,7 +212,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             }
             ready!(self.poll_quiet(cx))?;
             // Bytes that arrived in time may not be reported as readable yet.
-            self.record.retry_read();
+            self.record.assume_readable();
             is_last = true;
         };
         if self.record.flags.has(Flag::AwaitingQuiet) {

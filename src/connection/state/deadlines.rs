@@ -29,14 +29,14 @@ impl Record {
     }
 
     /// Makes the next read try the stream, and schedules a check of the deadlines after it.
-    pub(crate) fn retry_read_and_recheck(&self) {
-        self.retry_read();
+    pub(crate) fn assume_readable_and_recheck(&self) {
+        self.assume_readable();
         self.recheck_deadlines();
     }
 
     /// Makes the next read try the stream, even if it is not reported as readable.
-    pub(in crate::connection) fn retry_read(&self) {
-        self.source.retry_read();
+    pub(in crate::connection) fn assume_readable(&self) {
+        self.source.assume_readable();
     }
 
     /// Checks the deadlines if a check is due. Called in each poll of the task, after the handler is

@@ -154,7 +154,7 @@ impl Record {
     /// Calls `f` with the descriptor of the stream, if it has one that is open.
     pub(crate) fn with_fd<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
         if self.is_socket() {
-            return self.source.visit(f);
+            return self.source.with_fd(f);
         }
         self.link().and_then(|link| link.as_fd().map(f))
     }

@@ -33,7 +33,7 @@ pub(super) fn drive<T>(
     runner.collect();
     let mut self_woken = 0;
     loop {
-        if driver.listen() {
+        if driver.take_notification() {
             runner.collect();
         }
         if main_waker.woken.swap(false, Ordering::AcqRel)

@@ -126,8 +126,8 @@ impl DynListener for PathListener {
         self.socket.local()
     }
 
-    fn look_again(&self) {
-        self.socket.look_again();
+    fn assume_readable(&self) {
+        self.socket.assume_readable();
     }
 
     fn stop(&mut self) {

@@ -1,4 +1,4 @@
-//! A reactor in the child of a fork. (`tests/isolated/forked.rs` forks.)
+//! A reactor in the child of a fork. (`tests/isolated/count_fork.rs` forks.)
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,7 +8,7 @@ use super::*;
 fn inherited() -> Arc<Reactor> {
     let mut reactor = Reactor::new().expect("a reactor");
     let ours = Arc::get_mut(&mut reactor).expect("nobody else has it");
-    ours.process.fork();
+    ours.fork_check.fork();
     reactor
 }
 
@@ -25,7 +25,7 @@ fn it_is_not_driven_there() {
 fn it_takes_no_source_and_gives_none_back_to_the_kernel() {
     let reactor = inherited();
     let (socket, _peer) = pair();
-    let refused = reactor.register(socket.as_fd(), socket.host());
+    let refused = reactor.register(socket.as_fd(), socket.owner());
     let error = refused.expect_err("it is the parent's").to_string();
     assert!(error.contains("before a fork"), "{error}");
 }
@@ -35,20 +35,20 @@ fn a_socket_leaves_it_for_a_reactor_of_the_child() {
     let mut reactor = Reactor::new().expect("a reactor");
     let (socket, mut peer) = pair();
     let driver = reactor.drive().expect("driven");
-    assert!(read(socket.host(), 8, &mut 0).is_pending());
+    assert!(read(socket.owner(), 8, &mut 0).is_pending());
     drop(driver);
     // As if it were driven in the parent: the child has no say in that.
     let copy = reactor.epoll.try_clone().expect("cloned");
-    drop(socket.host().home.lock().take());
+    drop(socket.owner().reactor.lock().take());
     let ours = Arc::get_mut(&mut reactor).expect("nobody else has it");
-    ours.process.fork();
+    ours.fork_check.fork();
     ours.driven = DRIVEN.into();
-    socket.host().home.lock().set(reactor.clone());
+    socket.owner().reactor.lock().set(reactor.clone());
     let driver = driven();
-    assert!(read(socket.host(), 8, &mut 0).is_pending());
+    assert!(read(socket.owner(), 8, &mut 0).is_pending());
     send(&mut peer, b"abc");
     driver.turn_once();
-    assert_moved(read(socket.host(), 8, &mut 0), 3);
+    assert_moved(read(socket.owner(), 8, &mut 0), 3);
     // The parent's registration is still there.
     let there = rustix::event::epoll::delete(copy, &socket);
     assert_eq!(there, Ok(()));

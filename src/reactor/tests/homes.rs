@@ -14,7 +14,7 @@ fn abandoned() -> (Socket, UnixStream, Arc<Woken>, Arc<Woken>) {
     let driver = driven();
     let (socket, peer) = pair();
     let (reads, writes) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
-    assert!(read_with(socket.host(), 8, &reads.clone().into(), drop).is_pending());
+    assert!(read_with(socket.owner(), 8, &reads.clone().into(), drop).is_pending());
     fill(&socket, &writes.clone().into());
     driver.turn_once();
     assert_eq!((reads.times(), writes.times()), (0, 0));
@@ -39,10 +39,10 @@ pub(super) fn check_that_it_works(socket: &Socket, peer: &mut UnixStream, mut wa
         panic!("not woken");
     };
     for _ in 0..3 {
-        while read_with(socket.host(), 8, &waker, drop).is_ready() {}
+        while read_with(socket.owner(), 8, &waker, drop).is_ready() {}
         send(peer, b"abc");
         let moved = loop {
-            match read_with(socket.host(), 8, &waker, drop) {
+            match read_with(socket.owner(), 8, &waker, drop) {
                 Poll::Ready(moved) => break moved.expect("read"),
                 Poll::Pending => woken_again(),
             }
@@ -80,7 +80,7 @@ fn a_socket_goes_on_with_its_own_reactor_when_that_is_driven_again() {
         let driver = reactor.drive().expect("driven");
         check_that_it_works(&socket, &mut peer, || driver.turn_once());
     }
-    assert_eq!(super::super::lock(&reactor.sources).len(), 1);
+    assert_eq!(super::super::lock(&reactor.registrations).len(), 1);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_socket_moves_to_the_reactor_of_the_thread_that_polls_it() {
     let first = driven();
     let (socket, mut peer) = pair();
     let woken = Arc::new(Woken::default());
-    let writes = blocked(socket.host(), Direction::Write, &woken.clone().into());
+    let writes = blocked(socket.owner(), Direction::Write, &woken.clone().into());
     assert!(writes.is_pending());
     first.turn_once();
     let before = woken.times();
@@ -106,19 +106,19 @@ fn a_socket_moves_to_the_reactor_of_the_thread_that_polls_it() {
         scope.spawn(|| {
             let second = driven();
             for _ in 0..2 {
-                let read = read_with(socket.host(), 8, &woken.clone().into(), drop);
+                let read = read_with(socket.owner(), 8, &woken.clone().into(), drop);
                 assert!(read.is_pending());
             }
-            assert_eq!(super::super::lock(&second.reactor.sources).len(), 1);
+            assert_eq!(super::super::lock(&second.reactor.registrations).len(), 1);
             second.turn_once();
             send(&mut peer, b"abc");
             second.turn_once();
             assert!(woken.times() > before, "by the second one");
-            assert_moved(read(socket.host(), 8, &mut 0), 3);
+            assert_moved(read(socket.owner(), 8, &mut 0), 3);
         });
     });
     first.turn_once();
-    assert!(super::super::lock(&first.reactor.sources).is_empty());
+    assert!(super::super::lock(&first.reactor.registrations).is_empty());
     assert!(super::super::lock(&first.reactor.graveyard).is_empty());
     check_that_it_works(&socket, &mut peer, || first.turn_once());
 }
@@ -130,12 +130,12 @@ fn a_wait_with_async_io_costs_one_call_that_finds_nothing() {
     let waker = Waker::from(woken.clone());
     let mut calls = 0;
     for round in 0..100 {
-        assert!(read_with(socket.host(), 8, &waker, |_| calls += 1).is_pending());
+        assert!(read_with(socket.owner(), 8, &waker, |_| calls += 1).is_pending());
         send(&mut peer, b"abc");
         while woken.times() == round {
             thread::yield_now();
         }
-        assert_moved(read_with(socket.host(), 8, &waker, |_| calls += 1), 3);
+        assert_moved(read_with(socket.owner(), 8, &waker, |_| calls += 1), 3);
     }
     assert_eq!(calls, 2 * 100);
     assert_eq!(woken.times(), 100);
@@ -147,13 +147,13 @@ fn a_word_that_comes_late_does_no_harm() {
     empty(&mut peer);
     for _ in 0..3 {
         check_that_it_works(&socket, &mut peer, || {});
-        socket.host().orphan();
+        socket.owner().wake_to_retry();
     }
     let driver = driven();
     let (socket, mut peer) = pair();
     for _ in 0..3 {
         check_that_it_works(&socket, &mut peer, || driver.turn_once());
-        socket.host().orphan();
+        socket.owner().wake_to_retry();
     }
 }
 
@@ -167,12 +167,12 @@ fn both_halves_may_find_a_new_home_at_once() {
         let writer = thread::spawn(move || {
             let driver = (round % 2 == 0).then(driven);
             starts.wait();
-            let polled = blocked(writes.host(), Direction::Write, Waker::noop());
+            let polled = blocked(writes.owner(), Direction::Write, Waker::noop());
             assert!(polled.is_pending(), "{polled:?}");
             drop(driver);
         });
         start.wait();
-        let polled = read_with(socket.host(), 8, Waker::noop(), drop);
+        let polled = read_with(socket.owner(), 8, Waker::noop(), drop);
         assert!(polled.is_pending(), "{polled:?}");
         writer.join().expect("the writer waits as well");
         if round % 20 == 0 {
@@ -185,7 +185,7 @@ fn both_halves_may_find_a_new_home_at_once() {
 fn a_reader_elsewhere_is_woken_from_its_sockets_own_thread() {
     let driver = driven();
     let (socket, mut peer) = pair();
-    assert!(read(socket.host(), 8, &mut 0).is_pending());
+    assert!(read(socket.owner(), 8, &mut 0).is_pending());
     let (said, heard) = mpsc::channel();
     let reading = thread::spawn(move || {
         smol::block_on(async {
@@ -198,8 +198,8 @@ fn a_reader_elsewhere_is_woken_from_its_sockets_own_thread() {
     });
     for _ in 0..100 {
         send(&mut peer, b"abc");
-        driver.turn(|| None, nobody_sleeps).expect("turned");
-        assert_eq!(heard.recv_timeout(PATIENCE), Ok(3));
+        driver.turn(|| None, no_sleeps).expect("turned");
+        assert_eq!(heard.recv_timeout(WAIT_TIMEOUT), Ok(3));
     }
     reading.join().expect("done");
 }
@@ -212,7 +212,7 @@ fn a_descriptor_that_no_reactor_takes_is_an_error_for_both_halves() {
         let file = File::open("/proc/self/exe").expect("opened");
         let socket = Socket::new(file.into());
         for direction in [Direction::Read, Direction::Write, Direction::Read] {
-            assert_refused(&blocked(socket.host(), direction, Waker::noop()));
+            assert_refused(&blocked(socket.owner(), direction, Waker::noop()));
         }
         drop(driver);
     }
@@ -226,13 +226,13 @@ fn a_new_home_that_refuses_is_an_error_for_both_halves() {
     let nothing = EventData::new_u64(0);
     epoll::add(&driver.reactor.epoll, &socket, nothing, EventFlags::ET).expect("added");
     let writer = writes.clone().into();
-    assert_refused(&blocked(socket.host(), Direction::Read, Waker::noop()));
-    assert_refused(&blocked(socket.host(), Direction::Write, &writer));
+    assert_refused(&blocked(socket.owner(), Direction::Read, Waker::noop()));
+    assert_refused(&blocked(socket.owner(), Direction::Write, &writer));
     assert!(reads.times() > 0 && writes.times() > 0);
     // As soon as it does not, both go on.
     epoll::delete(&driver.reactor.epoll, &socket).expect("deleted");
     for direction in [Direction::Read, Direction::Write] {
-        assert!(blocked(socket.host(), direction, Waker::noop()).is_pending());
+        assert!(blocked(socket.owner(), direction, Waker::noop()).is_pending());
     }
 }
 

@@ -11,12 +11,12 @@ use super::*;
 /// Registered, by a read that found nothing.
 fn registered() -> (Socket, UnixStream) {
     let (socket, peer) = pair();
-    assert!(read(socket.host(), 8, &mut 0).is_pending());
+    assert!(read(socket.owner(), 8, &mut 0).is_pending());
     (socket, peer)
 }
 
 fn weak(socket: &Socket) -> Weak<Source> {
-    Arc::downgrade(socket.host())
+    Arc::downgrade(socket.owner())
 }
 
 /// A thread that drives a reactor until it is told not to.
@@ -37,13 +37,13 @@ impl Loop {
             let driver = theirs.drive().expect("nobody else drives it");
             let _ = said.send(first());
             while !*lock(&over) {
-                driver.listen();
+                driver.take_notification();
                 if !*lock(&over) {
-                    driver.turn(|| None, nobody_sleeps).expect("turned");
+                    driver.turn(|| None, no_sleeps).expect("turned");
                 }
             }
         });
-        let first = heard.recv_timeout(PATIENCE).expect("done");
+        let first = heard.recv_timeout(WAIT_TIMEOUT).expect("done");
         let thread = Some(thread);
         let this = Self {
             reactor,
@@ -97,7 +97,7 @@ fn the_last_handle_closes_at_once_while_the_thread_sleeps() {
     while source.upgrade().is_some() {
         thread::yield_now();
     }
-    assert!(lock(&looping.reactor.sources).is_empty());
+    assert!(lock(&looping.reactor.registrations).is_empty());
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn many_that_are_buried_wake_the_thread() {
         assert_closed(&mut peer);
     }
     let alive = || sources.iter().filter(|source| source.upgrade().is_some());
-    while alive().count() >= super::super::MANY_BURIED {
+    while alive().count() >= super::super::registration::MAX_BURIED_SOURCES {
         thread::yield_now();
     }
 }
@@ -118,7 +118,7 @@ fn many_that_are_buried_wake_the_thread() {
 fn a_turn_in_which_something_is_freed_says_so() {
     let driver = driven();
     let (socket, _peer) = registered();
-    let turn = || driver.turn(|| Some(Duration::ZERO), nobody_sleeps);
+    let turn = || driver.turn(|| Some(Duration::ZERO), no_sleeps);
     assert!(turn().expect("turned"), "it can be written to");
     assert!(!turn().expect("turned"));
     thread::spawn(|| drop(socket)).join().expect("dropped");
@@ -164,7 +164,7 @@ fn a_socket_that_is_dropped_in_a_batch_is_closed_at_once_and_freed_after_it() {
                 assert!(source.upgrade().is_some(), "this batch may name it");
             }
         });
-        assert!(read_with(socket.host(), 8, &drops, drop).is_pending());
+        assert!(read_with(socket.owner(), 8, &drops, drop).is_pending());
         send(&mut peer, b"abc");
         sources.push(weak(&socket));
         kept.push(peer.try_clone().expect("cloned"));
@@ -193,7 +193,7 @@ fn a_turn_within_a_batch_frees_nothing_that_the_batch_names() {
             driven().turn_once();
             assert!(sources.iter().all(|source| source.upgrade().is_some()));
         });
-        assert!(read_with(socket.host(), 8, &waker, drop).is_pending());
+        assert!(read_with(socket.owner(), 8, &waker, drop).is_pending());
         send(&mut peer, b"abc");
         sources.push(weak(&socket));
         lock(&both).push(socket);

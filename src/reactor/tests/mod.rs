@@ -26,11 +26,12 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
-use super::source::{Direction, Source};
+use super::source::Source;
+use super::state::Direction;
 use super::{DRIVEN, Driver, Reactor, Socket};
 
 /// How long a thread waits for what is certain to come.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Counts how often it is woken.
 #[derive(Default)]
@@ -52,7 +53,7 @@ impl Wake for Woken {
 fn pair() -> (Socket, UnixStream) {
     let (ours, peer) = UnixStream::pair().expect("a pair");
     ours.set_nonblocking(true).expect("set");
-    peer.set_read_timeout(Some(PATIENCE)).expect("set");
+    peer.set_read_timeout(Some(WAIT_TIMEOUT)).expect("set");
     (Socket::trusted(OwnedFd::from(ours)), peer)
 }
 
@@ -62,7 +63,7 @@ fn driven() -> Driver {
 }
 
 /// The clock of a reactor without sleepers, which does not ask for it.
-fn nobody_sleeps() -> Instant {
+fn no_sleeps() -> Instant {
     panic!("somebody sleeps")
 }
 
@@ -74,7 +75,7 @@ impl Driver {
 
     /// Takes what there is.
     fn turn_once(&self) {
-        self.turn(|| Some(Duration::ZERO), nobody_sleeps)
+        self.turn(|| Some(Duration::ZERO), no_sleeps)
             .expect("turned");
     }
 }

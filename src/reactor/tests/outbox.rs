@@ -9,7 +9,7 @@ use std::sync::Weak;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::super::outbox::{MOST, SMALL};
+use super::super::outbox::{MAX_GATHERED_BYTES, MAX_OUTBOX_BYTES};
 use super::*;
 
 /// A socket whose peer tells its writes apart: each `recv` is what one `send` has sent.
@@ -22,7 +22,7 @@ fn messages() -> (Socket, OwnedFd) {
 
 /// The lengths of what has arrived since the last call.
 fn arrived(peer: &OwnedFd) -> Vec<usize> {
-    let mut buf = vec![0; 2 * MOST];
+    let mut buf = vec![0; 2 * MAX_OUTBOX_BYTES];
     let recv = || rustix::net::recv(peer, &mut *buf, RecvFlags::empty());
     let lengths = std::iter::from_fn({
         let mut recv = recv;
@@ -44,11 +44,11 @@ fn flush(socket: &Socket, waker: &Waker) -> Poll<io::Result<()>> {
 #[track_caller]
 fn put(socket: &Socket, text: &[u8]) {
     assert_moved(gather(socket, text), text.len());
-    assert!(socket.host().is_corked(), "it went its own way");
+    assert!(socket.owner().is_corked(), "it went its own way");
 }
 
 fn weak(socket: &Socket) -> Weak<Source> {
-    Arc::downgrade(socket.host())
+    Arc::downgrade(socket.owner())
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn small_writes_leave_together_at_the_end_of_the_turn() {
     assert_eq!(arrived(&peer), []);
     driver.end_turn();
     assert_eq!(arrived(&peer), [15]);
-    assert!(!socket.host().is_corked());
+    assert!(!socket.owner().is_corked());
     driver.end_turn();
     assert_eq!(arrived(&peer), [], "and once");
 }
@@ -109,7 +109,7 @@ fn the_socket_stays_open_until_they_have_left() {
     for shared in [false, true] {
         let (socket, mut peer) = pair();
         if !shared {
-            assert!(read(socket.host(), 8, &mut 0).is_pending());
+            assert!(read(socket.owner(), 8, &mut 0).is_pending());
         }
         put(&socket, b"last words");
         let source = weak(&socket);
@@ -126,13 +126,13 @@ fn the_socket_stays_open_until_they_have_left() {
 fn what_is_larger_than_small_is_sent_as_it_is_and_keeps_its_place() {
     let driver = driven();
     let (socket, peer) = messages();
-    for small in [SMALL - 1, SMALL] {
+    for small in [MAX_GATHERED_BYTES - 1, MAX_GATHERED_BYTES] {
         put(&socket, &vec![b'x'; small]);
         assert_eq!(arrived(&peer), []);
         driver.end_turn();
         assert_eq!(arrived(&peer), [small]);
     }
-    let large = vec![b'x'; SMALL + 1];
+    let large = vec![b'x'; MAX_GATHERED_BYTES + 1];
     assert_moved(gather(&socket, &large), large.len());
     assert_eq!(arrived(&peer), [large.len()]);
     put(&socket, b"first");
@@ -143,7 +143,7 @@ fn what_is_larger_than_small_is_sent_as_it_is_and_keeps_its_place() {
     assert_moved(socket.poll_write(&mut cx, b"and second"), 10);
     assert_eq!(arrived(&peer), [5, 10]);
     assert_moved(gather(&socket, b""), 0);
-    assert!(!socket.host().is_corked(), "of nothing, nothing is kept");
+    assert!(!socket.owner().is_corked(), "of nothing, nothing is kept");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn the_pieces_of_a_vectored_write_are_taken_in_whole_and_count_together() {
     let driver = driven();
     let (socket, peer) = messages();
     let mut cx = Context::from_waker(Waker::noop());
-    let half = vec![b'x'; SMALL / 2];
+    let half = vec![b'x'; MAX_GATHERED_BYTES / 2];
     let mut write = |bufs: &[&[u8]]| {
         let bufs: Vec<_> = bufs.iter().map(|buf| IoSlice::new(buf)).collect();
         assert_moved(
@@ -163,7 +163,10 @@ fn the_pieces_of_a_vectored_write_are_taken_in_whole_and_count_together() {
     write(&[b"and", b" more"]);
     assert_eq!(arrived(&peer), []);
     write(&[&half, &half, b"!"]);
-    assert_eq!(arrived(&peer), [SMALL + 8, SMALL + 1]);
+    assert_eq!(
+        arrived(&peer),
+        [MAX_GATHERED_BYTES + 8, MAX_GATHERED_BYTES + 1]
+    );
     driver.end_turn();
     assert_eq!(arrived(&peer), []);
 }
@@ -172,9 +175,12 @@ fn the_pieces_of_a_vectored_write_are_taken_in_whole_and_count_together() {
 fn no_more_is_held_than_there_is_room_for() {
     let driver = driven();
     let (socket, peer) = messages();
-    let (piece, rest) = (vec![b'x'; SMALL], vec![b'x'; SMALL - 1]);
+    let (piece, rest) = (
+        vec![b'x'; MAX_GATHERED_BYTES],
+        vec![b'x'; MAX_GATHERED_BYTES - 1],
+    );
     let fill = |last: &[u8]| {
-        for _ in 0..MOST / SMALL - 1 {
+        for _ in 0..MAX_OUTBOX_BYTES / MAX_GATHERED_BYTES - 1 {
             put(&socket, &piece);
         }
         put(&socket, last);
@@ -183,12 +189,15 @@ fn no_more_is_held_than_there_is_room_for() {
     for last in [&rest, &piece] {
         fill(last);
         driver.end_turn();
-        assert_eq!(arrived(&peer), [MOST - SMALL + last.len()]);
+        assert_eq!(
+            arrived(&peer),
+            [MAX_OUTBOX_BYTES - MAX_GATHERED_BYTES + last.len()]
+        );
     }
     fill(&rest);
     assert_moved(gather(&socket, b"ab"), 2);
     driver.end_turn();
-    assert_eq!(arrived(&peer), [MOST - 1, 2]);
+    assert_eq!(arrived(&peer), [MAX_OUTBOX_BYTES - 1, 2]);
 }
 
 #[test]
@@ -207,7 +216,7 @@ fn nothing_is_gathered_where_turns_have_no_end() {
 #[test]
 fn nothing_is_gathered_on_a_socket_of_async_io() {
     let (socket, peer) = messages();
-    assert!(read(socket.host(), 8, &mut 0).is_pending());
+    assert!(read(socket.owner(), 8, &mut 0).is_pending());
     let _driver = driven();
     assert_moved(gather(&socket, b"abc"), 3);
     assert_eq!(arrived(&peer), [3]);

@@ -22,7 +22,7 @@ fn all_the_others_of_a_batch_are_told() {
         } else {
             woken.clone().into()
         };
-        assert!(read_with(socket.host(), 8, &waker, drop).is_pending());
+        assert!(read_with(socket.owner(), 8, &waker, drop).is_pending());
     }
     driver.turn_once();
     for (_, peer) in &mut pairs {
@@ -31,7 +31,7 @@ fn all_the_others_of_a_batch_are_told() {
     driver.turn_once();
     assert_eq!(woken.times(), 5);
     for (socket, _) in &pairs {
-        assert_moved(read(socket.host(), 8, &mut 0), 3);
+        assert_moved(read(socket.owner(), 8, &mut 0), 3);
     }
 }
 
@@ -40,13 +40,13 @@ fn a_writer_is_woken_where_the_reader_of_the_same_socket_panics() {
     let driver = driven();
     let (socket, peer) = pair();
     let woken = Arc::new(Woken::default());
-    assert!(read_with(socket.host(), 8, &panics(), drop).is_pending());
-    let writes = blocked(socket.host(), Direction::Write, &woken.clone().into());
+    assert!(read_with(socket.owner(), 8, &panics(), drop).is_pending());
+    let writes = blocked(socket.owner(), Direction::Write, &woken.clone().into());
     assert!(writes.is_pending());
     // It has been told that it may write when it was registered.
     driver.turn_once();
     assert_eq!(woken.times(), 1);
-    let writes = blocked(socket.host(), Direction::Write, &woken.clone().into());
+    let writes = blocked(socket.owner(), Direction::Write, &woken.clone().into());
     assert!(writes.is_pending());
     // Both at once.
     drop(peer);
@@ -60,8 +60,8 @@ fn everyone_is_told_that_a_reactor_is_left() {
     let woken = Arc::new(Woken::default());
     let pairs: Vec<_> = (0..3).map(|_| pair()).collect();
     for (socket, _) in &pairs {
-        assert!(read_with(socket.host(), 8, &panics(), drop).is_pending());
-        let writes = blocked(socket.host(), Direction::Write, &woken.clone().into());
+        assert!(read_with(socket.owner(), 8, &panics(), drop).is_pending());
+        let writes = blocked(socket.owner(), Direction::Write, &woken.clone().into());
         assert!(writes.is_pending());
     }
     drop(driver);

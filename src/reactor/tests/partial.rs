@@ -8,7 +8,7 @@ use std::thread;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
-use super::super::unsent::unsent;
+use super::super::unsent_bytes;
 use super::*;
 
 /// A socket of TCP that waits to be read, and its peer.
@@ -19,7 +19,7 @@ fn waiting() -> (Driver, Socket, TcpStream) {
     let (ours, _) = listener.accept().expect("accepted");
     ours.set_nonblocking(true).expect("set");
     let socket = Socket::trusted(OwnedFd::from(ours));
-    assert!(read(socket.host(), 8, &mut 0).is_pending());
+    assert!(read(socket.owner(), 8, &mut 0).is_pending());
     driver.turn_once();
     (driver, socket, peer)
 }
@@ -27,7 +27,7 @@ fn waiting() -> (Driver, Socket, TcpStream) {
 /// Until the other end has it.
 fn arrives(peer: &TcpStream, text: &[u8], flags: SendFlags) {
     assert_eq!(rustix::net::send(peer, text, flags), Ok(text.len()));
-    while unsent(peer.as_fd()).expect("known") > 0 {
+    while unsent_bytes(peer.as_fd()).expect("known") > 0 {
         thread::yield_now();
     }
 }
@@ -40,7 +40,7 @@ fn lengths(driver: &Driver, source: &Arc<Source>) -> Vec<usize> {
             lengths.push(moved.expect("read"));
         }
         if !driver
-            .turn(|| Some(Duration::ZERO), nobody_sleeps)
+            .turn(|| Some(Duration::ZERO), no_sleeps)
             .expect("turned")
         {
             return lengths;
@@ -60,7 +60,7 @@ fn what_follows_urgent_data_is_read() {
         }
         arrives(&peer, b"X", SendFlags::OOB);
         arrives(&peer, b"defg", empty);
-        assert_eq!(lengths(&driver, socket.host()), [3, 4], "{told}");
+        assert_eq!(lengths(&driver, socket.owner()), [3, 4], "{told}");
     }
 }
 
@@ -69,12 +69,12 @@ fn what_follows_urgent_data_that_comes_between_a_short_read_and_its_note_is_read
     let (driver, socket, peer) = waiting();
     arrives(&peer, b"abc", SendFlags::empty());
     driver.turn_once();
-    let read = read_with(socket.host(), 8, Waker::noop(), |_| {
+    let read = read_with(socket.owner(), 8, Waker::noop(), |_| {
         arrives(&peer, b"X", SendFlags::OOB);
         arrives(&peer, b"defg", SendFlags::empty());
     });
     assert_moved(read, 3);
-    assert_eq!(lengths(&driver, socket.host()), [4]);
+    assert_eq!(lengths(&driver, socket.owner()), [4]);
 }
 
 #[test]
@@ -84,20 +84,20 @@ fn what_follows_a_descriptor_is_read_and_costs_a_call_more_each_time() {
     ours.set_nonblocking(true).expect("set");
     let socket = Socket::new(OwnedFd::from(ours));
     let mut calls = 0;
-    assert!(read(socket.host(), 8, &mut calls).is_pending());
+    assert!(read(socket.owner(), 8, &mut calls).is_pending());
     driver.turn_once();
     send(&mut peer, b"abc");
     send_with_itself(&peer, b"X");
     send(&mut peer, b"def");
     driver.turn_once();
-    assert_eq!(lengths(&driver, socket.host()), [4, 3]);
+    assert_eq!(lengths(&driver, socket.owner()), [4, 3]);
     for _ in 0..2 {
         send(&mut peer, b"abc");
         driver.turn_once();
         calls = 0;
-        assert_moved(read(socket.host(), 8, &mut calls), 3);
-        assert!(read(socket.host(), 8, &mut calls).is_pending());
-        assert!(read(socket.host(), 8, &mut calls).is_pending());
+        assert_moved(read(socket.owner(), 8, &mut calls), 3);
+        assert!(read(socket.owner(), 8, &mut calls).is_pending());
+        assert!(read(socket.owner(), 8, &mut calls).is_pending());
         assert_eq!(calls, 2);
     }
 }

@@ -7,7 +7,7 @@ fn waiting() -> (Driver, Socket, UnixStream) {
     let driver = driven();
     let (socket, peer) = pair();
     let mut calls = 0;
-    assert!(read(socket.host(), 8, &mut calls).is_pending());
+    assert!(read(socket.owner(), 8, &mut calls).is_pending());
     // It is tried before it is registered, and never twice.
     assert_eq!(calls, 1);
     driver.turn_once();
@@ -20,13 +20,13 @@ fn a_read_after_a_short_one_does_not_ask_the_kernel() {
     send(&mut peer, b"abc");
     driver.turn_once();
     let mut calls = 0;
-    assert_moved(read(socket.host(), 8, &mut calls), 3);
-    assert!(read(socket.host(), 8, &mut calls).is_pending());
-    assert!(read(socket.host(), 8, &mut calls).is_pending());
+    assert_moved(read(socket.owner(), 8, &mut calls), 3);
+    assert!(read(socket.owner(), 8, &mut calls).is_pending());
+    assert!(read(socket.owner(), 8, &mut calls).is_pending());
     assert_eq!(calls, 1);
     send(&mut peer, b"d");
     driver.turn_once();
-    assert_moved(read(socket.host(), 8, &mut calls), 1);
+    assert_moved(read(socket.owner(), 8, &mut calls), 1);
     assert_eq!(calls, 2);
 }
 
@@ -36,9 +36,9 @@ fn a_read_after_a_full_one_asks_the_kernel() {
     send(&mut peer, b"abcdefghij");
     driver.turn_once();
     let mut calls = 0;
-    assert_moved(read(socket.host(), 8, &mut calls), 8);
-    assert_moved(read(socket.host(), 8, &mut calls), 2);
-    assert!(read(socket.host(), 8, &mut calls).is_pending());
+    assert_moved(read(socket.owner(), 8, &mut calls), 8);
+    assert_moved(read(socket.owner(), 8, &mut calls), 2);
+    assert!(read(socket.owner(), 8, &mut calls).is_pending());
     assert_eq!(calls, 2);
 }
 
@@ -48,9 +48,9 @@ fn a_full_read_of_all_there_was_asks_once_more() {
     send(&mut peer, b"abcdefgh");
     driver.turn_once();
     let mut calls = 0;
-    assert_moved(read(socket.host(), 8, &mut calls), 8);
-    assert!(read(socket.host(), 8, &mut calls).is_pending());
-    assert!(read(socket.host(), 8, &mut calls).is_pending());
+    assert_moved(read(socket.owner(), 8, &mut calls), 8);
+    assert!(read(socket.owner(), 8, &mut calls).is_pending());
+    assert!(read(socket.owner(), 8, &mut calls).is_pending());
     assert_eq!(calls, 2);
 }
 
@@ -61,9 +61,9 @@ fn after_the_peers_end_was_told_a_short_read_is_followed_by_the_end() {
     peer.shutdown(std::net::Shutdown::Write).expect("shut");
     driver.turn_once();
     let mut calls = 0;
-    assert_moved(read(socket.host(), 8, &mut calls), 3);
-    assert_moved(read(socket.host(), 8, &mut calls), 0);
-    assert_moved(read(socket.host(), 8, &mut calls), 0);
+    assert_moved(read(socket.owner(), 8, &mut calls), 3);
+    assert_moved(read(socket.owner(), 8, &mut calls), 0);
+    assert_moved(read(socket.owner(), 8, &mut calls), 0);
     assert_eq!(calls, 3);
 }
 
@@ -73,11 +73,11 @@ fn an_end_that_comes_after_a_short_read_is_told() {
     send(&mut peer, b"abc");
     driver.turn_once();
     let mut calls = 0;
-    assert_moved(read(socket.host(), 8, &mut calls), 3);
+    assert_moved(read(socket.owner(), 8, &mut calls), 3);
     drop(peer);
-    assert!(read(socket.host(), 8, &mut calls).is_pending());
+    assert!(read(socket.owner(), 8, &mut calls).is_pending());
     driver.turn_once();
-    assert_moved(read(socket.host(), 8, &mut calls), 0);
+    assert_moved(read(socket.owner(), 8, &mut calls), 0);
 }
 
 #[test]
@@ -85,12 +85,12 @@ fn what_arrives_between_a_short_read_and_its_note_is_not_missed() {
     let (driver, socket, mut peer) = waiting();
     send(&mut peer, b"abc");
     driver.turn_once();
-    let first = read_with(socket.host(), 8, Waker::noop(), |_| {
+    let first = read_with(socket.owner(), 8, Waker::noop(), |_| {
         send(&mut peer, b"de");
         driver.turn_once();
     });
     assert_moved(first, 3);
-    assert_moved(read(socket.host(), 8, &mut 0), 2);
+    assert_moved(read(socket.owner(), 8, &mut 0), 2);
 }
 
 #[test]
@@ -99,9 +99,9 @@ fn what_arrives_between_a_read_of_nothing_and_its_note_is_not_missed() {
     // An edge without data: the flag is set, and the socket is empty.
     send(&mut peer, b"abcdefgh");
     driver.turn_once();
-    assert_moved(read(socket.host(), 8, &mut 0), 8);
+    assert_moved(read(socket.owner(), 8, &mut 0), 8);
     let mut results = Vec::new();
-    let found = read_with(socket.host(), 8, Waker::noop(), |result| {
+    let found = read_with(socket.owner(), 8, Waker::noop(), |result| {
         if results.is_empty() {
             send(&mut peer, b"late");
             driver.turn_once();
@@ -118,11 +118,11 @@ fn what_arrives_before_the_registration_is_not_missed() {
     let (socket, mut peer) = pair();
     let woken = Arc::new(Woken::default());
     let waker = woken.clone().into();
-    let found = read_with(socket.host(), 8, &waker, |_| send(&mut peer, b"a"));
+    let found = read_with(socket.owner(), 8, &waker, |_| send(&mut peer, b"a"));
     assert!(found.is_pending());
     driver.turn_once();
     assert_eq!(woken.times(), 1);
-    assert_moved(read(socket.host(), 8, &mut 0), 1);
+    assert_moved(read(socket.owner(), 8, &mut 0), 1);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_write_after_a_short_one_does_not_ask_the_kernel() {
         };
         let short = |&moved: &usize| moved < 8;
         (
-            Source::poll_io(socket.host(), &mut cx, Direction::Write, call, short),
+            Source::poll_io(socket.owner(), &mut cx, Direction::Write, call, short),
             calls,
         )
     };
@@ -184,7 +184,7 @@ fn room_that_comes_between_a_refused_write_and_its_note_is_not_missed() {
         let mut cx = Context::from_waker(Waker::noop());
         let mut write = || {
             Source::poll_io(
-                socket.host(),
+                socket.owner(),
                 &mut cx,
                 Direction::Write,
                 &mut call,
@@ -205,12 +205,12 @@ fn a_reader_and_a_writer_are_woken_each_for_its_own() {
     let (reads, writes) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
     let (reader, writer) = (reads.clone().into(), writes.clone().into());
     fill(&socket, &writer);
-    assert!(read_with(socket.host(), 8, &reader, drop).is_pending());
+    assert!(read_with(socket.owner(), 8, &reader, drop).is_pending());
     send(&mut peer, b"abc");
     driver.turn_once();
     assert_eq!((reads.times(), writes.times()), (1, 0));
-    assert_moved(read(socket.host(), 8, &mut 0), 3);
-    assert!(read_with(socket.host(), 8, &reader, drop).is_pending());
+    assert_moved(read(socket.owner(), 8, &mut 0), 3);
+    assert!(read_with(socket.owner(), 8, &reader, drop).is_pending());
     empty(&mut peer);
     driver.turn_once();
     assert_eq!(writes.times(), 1);

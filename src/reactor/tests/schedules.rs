@@ -50,7 +50,7 @@ impl Hand {
             let _ = says.send(call(drivers));
         });
         self.orders.send(order).expect("it listens");
-        self.done.recv_timeout(PATIENCE).expect("done");
+        self.done.recv_timeout(WAIT_TIMEOUT).expect("done");
         heard.recv().expect("said")
     }
 }

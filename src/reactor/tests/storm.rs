@@ -138,7 +138,7 @@ fn run(world: &Arc<World>, here: usize, mut rng: Rng, ended: &Sender<usize>) {
             place.reactor.drive().expect("nobody else drives it")
         };
         for _ in 0..rng.usize(1..200) {
-            driver.listen();
+            driver.take_notification();
             halves.append(&mut lock(&place.inbox));
             let mut at = 0;
             while at < halves.len() {
@@ -170,7 +170,7 @@ fn run(world: &Arc<World>, here: usize, mut rng: Rng, ended: &Sender<usize>) {
                     || !lock(&place.inbox).is_empty();
                 work.then_some(Duration::ZERO)
             };
-            let turned = driver.try_turn(wait, nobody_sleeps).expect("turned");
+            let turned = driver.try_turn(wait, no_sleeps).expect("turned");
             if turned.is_none() {
                 thread::yield_now();
             }
@@ -223,7 +223,7 @@ fn storm(shared: bool) {
         })
         .collect();
     let ends: Vec<_> = (0..2 * PAIRS)
-        .map_while(|_| heard.recv_timeout(PATIENCE).ok())
+        .map_while(|_| heard.recv_timeout(WAIT_TIMEOUT).ok())
         .collect();
     world.over.store(true, Ordering::SeqCst);
     for place in &world.places {
@@ -235,6 +235,6 @@ fn storm(shared: bool) {
     }
     assert_eq!(ends, [LENGTH; 2 * PAIRS], "{seed}");
     for place in &world.places {
-        assert!(lock(&place.reactor.sources).is_empty(), "{seed}");
+        assert!(lock(&place.reactor.registrations).is_empty(), "{seed}");
     }
 }

@@ -4,7 +4,7 @@ use std::iter::repeat_with;
 use std::sync::Mutex;
 use std::thread;
 
-use super::super::timers::BATCH;
+use super::super::timers::MAX_WAKES_PER_EXPIRY;
 use super::super::{Alarm, lock};
 use super::lives::Does;
 use super::panics::panics;
@@ -37,12 +37,12 @@ pub(super) fn counted(deadline: Instant) -> (Alarm, Arc<Woken>) {
 impl Driver {
     /// The clock rings, at whatever time it is.
     pub(super) fn ring_at(&self, now: Instant) {
-        self.reactor.timers[0].ring(now);
+        self.reactor.timers[0].wake_due(now);
     }
 
     /// The instant for which the clock is set.
-    pub(super) fn set_to(&self) -> Option<Instant> {
-        self.reactor.timers[0].set_to()
+    pub(super) fn armed_for(&self) -> Option<Instant> {
+        self.reactor.timers[0].armed_for()
     }
 }
 
@@ -82,7 +82,7 @@ fn a_time_that_has_come_already_is_not_waited_for() {
     assert_eq!(poll(&mut alarm, Waker::noop(), now), Some(Poll::Ready(())));
     let driver = driven();
     assert_eq!(poll(&mut alarm, Waker::noop(), now), Some(Poll::Ready(())));
-    assert_eq!(driver.set_to(), None);
+    assert_eq!(driver.armed_for(), None);
 }
 
 #[test]
@@ -116,11 +116,16 @@ fn only_the_last_who_polled_is_woken() {
 fn so_many_are_woken_in_a_turn_and_the_rest_in_the_next() {
     let driver = driven();
     let now = Instant::now();
-    let all: Vec<_> = repeat_with(|| counted(now)).take(3 * BATCH + 1).collect();
+    let all: Vec<_> = repeat_with(|| counted(now))
+        .take(3 * MAX_WAKES_PER_EXPIRY + 1)
+        .collect();
     for turn in 1..=4 {
-        assert!(driver.wait(Some(PATIENCE), || now), "the clock rings again");
+        assert!(
+            driver.wait(Some(WAIT_TIMEOUT), || now),
+            "the clock rings again"
+        );
         let woken = all.iter().filter(|(_, woken)| woken.times() == 1).count();
-        assert_eq!(woken, (turn * BATCH).min(all.len()));
+        assert_eq!(woken, (turn * MAX_WAKES_PER_EXPIRY).min(all.len()));
     }
 }
 
@@ -183,7 +188,7 @@ fn a_worker_of_a_group_rings_for_the_others() {
         sleeps.join().expect("it sleeps")
     });
     // The other one has left, and is not the last.
-    assert!(driver.wait(Some(PATIENCE), || now));
+    assert!(driver.wait(Some(WAIT_TIMEOUT), || now));
     assert_eq!(woken.times(), 1);
     assert_eq!(poll(&mut alarm, Waker::noop(), now), Some(Poll::Ready(())));
 }
@@ -199,10 +204,10 @@ fn one_that_another_worker_of_its_group_polls_stays_where_it_is() {
             let _driver = reactor.join(1);
             let polled = poll(&mut alarm, &woken.clone().into(), start);
             assert_eq!(polled, Some(Poll::Pending));
-            assert_eq!(reactor.timers[1].set_to(), None);
+            assert_eq!(reactor.timers[1].armed_for(), None);
         });
     });
-    reactor.timers[0].ring(start + SECOND);
+    reactor.timers[0].wake_due(start + SECOND);
     assert_eq!(woken.times(), 1);
 }
 
@@ -224,7 +229,7 @@ fn who_waits_is_woken_when_the_thread_leaves_its_loop() {
     assert_eq!(poll(&mut alarm, Waker::noop(), start), None);
     // The thread has another loop, and another queue.
     let driver = driven();
-    assert_eq!(driver.set_to(), None);
+    assert_eq!(driver.armed_for(), None);
     let polled = poll(&mut alarm, &woken.clone().into(), start);
     assert_eq!(polled, Some(Poll::Pending));
     driver.ring_at(start + SECOND);

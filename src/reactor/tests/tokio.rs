@@ -9,7 +9,7 @@ use ::tokio::task::yield_now;
 use rustix::net::SendFlags;
 
 use super::super::state::{FOREIGN, PARTIAL};
-use super::super::unsent::unsent;
+use super::super::unsent_bytes;
 use super::homes::check_that_it_works;
 use super::*;
 
@@ -28,7 +28,7 @@ fn waiting(runtime: &Runtime) -> (Socket, UnixStream) {
     let _here = runtime.enter();
     let (socket, peer) = pair();
     let mut calls = 0;
-    assert!(read(socket.host(), 8, &mut calls).is_pending());
+    assert!(read(socket.owner(), 8, &mut calls).is_pending());
     assert_eq!(
         calls, 1,
         "it is tried before it is registered, and never twice"
@@ -38,7 +38,7 @@ fn waiting(runtime: &Runtime) -> (Socket, UnixStream) {
 }
 
 fn is_with_tokio(socket: &Socket) -> bool {
-    socket.host().state.load() & (FOREIGN | PARTIAL) == FOREIGN
+    socket.owner().state.load() & (FOREIGN | PARTIAL) == FOREIGN
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_read_after_a_short_one_does_not_ask_the_kernel() {
     let waker = Waker::from(woken.clone());
     for round in 0..3 {
         let mut calls = 0;
-        let mut read = || read_with(socket.host(), 8, &waker, |_| calls += 1);
+        let mut read = || read_with(socket.owner(), 8, &waker, |_| calls += 1);
         assert!(read().is_pending());
         send(&mut peer, b"abc");
         turn(&runtime);
@@ -89,7 +89,7 @@ fn what_follows_urgent_data_is_read() {
     let (ours, _) = listener.accept().expect("accepted");
     ours.set_nonblocking(true).expect("set");
     let socket = Socket::trusted(OwnedFd::from(ours));
-    assert!(read(socket.host(), 8, &mut 0).is_pending());
+    assert!(read(socket.owner(), 8, &mut 0).is_pending());
     turn(&runtime);
     for (text, flags) in [
         (&b"abc"[..], SendFlags::empty()),
@@ -98,12 +98,12 @@ fn what_follows_urgent_data_is_read() {
     ] {
         assert_eq!(rustix::net::send(&peer, text, flags), Ok(text.len()));
     }
-    while unsent(peer.as_fd()).expect("known") > 0 {
+    while unsent_bytes(peer.as_fd()).expect("known") > 0 {
         thread::yield_now();
     }
     turn(&runtime);
-    assert_moved(read(socket.host(), 8, &mut 0), 3);
-    assert_moved(read(socket.host(), 8, &mut 0), 4);
+    assert_moved(read(socket.owner(), 8, &mut 0), 3);
+    assert_moved(read(socket.owner(), 8, &mut 0), 4);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_socket_outlives_its_runtime() {
     let woken = Arc::new(Woken::default());
     {
         let _here = ended.enter();
-        assert!(read_with(socket.host(), 8, &woken.clone().into(), drop).is_pending());
+        assert!(read_with(socket.owner(), 8, &woken.clone().into(), drop).is_pending());
     }
     drop(ended);
     assert_eq!(woken.times(), 1, "a task elsewhere is to look again");
@@ -129,15 +129,15 @@ fn a_socket_leaves_a_runtime_that_is_not_driven_for_a_reactor_of_ours() {
     let _here = idle.enter();
     let driver = driven();
     check_that_it_works(&socket, &mut peer, || driver.turn_once());
-    assert_eq!(socket.host().state.load() & FOREIGN, 0);
-    assert_eq!(super::super::lock(&driver.reactor.sources).len(), 1);
+    assert_eq!(socket.owner().state.load() & FOREIGN, 0);
+    assert_eq!(super::super::lock(&driver.reactor.registrations).len(), 1);
 }
 
 #[test]
 fn a_socket_whose_reactor_is_driven_no_more_goes_on_with_tokio() {
     let driver = driven();
     let (socket, mut peer) = pair();
-    assert!(read(socket.host(), 8, &mut 0).is_pending());
+    assert!(read(socket.owner(), 8, &mut 0).is_pending());
     drop(driver);
     let runtime = runtime();
     let _here = runtime.enter();
@@ -153,7 +153,7 @@ fn halves_in_two_runtimes_do_not_take_turns_at_moving() {
     let poll = || {
         {
             let _here = near.enter();
-            assert!(read_with(socket.host(), 8, &reads.clone().into(), drop).is_pending());
+            assert!(read_with(socket.owner(), 8, &reads.clone().into(), drop).is_pending());
         }
         let _there = far.enter();
         fill(&socket, &writes.clone().into());
@@ -175,7 +175,7 @@ fn a_runtime_without_io_is_an_error_and_the_socket_works_elsewhere() {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
         let _here = runtime.enter();
         for direction in [Direction::Read, Direction::Write] {
-            let polled = blocked(socket.host(), direction, Waker::noop());
+            let polled = blocked(socket.owner(), direction, Waker::noop());
             let Poll::Ready(Err(error)) = polled else {
                 panic!("{polled:?}");
             };

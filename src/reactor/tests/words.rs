@@ -1,4 +1,4 @@
-//! Brute force on what threads share without a lock: the state word and the bell.
+//! Brute force on what threads share without a lock: the state word and the eventfd.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -18,7 +18,7 @@ fn a_word_that_threads_change_at_once_loses_nothing_that_is_told() {
         scope.spawn(|| {
             for n in 0..TIMES {
                 there.fetch_add(1, Ordering::Relaxed);
-                state.tell(READ);
+                state.report(READ);
                 if n % 64 == 0 {
                     thread::yield_now();
                 }
@@ -30,7 +30,7 @@ fn a_word_that_threads_change_at_once_loses_nothing_that_is_told() {
             while !over.load(Ordering::Acquire) {
                 let seen = state.load();
                 if !state.change(seen, WRITE, 0) {
-                    state.tell(WRITE);
+                    state.report(WRITE);
                 }
             }
         });
@@ -74,18 +74,18 @@ fn a_bell_that_threads_ring_at_once_always_wakes() {
         // The loop of an executor. A ring that is lost lets it sleep for ever.
         let mut taken = 0;
         while taken < 3 * (TIMES / 10) {
-            if driver.listen() {
+            if driver.take_notification() {
                 taken += std::mem::take(&mut *lock(&posted)).len();
             }
             let wait = driver.is_notified().then_some(Duration::ZERO);
             if wait.is_none() && taken == 3 * (TIMES / 10) {
                 break;
             }
-            driver.turn(|| wait, nobody_sleeps).expect("turned");
+            driver.turn(|| wait, no_sleeps).expect("turned");
         }
         // Its own ring is not written, and yet heard.
         reactor.notify();
         assert!(driver.is_notified());
-        assert!(driver.listen() && !driver.is_notified());
+        assert!(driver.take_notification() && !driver.is_notified());
     });
 }

@@ -18,7 +18,7 @@ use std::thread::{self, JoinHandle};
 use async_task::{Runnable, Task};
 
 use super::tasks::{self, Scheduler, SchedulerGuard, TaskList};
-use crate::reactor::{Reactor, Written};
+use crate::reactor::{Reactor, WrittenSockets};
 use idle::IdleWorkers;
 use queue::Queue;
 
@@ -42,7 +42,7 @@ struct Worker {
     /// The number of starts and ends of tasks. It is odd while a task runs. Written by the worker only.
     steps: AtomicUsize,
     /// Sockets with small writes that are sent at the end of the worker's turn.
-    written: Written,
+    written: WrittenSockets,
 }
 
 /// Drops the tasks of a group when its executor and its last thread have dropped this guard.
@@ -55,7 +55,7 @@ impl WorkerGroup {
         let worker = || Worker {
             queue: Queue::new(),
             steps: AtomicUsize::new(0),
-            written: Written::default(),
+            written: WrittenSockets::default(),
         };
         Ok(Arc::new(Self {
             reactor: Reactor::for_group(workers)?,
@@ -85,7 +85,7 @@ impl WorkerGroup {
 
     /// Returns true if this process is a forked child of the process that has the threads.
     pub(super) fn is_of_parent(&self) -> bool {
-        self.reactor.is_of_parent()
+        self.reactor.is_inherited()
     }
 
     fn is_stopping(&self) -> bool {

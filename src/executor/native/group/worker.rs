@@ -177,7 +177,7 @@ impl WorkerLoop<'_> {
     fn listen(&mut self, longest: Option<Duration>) -> Option<bool> {
         let (group, worker, driver) = (self.group, self.worker, &self.driver);
         let idle = &group.idle;
-        driver.listen();
+        driver.take_notification();
         idle.begin_listening();
         // Called right before the wait: the drops at the start of a poll may wake tasks. A notification
         // whose event another worker has taken counts, too: while it is set, the next one writes none.

@@ -13,7 +13,7 @@ pub(super) fn tcp() -> (Socket, TcpStream) {
     let peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("it listens");
     let (ours, _) = listener.accept().expect("it has connected");
     ours.set_nonblocking(true).expect("set");
-    peer.set_read_timeout(Some(PATIENCE)).expect("set");
+    peer.set_read_timeout(Some(WAIT_TIMEOUT)).expect("set");
     (Socket::new(ours.into()), peer)
 }
 
@@ -22,7 +22,7 @@ fn reset(socket: &Socket, peer: TcpStream) {
     sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).expect("set");
     drop(peer);
     let mut told = [PollFd::new(socket, PollFlags::empty())];
-    let patience = Timespec::try_from(PATIENCE).expect("it fits");
+    let patience = Timespec::try_from(WAIT_TIMEOUT).expect("it fits");
     assert_eq!(poll(&mut told, Some(&patience)), Ok(1));
 }
 
@@ -36,11 +36,11 @@ fn losing() -> (Driver, Socket) {
     (driver, socket)
 }
 
-type Tell = fn(&Socket) -> Poll<io::Result<usize>>;
+type Call = fn(&Socket) -> Poll<io::Result<usize>>;
 
-const WRITES: [Tell; 4] = [
+const WRITES: [Call; 4] = [
     |socket| gather(socket, b"small"),
-    |socket| gather(socket, &[b'x'; SMALL + 1]),
+    |socket| gather(socket, &[b'x'; MAX_GATHERED_BYTES + 1]),
     |socket| socket.poll_write(&mut Context::from_waker(Waker::noop()), b"plain"),
     |socket| {
         let mut cx = Context::from_waker(Waker::noop());
@@ -58,7 +58,7 @@ fn is_read(socket: &Socket) -> Poll<io::Result<usize>> {
 
 #[test]
 fn the_next_write_or_flush_or_end_of_input_tells_it() {
-    for tell in WRITES.into_iter().chain([is_flushed as Tell, is_read]) {
+    for tell in WRITES.into_iter().chain([is_flushed as Call, is_read]) {
         let (_driver, socket) = losing();
         assert_eq!(refusal(tell(&socket)), ErrorKind::ConnectionReset);
         // It was told. From now on the kernel says what it always says.

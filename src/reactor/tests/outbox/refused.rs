@@ -9,13 +9,13 @@ fn waiting(registered: bool) -> (Driver, Socket, OwnedFd) {
     let driver = driven();
     let (socket, peer) = messages();
     if registered {
-        assert!(read(socket.host(), 8, &mut 0).is_pending());
+        assert!(read(socket.owner(), 8, &mut 0).is_pending());
     }
     assert!(full(&socket));
     put(&socket, b"refused");
     driver.end_turn();
     driver.turn_once();
-    assert!(socket.host().is_corked());
+    assert!(socket.owner().is_corked());
     (driver, socket, peer)
 }
 
@@ -33,7 +33,7 @@ fn it_leaves_when_there_is_room_and_nobody_helps() {
         assert_eq!(arrived(&peer), [], "not by itself");
         driver.turn_once();
         assert_eq!(arrived(&peer), [7]);
-        assert!(!socket.host().is_corked());
+        assert!(!socket.owner().is_corked());
         // And again, on the same socket.
         assert!(full(&socket));
         put(&socket, b"refused again");
@@ -109,7 +109,7 @@ fn who_waits_for_it_is_woken_when_it_has_left() {
         },
         |socket, waker| {
             let mut cx = Context::from_waker(waker);
-            let large = vec![b'x'; SMALL + 1];
+            let large = vec![b'x'; MAX_GATHERED_BYTES + 1];
             let bufs = [IoSlice::new(&large)];
             socket.poll_write_gathered(&mut cx, &bufs).is_pending()
         },
@@ -145,12 +145,12 @@ fn more_is_taken_in_meanwhile_as_far_as_there_is_room() {
         expected.extend((from..from + n).map(|at| at.to_le_bytes()[0]));
         expected[from..].to_vec()
     };
-    put(&socket, &piece(SMALL));
+    put(&socket, &piece(MAX_GATHERED_BYTES));
     driver.end_turn();
     for _ in 0..2 {
-        put(&socket, &piece(SMALL));
+        put(&socket, &piece(MAX_GATHERED_BYTES));
     }
-    put(&socket, &piece(SMALL - 1));
+    put(&socket, &piece(MAX_GATHERED_BYTES - 1));
     driver.end_turn();
     assert!(gather(&socket, b"ab").is_pending(), "one too many");
     put(&socket, &piece(1));
@@ -158,8 +158,8 @@ fn more_is_taken_in_meanwhile_as_far_as_there_is_room() {
     let filled = empty(&mut peer);
     assert_eq!(filled % 8192, 0);
     driver.turn_once();
-    assert!(!socket.host().is_corked());
-    let mut heard = vec![0; MOST];
+    assert!(!socket.owner().is_corked());
+    let mut heard = vec![0; MAX_OUTBOX_BYTES];
     peer.read_exact(&mut heard).expect("all of it");
     assert!(heard == expected);
 }
@@ -171,9 +171,9 @@ fn a_socket_that_takes_a_little_at_a_time_costs_no_more_memory() {
     sockopt::set_socket_send_buffer_size(&socket, 4096).expect("set");
     let (mut wrote, mut heard) = (0_usize, 0_usize);
     let mut buf = vec![0; 3000];
-    while heard < 20 * MOST {
+    while heard < 20 * MAX_OUTBOX_BYTES {
         // Never empty, and never full.
-        while wrote - heard < MOST / 2 {
+        while wrote - heard < MAX_OUTBOX_BYTES / 2 {
             let piece: Vec<_> = (wrote..wrote + 1000).map(byte).collect();
             assert_moved(gather(&socket, &piece), piece.len());
             wrote += piece.len();
@@ -185,7 +185,7 @@ fn a_socket_that_takes_a_little_at_a_time_costs_no_more_memory() {
             assert_eq!(got, byte(heard + at));
         }
         heard += n;
-        assert!(socket.host().outbox().capacity() <= 4 * MOST);
+        assert!(socket.owner().outbox().capacity() <= 4 * MAX_OUTBOX_BYTES);
     }
 }
 
@@ -201,16 +201,16 @@ fn what_has_not_been_taken_counts_in_the_outbox_and_in_the_kernel() {
     sockopt::set_socket_recv_buffer_size(&peer, 4096).expect("set");
     fill(&socket, Waker::noop());
     for _ in 0..4 {
-        put(&socket, &vec![b'x'; SMALL]);
+        put(&socket, &vec![b'x'; MAX_GATHERED_BYTES]);
     }
     driver.end_turn();
-    let mut before = socket.host().unsent().expect("it is open");
+    let mut before = socket.owner().unsent().expect("it is open");
     let mut shrank = 0;
-    while socket.host().is_corked() {
+    while socket.owner().is_corked() {
         let n = peer.read(&mut [0; 1024]).expect("something");
         assert!(n > 0);
         driver.turn_once();
-        let left = socket.host().unsent().expect("it is open");
+        let left = socket.owner().unsent().expect("it is open");
         assert!(left <= before, "{left} after {before}");
         shrank += usize::from(left < before);
         before = left;
@@ -248,9 +248,9 @@ fn a_socket_that_is_reset_from_our_side_ends_the_wait_too() {
     fill(&socket, Waker::noop());
     put(&socket, b"refused");
     driver.end_turn();
-    assert!(socket.host().is_corked());
+    assert!(socket.owner().is_corked());
     let source = weak(&socket);
-    socket.host().visit(super::super::super::reset);
+    socket.owner().with_fd(super::super::super::reset);
     drop(socket);
     driver.turn_once();
     driver.turn_once();

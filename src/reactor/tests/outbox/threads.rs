@@ -14,7 +14,7 @@ use super::*;
 
 const ROUNDS: usize = 24;
 /// On a slow machine there are fewer rounds.
-const ENOUGH: Duration = Duration::from_secs(3);
+const MAX_TEST_TIME: Duration = Duration::from_secs(3);
 const LENGTH: usize = 400_000;
 
 /// Wakes the loop of a thread.
@@ -62,11 +62,11 @@ fn write(socket: Socket, mut rng: Rng) {
             Poll::Pending => {
                 // A write that is given up has written nothing.
                 while rng.u8(..8) > 0 && !rings.woken.swap(false, Ordering::SeqCst) {
-                    driver.listen();
+                    driver.take_notification();
                     driver.end_turn();
                     let notified = driver.is_notified() || rng.u8(..4) == 0;
                     let wait = notified.then_some(Duration::ZERO);
-                    driver.turn(|| wait, nobody_sleeps).expect("turned");
+                    driver.turn(|| wait, no_sleeps).expect("turned");
                 }
             }
         }
@@ -123,7 +123,7 @@ fn what_is_gathered_on_one_thread_and_flushed_on_others_arrives_once_and_in_orde
     );
     let mut rng = Rng::with_seed(seed);
     let start = Instant::now();
-    for _ in (0..ROUNDS).take_while(|_| start.elapsed() < ENOUGH) {
+    for _ in (0..ROUNDS).take_while(|_| start.elapsed() < MAX_TEST_TIME) {
         let (socket, peer) = pair();
         if rng.bool() {
             sockopt::set_socket_send_buffer_size(&socket, 8192).expect("set");
@@ -142,18 +142,18 @@ fn what_is_gathered_on_one_thread_and_flushed_on_others_arrives_once_and_in_orde
             over.store(true, Ordering::SeqCst);
         } else {
             // It is stuck, if it has not written all by then.
-            while !writing.is_finished() && start.elapsed() < PATIENCE {
+            while !writing.is_finished() && start.elapsed() < WAIT_TIMEOUT {
                 thread::yield_now();
             }
             over.store(true, Ordering::SeqCst);
         }
-        let taken = heard.recv_timeout(PATIENCE * 2).expect("it says");
+        let taken = heard.recv_timeout(WAIT_TIMEOUT * 2).expect("it says");
         assert_eq!(taken, Ok(LENGTH), "HALVES_SEED={seed}");
         writing.join().expect("written");
         reading.join().expect("nothing was read");
         // async-io may still be about to let go of it.
         while source.upgrade().is_some() {
-            assert!(start.elapsed() < PATIENCE, "HALVES_SEED={seed}");
+            assert!(start.elapsed() < WAIT_TIMEOUT, "HALVES_SEED={seed}");
             thread::yield_now();
         }
     }
@@ -170,14 +170,14 @@ fn room_that_comes_while_somebody_begins_to_wait_is_not_missed() {
     let theirs = ours.clone();
     let turning = thread::spawn(move || {
         let driver = theirs.join(0);
-        assert!(read(home.host(), 8, &mut 0).is_pending());
+        assert!(read(home.owner(), 8, &mut 0).is_pending());
         says.send(driver.reactor.clone()).expect("heard");
         while !until.load(Ordering::SeqCst) {
             driver.turn_once();
         }
     });
     let taking = thread::spawn(move || take(peer, Rng::with_seed(1)));
-    let reactor = told.recv_timeout(PATIENCE).expect("it is registered");
+    let reactor = told.recv_timeout(WAIT_TIMEOUT).expect("it is registered");
     let _driver = ours.join(1);
     let woken = Arc::new(Woken::default());
     let waker = woken.clone().into();
@@ -190,7 +190,7 @@ fn room_that_comes_while_somebody_begins_to_wait_is_not_missed() {
         if flush(&socket, &waker).is_pending() {
             waits += 1;
             while woken.times() == before {
-                assert!(start.elapsed() < PATIENCE, "after {waits} waits");
+                assert!(start.elapsed() < WAIT_TIMEOUT, "after {waits} waits");
                 thread::yield_now();
             }
         }

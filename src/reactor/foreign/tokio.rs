@@ -10,22 +10,22 @@ use ::tokio::io::Interest;
 use ::tokio::io::unix::AsyncFd;
 use ::tokio::runtime::{Handle, Id};
 
-use super::Direction;
-use super::foreign::Look;
-use super::here::drives_ours;
-use super::state::PARTIAL;
+use super::super::current::drives_reactor;
+use super::super::state::{Direction, PARTIAL};
+use super::ForeignPoll;
 use crate::catch::catch_panic;
 
 /// The registration of a descriptor with the driver of one runtime: edge-triggered.
 #[derive(Debug)]
-pub(super) struct Tokio {
+pub(in crate::reactor) struct Tokio {
     fd: AsyncFd<BorrowedFd<'static>>,
     runtime: Id,
 }
 
-/// The tokio runtime of this thread. None: it has none, or drives a reactor of ours within.
-pub(crate) fn tokio_here() -> Option<Id> {
-    if drives_ours() {
+/// Returns the tokio runtime of this thread. Returns None if there is none, or if a task of the
+/// runtime drives a reactor of ours.
+pub(crate) fn current_tokio() -> Option<Id> {
+    if drives_reactor() {
         return None;
     }
     Some(Handle::try_current().ok()?.id())
@@ -33,61 +33,64 @@ pub(crate) fn tokio_here() -> Option<Id> {
 
 impl Tokio {
     /// Registers with the runtime of this thread, if it has one.
-    pub(super) fn here(fd: BorrowedFd<'static>) -> Option<io::Result<Self>> {
-        let runtime = tokio_here()?;
+    pub(super) fn register(fd: BorrowedFd<'static>) -> Option<io::Result<Self>> {
+        let runtime = current_tokio()?;
         let registered = catch_panic(|| {
-            // SAFETY: the descriptor is open, and stays so until the registration is dropped, as
-            // `Descriptor::lasting` says; a `BorrowedFd` always gives the same one.
+            // SAFETY: the descriptor is open until the registration is dropped, as
+            // `SharedFd::fd_until_close` requires, and a `BorrowedFd` always returns the same one.
             unsafe { AsyncFd::register_with_interest(fd, INTEREST) }
         });
         Some(match registered {
             Ok(Ok(fd)) => Ok(Self { fd, runtime }),
             Ok(Err(error)) => Err(error.into()),
-            // The runtime was built without `enable_io`, as the message says.
+            // The runtime was built without `enable_io`. The message says so.
             Err(panic) => Err(io::Error::new(io::ErrorKind::Unsupported, panic)),
         })
     }
 
-    /// The task need not wait at the source before it is known to wait at all.
-    pub(super) fn look(
+    /// As [`Foreign::poll_ready`](super::Foreign::poll_ready). The task is registered with
+    /// the source only after the driver has found nothing.
+    pub(super) fn poll_ready(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
         wait: impl FnOnce(&Context<'_>) -> bool,
-    ) -> Look {
+    ) -> ForeignPoll {
         let polled = match direction {
             Direction::Read => self.fd.poll_read_ready(cx),
             Direction::Write => self.fd.poll_write_ready(cx),
         };
         match polled {
             Poll::Ready(Ok(mut guard)) => {
-                // Before the call that uses it up: what is reported later is news.
+                // Cleared before the call of the task, so that a later event is reported again.
                 guard.clear_ready();
-                Look::Ready(direction.flag() | self.partial())
+                ForeignPoll::Retry(direction.flag() | self.partial())
             }
-            Poll::Pending if tokio_here() != Some(self.runtime) => Look::Elsewhere,
-            Poll::Pending if wait(cx) => Look::Asleep,
-            Poll::Pending => Look::Ready(0),
-            Poll::Ready(Err(_)) => Look::Elsewhere,
+            Poll::Pending if current_tokio() != Some(self.runtime) => ForeignPoll::Unreachable,
+            Poll::Pending if wait(cx) => ForeignPoll::Pending,
+            Poll::Pending => ForeignPoll::Retry(0),
+            Poll::Ready(Err(_)) => ForeignPoll::Unreachable,
         }
     }
 
-    /// Whether a short read may leave something: after urgent data, and after the peer's end.
+    /// Returns the flag that a short read may leave something, which is so after urgent data and
+    /// after the peer's end.
     #[cfg(target_os = "linux")]
     fn partial(&self) -> u32 {
         let reported = self.fd.try_io(Interest::PRIORITY, |_| Ok(()));
         if reported.is_ok() { PARTIAL } else { 0 }
     }
 
-    /// Urgent data is not reported here.
+    /// Returns the flag that a short read may leave something: urgent data is not reported on this
+    /// system.
     #[cfg(not(target_os = "linux"))]
-    #[allow(clippy::unused_self, reason = "elsewhere it asks")]
+    #[allow(clippy::unused_self, reason = "used on Linux")]
     fn partial(&self) -> u32 {
         PARTIAL
     }
 }
 
-/// Urgent data counts where it is reported.
+/// The events to register for. Urgent data is one where the system reports it.
 #[cfg(target_os = "linux")]
 const INTEREST: Interest = Interest::READABLE
     .add(Interest::WRITABLE)

@@ -6,46 +6,47 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Reactor, lock};
 
-/// A locked `Option<Arc<Reactor>>` that is compared without the lock.
+/// An `Option<Arc<Reactor>>` behind a lock, which can be compared without taking the lock.
 #[derive(Debug)]
-pub(super) struct Registered {
+pub(super) struct ReactorSlot {
     lock: Mutex<()>,
-    /// Null, or from [`Arc::into_raw`], with one count of it. Changed under the lock.
+    /// Null, or a pointer from [`Arc::into_raw`] that owns one reference. Changed under the lock.
     reactor: AtomicPtr<Reactor>,
 }
 
-pub(super) struct Locked<'a> {
+/// Access to a locked [`ReactorSlot`].
+pub(super) struct LockedSlot<'a> {
     reactor: &'a AtomicPtr<Reactor>,
     _lock: MutexGuard<'a, ()>,
 }
 
-impl Registered {
-    pub(super) fn nowhere() -> Self {
+impl ReactorSlot {
+    pub(super) fn empty() -> Self {
         Self {
             lock: Mutex::new(()),
             reactor: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
-    /// Whether it is this one. Another thread may move the source meanwhile: then the new reactor
-    /// wakes what waits.
+    /// Returns true if the slot holds this reactor. Another thread may move the source at the same
+    /// time: then the new reactor wakes the waiting tasks.
     #[inline(always)]
     pub(super) fn is(&self, reactor: *const Reactor) -> bool {
         ptr::eq(self.reactor.load(Ordering::Relaxed), reactor)
     }
 
-    pub(super) fn lock(&self) -> Locked<'_> {
-        Locked {
+    pub(super) fn lock(&self) -> LockedSlot<'_> {
+        LockedSlot {
             reactor: &self.reactor,
             _lock: lock(&self.lock),
         }
     }
 }
 
-impl Locked<'_> {
+impl LockedSlot<'_> {
     pub(super) fn get(&self) -> Option<&Reactor> {
-        // SAFETY: it is null, or the count that is ours keeps it until it is replaced, which takes
-        // `&mut self`.
+        // SAFETY: the pointer is null, or the slot's own reference keeps the reactor until the
+        // pointer is replaced, which takes `&mut self`.
         unsafe { self.reactor.load(Ordering::Relaxed).as_ref() }
     }
 
@@ -63,12 +64,13 @@ impl Locked<'_> {
 
     fn replace(&mut self, reactor: *const Reactor) -> Option<Arc<Reactor>> {
         let before = self.reactor.swap(reactor.cast_mut(), Ordering::Relaxed);
-        // SAFETY: what is not null came from `Arc::into_raw`, and its count is given back once.
+        // SAFETY: a pointer that is not null came from `Arc::into_raw`, and its reference is taken
+        // back once.
         (!before.is_null()).then(|| unsafe { Arc::from_raw(before) })
     }
 }
 
-impl Drop for Registered {
+impl Drop for ReactorSlot {
     fn drop(&mut self) {
         drop(self.lock().take());
     }
