@@ -44,9 +44,9 @@ fn a_client_that_does_not_read_is_disconnected_when_its_queue_is_full() {
     assert_eq!(chat.served.open(), 1);
     // The client receives the bytes that its socket had taken, then the end.
     for number in 0..IN_PIPE {
-        assert_eq!(chat.hear(&mut silent), Some(numbered(number)));
+        assert_eq!(chat.receive(&mut silent), Some(numbered(number)));
     }
-    assert_eq!(chat.hear(&mut silent), None);
+    assert_eq!(chat.receive(&mut silent), None);
     drop(silent);
     chat.talk(&mut talker, 0..10);
     let closed = "closed 2 error: the client does not read its frames";
@@ -60,11 +60,11 @@ fn a_queue_is_bounded_in_bytes_too() {
     let frame = [vec![b'x'; MAX_FRAME_BYTES], vec![0]].concat();
     for _ in 0..MAX_QUEUED_BYTES / frame.len() {
         chat.say(&mut talker, &frame);
-        assert_eq!(chat.hear(&mut talker).as_ref(), Some(&frame));
+        assert_eq!(chat.receive(&mut talker).as_ref(), Some(&frame));
     }
     assert_eq!(chat.served.open(), 2);
     chat.say(&mut talker, &frame);
-    assert_eq!(chat.hear(&mut talker), Some(frame));
+    assert_eq!(chat.receive(&mut talker), Some(frame));
     assert_eq!(chat.served.open(), 1);
 }
 
@@ -94,7 +94,7 @@ fn dropping_the_oldest_keeps_the_newest_and_frames_whole() {
         let expected: Vec<_> = (0..begun).chain(newest..=last).collect();
         assert_eq!(chat.numbers(&mut late, last), expected);
         chat.talk(&mut talker, 0..1);
-        assert_eq!(chat.hear(&mut late), Some(numbered(0)));
+        assert_eq!(chat.receive(&mut late), Some(numbered(0)));
         assert_eq!(chat.served.open(), 2);
     }
 }

@@ -4,7 +4,10 @@
 
 #[path = "../../tests/streams/framing/check.rs"]
 mod check;
+#[path = "../../tests/support/pieces.rs"]
+mod pieces;
 
 use libfuzzer_sys::fuzz_target;
+use pieces::Pieces;
 
 fuzz_target!(|data: &[u8]| check::Case::decode(data).check());

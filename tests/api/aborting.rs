@@ -27,8 +27,8 @@ fn an_error_ends_the_stream_after_the_written_bytes() {
             };
             let served = world.serve(Server::default(), handler).await;
             let client = served.connect();
-            let (heard, end) = client.rest().await;
-            assert_eq!(heard, HALF);
+            let (received, end) = client.rest().await;
+            assert_eq!(received, HALF);
             end.expect("an orderly end");
             drop(client);
             assert_eq!(served.until_closed().await, ["closed 1 error: no more"]);
@@ -76,8 +76,8 @@ fn an_abort_drops_the_handler_where_it_waits() {
     };
     let (served, connector) = world.serve_memory(Server::default(), handler);
     let mut client = world.connect(&connector);
-    let heard = world.now(async move { client.reader.line().await });
-    let kind = io::Error::from(heard.expect_err("it must not look whole")).kind();
+    let received = world.now(async move { client.reader.line().await });
+    let kind = io::Error::from(received.expect_err("it must not look whole")).kind();
     assert_eq!(kind, ErrorKind::ConnectionReset);
     assert_eq!(served.events(), ["closed 1 error"]);
     assert_eq!(served.handle.stats().ended[Reason::Error], 1);
@@ -88,7 +88,7 @@ fn an_abort_may_come_from_elsewhere_and_twice() {
     let world = World::new();
     let (says, peers) = smol::channel::unbounded();
     let handler = async move |c: MemoryConnection| {
-        says.try_send(c.peer.clone()).expect("heard");
+        says.try_send(c.peer.clone()).expect("received");
         let _kept = c;
         pending().await
     };

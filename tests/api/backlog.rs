@@ -67,12 +67,12 @@ where
     };
     let server = Server::default().serve_while(&ex, listener, hello, body);
     let (clients, _) = ex.block_on(server).expect("no error of accept");
-    let heard = clients.into_iter().map(|mut client| {
-        let mut heard = Vec::new();
-        client.read_to_end(&mut heard).expect("no reset");
-        heard
+    let received = clients.into_iter().map(|mut client| {
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).expect("no reset");
+        received
     });
-    heard.collect()
+    received.collect()
 }
 
 #[test]
@@ -87,8 +87,11 @@ fn a_client_that_connected_before_the_end_is_served() {
                 .map(|at| connect(at, address).expect("it listens"));
             clients.collect()
         };
-        let heard = served(listeners, connect);
-        assert!(heard.iter().all(|heard| heard == b"hello"), "{address}");
+        let received = served(listeners, connect);
+        assert!(
+            received.iter().all(|received| received == b"hello"),
+            "{address}"
+        );
     }
 }
 
@@ -99,33 +102,33 @@ fn each_of_several_listeners_is_polled_at_the_end() {
     let at = listeners.local_addrs();
     // The first one is busy, so it is known to be ready; the others have been found empty.
     let order = [&at[0], &at[2], &at[1], &at[2]];
-    let heard = served(listeners, |_| {
+    let received = served(listeners, |_| {
         let clients = order.map(|at| connect(at, "").expect("it listens"));
         clients.into()
     });
-    assert_eq!(heard, [b"hello"; 4]);
+    assert_eq!(received, [b"hello"; 4]);
 }
 
 #[test]
 fn a_server_that_another_thread_ends_serves_the_client() {
     let listeners = block_on(bind("127.0.0.1:0")).expect("it listens");
     let at = listeners.local_addrs().remove(0);
-    let heard = served(listeners, |handle| {
+    let received = served(listeners, |handle| {
         let client = connect(&at, "").expect("it listens");
         let shutdown = handle.shutdown().clone();
         let ends = thread::spawn(move || shutdown.drain());
         ends.join().expect("no panic");
         vec![client]
     });
-    assert_eq!(heard, [b"hello"]);
+    assert_eq!(received, [b"hello"]);
 }
 
 #[test]
 fn a_listener_of_async_net_is_polled_at_the_end() {
     let listener = block_on(async_net::TcpListener::bind("127.0.0.1:0")).expect("it listens");
     let at = Endpoint::from(listener.local_addr().expect("an address"));
-    let heard = served(listener, |_| vec![connect(&at, "").expect("it listens")]);
-    assert_eq!(heard, [b"hello"]);
+    let received = served(listener, |_| vec![connect(&at, "").expect("it listens")]);
+    assert_eq!(received, [b"hello"]);
 }
 
 #[test]

@@ -45,10 +45,10 @@ fn a_copy_ends_after_an_idle_second_of_a_drain() {
     world.pass(SECOND - MOMENT);
     assert_eq!(served.events(), ["draining 1 within 30s"]);
     world.pass(MOMENT);
-    let mut heard = Vec::new();
-    let read = future::block_on(client.reader.read_to_end(&mut heard));
+    let mut received = Vec::new();
+    let read = future::block_on(client.reader.read_to_end(&mut received));
     read.expect("an orderly end");
-    assert_eq!(heard, b"hello");
+    assert_eq!(received, b"hello");
     drop(client);
     world.settle();
     assert_eq!(served.handle.stats().ended[Reason::Drained], 1);
@@ -63,9 +63,9 @@ fn written_bytes_are_flushed_when_there_is_no_input() {
         let mut buffered = BufWriter::new(&mut near.writer);
         let copying = copy.reader.copy_or_drain(&mut buffered);
         assert!(future::poll_once(copying).await.is_none());
-        let heard = future::poll_once(far.reader.exactly(5)).await;
-        let heard = heard.expect("it is not kept back");
-        assert_eq!(heard.expect("no error"), b"hello");
+        let received = future::poll_once(far.reader.exactly(5)).await;
+        let received = received.expect("it is not kept back");
+        assert_eq!(received.expect("no error"), b"hello");
     });
 }
 
@@ -77,19 +77,19 @@ fn a_cancelled_copy_loses_nothing() {
         let sent: Vec<_> = (0..100).collect();
         client.writer.write_all(&sent).await.expect("it fits");
         client.writer.close().await.expect("an end");
-        let mut heard = Vec::<u8>::new();
+        let mut received = Vec::<u8>::new();
         loop {
             let copying = copy.reader.copy_or_drain(&mut near.writer);
             let done = future::poll_once(copying).await;
             let mut buf = [0; 7];
             let n = future::poll_once(far.reader.read(&mut buf)).await;
             let n = n.map_or(0, |read| read.expect("no error"));
-            heard.extend(&buf[..n]);
+            received.extend(&buf[..n]);
             if done.is_some() && n == 0 {
                 break;
             }
         }
-        assert_eq!(heard, sent);
+        assert_eq!(received, sent);
     });
 }
 

@@ -13,18 +13,14 @@ use futures_lite::io::empty;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use halves::connection::{Link, Phase};
 use halves::listener::memory::MemoryConnection;
-use halves::service::echo;
 use halves::{Connection, Once, Peer, Reason, Server, Timeouts};
 
+use crate::support::harness::network::echoes;
 use crate::support::harness::{Served, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const MOMENT: Duration = Duration::from_nanos(1);
-
-async fn echoes(connection: MemoryConnection) -> io::Result<()> {
-    echo(connection.reader, connection.writer).await
-}
 
 #[test]
 fn no_task_is_woken_before_a_deadline_may_have_passed() {
@@ -72,7 +68,7 @@ fn a_handshake_that_begins_anywhere_has_its_deadline_from_accept() {
     };
     let _clients: Vec<_> = (0..3).map(|_| world.connect(&connector)).collect();
     world.pass(SECOND * 5);
-    assert!(!world.manual.advance_to_next(), "nobody has a deadline");
+    assert!(!world.manual.advance_to_next(), "no deadline is set");
     // Outside the task of the connection.
     let peers = peers.take();
     let _first = peers[0].handshake();
@@ -88,7 +84,7 @@ fn a_handshake_that_begins_anywhere_has_its_deadline_from_accept() {
     assert_eq!(phases(), [Phase::Closing, Phase::Open, Phase::Closing]);
     world.pass(SECOND * 2);
     assert_eq!(served.handle.stats().ended[Reason::Handshake], 2);
-    assert!(!world.manual.advance_to_next(), "nobody has a deadline");
+    assert!(!world.manual.advance_to_next(), "no deadline is set");
 }
 
 #[test]

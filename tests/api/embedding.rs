@@ -14,13 +14,10 @@ use halves::service::{echo, upper};
 use halves::{Clock, Connection, Executor, Handle, Reason, Report, Server, Shutdown};
 use smol::{LocalExecutor, Task, channel};
 
+use crate::support::harness::script::uppercase;
 use crate::support::harness::{Drops, Served, World};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-async fn uppercase(connection: MemoryConnection) -> io::Result<()> {
-    upper(connection.reader, connection.writer).await
-}
 
 /// Sends a greeting, reads the answer, ends.
 async fn greet(mut client: MemoryConnection) -> io::Result<String> {
@@ -33,8 +30,8 @@ async fn greet(mut client: MemoryConnection) -> io::Result<String> {
 
 /// Returns true if the stream ends with a reset. Panics if there is no end without waiting.
 fn is_reset(client: &mut MemoryConnection) -> bool {
-    let mut heard = Vec::new();
-    let reading = client.reader.read_to_end(&mut heard);
+    let mut received = Vec::new();
+    let reading = client.reader.read_to_end(&mut received);
     let end = future::block_on(future::poll_once(reading)).expect("an end");
     end.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
 }
@@ -167,9 +164,9 @@ fn dropping_the_serving_future_ends_connections_in_every_phase() {
     let world = World::new();
     let (listener, connector) = memory::listener(100);
     let served = world.serve(Server::default(), listener, obedient);
-    let order = |told: &str| {
+    let order = |first: &str| {
         let mut client = world.connect(&connector);
-        future::block_on(client.writer.write_all(told.as_bytes())).expect("it fits");
+        future::block_on(client.writer.write_all(first.as_bytes())).expect("it fits");
         world.settle();
         client
     };
@@ -197,13 +194,13 @@ fn dropping_the_serving_future_ends_connections_in_every_phase() {
     );
     assert!(
         future::block_on(connector.connect()).is_err(),
-        "nobody listens"
+        "no listener is there"
     );
     world.settle();
     let ended = handle.stats().ended;
     assert_eq!((ended[Reason::Aborted], ended[Reason::Handler]), (5, 1));
     assert!(handle.connections().is_empty() && !handle.kill(1));
-    assert!(!world.manual.advance_to_next(), "nobody sleeps");
+    assert!(!world.manual.advance_to_next(), "no task sleeps");
 }
 
 #[test]
@@ -224,7 +221,7 @@ fn dropping_the_serving_future_closes_its_sockets() -> io::Result<()> {
             clients.push(client);
         }
         assert!(serving.cancel().await.is_none());
-        let refused = TcpStream::connect(address).expect_err("nobody listens");
+        let refused = TcpStream::connect(address).expect_err("no listener is there");
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         for mut client in clients {
             let end = client.reader.read(&mut [0]).await.expect_err("a reset");

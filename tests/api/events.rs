@@ -27,10 +27,10 @@ where
     let world = World::new();
     let (listener, connector) = memory::listener(64);
     let said = Arc::new(Mutex::new(Vec::new()));
-    let heard = said.clone();
+    let received = said.clone();
     let server = Server::default()
         .clock(world.clock.clone())
-        .on_event(move |event| heard.lock().expect("no panic").push(event.to_string()));
+        .on_event(move |event| received.lock().expect("no panic").push(event.to_string()));
     let shutdown = server.handle().shutdown().clone();
     let serving = world
         .ex

@@ -17,7 +17,7 @@ where
     let ex = Executor::new();
     let size = Mutex::new(0);
     let spawn = spawn_fn(|task| {
-        *size.lock().expect("nobody panics") = size_of_val(&task);
+        *size.lock().expect("no panic") = size_of_val(&task);
         ex.spawn(task).detach();
     });
     let served = async {
@@ -36,7 +36,7 @@ where
         future::or(client, serve).await
     };
     ex.block_on(served).expect("served");
-    size.into_inner().expect("nobody panics")
+    size.into_inner().expect("no panic")
 }
 
 #[test]

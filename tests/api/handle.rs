@@ -59,13 +59,13 @@ fn send_order(world: &World, connector: &Connector, order: &str) -> MemoryConnec
 
 /// All bytes until the end, and the kind of end. Panics if there is no end.
 fn rest(client: &mut MemoryConnection) -> (Vec<u8>, Result<(), io::ErrorKind>) {
-    let mut heard = Vec::new();
-    let mut reading = client.reader.read_to_end(&mut heard);
+    let mut received = Vec::new();
+    let mut reading = client.reader.read_to_end(&mut received);
     // Several polls: a long answer is read in turns.
     let mut polls = (0..100).map(|_| future::block_on(future::poll_once(&mut reading)));
     let end = polls.find_map(|end| end);
     let end = end.expect("an end without time passing");
-    (heard, end.map(drop).map_err(|error| error.kind()))
+    (received, end.map(drop).map_err(|error| error.kind()))
 }
 
 fn is_reset(mut client: MemoryConnection) -> bool {

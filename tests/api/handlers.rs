@@ -72,12 +72,12 @@ fn a_panic_of_a_handler_resets_its_connection_and_nothing_else() {
         armed.set(true);
         let mut victim = world.connect(&connector);
         // The handler that panics in its drop returns.
-        let heard = world.now(async move {
+        let received = world.now(async move {
             let _ = victim.writer.write_all(b"go").await;
             victim.reader.read_to_end(&mut Vec::new()).await
         });
-        let heard = heard.expect_err("a cut answer must not look whole");
-        assert_eq!(heard.kind(), io::ErrorKind::ConnectionReset, "{place}");
+        let received = received.expect_err("a cut answer must not look whole");
+        assert_eq!(received.kind(), io::ErrorKind::ConnectionReset, "{place}");
         let events = served.events();
         assert_eq!(events.len(), 1, "{events:?}");
         let expected = match place {

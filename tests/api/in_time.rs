@@ -1,7 +1,7 @@
 //! Input that was received in time counts, also if its task is polled only after the deadline.
 
 use std::future::pending;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -13,14 +13,11 @@ use halves::service::echo;
 use halves::{Clock, Connection, Executor, Server, Timeouts, connect};
 
 use crate::support::harness::World;
+use crate::support::harness::network::echoes;
 use crate::support::harness::sockets::{self, Client, Family};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
-
-async fn echoes(connection: MemoryConnection) -> io::Result<()> {
-    echo(connection.reader, connection.writer).await
-}
 
 /// Sends without running any task.
 fn send(client: &mut MemoryConnection, text: &[u8]) {
@@ -136,7 +133,7 @@ fn a_byte_that_only_the_kernel_has_is_answered_in_a_drain() {
 #[test]
 #[cfg_attr(
     not(all(target_os = "linux", not(halves_portable))),
-    ignore = "a thread of async-io tells of readiness, which may be after the second look"
+    ignore = "a thread of async-io reports readiness, maybe after the second poll"
 )]
 fn a_line_that_only_the_kernel_has_is_in_time_for_a_timeout() {
     let ex = Executor::new();

@@ -162,7 +162,7 @@ where
         Family::Tcp => bind("127.0.0.1:0").await,
         Family::Unix => bind(&*dir.path().join("socket")).await,
     };
-    let listeners = listeners.expect("nobody listens there");
+    let listeners = listeners.expect("the address is free");
     let at = listeners.local_addrs().remove(0);
     let serve =
         async move |ex, server: Server| server.serve(&ex, Renamed(listeners), handler).await;
@@ -217,8 +217,8 @@ async fn assert_whole(world: &World, served: &Served) {
     client.send(b"hello, and more than the layer reads");
     // The server has done all it can without the client.
     world.settle().await;
-    let (heard, end) = client.rest().await;
-    assert_eq!(heard.len(), ANSWER, "{end:?}");
+    let (received, end) = client.rest().await;
+    assert_eq!(received.len(), ANSWER, "{end:?}");
     end.expect("an orderly end");
     drop(client);
     assert_eq!(served.until_closed().await, ["closed 1 eof"]);
@@ -251,10 +251,10 @@ fn a_client_that_takes_some_of_the_bytes_in_a_layer_is_waited_for() {
             let served = serve(&world, Way::Layer, renamed, MUCH).await;
             let client = served.connect();
             client.send(b"hello");
-            let mut heard = 0;
-            while heard < MUCH {
+            let mut received = 0;
+            while received < MUCH {
                 // The layer fills the room at once.
-                heard += client.take((MUCH - heard).min(MUCH / 8)).await.len();
+                received += client.take((MUCH - received).min(MUCH / 8)).await.len();
                 world.pass(LINGER - MOMENT).await;
             }
             let (rest, end) = client.rest().await;
@@ -291,8 +291,8 @@ fn late_input_of_a_drained_client_does_not_cut_the_answer() {
             world.pass(QUIET).await;
             client.send(b"more");
             world.settle().await;
-            let (heard, end) = client.rest().await;
-            assert_eq!(heard.len(), ANSWER, "{family:?} {renamed}: {end:?}");
+            let (received, end) = client.rest().await;
+            assert_eq!(received.len(), ANSWER, "{family:?} {renamed}: {end:?}");
             end.expect("an orderly end");
             drop(client);
             let closed = served.until_closed().await;

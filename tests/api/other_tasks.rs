@@ -55,14 +55,14 @@ fn a_writer_kept_by_another_task_does_not_delay_the_end_for_the_client() -> io::
 fn a_reader_kept_by_another_task_reads_the_end() {
     let world = World::new();
     let ex = world.ex.clone();
-    let (heard, hear) = smol::channel::unbounded();
+    let (received, receiver) = smol::channel::unbounded();
     let handler = async move |c: MemoryConnection| {
-        let (mut reader, heard) = (c.reader, heard.clone());
+        let (mut reader, received) = (c.reader, received.clone());
         let wait = async move {
             let result = reader.read_or_drain(&mut [0]).await;
-            heard
+            received
                 .try_send(result.map_err(|error| error.kind()))
-                .expect("heard");
+                .expect("received");
         };
         ex.spawn(wait).detach();
         Ok(())
@@ -71,7 +71,7 @@ fn a_reader_kept_by_another_task_reads_the_end() {
     let client = world.connect(&connector);
     world.pass(SECOND * 2);
     assert_eq!(served.events(), ["closed 1 handler"]);
-    let result = hear.try_recv().expect("it was woken");
+    let result = receiver.try_recv().expect("it was woken");
     assert_eq!(result, Err(io::ErrorKind::ConnectionAborted));
     drop(client);
 }
@@ -90,7 +90,7 @@ fn a_tcp_reader_kept_by_another_task_releases_its_descriptor() -> io::Result<()>
             while c.reader.read(&mut [0]).await.is_ok() {
                 future::yield_now().await;
             }
-            ended.try_send(()).expect("heard");
+            ended.try_send(()).expect("received");
         };
         elsewhere.spawn(wait).detach();
         Ok(())

@@ -1,39 +1,22 @@
 //! The time that an idle client delays a drain.
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use halves::listener::memory::MemoryConnection;
-use halves::service::upper;
-use halves::{Connection, Server, Shutdown};
+use futures_lite::{AsyncWriteExt, future};
+use halves::{Connection, Server};
 
 use crate::support::harness::World;
+use crate::support::harness::script::read_to_end;
+use crate::support::harness::script::uppercase;
+use crate::support::harness::server;
 use crate::support::harness::sockets::{self, Family, eventually};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
-
-async fn uppercase(connection: MemoryConnection) -> io::Result<()> {
-    upper(connection.reader, connection.writer).await
-}
-
-/// Reads to the end, and closes.
-async fn read_to_end(mut client: MemoryConnection) -> io::Result<Vec<u8>> {
-    let mut heard = Vec::new();
-    client.reader.read_to_end(&mut heard).await?;
-    Ok(heard)
-}
-
-/// A server, and the shutdown that ends it.
-fn server() -> (Server, Shutdown) {
-    let shutdown = Shutdown::default();
-    (Server::default().shutdown(shutdown.clone()), shutdown)
-}
 
 #[test]
 fn an_idle_client_that_never_closes_delays_a_drain_by_one_second() {

@@ -4,19 +4,15 @@ use std::io;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use halves::listener::memory::{self, Connector, MemoryConnection};
-use halves::service::upper;
+use halves::listener::memory::{self, Connector};
 use halves::{Server, Shutdown};
 
+use crate::support::harness::script::uppercase;
 use crate::support::harness::{Served, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
 const DELAY: Duration = Duration::from_secs(5);
-
-async fn uppercase(connection: MemoryConnection) -> io::Result<()> {
-    upper(connection.reader, connection.writer).await
-}
 
 fn serve(world: &World, delay: Duration) -> (Served, Connector, Shutdown) {
     let shutdown = Shutdown::default();
@@ -115,7 +111,7 @@ fn during_the_drain_delay_clients_are_served_and_the_server_is_not_ready() {
     let stays = world.connect(&connector);
     assert!(
         !served.handle.shutdown().is_draining(),
-        "handlers do not hear of it yet"
+        "handlers do not notice it yet"
     );
     world.pass(MOMENT);
     assert!(is_refused(&world, &connector));

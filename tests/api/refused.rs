@@ -47,8 +47,8 @@ where
     let body = async |_| eventually(|| read(&mut client)).await;
     let handler = async |_: Connection<L::Reader, L::Writer>| Ok(());
     let served = ex.block_on(server.serve_while(&ex, listener, handler, body));
-    let (heard, _) = served.expect("no error of accept");
-    assert_eq!(heard.ok(), Some(0), "the end, and no reset");
+    let (received, _) = served.expect("no error of accept");
+    assert_eq!(received.ok(), Some(0), "the end, and no reset");
     assert_eq!(held.lock().expect("no panic").len(), 1);
 }
 
@@ -223,8 +223,8 @@ fn a_refused_client_reads_the_end_whatever_it_sent() {
         let sent = client.writer.write_all(b"203.0.113.1:5\nand more");
         future::block_on(sent).expect("it fits");
         world.settle();
-        let heard = future::block_on(client.reader.read(&mut [0; 16]));
-        assert_eq!(heard.ok(), Some(0), "by a proxy: {by_proxy}");
+        let received = future::block_on(client.reader.read(&mut [0; 16]));
+        assert_eq!(received.ok(), Some(0), "by a proxy: {by_proxy}");
     }
 }
 

@@ -197,11 +197,11 @@ fn with_a_limit_of_one_two_listeners_are_served_in_turn() {
     let (second, two) = memory::listener(64);
     let listeners = halves::Listeners::from(first).and(second);
     let order = Rc::new(RefCell::new(Vec::new()));
-    let heard = order.clone();
+    let received = order.clone();
     let handler = async move |mut connection: Connection| {
         let mut name = String::new();
         connection.reader.read_to_string(&mut name).await?;
-        heard.borrow_mut().push(name);
+        received.borrow_mut().push(name);
         Ok(())
     };
     let served = world.serve(Server::default().max_connections(1), listeners, handler);

@@ -8,35 +8,21 @@ use std::time::Duration;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory::{self, MemoryConnection};
 use halves::service::{discard, echo, upper};
-use halves::{Connection, Event, Executor, Reason, Server, Shutdown};
+use halves::{Connection, Event, Executor, Reason, Server};
 
+use crate::support::harness::script::read_to_end;
+use crate::support::harness::script::uppercase;
+use crate::support::harness::server;
 use crate::support::harness::{Drops, World};
 use crate::support::place;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
 
-async fn uppercase(connection: MemoryConnection) -> io::Result<()> {
-    upper(connection.reader, connection.writer).await
-}
-
 /// A handler that never ends by itself.
 async fn stuck(connection: MemoryConnection) -> io::Result<()> {
     let _kept = connection;
     pending().await
-}
-
-/// Reads to the end, and closes.
-async fn read_to_end(mut client: MemoryConnection) -> io::Result<Vec<u8>> {
-    let mut heard = Vec::new();
-    client.reader.read_to_end(&mut heard).await?;
-    Ok(heard)
-}
-
-/// A server, and the shutdown that ends it.
-fn server() -> (Server, Shutdown) {
-    let shutdown = Shutdown::default();
-    (Server::default().shutdown(shutdown.clone()), shutdown)
 }
 
 #[test]
@@ -71,10 +57,10 @@ fn an_idle_client_of_a_service_is_closed_after_an_idle_second() {
         shutdown.drain();
         let hearing = world.ex.spawn(read_to_end(client));
         world.pass(SECOND - MOMENT);
-        assert!(!hearing.is_finished(), "it is not told before");
+        assert!(!hearing.is_finished(), "it is not woken before");
         world.pass(MOMENT);
-        let heard = world.now(hearing).expect("an orderly end");
-        assert!(heard.is_empty());
+        let received = world.now(hearing).expect("an orderly end");
+        assert!(received.is_empty());
         assert_eq!(
             served.events(),
             ["draining 1 within 30s", "closed 1 drained", "ended 1 0"]
@@ -155,8 +141,8 @@ fn connections_left_at_the_deadline_are_reset_and_counted() {
         ["closed 1 aborted", "closed 2 aborted", "ended 0 2"]
     );
     for client in clients {
-        let heard = world.now(read_to_end(client)).expect_err("a reset");
-        assert_eq!(heard.kind(), io::ErrorKind::ConnectionReset);
+        let received = world.now(read_to_end(client)).expect_err("a reset");
+        assert_eq!(received.kind(), io::ErrorKind::ConnectionReset);
     }
     let report = world.report(served);
     assert_eq!((report.finished, report.aborted), (0, 2));
@@ -266,9 +252,9 @@ fn the_answer_of_a_handler_that_leaves_input_unread_is_delivered() -> io::Result
             for _ in 0..50 {
                 let mut client = halves::connect(address).await?;
                 client.writer.write_all(&[b'y'; 10_000]).await?;
-                let mut heard = Vec::new();
-                client.reader.read_to_end(&mut heard).await?;
-                assert!(heard == answer, "{} bytes", heard.len());
+                let mut received = Vec::new();
+                client.reader.read_to_end(&mut received).await?;
+                assert!(received == answer, "{} bytes", received.len());
             }
             shutdown.drain();
             io::Result::Ok(())
@@ -292,9 +278,9 @@ fn a_peer_that_is_kept_does_not_keep_the_stream_open() -> io::Result<()> {
     });
     // It reads to the end of input, and leaves the close to the server.
     let handler = async |mut c: Connection| {
-        let mut heard = Vec::new();
-        c.reader.read_to_end(&mut heard).await?;
-        c.writer.write_all(&heard).await
+        let mut received = Vec::new();
+        c.reader.read_to_end(&mut received).await?;
+        c.writer.write_all(&received).await
     };
     ex.block_on(async {
         let listener = halves::bind("127.0.0.1:0").await?;
@@ -304,9 +290,9 @@ fn a_peer_that_is_kept_does_not_keep_the_stream_open() -> io::Result<()> {
             let mut client = halves::connect(address).await?;
             client.writer.write_all(b"hello").await?;
             client.writer.close().await?;
-            let mut heard = Vec::new();
-            client.reader.read_to_end(&mut heard).await?;
-            assert_eq!(heard, b"hello");
+            let mut received = Vec::new();
+            client.reader.read_to_end(&mut received).await?;
+            assert_eq!(received, b"hello");
             shutdown.drain();
             io::Result::Ok(())
         };
@@ -375,8 +361,8 @@ fn dropping_the_serving_future_resets_every_connection_at_once() {
     drop(serving);
     // No task has run since, and the clients are reset already.
     for client in clients {
-        let heard = future::block_on(read_to_end(client)).expect_err("a reset");
-        assert_eq!(heard.kind(), io::ErrorKind::ConnectionReset);
+        let received = future::block_on(read_to_end(client)).expect_err("a reset");
+        assert_eq!(received.kind(), io::ErrorKind::ConnectionReset);
     }
     let refused = future::block_on(connector.connect());
     assert!(refused.is_err(), "the listener is gone as well");

@@ -147,7 +147,7 @@ fn rules_are_applied_and_changed_while_serving() {
     served.handle.set_rules(deny("192.0.3.0/24"));
     assert!(is_served(&world, &mut connect("192.0.2.1:1")));
     assert!(!is_served(&world, &mut connect("192.0.3.1:1")));
-    assert!(is_served(&world, &mut stays), "who is connected stays");
+    assert!(is_served(&world, &mut stays), "open connections stay");
     assert_eq!(served.handle.stats().ended[Reason::Denied], 3);
 }
 
@@ -225,8 +225,8 @@ fn a_client_that_is_not_named_in_time_exceeds_the_handshake_timeout() {
 fn a_name_from_an_untrusted_peer_is_refused() {
     let world = World::new();
     let (listener, clients) = network();
-    let heard = Rc::new(RefCell::new(None));
-    let kept = heard.clone();
+    let received = Rc::new(RefCell::new(None));
+    let kept = received.clone();
     let handler = async move |connection: MemoryConnection| {
         let real: SocketAddr = "203.0.113.1:5".parse().expect("an address");
         *kept.borrow_mut() = Some(connection.identify(real).map_err(|error| error.kind()));
@@ -236,7 +236,7 @@ fn a_name_from_an_untrusted_peer_is_refused() {
     let _served = world.serve(Server::default(), listener, handler);
     drop(clients.connect(&world, "192.0.2.1:1"));
     world.settle();
-    assert_eq!(heard.take(), Some(Err(io::ErrorKind::InvalidInput)));
+    assert_eq!(received.take(), Some(Err(io::ErrorKind::InvalidInput)));
 }
 
 #[test]
@@ -247,8 +247,8 @@ fn every_place_is_released_however_a_connection_ends() {
         let mut how = [0];
         connection.reader.read_exact(&mut how).await?;
         match &how {
-            b"p" => panic!("as told"),
-            b"e" => Err(io::Error::other("as told")),
+            b"p" => panic!("as ordered"),
+            b"e" => Err(io::Error::other("as ordered")),
             _ => future::pending().await,
         }
     };

@@ -7,18 +7,15 @@ use std::time::Duration;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use halves::connection::Phase;
 use halves::listener::memory::{self, Connector, MemoryConnection};
-use halves::service::echo;
 use halves::{Reason, Server, Timeouts};
 
+use crate::support::harness::network::echoes;
+use crate::support::harness::script::read_to_end;
 use crate::support::harness::{Served, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const MOMENT: Duration = Duration::from_nanos(1);
-
-async fn echoes(connection: MemoryConnection) -> io::Result<()> {
-    echo(connection.reader, connection.writer).await
-}
 
 fn serve(world: &World, timeouts: Timeouts) -> (Served, Connector) {
     world.serve_memory(Server::default().timeouts(timeouts), echoes)
@@ -36,13 +33,6 @@ fn talk(world: &World, mut client: MemoryConnection, bytes: usize) -> MemoryConn
             .expect("it is echoed");
         client
     })
-}
-
-/// Reads to the end, and closes.
-async fn read_to_end(mut client: MemoryConnection) -> io::Result<Vec<u8>> {
-    let mut heard = Vec::new();
-    client.reader.read_to_end(&mut heard).await?;
-    Ok(heard)
 }
 
 #[test]

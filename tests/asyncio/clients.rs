@@ -65,7 +65,7 @@ fn a_connection_that_is_lost_is_an_error_of_the_read() {
 fn a_unix_connection_that_is_lost_is_an_error_of_the_read() {
     let dir = place::dir();
     let path = dir.path().join("x.sock");
-    let listener = UnixListener::bind(&path).expect("nobody has it");
+    let listener = UnixListener::bind(&path).expect("the address is free");
     Executor::new().block_on(async {
         let c = connect(&*path).await.expect("it listens");
         unread(c, || drop(listener.accept().expect("it has come"))).await;

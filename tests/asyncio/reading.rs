@@ -97,7 +97,7 @@ fn the_end_is_known_when_it_was_read_and_nothing_is_left() {
     feed.push(b"some data\n");
     feed.eof();
     now(reader.line()).expect("a line");
-    assert!(!reader.at_eof(), "nobody has looked");
+    assert!(!reader.at_eof(), "it was not read");
     assert_eq!(now(reader.line()).expect("the end"), None);
     assert!(reader.at_eof());
 }

@@ -106,17 +106,17 @@ fn an_error_or_a_panic_of_a_handler_is_reported_with_its_text_and_the_server_goe
 #[test]
 fn a_handler_that_is_cancelled_resets_its_connection_and_has_no_error() {
     let world = World::new();
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let handler = async move |mut c: MemoryConnection| {
-        let _tells = Recorder(tell);
+        let _recorder = Recorder(sender);
         c.reader.line().await.map(drop).map_err(io::Error::from)
     };
     let (served, connector) = world.serve_memory(Server::default(), handler);
     let mut client = world.connect(&connector);
-    assert!(told.try_recv().is_err(), "it waits for a line");
+    assert!(receiver.try_recv().is_err(), "it waits for a line");
     assert!(served.handle.kill(1));
     world.settle();
-    told.try_recv().expect("it was dropped");
+    receiver.try_recv().expect("it was dropped");
     assert_eq!(served.events(), ["closed 1 killed"]);
     let read = world.now(async move { client.reader.line().await });
     let reset = io::Error::from(read.expect_err("a reset"));
@@ -155,7 +155,7 @@ fn a_server_that_is_dropped_listens_no_more_and_resets_its_clients() {
     assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
     let refused = world.now(async move { connector.connect().await });
     assert_eq!(
-        refused.expect_err("nobody listens").kind(),
+        refused.expect_err("no listener is there").kind(),
         io::ErrorKind::ConnectionRefused
     );
 }

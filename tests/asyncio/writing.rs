@@ -101,9 +101,9 @@ fn a_writer_dropped_with_unsent_bytes_is_reported_once() {
         writer.write(b"0123456789")
     });
     let client = clients.connect(&world, "192.0.2.1:5");
-    let told = served.events();
-    let unsent = told.iter().filter(|event| event.starts_with("Unsent"));
-    assert_eq!(unsent.count(), 1, "{told:?}");
+    let events = served.events();
+    let unsent = events.iter().filter(|event| event.starts_with("Unsent"));
+    assert_eq!(unsent.count(), 1, "{events:?}");
     assert_eq!(served.handle.stats().bytes_unsent, 10);
     drop(client);
 }
@@ -117,12 +117,12 @@ fn a_writer_dropped_unclosed_after_all_was_sent_is_not_reported() {
         writer.ready().await
     });
     let client = world.connect(&connector);
-    let heard = world.now(async move {
+    let received = world.now(async move {
         // The closure takes all of it, and drops all of it.
         let mut client = client;
         client.reader.exactly(10).await
     });
-    assert_eq!(heard.expect("everything"), b"0123456789");
+    assert_eq!(received.expect("everything"), b"0123456789");
     assert_eq!(served.events(), ["closed 1 handler"]);
     assert_eq!(served.handle.stats().bytes_unsent, 0);
 }
@@ -139,8 +139,8 @@ fn unsent_bytes_dropped_with_an_executor_are_counted_too() {
     .detach();
     // It has a turn, in which four bytes find room.
     let mut reader = far.reader;
-    let heard = ex.block_on(reader.exactly(4)).expect("four bytes");
-    assert_eq!(heard, b"0123");
+    let received = ex.block_on(reader.exactly(4)).expect("four bytes");
+    assert_eq!(received, b"0123");
     let sent = near.peer.bytes_out();
     drop(ex);
     assert_eq!(near.peer.bytes_unsent(), 10 - sent);
@@ -153,9 +153,9 @@ fn the_end_of_output_is_sent_and_the_answer_still_read() {
     let address = listener.local_addr().expect("it has one").to_string();
     let peer = std::thread::spawn(move || -> io::Result<()> {
         let (mut stream, _) = listener.accept()?;
-        let mut heard = String::new();
-        stream.read_to_string(&mut heard)?;
-        stream.write_all(heard.to_uppercase().as_bytes())
+        let mut received = String::new();
+        stream.read_to_string(&mut received)?;
+        stream.write_all(received.to_uppercase().as_bytes())
     });
     Executor::new().block_on(async {
         let mut c: Connection = connect(address).await.expect("it listens");

@@ -1,4 +1,5 @@
-//! Sockets that a service manager hands over: the process that they are for, by which name, and the ones left over.
+//! Sockets from a service manager: the process that they are for, their names, and the ones that
+//! are not used.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -13,11 +14,11 @@ use crate::common::{Client, Halves};
 use crate::given::{accepted, fails, listener, with};
 use crate::support::skip::skip;
 
-/// What hands one over as systemd does: with this name, for the process that the shell becomes.
+/// Passes a socket as systemd does: with a name, to the process that the shell becomes.
 const HAND_OVER: &str = "exec 3<&0 0</dev/null && export LISTEN_PID=$$ LISTEN_FDS=1";
 
 #[test]
-fn sockets_are_handed_over_by_name() {
+fn sockets_are_taken_by_name() {
     let [web, admin] = [listener(), listener()];
     let at = [&web, &admin].map(|listener| listener.local_addr().expect("an address"));
     let shell = "exec 3<&0 4<&1 0</dev/null 1>/dev/null &&
@@ -48,7 +49,7 @@ fn sockets_are_handed_over_by_name() {
         &mut start(&["--listen=sd-listen:mail"]),
         "no socket called 'mail' was handed over, only: web, admin",
     );
-    // What was handed over is not to be had by its number as well.
+    // A named socket is not available by its number too.
     let both = ["--listen=sd-listen:web", "--listen=fd:3"];
     fails(&mut start(&both), "in use already");
     fails(
@@ -57,9 +58,9 @@ fn sockets_are_handed_over_by_name() {
     );
 }
 
-/// Whoever started us may have named it as a service manager does, too.
+/// The process that starts the command may have named it as a service manager does.
 #[test]
-fn what_is_handed_over_is_served_by_its_number_as_well() {
+fn a_named_socket_is_served_by_its_number_as_well() {
     let theirs = listener();
     let at = theirs.local_addr().expect("an address");
     let mut server = Halves::start(&mut with(theirs, HAND_OVER, &["--listen=fd:3"]));
@@ -74,7 +75,7 @@ fn what_is_handed_over_is_served_by_its_number_as_well() {
 }
 
 #[test]
-fn a_connection_that_is_handed_over_is_served_once() {
+fn an_inherited_connection_is_served_once() {
     let (mut client, socket) = accepted();
     let mut server = Halves::start(&mut with(
         socket,
@@ -87,7 +88,7 @@ fn a_connection_that_is_handed_over_is_served_once() {
 }
 
 #[test]
-fn what_is_for_another_process_is_not_for_us() {
+fn sockets_for_another_process_are_not_taken() {
     for (shell, problem) in [
         ("export LISTEN_PID=1 LISTEN_FDS=1", "LISTEN_PID is 1"),
         ("export LISTEN_FDS=1", "not both set"),
@@ -127,14 +128,14 @@ fn what_is_for_another_process_is_not_for_us() {
     );
 }
 
-/// A number of a process may come again.
+/// The id of a process may be used again.
 #[test]
-fn what_is_for_an_earlier_process_of_our_number_is_not_for_us() {
+fn sockets_for_an_earlier_process_of_the_same_id_are_not_taken() {
     let pidfd = pidfd_open(getpid(), PidfdFlags::empty());
     let file_system = pidfd.and_then(fstatfs).map(|it| it.f_type);
-    // As statfs(2) has it: each has a number of its own there.
+    // See statfs(2): only on this file system does each process have an inode of its own.
     if file_system != Ok(0x5049_4446) {
-        let test = "what_is_for_an_earlier_process_of_our_number_is_not_for_us";
+        let test = "sockets_for_an_earlier_process_of_the_same_id_are_not_taken";
         return skip(test, "no pidfs");
     }
     let shell = format!("{HAND_OVER} LISTEN_PIDFDID=1");
@@ -145,7 +146,7 @@ fn what_is_for_an_earlier_process_of_our_number_is_not_for_us() {
 }
 
 #[test]
-fn what_is_handed_over_and_not_listened_at_is_closed() {
+fn unused_sockets_are_closed() {
     let theirs = listener();
     let at = theirs.local_addr().expect("an address");
     let shell = format!("{HAND_OVER} LISTEN_FDNAMES='w e\"b'");
@@ -163,7 +164,7 @@ fn what_is_handed_over_and_not_listened_at_is_closed() {
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     server.end();
     assert_eq!(server.count("unused"), 1);
-    // It is not ours to close where it is for another process.
+    // A socket for another process is not closed.
     let theirs = listener();
     let socket = theirs.try_clone().expect("a socket");
     let shell = "exec 3<&0 0</dev/null && export LISTEN_PID=1 LISTEN_FDS=1";

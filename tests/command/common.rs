@@ -1,4 +1,4 @@
-//! Runs the built command, and listens to what it says.
+//! Runs the built command, and reads its log.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Far longer than anything takes: what is waited for has then not come.
+/// Far longer than any wait in a test.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running `halves`, which is killed when it is dropped.
 pub(crate) struct Halves {
     child: Child,
     lines: Option<Receiver<String>>,
-    /// What it has said so far.
+    /// The lines of the log so far.
     pub(crate) said: Vec<String>,
-    /// Where it listens.
+    /// The addresses that it listens on.
     pub(crate) at: Vec<SocketAddr>,
 }
 
-/// The command itself, without what the tests' own service manager may have said.
+/// The command, without the environment of a service manager of the tests.
 pub(crate) fn halves(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_halves"));
     command.args(args);
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &[&str]) -> Output {
     run_to_end(&mut halves(args))
 }
 
-/// The same, for one that may be in a shell. What does not end is killed.
+/// The same, for a command in a shell. A command that does not end is killed.
 pub(crate) fn run_to_end(command: &mut Command) -> Output {
     command.stdin(Stdio::null());
     output_of(command)
@@ -93,19 +93,19 @@ pub(crate) fn with_port<'a>(args: &[&'a str]) -> Vec<&'a str> {
     [&["serve"], args, &listen].concat()
 }
 
-/// Whether there is such a program.
+/// True if there is such a program.
 pub(crate) fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// A port that is free now.
+/// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
-/// The port in the first address on this machine that a line names.
+/// The port in the first address of this machine in a line.
 pub(crate) fn port_in(line: &str) -> u16 {
     let (_, rest) = line.split_once("127.0.0.1:").expect("an address");
     let end = rest.find(|c: char| !c.is_ascii_digit());
@@ -114,7 +114,7 @@ pub(crate) fn port_in(line: &str) -> u16 {
 }
 
 impl Halves {
-    /// Starts a command, with its standard error read from here.
+    /// Starts a command. Its standard error is read as a log.
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
@@ -124,13 +124,13 @@ impl Halves {
                 let _ = to.send(line);
             }
         });
-        let mut halves = Self::unheard(child);
+        let mut halves = Self::without_log(child);
         halves.lines = Some(lines);
         halves
     }
 
-    /// A command whose standard error goes elsewhere.
-    pub(crate) fn unheard(child: Child) -> Self {
+    /// A command with a standard error that goes elsewhere.
+    pub(crate) fn without_log(child: Child) -> Self {
         Self {
             child,
             lines: None,
@@ -139,7 +139,7 @@ impl Halves {
         }
     }
 
-    /// Waits until it says where it listens, at so many addresses.
+    /// Waits for the addresses of so many listeners.
     pub(crate) fn wait_until_listening(&mut self, addresses: usize) {
         for _ in 0..addresses {
             let address = self.wait_for_local();
@@ -147,16 +147,16 @@ impl Halves {
         }
     }
 
-    /// Waits until it says where it listens, and returns that.
+    /// Waits for the next address that it listens on.
     pub(crate) fn wait_for_local(&mut self) -> String {
         let line = self.wait_for("listening");
         let (_, rest) = line.split_once("local=").expect("an address");
         rest.split(' ').next().expect("an address").to_owned()
     }
 
-    /// Waits for a line that begins so, and returns it.
+    /// Waits for a line with this beginning, and returns it.
     pub(crate) fn wait_for(&mut self, beginning: &str) -> String {
-        let lines = self.lines.as_ref().expect("it is heard");
+        let lines = self.lines.as_ref().expect("it is received");
         let deadline = Instant::now() + TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -170,7 +170,7 @@ impl Halves {
         }
     }
 
-    /// Its standard input and output.
+    /// The child process, with its standard streams.
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
     }
@@ -181,7 +181,7 @@ impl Halves {
         kill_process(pid, signal).expect("it runs");
     }
 
-    /// Waits until it has ended, and for all that it said.
+    /// Waits until it has ended, and for the rest of the log.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + TIMEOUT;
         let status = loop {
@@ -201,18 +201,18 @@ impl Halves {
         status
     }
 
-    /// Waits until it has ended; its exit code.
+    /// Waits until it has ended. Returns its exit code.
     pub(crate) fn code(&mut self) -> Option<i32> {
         self.wait().code()
     }
 
-    /// Ends it with TERM, and asserts that everything was in order.
+    /// Ends it with TERM, and asserts that it exits with 0.
     pub(crate) fn end(&mut self) {
         self.signal(Signal::TERM);
         assert_eq!(self.code(), Some(0), "{:#?}", self.said);
     }
 
-    /// The lines that begin so.
+    /// The number of lines with this beginning.
     pub(crate) fn count(&self, beginning: &str) -> usize {
         let lines = self.said.iter();
         lines.filter(|line| line.starts_with(beginning)).count()
@@ -223,11 +223,11 @@ impl Halves {
     }
 }
 
-/// A client that sends for ever and reads nothing, so that its connection is always in the
-/// middle of something.
+/// A client that sends for ever and reads nothing, so that its connection is always in the middle
+/// of a write.
 pub(crate) fn stuck(at: SocketAddr) -> TcpStream {
     let mut client = Client::new(at);
-    // After this it has surely been accepted.
+    // Once it is answered, it has been accepted.
     client.ask("here");
     let mut stream = client.0.try_clone().expect("a socket");
     let chunk = vec![b'x'; 65536];
@@ -242,7 +242,7 @@ impl Drop for Halves {
     }
 }
 
-/// A client that never waits for ever.
+/// A client with timeouts.
 pub(crate) struct Client(pub(crate) TcpStream);
 
 impl Client {
@@ -250,7 +250,7 @@ impl Client {
         Self::within(TcpStream::connect(at).expect("it accepts"))
     }
 
-    /// Connects from an address of this machine: all of 127.0.0.0/8 is.
+    /// Connects from an address of this machine: all of 127.0.0.0/8.
     pub(crate) fn from_source(source: [u8; 4], at: SocketAddr) -> Self {
         let kind = (AddressFamily::INET, SocketType::STREAM);
         let socket = socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None).expect("a socket");
@@ -260,7 +260,7 @@ impl Client {
     }
 
     /// Connects to a server that may not listen yet.
-    pub(crate) fn patient(at: SocketAddr) -> Self {
+    pub(crate) fn connect_in_time(at: SocketAddr) -> Self {
         let deadline = Instant::now() + TIMEOUT;
         loop {
             match TcpStream::connect(at) {
@@ -271,7 +271,7 @@ impl Client {
         }
     }
 
-    /// A connection that there is already.
+    /// A connection that is there already.
     pub(crate) fn within(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(TIMEOUT)).expect("a socket");
         stream.set_write_timeout(Some(TIMEOUT)).expect("a socket");
@@ -286,7 +286,7 @@ impl Client {
         String::from_utf8(answer).expect("text")
     }
 
-    /// Ends our side, and reads what still comes until the other side ends.
+    /// Ends this side, and reads until the other side ends.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.0.shutdown(Shutdown::Write).expect("it is there");
         self.rest()

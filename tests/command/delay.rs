@@ -1,4 +1,5 @@
-//! Between the signal to end and the end: it is not ready any more, and still accepts.
+//! The delay between the signal to end and the end: the command is not ready any more, and still
+//! accepts.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! How it ends, and the exit code that says so.
+//! The end of the command, and its exit codes.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::common::{Client, serve, stuck};
 
 #[test]
-fn with_nothing_open_a_signal_ends_it_at_once() {
+fn without_connections_a_signal_ends_it_at_once() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut server = serve(&["upper"]);
         server.signal(signal);
@@ -24,7 +24,7 @@ fn with_nothing_open_a_signal_ends_it_at_once() {
 }
 
 #[test]
-fn an_idle_client_is_let_go_long_before_the_deadline() {
+fn an_idle_client_is_closed_long_before_the_deadline() {
     let mut server = serve(&["upper"]);
     let mut client = server.client();
     client.ask("here");
@@ -50,7 +50,7 @@ fn an_idle_client_is_let_go_long_before_the_deadline() {
 
 #[test]
 fn a_transfer_is_finished() {
-    // More than the kernel keeps for two sockets: so the server is in the middle of a write.
+    // More than the kernel keeps for two sockets, so that the server is in the middle of a write.
     const LENGTH: usize = 32 * 1024 * 1024;
     let mut server = serve(&["upper"]);
     let mut client = server.client();
@@ -71,12 +71,12 @@ fn a_transfer_is_finished() {
 }
 
 #[test]
-fn nobody_new_is_accepted_in_a_drain() {
+fn no_client_is_accepted_in_a_drain() {
     let mut server = serve(&["upper"]);
     let _stuck = stuck(server.at[0]);
     server.signal(Signal::TERM);
     server.wait_for("draining");
-    // The listener is closed before that is said.
+    // The listener is closed before this line.
     assert!(TcpStream::connect(server.at[0]).is_err());
 }
 
@@ -135,7 +135,7 @@ fn a_second_signal_forces() {
 }
 
 #[test]
-fn the_drain_deadline_aborts_what_is_left() {
+fn the_drain_deadline_aborts_connections() {
     let mut server = serve(&["upper", "--drain-timeout", "300ms"]);
     let _stuck = stuck(server.at[0]);
     server.signal(Signal::TERM);
@@ -157,13 +157,13 @@ fn a_stuck_client_ends_the_drain_on_time() {
     assert_eq!(server.code(), Some(3));
     let took = begin.elapsed();
     let _ = writeln!(std::io::stderr(), "a drain of 2 s took {took:?}");
-    // 2.5 s where nothing else runs.
+    // 2.5 s on an idle machine.
     assert!((2..5).contains(&took.as_secs()), "{took:?}");
     assert_eq!(server.count("ended finished=0 aborted=1"), 1);
 }
 
 #[test]
-fn a_long_drain_says_how_it_goes() {
+fn a_long_drain_reports_its_progress() {
     let mut server = serve(&["upper", "--drain-timeout", "8"]);
     let _stuck = stuck(server.at[0]);
     server.signal(Signal::TERM);

@@ -1,4 +1,4 @@
-//! Sockets that whoever starts the command hands down: by number, as systemd does, as inetd does.
+//! Inherited sockets: by number, as from systemd, as from inetd.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use crate::common::{Client, Halves, TIMEOUT, halves, halves_after, output_of, run_to_end};
 use crate::support::place;
 
-/// With `socket` as its standard input, which `shell` makes something of.
+/// The command with `socket` as its standard input, which `shell` may move.
 pub(crate) fn with(socket: impl Into<OwnedFd>, shell: &str, args: &[&str]) -> Command {
     let args = [&["serve", "upper"], args].concat();
     let mut command = halves_after(shell, &args);
@@ -21,7 +21,7 @@ pub(crate) fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").expect("a free port")
 }
 
-/// Both ends of a connection that was accepted.
+/// Both ends of an accepted connection.
 pub(crate) fn accepted() -> (Client, TcpStream) {
     let listener = listener();
     let client = Client::new(listener.local_addr().expect("an address"));
@@ -29,7 +29,7 @@ pub(crate) fn accepted() -> (Client, TcpStream) {
     (client, socket)
 }
 
-/// Asserts that it fails with one line that has this in it.
+/// Asserts that it fails with one line that contains `problem`.
 pub(crate) fn fails(command: &mut Command, problem: &str) {
     let output = output_of(command);
     let said = String::from_utf8(output.stderr).expect("text");
@@ -42,7 +42,7 @@ pub(crate) fn fails(command: &mut Command, problem: &str) {
 }
 
 #[test]
-fn a_listener_by_its_number_is_served_and_left_to_others() {
+fn a_listener_by_its_number_is_served_and_left_open_for_other_owners() {
     let theirs = listener();
     let at = theirs.local_addr().expect("an address");
     let socket = theirs.try_clone().expect("a socket");
@@ -69,7 +69,7 @@ fn a_listener_on_standard_input_is_served() {
     server.wait_until_listening(1);
     assert_eq!(Client::new(at).ask("hello"), "HELLO");
     server.end();
-    // As one connection it makes no sense, which is said with what does.
+    // A listener is no connection; the error names the way to serve it.
     let mut command = with(
         theirs.try_clone().expect("a socket"),
         "exec 1>&0",
@@ -114,7 +114,7 @@ fn a_connection_by_its_number_is_served_once() {
         server.count(&format!("closed conn=1 peer={at} reason=eof ")),
         1
     );
-    // Nobody could connect to it.
+    // It does not listen.
     assert_eq!(server.count("serving local=127.0.0.1:"), 1);
     assert_eq!(server.count("listening"), 0);
     assert_eq!(server.count("  "), 0, "no hint");
@@ -135,7 +135,7 @@ fn one_socket_as_standard_input_and_output_is_a_connection() {
 }
 
 #[test]
-fn the_rules_are_also_for_who_comes_by_inetd() {
+fn the_rules_apply_to_clients_of_inetd() {
     let (mut client, socket) = accepted();
     let args = ["--listen=-", "--deny=127.0.0.1"];
     let mut server = Halves::start(&mut with(socket, "exec 1>&0", &args));
@@ -144,9 +144,9 @@ fn the_rules_are_also_for_who_comes_by_inetd() {
     assert_eq!(server.count("refused conn=1 peer=127.0.0.1:"), 1);
 }
 
-/// inetd makes standard error of it, too.
+/// inetd makes it standard error, too.
 #[test]
-fn no_client_hears_the_log() {
+fn no_client_receives_the_log() {
     for (shell, listen) in [
         ("exec 1>&0 2>&0", "--listen=-"),
         ("exec 1>&0 2>&0", "--listen=fd:0"),
@@ -160,7 +160,7 @@ fn no_client_hears_the_log() {
         let status = child.as_mut().map(Child::wait).expect("it starts");
         assert_eq!(status.expect("it ends").code(), Some(0));
     }
-    // Nor what is wrong with the arguments.
+    // Nor errors of the arguments.
     let (mut client, socket) = accepted();
     let mut child = with(socket, "exec 1>&0 2>&0", &["--listen=-", "--bogus"]).spawn();
     assert_eq!(client.rest(), b"");
@@ -168,14 +168,14 @@ fn no_client_hears_the_log() {
     assert_eq!(status.expect("it ends").code(), Some(2));
 }
 
-/// systemd has both lead to its journal, by one socket.
+/// systemd connects both to its journal, by one socket.
 #[test]
-fn a_log_that_shares_a_socket_with_standard_output_is_heard() {
+fn a_log_that_shares_a_socket_with_standard_output_is_written() {
     let (journal, socket) = UnixStream::pair().expect("a socket");
     journal.set_read_timeout(Some(TIMEOUT)).expect("a socket");
     let args = ["--listen=127.0.0.1:0"];
     let mut command = with(socket, "exec 1>&0 2>&0 0</dev/null", &args);
-    let server = Halves::unheard(command.spawn().expect("it starts"));
+    let server = Halves::without_log(command.spawn().expect("it starts"));
     drop(command);
     let mut line = String::new();
     let read = BufReader::new(journal).read_line(&mut line);
@@ -184,9 +184,9 @@ fn a_log_that_shares_a_socket_with_standard_output_is_heard() {
     drop(server);
 }
 
-/// Others may have it open, too, such as a shell that waits for us.
+/// Others may have it open, too, such as a shell that waits for the command.
 #[test]
-fn the_end_is_told_while_others_have_the_socket() {
+fn the_end_is_sent_while_others_have_the_socket() {
     let (mut client, socket) = accepted();
     let _shared = socket.try_clone().expect("a socket");
     let mut server = Halves::start(&mut with(socket, "exec 1>&0", &["--listen=-"]));
@@ -217,9 +217,9 @@ fn two_sockets_are_a_pair_of_pipes() {
     assert_eq!(server.code(), Some(0));
 }
 
-/// Also while the process lives, for the sake of others.
+/// Also while the process runs: other owners read the end at once.
 #[test]
-fn of_two_sockets_each_half_is_ended_by_itself() {
+fn each_half_of_two_sockets_is_ended_by_itself() {
     let [(mut input, ours), (mut output, theirs)] = [(); 2].map(|()| {
         let (near, far) = UnixStream::pair().expect("a socket");
         near.set_read_timeout(Some(TIMEOUT)).expect("a socket");
@@ -236,14 +236,14 @@ fn of_two_sockets_each_half_is_ended_by_itself() {
     input.write_all(b"close").expect("it reads");
     assert_eq!(output.read(&mut [0; 8]).expect("an end"), 0);
     server.wait_for("closed conn=1 ");
-    let error = input.write_all(b"more").expect_err("nobody reads it");
+    let error = input.write_all(b"more").expect_err("it is not read");
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     assert_eq!(server.client().ask("still here"), "STILL HERE");
     server.end();
 }
 
 #[test]
-fn what_has_no_stream_of_bytes_is_no_standard_stream() {
+fn descriptors_without_a_byte_stream_are_refused_as_standard_streams() {
     for shell in ["exec 1>&0", "true"] {
         let (_near, far) = UnixDatagram::pair().expect("a socket");
         let mut command = with(far, shell, &["--listen=-"]);
@@ -255,8 +255,8 @@ fn what_has_no_stream_of_bytes_is_no_standard_stream() {
 }
 
 #[test]
-fn what_cannot_be_taken_over_says_so() {
-    // Or one that is ours by now.
+fn descriptors_that_cannot_be_taken_are_errors() {
+    // Or a descriptor that this process has opened.
     let problem = "cannot listen on fd:9: it ";
     fails(
         &mut halves_after("exec 9>&-", &["serve", "upper", "--listen=fd:9"]),

@@ -1,6 +1,6 @@
-//! The client ends its side, and hears the answer 1.2 s later, whole, on every transport: because
-//! it looks late, or because the server has it late. The delay is the point: a server that gives up
-//! on who has ended its side would do so in it.
+//! The client ends its side, and receives the whole answer 1.2 s later, on every transport: because
+//! the client reads late, or because the server answers late. The delay is the point: a server that
+//! gives up a client after a half-close would do so in it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -21,7 +21,8 @@ use crate::support::skip::skip;
 
 const LATE: Duration = Duration::from_millis(1200);
 
-/// Sends as much as goes, ends its side, reads nothing for a while, and then all.
+/// Sends as much as the server reads, ends its side, reads nothing for a while, and then
+/// everything.
 fn asks_and_reads_late(to: OwnedFd, from: Option<OwnedFd>) {
     let (mut to, from) = (File::from(to), from.map(File::from));
     let question = b"every good boy does fine; ".repeat(200_000);
@@ -71,7 +72,7 @@ fn over_unix_sockets() {
 }
 
 #[test]
-fn over_a_listener_that_was_handed_down() {
+fn over_an_inherited_listener() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let at = listener.local_addr().expect("an address");
     let args = ["serve", "upper", "--listen", "fd:3"];
@@ -113,11 +114,11 @@ fn over_pipes_as_standard_input_and_output() {
     assert_eq!(server.code(), Some(0));
 }
 
-/// What takes its time to answer, and then says more than any buffer on the way holds.
+/// Waits, and then writes more than all buffers on the way hold.
 const SLOW: &str = "n=$(wc -c); sleep 1.2; head -c 300000 /dev/zero; echo $n";
 
-/// A server whose answers come late, after `shell` in a shell: the example that has a child answer
-/// each client. The services of the command are never late.
+/// A server with late answers, after `shell` in a shell: the example that has a child answer each
+/// client. The services of the command are never late.
 fn late(shell: &str, address: &str) -> Option<Command> {
     let built = Path::new(env!("CARGO_BIN_EXE_halves"));
     let child = built.with_file_name("examples").join("child");
@@ -133,8 +134,8 @@ fn late(shell: &str, address: &str) -> Option<Command> {
     Some(command)
 }
 
-/// Asks, ends its side, and hears all of the answer.
-fn asks_and_hears_late(mut to: OwnedFd, from: Option<OwnedFd>) {
+/// Sends a request, ends its side, and receives the whole answer.
+fn asks_and_is_answered_late(mut to: OwnedFd, from: Option<OwnedFd>) {
     let begun = Instant::now();
     rustix::io::write(&to, b"hello").expect("it reads");
     if let Some(from) = from {
@@ -151,8 +152,8 @@ fn asks_and_hears_late(mut to: OwnedFd, from: Option<OwnedFd>) {
     assert!(begun.elapsed() >= LATE, "it was not late");
 }
 
-/// Connects, as soon as somebody listens.
-fn patient(address: &SocketAddrAny) -> OwnedFd {
+/// Connects once there is a listener.
+fn connect_in_time(address: &SocketAddrAny) -> OwnedFd {
     let begun = Instant::now();
     loop {
         let socket = rustix::net::socket(address.address_family(), SocketType::STREAM, None);
@@ -166,7 +167,7 @@ fn patient(address: &SocketAddrAny) -> OwnedFd {
 }
 
 #[test]
-fn an_answer_that_is_late_over_sockets() {
+fn a_late_answer_over_sockets() {
     let dir = place::dir();
     let path = dir.path().join("x.sock");
     let tcp = SocketAddr::from(([127, 0, 0, 1], free_port()));
@@ -182,10 +183,10 @@ fn an_answer_that_is_late_over_sockets() {
     ];
     let servers = addresses.map(|(address, to)| {
         let mut server = late("true", &address)?;
-        // All at the same time.
+        // All of them at the same time.
         Some(thread::spawn(move || {
             let mut server = Halves::start(&mut server);
-            asks_and_hears_late(patient(&to), None);
+            asks_and_is_answered_late(connect_in_time(&to), None);
             server.end();
         }))
     });
@@ -195,7 +196,7 @@ fn an_answer_that_is_late_over_sockets() {
 }
 
 #[test]
-fn an_answer_that_is_late_over_what_was_handed_down() {
+fn a_late_answer_over_inherited_sockets() {
     let activated = "exec 3<&0 0</dev/null && export LISTEN_PID=$$ LISTEN_FDS=1";
     for (shell, address) in [
         (activated, "sd-listen"),
@@ -208,20 +209,20 @@ fn an_answer_that_is_late_over_what_was_handed_down() {
             return;
         };
         let mut server = Halves::start(server.stdin(OwnedFd::from(listener)));
-        asks_and_hears_late(patient(&at.into()), None);
+        asks_and_is_answered_late(connect_in_time(&at.into()), None);
         server.end();
     }
 }
 
 #[test]
-fn an_answer_that_is_late_over_standard_streams() {
+fn a_late_answer_over_standard_streams() {
     let (near, far) = UnixStream::pair().expect("a socket");
     let Some(mut command) = late("exec 1>&0", "-") else {
         return;
     };
     let mut server = Halves::start(command.stdin(OwnedFd::from(far)));
     drop(command);
-    asks_and_hears_late(near.into(), None);
+    asks_and_is_answered_late(near.into(), None);
     assert_eq!(server.code(), Some(0));
 
     let Some(mut command) = late("true", "-") else {
@@ -231,6 +232,6 @@ fn an_answer_that_is_late_over_standard_streams() {
     let mut server = Halves::start(&mut command);
     let to = server.child().stdin.take().expect("a pipe");
     let from = server.child().stdout.take().expect("a pipe");
-    asks_and_hears_late(to.into(), Some(from.into()));
+    asks_and_is_answered_late(to.into(), Some(from.into()));
     assert_eq!(server.code(), Some(0));
 }

@@ -1,4 +1,4 @@
-//! The terminal that it was started at is closed.
+//! The controlling terminal of the command is closed.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,7 @@ use crate::common::{Halves, has, port_in, with_port};
 use crate::support::skip::skip;
 use crate::support::terminal::terminal;
 
-/// The command as the leader of a session, with standard input as its controlling terminal.
+/// The command as a session leader, with standard input as its controlling terminal.
 fn at_terminal(program: &OwnedFd) -> Option<Command> {
     if !has("setsid") {
         return None;
@@ -34,13 +34,13 @@ fn a_closed_terminal_begins_the_drain() {
     server.wait_until_listening(1);
     let mut client = server.client();
     client.ask("here");
-    // While the terminal is there, the signal is an order.
+    // While the terminal is there, the signal reads the rules again.
     server.signal(Signal::HUP);
     assert_eq!(server.wait_for("reloaded"), "reloaded rules=0");
     drop(person);
     server.wait_for("draining connections=1 ");
     assert_eq!(client.ask("still here"), "STILL HERE");
-    // Shells send it as well as the system: it is not a second signal to end.
+    // A shell may send it in addition to the system: it is not a second signal to end.
     server.signal(Signal::HUP);
     client.finish();
     assert_eq!(server.code(), Some(0), "{:#?}", server.said);
@@ -54,14 +54,14 @@ fn a_closed_terminal_that_is_the_log_begins_the_drain() {
         return skip(name, "there is no setsid");
     };
     let child = command.stderr(program).spawn().expect("it starts");
-    let mut server = Halves::unheard(child);
+    let mut server = Halves::without_log(child);
     drop(command);
     let mut line = String::new();
     let mut person = BufReader::new(File::from(person));
     person
         .read_line(&mut line)
         .expect("it says where it listens");
-    // On a terminal each line has the time.
+    // On a terminal each line begins with the time.
     let (time, rest) = line.split_once(' ').expect("two words");
     assert!(time.starts_with("20") && time.ends_with('Z'), "{line}");
     assert!(rest.starts_with("listening local="), "{line}");

@@ -1,4 +1,4 @@
-//! Other people's programs that start us for a connection, or with a listener.
+//! Other programs that start the command for a connection, or with a listener.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
@@ -21,9 +21,9 @@ fn start(program: &str, args: &[&str]) -> Halves {
     Halves::start(Command::new(program).args(args))
 }
 
-/// Asks as a client that ends its side, and asserts that all of the answer comes.
+/// Sends a request, ends its side, and asserts that the whole answer arrives.
 fn is_answered(at: SocketAddr) {
-    let mut client = Client::patient(at);
+    let mut client = Client::connect_in_time(at);
     assert_eq!(client.ask("hello"), "HELLO");
     client.0.write_all(b"and bye").expect("it reads");
     assert_eq!(client.finish(), b"AND BYE");
@@ -49,7 +49,7 @@ fn systemd_socket_activate_hands_over_listeners() {
         "--listen=sd-listen:web",
     ];
     let mut server = start("systemd-socket-activate", &args);
-    // It starts us when the first client comes.
+    // It starts the command for the first client.
     server.wait_for(&format!("Listening on {} as 4.", path.display()));
     is_answered(at);
     assert_eq!(server.wait_for_local(), tcp);
@@ -61,7 +61,7 @@ fn systemd_socket_activate_hands_over_listeners() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).expect("it ends");
     assert_eq!(answer, "HELLO");
-    // It has become us.
+    // It has become the command.
     server.end();
     assert!(path.exists(), "the file is the manager's");
 }
@@ -119,9 +119,9 @@ fn tcpserver_hands_over_each_connection() {
 }
 
 #[test]
-fn socat_starts_us_with_a_socket() {
+fn socat_starts_it_with_a_socket() {
     if !has("socat") {
-        return skip("socat_starts_us_with_a_socket", "there is no socat");
+        return skip("socat_starts_it_with_a_socket", "there is no socat");
     }
     let at = free_address();
     let mut server = socat(at, "");
@@ -129,11 +129,11 @@ fn socat_starts_us_with_a_socket() {
     server.wait_for("closed conn=1 peer=unix ");
 }
 
-/// With pipes they do less well: socat waits when the client has ended its side, and ncat cuts the
-/// answer off. So these clients do that at the end.
+/// Pipes work less well: socat waits when the client has ended its side, and ncat cuts the answer
+/// off. So these clients end their side last.
 #[test]
-fn socat_and_ncat_start_us_with_pipes() {
-    let name = "socat_and_ncat_start_us_with_pipes";
+fn socat_and_ncat_start_it_with_pipes() {
+    let name = "socat_and_ncat_start_it_with_pipes";
     for (program, start) in [("socat", socat as fn(_, _) -> _), ("ncat", ncat)] {
         if !has(program) {
             skip(name, &format!("there is no {program}"));
@@ -141,7 +141,7 @@ fn socat_and_ncat_start_us_with_pipes() {
         }
         let at = free_address();
         let mut server = start(at, ",pipes");
-        let mut client = Client::patient(at);
+        let mut client = Client::connect_in_time(at);
         assert_eq!(client.ask("hello"), "HELLO");
         drop(client);
         server.wait_for("closed conn=1 peer=stdio ");

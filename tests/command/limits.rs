@@ -1,4 +1,4 @@
-//! What happens at the limits: who comes too many waits, and is served later.
+//! At the limits: clients wait, and are served later.
 
 use std::io::Write;
 use std::sync::Mutex;
@@ -78,8 +78,8 @@ fn one_connection_at_a_time_is_shared_by_two_listeners() {
     });
     let served = served.into_inner().expect("no panic");
     assert_eq!(served.len(), 3);
-    // The other listener's turn comes before this one's. On the portable path the thread of async-io
-    // may not have reported its client yet.
+    // The client of the other listener comes before the next of this one. On the portable path the
+    // thread of async-io may not have reported it yet.
     if cfg!(not(halves_portable)) {
         assert_eq!(served[0], "other");
     }

@@ -1,4 +1,4 @@
-//! What is said, and that saying it never holds up the service.
+//! The log, which never holds up the service.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -39,7 +39,7 @@ fn every_connection_ends_with_one_line_and_one_reason() {
 }
 
 #[test]
-fn v_says_more_and_q_says_trouble_only() {
+fn v_logs_more_and_q_logs_problems_only() {
     let mut server = serve(&["echo", "-v"]);
     let at = server.at[0];
     server.client().ask("here");
@@ -59,8 +59,8 @@ fn v_says_more_and_q_says_trouble_only() {
     ];
     let mut server = Halves::start(&mut halves(&args));
     let at = SocketAddr::from(([127, 0, 0, 1], port));
-    Client::patient(at).ask("here");
-    let mut client = Client::patient(at);
+    Client::connect_in_time(at).ask("here");
+    let mut client = Client::connect_in_time(at);
     client.ask("here");
     reset(client);
     server.wait_for("closed conn=2 ");
@@ -157,9 +157,9 @@ fn a_closed_or_full_standard_error_changes_nothing() {
         let args = ["serve", "upper", "-v", "--listen", &listen];
         let mut command = halves_after(redirection, &args);
         let child = command.stderr(Stdio::null()).spawn().expect("it starts");
-        let mut server = Halves::unheard(child);
+        let mut server = Halves::without_log(child);
         for _ in 0..20 {
-            let mut client = Client::patient(([127, 0, 0, 1], port).into());
+            let mut client = Client::connect_in_time(([127, 0, 0, 1], port).into());
             assert_eq!(client.ask("hello"), "HELLO");
         }
         server.signal(Signal::TERM);
@@ -168,7 +168,7 @@ fn a_closed_or_full_standard_error_changes_nothing() {
 }
 
 #[test]
-fn a_standard_error_that_nobody_holds_any_more_changes_nothing() {
+fn a_standard_error_without_a_reader_changes_nothing() {
     let (mut server, stderr) = stalled(&["upper", "-v"]);
     drop(stderr);
     for _ in 0..20 {
@@ -219,22 +219,22 @@ fn lines_that_a_stalled_standard_error_cost_are_counted() {
     assert_eq!(said + end + dropped, 2 * CLIENTS + 2);
 }
 
-/// A server whose standard error is read as far as the line that says where it listens.
+/// A server. Its standard error is read as far as the line with its address.
 fn stalled(args: &[&str]) -> (Halves, impl BufRead + Send + 'static) {
     let mut child = halves(&with_port(args))
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    // A small buffer: what it takes is not in the pipe any more.
+    // A small buffer, as its bytes are not in the pipe any more.
     let mut stderr = BufReader::with_capacity(64, child.stderr.take().expect("a pipe"));
     let mut line = String::new();
     stderr.read_line(&mut line).expect("a line");
-    let mut server = Halves::unheard(child);
+    let mut server = Halves::without_log(child);
     server.at = vec![([127, 0, 0, 1], port_in(&line)).into()];
     (server, stderr)
 }
 
-/// Ends the connection with a reset, which its handler sees as an error.
+/// Ends the connection with a reset, which is an error for its handler.
 fn reset(client: Client) {
     set_socket_linger(&client.0, Some(std::time::Duration::ZERO)).expect("a socket");
     drop(client);

@@ -1,4 +1,4 @@
-//! The built command, from outside: what it says, what it serves, how it ends.
+//! The built command, from outside: its arguments, its log, its services and its end.
 
 mod activation;
 mod common;

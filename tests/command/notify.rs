@@ -1,4 +1,4 @@
-//! What a service manager hears: systemd's notify protocol, with a manager of our own.
+//! The notify protocol of systemd, with a service manager of the test.
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -13,13 +13,13 @@ use tempfile::TempDir;
 use crate::common::{Client, Halves, TIMEOUT, halves, halves_after, stuck, with_port};
 use crate::support::place;
 
-/// A service manager that only listens.
+/// A service manager that only receives.
 struct Manager {
     socket: UnixDatagram,
-    /// As `NOTIFY_SOCKET` has it.
+    /// As in `NOTIFY_SOCKET`.
     name: String,
     /// Every assignment so far.
-    heard: Vec<String>,
+    assignments: Vec<String>,
     _dir: Option<TempDir>,
 }
 
@@ -45,7 +45,7 @@ impl Manager {
         Self {
             socket,
             name,
-            heard: Vec::new(),
+            assignments: Vec::new(),
             _dir: dir,
         }
     }
@@ -64,15 +64,16 @@ impl Manager {
     fn message(&mut self) -> Vec<String> {
         let mut buf = [0; 4096];
         let length = self.socket.recv(&mut buf).unwrap_or_else(|error| {
-            panic!("nothing more came after {:#?}: {error}", self.heard);
+            panic!("nothing more came after {:#?}: {error}", self.assignments);
         });
         let text = str::from_utf8(&buf[..length]).expect("text");
         let lines: Vec<_> = text.lines().map(str::to_owned).collect();
-        self.heard.extend(lines.iter().cloned());
+        self.assignments.extend(lines.iter().cloned());
         lines
     }
 
-    /// Waits for a message with an assignment that begins so, and returns the whole of it.
+    /// Waits for a message that contains an assignment with this beginning, and returns the
+    /// message.
     fn wait_for(&mut self, beginning: &str) -> Vec<String> {
         let deadline = Instant::now() + TIMEOUT;
         while Instant::now() < deadline {
@@ -81,18 +82,18 @@ impl Manager {
                 return message;
             }
         }
-        panic!("'{beginning}' never came, but {:#?}", self.heard);
+        panic!("'{beginning}' never came, but {:#?}", self.assignments);
     }
 
-    /// All that there still is, once nobody will say more.
+    /// All remaining assignments, once the command has ended.
     fn rest(mut self) -> Vec<String> {
         self.socket.set_nonblocking(true).expect("a socket");
         let mut buf = [0; 4096];
         while let Ok(length) = self.socket.recv(&mut buf) {
             let text = str::from_utf8(&buf[..length]).expect("text");
-            self.heard.extend(text.lines().map(str::to_owned));
+            self.assignments.extend(text.lines().map(str::to_owned));
         }
-        self.heard
+        self.assignments
     }
 }
 
@@ -102,7 +103,7 @@ fn monotonic_micros() -> i64 {
 }
 
 #[test]
-fn the_whole_course_is_told() {
+fn every_state_is_reported() {
     let mut manager = Manager::at_a_path();
     let mut server = manager.serve(&["upper", "--drain-timeout", "12"]);
     let ready = manager.message();
@@ -153,14 +154,14 @@ fn a_manager_may_have_an_abstract_name() {
 }
 
 #[test]
-fn stopping_is_said_before_the_delay() {
+fn stopping_is_reported_before_the_delay() {
     let mut manager = Manager::at_a_path();
     let mut server = manager.serve(&["upper", "--drain-delay", "1h"]);
     server.signal(Signal::TERM);
     let stopping = manager.wait_for("STOPPING=1");
     assert_eq!(stopping[2], "EXTEND_TIMEOUT_USEC=15000000");
     assert_eq!(server.client().ask("here"), "HERE");
-    // Who ends is not ready again.
+    // A server that ends is not ready again.
     server.signal(Signal::HUP);
     server.wait_for("reloaded rules=0");
     server.signal(Signal::TERM);
@@ -171,7 +172,7 @@ fn stopping_is_said_before_the_delay() {
 }
 
 #[test]
-fn the_shortest_end_is_said_too() {
+fn the_shortest_end_is_reported_too() {
     for _ in 0..10 {
         let manager = Manager::at_a_path();
         let mut server = manager.serve(&["upper"]);
@@ -190,7 +191,7 @@ fn the_shortest_end_is_said_too() {
 }
 
 #[test]
-fn signs_of_life_are_given_to_a_watchdog_that_waits_for_ours() {
+fn a_watchdog_for_this_process_receives_signs_of_life() {
     let usec = "export WATCHDOG_USEC=200000";
     for shell in [usec, &format!("{usec} WATCHDOG_PID=$$")] {
         let mut manager = Manager::at_a_path();
@@ -204,7 +205,7 @@ fn signs_of_life_are_given_to_a_watchdog_that_waits_for_ours() {
 }
 
 #[test]
-fn a_watchdog_that_waits_for_others_or_for_nobody_hears_nothing() {
+fn a_watchdog_for_another_process_receives_nothing() {
     let shells = [
         "export WATCHDOG_USEC=2000 WATCHDOG_PID=1",
         "export WATCHDOG_USEC=0",
@@ -247,7 +248,7 @@ fn a_manager_that_is_not_there_changes_nothing() {
 }
 
 #[test]
-fn a_manager_that_does_not_listen_holds_up_nobody() {
+fn a_manager_that_does_not_receive_holds_up_nothing() {
     let manager = Manager::at_a_path();
     let talker = UnixDatagram::unbound().expect("a socket");
     talker.set_nonblocking(true).expect("a socket");

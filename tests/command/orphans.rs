@@ -25,8 +25,8 @@ fn nothing_is_left_of_orphans_in_our_group() {
 }
 
 #[test]
-fn nothing_is_left_of_orphans_where_their_signal_was_blocked() {
-    let name = "nothing_is_left_of_orphans_where_their_signal_was_blocked";
+fn nothing_is_left_of_orphans_with_a_blocked_sigchld() {
+    let name = "nothing_is_left_of_orphans_with_a_blocked_sigchld";
     let blocking = "env --block-signal=CHLD";
     let tried = Command::new("sh")
         .args(["-c", &format!("{blocking} true")])
@@ -37,15 +37,15 @@ fn nothing_is_left_of_orphans_where_their_signal_was_blocked() {
     is_reaped(name, "setsid", blocking);
 }
 
-/// A child that a shell leaves behind when it becomes the server is reaped, however the child and
-/// the server are started.
+/// A child that a shell leaves behind when it becomes the server is reaped, however both are
+/// started.
 fn is_reaped(name: &str, child: &str, server: &str) {
     let Some(mut unshare) = as_process_1("sh") else {
         return skip(name, "no namespace of our own is allowed");
     };
     let dir = place::dir();
     let fifo = dir.path().join("fifo");
-    // A process that waits for a word, and whose parent is gone.
+    // An orphan that waits for input.
     let script = format!(
         "mkfifo \"$1\" && ({child} sh -c 'read word < \"$0\"' \"$1\" &)
         exec {server} \"$0\" serve echo --listen 127.0.0.1:0"

@@ -1,4 +1,4 @@
-//! Readiness on a descriptor that whoever starts it waits on.
+//! Readiness on an inherited descriptor.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::common::{Client, Halves, free_port, halves_after, run_to_end, with_port};
 
 #[test]
-fn one_empty_line_says_that_every_listener_is_open() {
+fn one_empty_line_is_written_once_every_listener_is_open() {
     let ports = [free_port(), free_port()];
     let listen = ports.map(|port| format!("127.0.0.1:{port}"));
     let mut args = vec!["serve", "upper", "--ready-fd", "3"];
@@ -17,7 +17,7 @@ fn one_empty_line_says_that_every_listener_is_open() {
     let mut server = Halves::start(command.stdout(Stdio::piped()));
     let mut said = Vec::new();
     let mut ready = server.child().stdout.take().expect("a pipe");
-    // To its end, which comes while the server serves.
+    // To the end, which comes while the server serves.
     ready.read_to_end(&mut said).expect("a pipe");
     assert_eq!(said, b"\n");
     for port in ports {
@@ -28,7 +28,7 @@ fn one_empty_line_says_that_every_listener_is_open() {
 }
 
 #[test]
-fn who_cannot_listen_is_not_ready() {
+fn without_a_listener_it_is_not_ready() {
     let args = ["serve", "upper", "--ready-fd=3", "--listen=192.0.2.1:7"];
     let mut command = halves_after("exec 3>&1 1>/dev/null", &args);
     let output = run_to_end(&mut command);
@@ -53,7 +53,7 @@ fn a_descriptor_that_is_not_there_or_not_for_writing_is_exit_1() {
 }
 
 #[test]
-fn who_does_not_wait_any_more_is_no_reason_not_to_serve() {
+fn it_serves_when_the_reader_of_its_readiness_is_gone() {
     let args = with_port(&["upper", "--ready-fd", "3"]);
     let mut server = Halves::start(&mut halves_after("exec 3>/dev/full", &args));
     server.wait_until_listening(1);

@@ -1,4 +1,4 @@
-//! Who may connect, and how that is changed while it serves.
+//! Rules for clients, and changes of them while the command serves.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::support::place;
 
 fn admits(server: &Halves, source: [u8; 4]) -> bool {
     let mut client = Client::from_source(source, server.at[0]);
-    // A connection that is refused is closed, perhaps before this is written.
+    // A refused connection may be closed before this is written.
     let asked = std::io::Write::write_all(&mut client.0, b"here");
     let mut answer = [0; 4];
     let answered = std::io::Read::read_exact(&mut client.0, &mut answer);
@@ -17,7 +17,7 @@ fn admits(server: &Halves, source: [u8; 4]) -> bool {
 }
 
 #[test]
-fn allowed_and_denied_networks_are_as_the_arguments_say() {
+fn the_arguments_allow_and_deny_networks() {
     let rules = [
         "--allow=127.0.0.0/24",
         "--allow=127.5.0.1",
@@ -80,7 +80,7 @@ fn a_hangup_reads_the_files_again() {
     assert!(said.starts_with(&beginning), "{said}");
     check(&server, [3, 4]);
 
-    // One that is being written may be empty.
+    // A file that is being written may be empty.
     for text in ["", "# 127.0.0.3\n"] {
         fs::write(&file, text).expect("a file");
         server.signal(Signal::HUP);
@@ -99,7 +99,7 @@ fn a_hangup_reads_the_files_again() {
 }
 
 #[test]
-fn an_allow_file_that_is_emptied_keeps_the_door_shut() {
+fn an_empty_allow_file_allows_no_client() {
     let dir = place::dir();
     let file = dir.path().join("allow");
     fs::write(&file, "127.0.0.2\n").expect("a file");

@@ -1,4 +1,4 @@
-//! What is served, on addresses and on standard input and output.
+//! Services, on addresses and on standard input and output.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -59,7 +59,7 @@ fn the_hint_for_all_interfaces_is_on_this_machine() {
 }
 
 #[test]
-fn every_service_does_its_own() {
+fn every_service_answers() {
     for (service, answer) in [("upper", "HELLO"), ("echo", "hello")] {
         assert_eq!(serve(&[service]).client().ask("hello"), answer);
     }
@@ -152,7 +152,7 @@ fn standard_input_and_output_are_one_connection() {
 }
 
 #[test]
-fn standard_streams_that_somebody_made_non_blocking_are_waited_for() {
+fn standard_streams_made_non_blocking_are_waited_for() {
     let (input, mut to) = io::pipe().expect("a pipe");
     let (mut from, output) = io::pipe().expect("a pipe");
     for end in [input.as_fd(), output.as_fd()] {

@@ -1,5 +1,5 @@
-//! Signals that do not end it: statistics, and reading the rules again; and what its parent has done to
-//! signals.
+//! Signals that do not end the command: statistics, and reading the rules again; and signals that
+//! its parent has blocked or ignored.
 
 use std::fs;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::support::place;
 use crate::support::skip::skip;
 
 #[test]
-fn usr1_says_what_was_and_is() {
+fn usr1_logs_the_statistics() {
     let mut server = serve(&["upper", "--max-per-source", "1"]);
     let at = server.at[0];
     server.signal(Signal::USR1);
@@ -32,13 +32,13 @@ fn usr1_says_what_was_and_is() {
 }
 
 #[test]
-fn usr1_is_answered_also_by_who_says_trouble_only() {
-    // An address of its own: nobody else looks for a free port there.
+fn usr1_logs_the_statistics_with_q_too() {
+    // On an address of its own, where no other test looks for a free port.
     let port = free_port();
     let listen = format!("127.0.3.1:{port}");
     let args = ["serve", "echo", "-q", "--log=json", "--listen", &listen];
     let mut server = Halves::start(&mut halves(&args));
-    let mut client = Client::patient(([127, 0, 3, 1], port).into());
+    let mut client = Client::connect_in_time(([127, 0, 3, 1], port).into());
     client.ask("hello");
     server.signal(Signal::HUP);
     let end = r#","event":"stats","open":1,"accepted":1,"in":5,"out":5}"#;
@@ -47,7 +47,7 @@ fn usr1_is_answered_also_by_who_says_trouble_only() {
     assert!(server.said.iter().all(only_stats), "{:?}", server.said);
 }
 
-/// A client may have its answer an instant before the server has counted it.
+/// A client may have its answer just before the server counts it.
 fn ask_until(server: &mut Halves, is_right: impl Fn(&str) -> bool) {
     let mut line = String::new();
     for _ in 0..1000 {
@@ -61,7 +61,7 @@ fn ask_until(server: &mut Halves, is_right: impl Fn(&str) -> bool) {
 }
 
 #[test]
-fn they_are_heard_in_a_drain_and_do_not_end_it() {
+fn they_are_handled_in_a_drain_and_do_not_end_it() {
     let mut server = serve(&["upper"]);
     let _stuck = stuck(server.at[0]);
     server.signal(Signal::TERM);
@@ -73,15 +73,15 @@ fn they_are_heard_in_a_drain_and_do_not_end_it() {
         server.signal(Signal::HUP);
         assert_eq!(server.wait_for("reload"), "reloaded rules=0");
     }
-    // Only now is it the second of its kind.
+    // Only this one is the second signal to end.
     server.signal(Signal::TERM);
     assert_eq!(server.code(), Some(143));
     assert_eq!(server.count("ended finished=0 aborted=1"), 1);
 }
 
 #[test]
-fn signals_that_the_parent_has_blocked_are_heard() {
-    let name = "signals_that_the_parent_has_blocked_are_heard";
+fn signals_that_the_parent_has_blocked_are_handled() {
+    let name = "signals_that_the_parent_has_blocked_are_handled";
     let Some(mut env) = env_with("--block-signal=TERM,INT,HUP,USR1") else {
         return skip(name, "this env blocks no signals");
     };
@@ -103,7 +103,7 @@ fn signals_that_the_parent_has_blocked_are_heard() {
 fn signals_that_the_parent_has_ignored_stay_ignored() {
     let mut server = Halves::start(&mut halves_after("trap '' INT HUP", &with_port(&["upper"])));
     server.wait_until_listening(1);
-    // The system drops an ignored signal as it is sent.
+    // The system drops an ignored signal when it is sent.
     server.signal(Signal::INT);
     server.signal(Signal::HUP);
     server.signal(Signal::USR1);
@@ -121,11 +121,11 @@ fn a_log_that_reaches_the_limit_of_a_file_changes_nothing() {
     let listen = format!("127.0.0.1:{port}");
     let args = ["serve", "upper", "-v", "--listen", &listen];
     let mut command = halves_after(&redirection, &args);
-    let mut server = Halves::unheard(command.spawn().expect("it starts"));
+    let mut server = Halves::without_log(command.spawn().expect("it starts"));
     let at = ([127, 0, 0, 1], port).into();
     // Some 150 bytes each.
     for _ in 0..50 {
-        assert_eq!(Client::patient(at).ask("hello"), "HELLO");
+        assert_eq!(Client::connect_in_time(at).ask("hello"), "HELLO");
     }
     server.signal(Signal::TERM);
     assert_eq!(server.code(), Some(0));
@@ -150,7 +150,7 @@ fn an_output_that_reaches_the_limit_of_a_file_is_an_error_of_the_write() {
     assert_eq!(server.code(), Some(1));
 }
 
-/// `env` with an option that not every one has.
+/// `env` with an option that some versions lack.
 fn env_with(option: &str) -> Option<Command> {
     let tried = Command::new("env").args([option, "true"]).output();
     tried.is_ok_and(|output| output.status.success()).then(|| {

@@ -1,4 +1,4 @@
-//! What one source may have, and that others have theirs all the same.
+//! Limits of one source, which do not affect other sources.
 
 use crate::common::{Client, serve};
 
@@ -18,7 +18,7 @@ fn fifty_of_one_source_do_not_refuse_another() {
     let mut other = Client::from_source([127, 0, 0, 3], at);
     assert_eq!(other.ask("and here"), "AND HERE");
 
-    // Who leaves makes room for one of the same source.
+    // The place of a client that leaves is for another of the same source.
     drop(clients.pop());
     server.wait_for("closed conn=50 ");
     let mut next = Client::from_source([127, 0, 0, 2], at);
@@ -45,12 +45,12 @@ fn a_prefix_makes_one_source_of_a_network() {
 }
 
 #[test]
-fn who_connects_too_often_is_refused() {
+fn connecting_too_often_is_refused() {
     let mut server = serve(&["upper", "--accept-rate", "1"]);
     let at = server.at[0];
     let mut first = Client::from_source([127, 0, 0, 2], at);
     assert_eq!(first.ask("here"), "HERE");
-    // That one of these comes within a second is no matter of luck.
+    // At least one of these falls into the same second.
     for _ in 0..20 {
         drop(Client::from_source([127, 0, 0, 2], at));
     }
@@ -62,7 +62,7 @@ fn who_connects_too_often_is_refused() {
 }
 
 #[test]
-fn a_flood_of_refusals_is_counted_not_said() {
+fn a_flood_of_refusals_is_counted_and_not_logged() {
     let mut server = serve(&["upper", "--deny", "127.0.0.2"]);
     let at = server.at[0];
     for _ in 0..200 {
@@ -71,6 +71,6 @@ fn a_flood_of_refusals_is_counted_not_said() {
     server.signal(rustix::process::Signal::USR1);
     let stats = server.wait_for("stats");
     assert_eq!(stats, "stats open=0 accepted=200 denied=200 in=0 out=0");
-    // Ten in a second, and this did not take twenty.
+    // Ten in a second, and this did not take twenty seconds.
     assert!((1..200).contains(&server.count("refused")));
 }

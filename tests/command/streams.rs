@@ -15,7 +15,7 @@ use crate::support::place;
 use crate::support::skip::skip;
 use crate::support::terminal::{cooked, terminal};
 
-/// Serves capital letters on these.
+/// Serves capital letters on these streams.
 fn serve(command: &mut Command, input: impl Into<Stdio>, output: impl Into<Stdio>) -> Halves {
     let mut server = Halves::start(command.stdin(input).stdout(output));
     server.wait_for("serving local=stdio");
@@ -37,11 +37,11 @@ fn a_terminal_is_served_and_stays_as_it_was() {
     let copy = || program.try_clone().expect("a copy");
     let mut server = serve(&mut upper(), copy(), copy());
     let mut person = File::from(person);
-    let mut heard = [0; 5];
+    let mut received = [0; 5];
     for _ in 0..3 {
         person.write_all(b"hello").expect("it reads");
-        person.read_exact(&mut heard).expect("it answers");
-        assert_eq!(&heard, b"HELLO");
+        person.read_exact(&mut received).expect("it answers");
+        assert_eq!(&received, b"HELLO");
         assert!(is_blocking(&program), "for a shell that has it, too");
     }
     server.end();
@@ -49,7 +49,7 @@ fn a_terminal_is_served_and_stays_as_it_was() {
 }
 
 #[test]
-fn a_person_types_a_line_and_ends_the_input() {
+fn a_line_typed_on_a_terminal_is_answered_and_the_input_ended() {
     let (person, program) = cooked().expect("a pseudo-terminal");
     let copy = || program.try_clone().expect("a copy");
     let mut server = serve(&mut upper(), copy(), copy());
@@ -78,8 +78,8 @@ fn a_terminal_that_hangs_up_is_an_end() {
     assert!(server.said.iter().any(|line| line.contains("reason=eof")));
 }
 
-/// Whoever is at the other end of a pipe sees the end when it is, and not when the server, which
-/// has other listeners, exits.
+/// The reader of a pipe receives the end at once, and not when the server, which has other
+/// listeners, exits.
 #[test]
 fn each_half_of_a_pipe_ends_by_itself() {
     let mut command = upper();
@@ -89,12 +89,12 @@ fn each_half_of_a_pipe_ends_by_itself() {
     let mut input = server.child().stdin.take().expect("a pipe");
     let mut output = server.child().stdout.take().expect("a pipe");
     input.write_all(b"hello").expect("it reads");
-    let mut heard = [0; 5];
-    output.read_exact(&mut heard).expect("it answers");
+    let mut received = [0; 5];
+    output.read_exact(&mut received).expect("it answers");
     input.write_all(b"close").expect("it reads");
-    assert_eq!(output.read(&mut heard).expect("an end"), 0);
+    assert_eq!(output.read(&mut received).expect("an end"), 0);
     server.wait_for("closed conn=1 ");
-    let error = input.write_all(b"more").expect_err("nobody reads it");
+    let error = input.write_all(b"more").expect_err("it is not read");
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     let mut client = Client::new(server.at[0]);
     assert_eq!(client.ask("still here"), "STILL HERE");
@@ -102,9 +102,9 @@ fn each_half_of_a_pipe_ends_by_itself() {
     server.end();
 }
 
-/// The whole answer is there for who looks late, more than all buffers hold.
+/// The client reads late, and the whole answer is there, which is more than all buffers hold.
 #[test]
-fn the_answer_to_who_has_ended_comes_late_and_whole() {
+fn the_answer_after_a_half_close_is_late_and_whole() {
     let mut server = serve(&mut upper(), Stdio::piped(), Stdio::piped());
     let mut input = server.child().stdin.take().expect("a pipe");
     let mut output = server.child().stdout.take().expect("a pipe");
@@ -120,13 +120,13 @@ fn the_answer_to_who_has_ended_comes_late_and_whole() {
 }
 
 #[test]
-fn what_nobody_reads_is_aborted_at_the_deadline_and_by_force() {
+fn unread_output_is_aborted_at_the_deadline_and_by_force() {
     for (signals, code) in [(1, 3), (2, 128 + 15)] {
         let mut command = upper();
         command.args(["--drain-timeout", if signals == 1 { "200ms" } else { "1h" }]);
         let mut server = serve(&mut command, Stdio::piped(), Stdio::piped());
         let mut input = server.child().stdin.take().expect("a pipe");
-        // Until nothing moves any more: the pipes hold no more.
+        // Until the pipes are full.
         let full = thread::spawn(move || input.write_all(&vec![b'a'; 4_000_000]));
         server.signal(Signal::TERM);
         server.wait_for("draining");
@@ -168,7 +168,7 @@ fn writers_of_a_fifo_come_and_go() {
             .open(fifos.path(name));
         both.expect("a FIFO")
     };
-    // As a shell does it for `<>in 1<>out`.
+    // As a shell does for `<>in 1<>out`.
     let mut server = serve(&mut upper(), open("in"), open("out"));
     for word in ["one", "two", "three"] {
         fs::write(fifos.path("in"), word).expect("it reads");
@@ -207,7 +207,7 @@ fn a_fifo_that_is_only_read_ends_with_its_last_writer() {
 }
 
 #[test]
-fn a_file_is_read_from_where_it_is_and_written_at_its_end() {
+fn a_file_is_read_from_its_offset_and_written_at_its_end() {
     let dir = place::dir();
     let [request, reply] = ["request", "reply"].map(|name| dir.path().join(name));
     fs::write(&request, "skipped hello").expect("a file");
@@ -224,7 +224,7 @@ fn a_file_is_read_from_where_it_is_and_written_at_its_end() {
     assert_eq!(fs::read(&reply).expect("a file"), b"before HELLO");
 }
 
-/// Without `/proc`, nothing can be opened again, and threads wait.
+/// Without `/proc`, files cannot be opened again, and threads wait.
 #[test]
 fn pipes_that_cannot_be_opened_again_are_served_alike() {
     let name = "pipes_that_cannot_be_opened_again_are_served_alike";
@@ -257,11 +257,11 @@ fn pipes_that_cannot_be_opened_again_are_served_alike() {
     asking.join().expect("no panic").expect("it reads");
     assert_eq!(server.code(), Some(0));
 
-    // One that is idle holds up no end.
+    // An idle stream does not hold up the end.
     let mut server = serve(&mut hide(), Stdio::piped(), Stdio::piped());
     server.end();
 
-    // A terminal says its end once.
+    // A terminal reports its end once.
     let (person, program) = cooked().expect("a pseudo-terminal");
     let output = program.try_clone().expect("a copy");
     let mut server = serve(&mut hide(), program, output);

@@ -1,11 +1,11 @@
-//! Each deadline by itself: it ends a connection, with its own name as the reason.
+//! Each timeout ends a connection, with its name as the reason.
 
 use std::io::{Read, Write};
 use std::time::Instant;
 
 use crate::common::{Halves, TIMEOUT, serve};
 
-/// The line that closes the first connection, without what is chance in it.
+/// The line about the end of the first connection, without its variable parts.
 fn closed(server: &mut Halves) -> String {
     let line = server.wait_for("closed conn=1 ");
     let (_, rest) = line.split_once(" reason=").expect("a reason");
@@ -29,7 +29,7 @@ fn a_lifetime_ends_a_client_that_is_not_idle() {
     let mut client = server.client();
     let mut answer = [0];
     let deadline = Instant::now() + TIMEOUT;
-    // Until the server has ended it, in whichever of these.
+    // Until the server has ended it, in any of these calls.
     while client.0.write_all(b"x").is_ok() && client.0.read(&mut answer).is_ok_and(|n| n == 1) {
         assert!(Instant::now() < deadline, "it is still served");
     }
@@ -40,11 +40,11 @@ fn a_lifetime_ends_a_client_that_is_not_idle() {
 
 #[test]
 fn a_drip_is_ended_and_silence_is_not() {
-    // It never answers: so what has begun is never whole.
+    // It never answers, so a request is never whole.
     let mut server = serve(&["discard", "--min-rate", "100"]);
     let silent = server.client();
     let mut client = server.client();
-    // The silent one is the first.
+    // The silent client is the first.
     client.0.write_all(b"x").expect("written");
     assert_eq!(client.rest(), b"");
     let closed = server.wait_for("closed");

@@ -1,4 +1,4 @@
-//! Unix sockets: where they are, who sees them, what is left of them.
+//! Unix sockets: their paths, their files, and their lines in the log.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -22,7 +22,7 @@ fn place() -> (TempDir, PathBuf) {
     (dir, path)
 }
 
-/// Starts `serve` at these addresses, and waits until it listens at each.
+/// Starts `serve` on these addresses, and waits until it listens on each.
 fn serve(addresses: &[&str]) -> Halves {
     let mut args = vec!["serve", "upper"];
     args.extend(addresses.iter().flat_map(|at| ["--listen", at]));
@@ -93,7 +93,7 @@ fn a_clients_name_cannot_disguise_its_line() {
 }
 
 #[test]
-fn a_relative_path_is_in_the_directory_that_it_was_started_in() {
+fn a_relative_path_is_in_the_directory_of_its_start() {
     let (dir, path) = place();
     let mut command = halves(&["serve", "upper", "--listen", "./x.sock"]);
     let mut server = Halves::start(command.current_dir(dir.path()));
@@ -158,13 +158,13 @@ fn a_second_server_does_not_disturb_the_first() {
 }
 
 #[test]
-fn what_a_killed_server_leaves_is_replaced() {
+fn the_file_of_a_killed_server_is_replaced() {
     let (_dir, path) = place();
     let at = path.to_str().expect("text");
     let mut server = serve(&[at]);
     server.signal(Signal::KILL);
     server.wait();
-    assert!(path.exists(), "nobody could remove it");
+    assert!(path.exists(), "it was not removed");
     let mut server = serve(&[at]);
     assert_eq!(ask(&mut connect(&path), "hello"), "HELLO");
     server.end();
@@ -172,15 +172,15 @@ fn what_a_killed_server_leaves_is_replaced() {
 }
 
 #[test]
-fn it_is_gone_while_connections_finish_and_what_comes_there_is_left_alone() {
+fn its_file_is_removed_before_the_drain_and_a_new_one_is_left_alone() {
     let (_dir, path) = place();
     let mut server = serve(&[path.to_str().expect("text")]);
     let mut client = connect(&path);
     assert_eq!(ask(&mut client, "hello"), "HELLO");
     server.signal(Signal::TERM);
     server.wait_for("draining connections=1");
-    // It is closed before that is said.
-    let successor = UnixListener::bind(&path).expect("nobody is there");
+    // The listener is closed before this line.
+    let successor = UnixListener::bind(&path).expect("no peer is there");
     assert_eq!(ask(&mut client, "still"), "STILL");
     drop(client);
     assert_eq!(server.code(), Some(0));
@@ -203,7 +203,7 @@ fn a_forced_end_leaves_nothing() {
 }
 
 #[test]
-fn where_one_address_fails_the_other_is_given_back() {
+fn when_one_address_fails_the_others_are_released() {
     let (_dir, path) = place();
     let at = path.to_str().expect("text");
     let output = run(&["serve", "upper", "--listen", at, "--listen", "192.0.2.1:7"]);
@@ -218,7 +218,7 @@ fn the_hint_can_be_pasted_into_a_shell() {
     }
     let (_dir, path) = place();
     let name = format!("@halves-hint-{}", std::process::id());
-    // No name that a shell would read in its own way.
+    // Without characters that a shell interprets.
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-@".contains(c);
     for at in [path.to_str().expect("text"), &name] {
         if !at.chars().all(plain) {
@@ -232,7 +232,7 @@ fn the_hint_can_be_pasted_into_a_shell() {
     }
 }
 
-/// Other people's clients, which end their side and wait for the answer.
+/// Clients of other programs, which end their side and wait for the answer.
 #[test]
 fn socat_and_ncat_are_answered() {
     let (_dir, path) = place();
@@ -262,7 +262,7 @@ fn socat_and_ncat_are_answered() {
     server.end();
 }
 
-/// The command where nothing is mounted at `/proc`, if that can be had.
+/// The command with nothing mounted at `/proc`, if that is allowed.
 fn without_proc(umask: &str, args: &[&str]) -> Option<Command> {
     let hide = format!("mount -t tmpfs none /proc && umask {umask}");
     [&[][..], &["--user", "--map-root-user"]]
@@ -284,7 +284,7 @@ fn without_proc(umask: &str, args: &[&str]) -> Option<Command> {
 }
 
 #[test]
-fn the_mode_is_set_where_there_is_no_proc() {
+fn the_mode_is_set_without_proc() {
     let (dir, path) = place();
     let at = path.to_str().expect("text");
     let group = format!("group={}", rustix::process::getegid().as_raw());
@@ -293,7 +293,7 @@ fn the_mode_is_set_where_there_is_no_proc() {
         let args = ["serve", "upper", "--listen", &listen];
         let Some(mut command) = without_proc("026", &args) else {
             return skip(
-                "the_mode_is_set_where_there_is_no_proc",
+                "the_mode_is_set_without_proc",
                 "no file system can be mounted",
             );
         };
@@ -303,7 +303,7 @@ fn the_mode_is_set_where_there_is_no_proc() {
         assert_eq!(file.mode() & 0o7777, mode, "{settings}");
         server.end();
     }
-    // Where others could put a link to another file in its place.
+    // Where other users could replace it by a link to another file.
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("ours");
     let listen = format!("{at},mode=0660");
     let args = ["serve", "upper", "--listen", &listen];

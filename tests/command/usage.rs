@@ -1,4 +1,4 @@
-//! What the arguments may be, and what is said of those that make no sense.
+//! Valid arguments, and the errors of others.
 
 use std::ffi::OsStr;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::common::{halves, run, serve};
 
-/// Asserts that it failed with this code and one or two clear lines, and returns them.
+/// Asserts that it failed with this code and one or two lines, and returns them.
 fn complaint(output: &Output, code: i32) -> String {
     let said = String::from_utf8(output.stderr.clone()).expect("text");
     assert_eq!(output.status.code(), Some(code), "{said}");
@@ -24,7 +24,7 @@ fn complaint(output: &Output, code: i32) -> String {
 }
 
 #[test]
-fn bad_usage_is_exit_2_and_says_what_is_wrong() {
+fn bad_usage_is_exit_2_with_the_reason() {
     for (args, word) in [
         (&["serve"][..], "service"),
         (&["serve", "lower"], "upper, echo and discard"),
@@ -78,7 +78,7 @@ fn bad_usage_is_exit_2_and_says_what_is_wrong() {
 }
 
 #[test]
-fn an_address_that_makes_no_sense_is_exit_2_and_says_why() {
+fn an_invalid_address_is_exit_2_with_the_reason() {
     for (args, word) in [
         (&["--listen"][..], "--listen"),
         (&["--listen", "host"], "no port"),
@@ -102,7 +102,7 @@ fn an_address_that_makes_no_sense_is_exit_2_and_says_why() {
     }
 }
 
-/// Asserts that these arguments are bad usage, for this reason.
+/// Asserts that these arguments are bad usage, with this error.
 fn refused(args: &[&str], problem: &str) {
     let said = complaint(&run(args), 2);
     let help = "halves: run 'halves serve --help' for the services and options";
@@ -110,7 +110,7 @@ fn refused(args: &[&str], problem: &str) {
 }
 
 #[test]
-fn what_is_nearly_an_address_is_said_with_the_address() {
+fn a_near_address_is_answered_with_the_right_one() {
     for (option, text, problem) in [
         ("--listen", "[::1]", "it has no port; write [::1]:PORT"),
         (
@@ -141,7 +141,7 @@ fn what_is_nearly_an_address_is_said_with_the_address() {
 }
 
 #[test]
-fn what_is_nearly_right_is_said_with_what_is() {
+fn a_near_argument_is_answered_with_the_right_one() {
     for (args, problem) in [
         (
             &["serve", "upper", "--listen=7", "--listen=127.0.0.1:7"][..],
@@ -177,7 +177,7 @@ fn arguments_that_are_not_text_are_bad_usage() {
 }
 
 #[test]
-fn what_cannot_be_listened_on_is_exit_1() {
+fn an_address_that_cannot_be_listened_on_is_exit_1() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().expect("an address").to_string();
     let too_long = format!("/tmp/{}", "x".repeat(116));
@@ -217,7 +217,7 @@ fn a_failure_is_an_object_in_a_json_log() {
 }
 
 #[test]
-fn help_teaches_on_standard_output() {
+fn help_is_on_standard_output() {
     for (args, words) in [
         (
             &["--help"][..],

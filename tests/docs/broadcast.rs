@@ -1,4 +1,5 @@
-//! The example's chat: everyone hears everyone, in order, and nobody waits for one who does not read.
+//! The chat of the example: every client receives all frames in order, and a slow client does not
+//! delay others.
 
 #[path = "../../examples/broadcast.rs"]
 #[allow(dead_code, reason = "its main is not run here")]
@@ -29,7 +30,7 @@ fn new(drop_oldest: bool, pipe: usize) -> Chat {
 }
 
 #[test]
-fn one_who_does_not_read_is_disconnected_when_its_queue_is_full_and_not_before() {
+fn a_client_that_does_not_read_is_disconnected_once_its_queue_is_full() {
     let chat = new(false, IN_PIPE * NUMBERED);
     let (mut talker, mut silent) = (chat.join(), chat.join());
     let most = IN_PIPE + BEING_SENT + MAX_QUEUED_FRAMES;
@@ -44,7 +45,7 @@ fn one_who_does_not_read_is_disconnected_when_its_queue_is_full_and_not_before()
 }
 
 #[test]
-fn bursts_at_the_same_time_disconnect_none_that_read() {
+fn bursts_at_the_same_time_disconnect_no_client_that_reads() {
     const TALKERS: usize = 40;
     const BURST: usize = 100;
     let chat = new(false, TALKERS * BURST);
@@ -58,7 +59,7 @@ fn bursts_at_the_same_time_disconnect_none_that_read() {
     assert_eq!(chat.served.open(), TALKERS);
     for talker in &mut talkers {
         for _ in 0..TALKERS * BURST {
-            assert_eq!(chat.hear(talker).as_deref(), Some(&b"\0"[..]));
+            assert_eq!(chat.receive(talker).as_deref(), Some(&b"\0"[..]));
         }
     }
 }
@@ -77,7 +78,7 @@ fn a_client_that_has_left_keeps_no_queue_when_another_joins() {
 }
 
 #[test]
-fn what_waits_is_sent_by_the_task_of_who_reads_it() {
+fn queued_frames_are_sent_by_the_task_of_their_reader() {
     let chat = new(false, IN_PIPE * NUMBERED);
     let (mut talker, mut late) = (chat.join(), chat.join());
     let most = IN_PIPE + BEING_SENT + MAX_QUEUED_FRAMES;
@@ -91,7 +92,7 @@ fn what_waits_is_sent_by_the_task_of_who_reads_it() {
 
 #[test]
 fn dropping_the_oldest_keeps_the_newest_and_frames_whole() {
-    // The frame that is being sent has not left at all, or for a part.
+    // The frame that is being sent has not left at all, or in part.
     for part in [0, 4] {
         let chat = new(true, IN_PIPE * NUMBERED + part);
         let (mut talker, mut late) = (chat.join(), chat.join());
@@ -102,45 +103,45 @@ fn dropping_the_oldest_keeps_the_newest_and_frames_whole() {
         let expected: Vec<_> = (0..begun).chain(newest..=last).collect();
         assert_eq!(chat.numbers(&mut late, last), expected);
         chat.talk(&mut talker, 0..1);
-        assert_eq!(chat.hear(&mut late), Some(numbered(0)));
+        assert_eq!(chat.receive(&mut late), Some(numbered(0)));
         assert_eq!(chat.served.open(), 2);
     }
 }
 
 #[test]
-fn everyone_hears_everyone_in_the_same_order() {
+fn every_client_receives_every_frame_in_the_same_order() {
     check_order(&new(false, 1024));
 }
 
 #[test]
-fn nothing_is_said_past_what_waits() {
+fn no_frame_overtakes_queued_ones() {
     check_that_nothing_overtakes(&new(false, IN_PIPE * NUMBERED));
 }
 
 #[test]
-fn a_frame_that_is_too_long_ends_only_who_sent_it() {
+fn a_frame_that_is_too_long_ends_only_its_sender() {
     check_the_limit(&new(false, 2 * MAX_FRAME_BYTES), MAX_FRAME_BYTES);
 }
 
 #[test]
-fn who_leaves_hears_what_waited_for_it_and_half_a_frame_is_none() {
+fn a_client_that_leaves_receives_its_queue_and_half_a_frame_is_none() {
     check_leaving(&new(false, IN_PIPE * NUMBERED));
 }
 
 #[test]
-fn a_drain_ends_who_has_nothing_to_say_when_it_has_heard_everything() {
+fn a_drain_ends_a_silent_client_once_it_has_received_everything() {
     check_the_drain(new(false, IN_PIPE * NUMBERED), Duration::from_secs(1));
 }
 
 #[test]
-fn one_who_never_reads_a_socket_stalls_nobody_and_is_disconnected() {
+fn a_client_that_never_reads_is_disconnected_and_stalls_no_other() {
     let room = room(false);
     check_a_silent_socket(async move |client| room.chat(client).await);
 }
 
 #[test]
-fn a_thousand_clients_hear_everything_in_the_order_in_which_each_says_it() {
-    let this = "a_thousand_clients_hear_everything_in_the_order_in_which_each_says_it";
+fn a_thousand_clients_receive_the_frames_of_each_sender_in_order() {
+    let this = "a_thousand_clients_receive_the_frames_of_each_sender_in_order";
     let room = room(false);
     check_a_thousand_clients(this, async move |client| room.chat(client).await);
 }

@@ -1,4 +1,4 @@
-//! A chat under test: clients in memory and on sockets, and checks that each chat passes.
+//! Checks of a chat, with clients in memory and on sockets.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,7 +18,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use crate::support::harness::{Served, World};
 use crate::support::skip::skip;
 
-/// What the pipe to a client holds: this many of the frames that `numbered` makes.
+/// The capacity of the pipe to a client, in frames of `numbered`.
 pub(crate) const IN_PIPE: usize = 8;
 pub(crate) const NUMBERED: usize = 8;
 /// Bytes of a long frame, without its end.
@@ -54,10 +54,10 @@ impl Chat {
         client
     }
 
-    /// What it comes to without time passing. Panics when nobody can go on.
+    /// The output of a future, without time passing. Panics if no task can go on.
     pub(crate) fn now<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
-        // A half that has done much waits once for the others.
+        // A half that has used its budget yields once.
         let mut stuck = false;
         loop {
             if let Some(value) = future::block_on(future::poll_once(future.as_mut())) {
@@ -75,25 +75,25 @@ impl Chat {
         self.now(said).expect("it is read");
     }
 
-    /// The next frame; none at the end.
-    pub(crate) fn hear(&self, client: &mut MemoryConnection) -> Option<Vec<u8>> {
-        let heard = client.reader.until(&[b"\0"]);
-        self.now(heard).expect("whole frames")
+    /// The next frame. None at the end.
+    pub(crate) fn receive(&self, client: &mut MemoryConnection) -> Option<Vec<u8>> {
+        let received = client.reader.until(&[b"\0"]);
+        self.now(received).expect("whole frames")
     }
 
-    /// Says these, one after another, and hears each.
+    /// Sends these frames, one after another, and receives each.
     pub(crate) fn talk(&self, client: &mut MemoryConnection, numbers: std::ops::Range<usize>) {
         for number in numbers {
             self.say(client, &numbered(number));
-            assert_eq!(self.hear(client), Some(numbered(number)));
+            assert_eq!(self.receive(client), Some(numbered(number)));
         }
     }
 
-    /// Numbers of the frames that are there for a client, up to `last`.
+    /// The numbers of the frames that are there for a client, up to `last`.
     pub(crate) fn numbers(&self, client: &mut MemoryConnection, last: usize) -> Vec<usize> {
         let mut numbers = vec![];
         while numbers.last() != Some(&last) {
-            let frame = self.hear(client).expect("not the end yet");
+            let frame = self.receive(client).expect("not the end yet");
             let text = str::from_utf8(&frame[..NUMBERED - 1]).expect("digits");
             numbers.push(text.parse().expect("a number"));
         }
@@ -107,13 +107,13 @@ pub(crate) fn numbered(number: usize) -> Vec<u8> {
 
 pub(crate) fn check_order(chat: &Chat) {
     let mut clients = [chat.join(), chat.join(), chat.join()];
-    // What is said in one breath, and in two.
+    // Several frames in one write, and one frame in two.
     chat.say(&mut clients[0], b"one\0two\0thr");
     chat.say(&mut clients[1], b"\0");
     chat.say(&mut clients[0], b"ee\0");
     for client in &mut clients {
-        let heard = [(); 4].map(|()| chat.hear(client).expect("a frame"));
-        assert_eq!(heard, [&b"one\0"[..], b"two\0", b"\0", b"three\0"]);
+        let received = [(); 4].map(|()| chat.receive(client).expect("a frame"));
+        assert_eq!(received, [&b"one\0"[..], b"two\0", b"\0", b"three\0"]);
     }
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn check_order(chat: &Chat) {
 pub(crate) fn check_that_nothing_overtakes(chat: &Chat) {
     let (mut talker, mut late) = (chat.join(), chat.join());
     chat.talk(&mut talker, 0..100);
-    // The talker's task is woken first, and finds room for its frame.
+    // The task of the talker is woken first, and finds room for its frame.
     let (said, mut read) = (numbered(100), [0; NUMBERED]);
     let write = future::poll_once(talker.writer.write_all(&said));
     let read = future::poll_once(late.reader.read_exact(&mut read));
@@ -138,10 +138,10 @@ pub(crate) fn check_the_limit(chat: &Chat, limit: usize) {
     let longest = [vec![b'x'; limit], vec![0]].concat();
     chat.say(&mut shouter, &longest);
     for client in [&mut talker, &mut shouter] {
-        assert_eq!(chat.hear(client).as_ref(), Some(&longest));
+        assert_eq!(chat.receive(client).as_ref(), Some(&longest));
     }
     let _ = chat.now(shouter.writer.write_all(&vec![b'x'; limit + 1]));
-    assert_eq!(chat.hear(&mut shouter), None);
+    assert_eq!(chat.receive(&mut shouter), None);
     drop(shouter);
     chat.talk(&mut talker, 0..10);
     assert_eq!(chat.served.handle.stats().ended[Reason::Error], 1);
@@ -156,27 +156,26 @@ pub(crate) fn check_leaving(chat: &Chat) {
     chat.now(leaving.writer.close()).expect("a half-close");
     let all: Vec<_> = (0..100).collect();
     assert_eq!(chat.numbers(&mut leaving, 99), all);
-    assert_eq!(chat.hear(&mut leaving), None);
+    assert_eq!(chat.receive(&mut leaving), None);
     let ended = chat.served.handle.stats().ended;
     assert_eq!((ended[Reason::Eof], ended[Reason::Error]), (1, 1));
     chat.talk(&mut talker, 0..10);
 }
 
-/// The pipe holds [`IN_PIPE`] frames.
-/// A client that has caught up ends after `quiet`.
+/// The pipe holds [`IN_PIPE`] frames. A client that has caught up ends after `quiet`.
 pub(crate) fn check_the_drain(chat: Chat, quiet: Duration) {
     let (mut talker, mut late) = (chat.join(), chat.join());
     chat.talk(&mut talker, 0..50);
     chat.served.handle.shutdown().drain();
     chat.world.settle();
-    // There is still a second to say something.
+    // There is still a second to send something.
     chat.talk(&mut talker, 50..100);
     chat.world.pass(Duration::from_secs(1));
-    assert_eq!(chat.hear(&mut talker), None);
+    assert_eq!(chat.receive(&mut talker), None);
     let all: Vec<_> = (0..100).collect();
     assert_eq!(chat.numbers(&mut late, 99), all);
     chat.world.pass(quiet);
-    assert_eq!(chat.hear(&mut late), None);
+    assert_eq!(chat.receive(&mut late), None);
     drop((talker, late));
     let report = chat.world.report(chat.served);
     assert_eq!((report.finished, report.aborted), (2, 0));
@@ -188,7 +187,7 @@ where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
     let frame = [vec![b'x'; LONG], vec![0]].concat();
-    // More than the kernel and we hold for one connection.
+    // More than the kernel and the server hold for one connection.
     let enough = 64 * 1024 * 1024 / frame.len();
     on_tcp(handler, async |address, server| {
         let _silent = connect(&*address).await?;
@@ -205,7 +204,7 @@ where
     });
 }
 
-/// As `test`, which is skipped where so many descriptors are not allowed.
+/// Named `test` if it is skipped, where so many descriptors are not allowed.
 pub(crate) fn check_a_thousand_clients<H, F>(test: &str, handler: H)
 where
     H: FnOnce(Connection) -> F + Clone + Send + 'static,
@@ -250,33 +249,35 @@ where
             }
         }
         for client in &mut clients {
-            let mut heard = BTreeMap::new();
+            let mut received = BTreeMap::new();
             for _ in 0..TALKERS * FRAMES {
-                hear_in_order(client, &mut heard).await?;
+                receive_in_order(client, &mut received).await?;
             }
-            assert!(heard.values().all(|&count| count == FRAMES));
+            assert!(received.values().all(|&count| count == FRAMES));
         }
         assert_eq!(server.stats().open, CLIENTS as u64);
         Ok(())
     });
 }
 
-/// Counts what each talker has said, and sees that it was the next.
-async fn hear_in_order(
+/// Counts the frames of each talker, and checks that this one is the next.
+async fn receive_in_order(
     client: &mut Connection,
-    heard: &mut BTreeMap<usize, usize>,
+    received: &mut BTreeMap<usize, usize>,
 ) -> Result<(), FrameError> {
     let frame = client.reader.until(&[b"\0"]).await?.expect("not the end");
     let text = str::from_utf8(&frame).expect("text");
     let said = text.trim_end_matches('\0').split_once(' ');
     let (talker, number) = said.expect("a talker and a number");
-    let count = heard.entry(talker.parse().expect("a number")).or_default();
+    let count = received
+        .entry(talker.parse().expect("a number"))
+        .or_default();
     assert_eq!(number.parse(), Ok(*count), "of {talker}");
     *count += 1;
     Ok(())
 }
 
-/// Runs `clients` beside a server on a port of its own, which is then ended.
+/// Runs `clients` beside a server on a port of its own, and then ends the server.
 fn on_tcp<H, F>(handler: H, clients: impl AsyncFnOnce(String, &Handle) -> io::Result<()>)
 where
     H: FnOnce(Connection) -> F + Clone + Send + 'static,

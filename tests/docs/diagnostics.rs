@@ -1,4 +1,4 @@
-//! The compiler's messages for the mistakes that are easy to make name the remedy.
+//! Messages of the compiler for easy mistakes name the remedy.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use crate::support::skip::skip;
 
-/// A program in `tests/docs/mistakes`, and lines of the message that the compiler has for it.
+/// A program in `tests/docs/mistakes`, and lines of the compiler's message for it.
 const MISTAKES: &[(&str, &[&str])] = &[
     (
         "runtime",
@@ -50,7 +50,7 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ),
 ];
 
-// Only lines are compared, as the rest differs between compilers.
+// Only single lines are compared, as the rest differs between compilers.
 #[test]
 fn each_mistake_is_answered_by_its_remedy() {
     let this = "each_mistake_is_answered_by_its_remedy";
@@ -72,7 +72,7 @@ fn each_mistake_is_answered_by_its_remedy() {
     assert!(output.status.success(), "{said}");
 }
 
-/// Checks a program against a library that is built already.
+/// Checks a program against the built library.
 fn check(name: &str, library: &Path) -> Output {
     let dir = tempfile::tempdir().expect("a directory");
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docs/mistakes");

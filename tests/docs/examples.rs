@@ -1,4 +1,4 @@
-//! The examples run and do what they say; the README's commands are what we say they are.
+//! The examples run as documented, and the README's commands and programs are theirs.
 
 use std::env;
 use std::fs;
@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::skip::skip;
 
-/// Longer than anything here takes.
+/// Far longer than any wait in a test.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[test]
@@ -76,7 +76,7 @@ fn the_python_program_beside_ours_does_the_same() {
 #[test]
 fn local_counts_its_visitors() {
     let mut server = Server::start("local", &[]);
-    // The first was the one who looked whether the server is there.
+    // The first visitor was the probe for a running server.
     assert_eq!(server.ask(""), "You are visitor 2.\n");
     assert_eq!(server.ask(""), "You are visitor 3.\n");
 }
@@ -90,36 +90,36 @@ fn graceful_finishes_its_connections_on_term() {
     client.read_line(&mut line).expect("it answers");
     assert_eq!(line, "ONE\n");
 
-    server.tell(Signal::TERM);
+    server.signal(Signal::TERM);
     let rest = client.read_to_end(&mut vec![]).expect("it ends in order");
     assert_eq!(rest, 0);
     drop(client);
-    // The one who looked whether the server is there may not have been seen to leave.
+    // The server may not have noticed yet that the probe has left.
     let output = server.output();
     let reports = ["1 finished, 0 aborted\n", "2 finished, 0 aborted\n"];
     assert!(reports.contains(&output.as_str()), "{output}");
 }
 
 #[test]
-fn broadcast_has_everyone_hear_everyone_until_it_is_told_to_end() {
+fn broadcast_sends_every_line_to_every_client_until_a_signal() {
     for policy in [&[][..], &["--drop-oldest"]] {
         let mut server = Server::start("broadcast", policy);
         let mut clients = [server.connect(), server.connect()];
-        let hear = |client: &mut TcpStream| {
+        let receive = |client: &mut TcpStream| {
             let mut frame = [0; 4];
-            client.read_exact(&mut frame).expect("it is heard");
+            client.read_exact(&mut frame).expect("it is received");
             frame
         };
-        // Who hears itself is in the room.
+        // A client that receives its own line is in the room.
         for client in &mut clients {
             client.write_all(b"one\0").expect("it serves");
-            assert_eq!(&hear(client), b"one\0");
+            assert_eq!(&receive(client), b"one\0");
         }
-        assert_eq!(&hear(&mut clients[0]), b"one\0");
+        assert_eq!(&receive(&mut clients[0]), b"one\0");
         clients[0].write_all(b"two\0").expect("it serves");
-        server.tell(Signal::TERM);
+        server.signal(Signal::TERM);
         for mut client in clients {
-            assert_eq!(&hear(&mut client), b"two\0");
+            assert_eq!(&receive(&mut client), b"two\0");
             let rest = client.read_to_end(&mut vec![]);
             assert_eq!(rest.expect("it ends in order"), 0);
         }
@@ -137,7 +137,7 @@ fn embed_serves_a_task_of_the_same_program() {
 }
 
 #[test]
-fn files_shouts_a_file() {
+fn files_copies_a_file_in_capital_letters() {
     let dir = tempfile::tempdir().expect("a directory");
     let [request, reply] = ["request", "reply"].map(|name| dir.path().join(name));
     fs::write(&request, "how do you do?\n").expect("the request");
@@ -150,7 +150,7 @@ fn files_shouts_a_file() {
 }
 
 #[test]
-fn swap_transports_says_the_same_on_each() {
+fn swap_transports_prints_the_same_for_each() {
     let output = run(example("swap_transports").arg("memory"));
     assert_eq!(stdout(&output), "HELLO FROM MEMORY\n");
 
@@ -175,7 +175,7 @@ fn the_readme_begins_with_the_two_commands() {
     assert_eq!(blocks[2], ("sh", "cargo test\n"));
 }
 
-// Each keeps its half open while it waits for the answer: the README's line, and `nc`.
+// The client keeps its half open while it waits for the answer, as the README's line and `nc` do.
 #[test]
 fn each_server_of_the_readme_answers_the_readme_s_line_to_try_it() {
     let readme = read("README.md");
@@ -186,9 +186,9 @@ fn each_server_of_the_readme_answers_the_readme_s_line_to_try_it() {
         let mut server = Server::start(example, &[]);
         let mut client = BufReader::new(server.connect());
         client.get_mut().write_all(b"hello\n").expect("it reads");
-        let mut heard = String::new();
-        client.read_line(&mut heard).expect("it answers");
-        assert_eq!(heard, answer, "{example}");
+        let mut received = String::new();
+        client.read_line(&mut received).expect("it answers");
+        assert_eq!(received, answer, "{example}");
 
         let line = line.replace("50007", &server.address.port().to_string());
         let output = run(Command::new("sh").arg("-c").arg(&line));
@@ -205,7 +205,7 @@ fn the_programs_of_the_readme_are_the_examples() {
         panic!("the README has {} programs", rust.len());
     };
     let upper = read("examples/upper.rs");
-    // The example takes an address, where there is one.
+    // The example takes an optional address.
     let upper = upper.replace("bind(address)", "bind(\"127.0.0.1:50007\")");
     let lines = upper.lines().filter(|l| !l.contains("env::args()"));
     let program: Vec<_> = lines.skip(1).collect();
@@ -271,11 +271,11 @@ impl Server {
         answer
     }
 
-    fn tell(&self, signal: Signal) {
+    fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("our child");
     }
 
-    /// What it printed, once it has ended by itself.
+    /// Everything it printed, once it has ended by itself.
     fn output(&mut self) -> String {
         let mut printed = String::new();
         let mut stdout = self.child.stdout.take().expect("a pipe");
@@ -293,7 +293,7 @@ impl Drop for Server {
     }
 }
 
-/// An address that nobody listened on a moment ago.
+/// An address that was free a moment ago.
 fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("its address")
@@ -341,7 +341,7 @@ fn examples() -> Vec<(String, String)> {
     sources.map(named).collect()
 }
 
-/// Lines that are neither empty nor comments.
+/// The number of lines that are neither empty nor comments.
 fn code_lines(example: &str) -> usize {
     let text = read(format!("examples/{example}.rs"));
     let lines = text.lines().map(str::trim);
@@ -350,7 +350,7 @@ fn code_lines(example: &str) -> usize {
         .count()
 }
 
-/// Fenced blocks of Markdown: what is said after the fence, and the text.
+/// Fenced blocks of Markdown: the words after the fence, and the text.
 fn code_blocks(markdown: &str) -> Vec<(&str, &str)> {
     let inside = markdown.split("```").skip(1).step_by(2);
     inside.filter_map(|block| block.split_once('\n')).collect()

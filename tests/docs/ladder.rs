@@ -1,4 +1,5 @@
-//! Every step of the ladder serves the same, as well as its idea allows, and says what it is about.
+//! Every step of the ladder serves the same, as well as its design allows, and begins with a
+//! description.
 
 use std::env;
 use std::fs;
@@ -14,10 +15,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// Longer than anything here takes.
+/// Far longer than any wait in a test.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long nothing moves before it is taken for stuck. Too short, and a test would see less.
+/// The time without progress after which a server counts as stuck. With a shorter one, a test would
+/// find less.
 const STALLED: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
@@ -36,7 +38,7 @@ const STEPS: [(u32, &str); 9] = [
 ];
 
 #[test]
-fn every_step_says_what_it_adds_what_is_wrong_and_what_it_mirrors() {
+fn every_step_states_what_it_adds_what_is_wrong_and_what_it_mirrors() {
     let list = read("README.md");
     for (step, name) in STEPS {
         let text = read(&format!("{name}.rs"));
@@ -90,7 +92,7 @@ fn the_first_step_serves_the_second_client_when_the_first_has_gone() {
     ask(&mut first);
     let mut second = step.connect();
     second.write_all(b"b").expect("the kernel takes it");
-    // Time enough for any server that does not wait for the first to leave.
+    // Time enough for any server that does not wait for the first client to leave.
     (0..1000).for_each(|_| ask(&mut first));
     second.set_nonblocking(true).expect("a socket");
     let nothing = second.read(&mut [0]).expect_err("no answer yet");
@@ -128,7 +130,7 @@ fn a_message_larger_than_all_buffers_comes_back_whole() {
     let message: Vec<u8> = (0..=255).cycle().take(8 * 1024 * 1024).collect();
     for step in steps() {
         let mut client = step.connect();
-        // Nobody reads before the way there and back is full.
+        // Not read before all buffers are full, in both directions.
         set_socket_recv_buffer_size(&client, 16 * 1024).expect("a socket");
         let sent = write_until_full(&client, &message);
         set_socket_recv_buffer_size(&client, 1024 * 1024).expect("a socket");
@@ -146,7 +148,7 @@ fn a_message_larger_than_all_buffers_comes_back_whole() {
     }
 }
 
-/// Writes what a server takes that cannot get rid of its answers. Returns how much that is.
+/// Writes as much as a server reads while its answers are not read. Returns the number of bytes.
 fn write_until_full(mut client: &TcpStream, message: &[u8]) -> usize {
     client.set_nonblocking(true).expect("a socket");
     let (mut sent, mut room) = (0, 1);
@@ -163,7 +165,7 @@ fn write_until_full(mut client: &TcpStream, message: &[u8]) -> usize {
 }
 
 #[test]
-fn a_client_that_resets_is_nobody_else_s_affair() {
+fn a_client_that_resets_does_not_affect_others() {
     for step in steps() {
         for said in [&b""[..], b"a"] {
             let mut rude = step.connect();
@@ -176,8 +178,8 @@ fn a_client_that_resets_is_nobody_else_s_affair() {
 }
 
 #[test]
-fn who_never_pauses_does_not_keep_the_others_from_being_served() {
-    // Step 8 says of itself that it does not see to that.
+fn a_client_that_never_pauses_does_not_starve_others() {
+    // Step 8 names this as its flaw.
     let fair = |step: &Step| !step.name.starts_with('8');
     for step in steps().skip(1).filter(fair) {
         let flood = step.connect();
@@ -200,7 +202,8 @@ fn ctrl_c_ends_each_with_all_that_it_has_started() {
     for mut step in steps() {
         let mut client = step.connect();
         ask(&mut client);
-        // The terminal tells the whole group. Whoever is left would hold the other end of the pipe.
+        // A terminal signals the whole group. A process that is left would hold the other end of
+        // the pipe.
         kill_process_group(step.group(), Signal::INT).expect("it runs");
         let mut said = String::new();
         step.stderr.read_to_string(&mut said).expect("text");
@@ -213,7 +216,7 @@ fn ctrl_c_ends_each_with_all_that_it_has_started() {
     }
 }
 
-/// A running step, ended with all that it has started when it is dropped.
+/// A running step. It is ended with all its processes when it is dropped.
 struct Step {
     name: &'static str,
     child: Child,
@@ -254,7 +257,7 @@ impl Step {
         step
     }
 
-    /// What it says next.
+    /// The next line that it prints.
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.stderr.read_line(&mut line).expect("text");
@@ -275,7 +278,7 @@ impl Step {
 
 impl Drop for Step {
     fn drop(&mut self) {
-        // What has been waited for may be somebody else by now.
+        // The id of a process that was waited for may be used again.
         if let Ok(None) = self.child.try_wait() {
             let _ = kill_process_group(self.group(), Signal::KILL);
             let _ = self.child.wait();
@@ -283,7 +286,7 @@ impl Drop for Step {
     }
 }
 
-/// One question, one answer.
+/// One request, and its answer.
 fn ask(client: &mut TcpStream) {
     let mut answer = [0; 5];
     client.write_all(b"hello").expect("it takes it");
@@ -300,5 +303,5 @@ fn read(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// In lines, the introduction included. It is what step 5 has; most have fewer than 125.
+/// In lines, with the introduction. Step 5 has this many; most have fewer than 125.
 const LONGEST_FILE: usize = 155;

@@ -55,7 +55,7 @@ fn a_second_thread_in_block_on_may_not_nest_either() {
     let (leave, occupied) = occupy(&ex, false);
     let message = ex.block_on(async { panic_of(|| ex.block_on(async {})) });
     assert_says_nested(&message);
-    leave.send_blocking(()).expect("told");
+    leave.send_blocking(()).expect("left");
     occupied.join().expect("left");
 }
 
@@ -105,14 +105,14 @@ fn sockets_work_in_a_block_on_of_another_executor_within_a_task_and_after_it() {
 
 /// Another thread in `block_on` until it receives a message. It returns or panics then.
 fn occupy(ex: &Executor, panics: bool) -> (channel::Sender<()>, thread::JoinHandle<()>) {
-    let (leave, told) = channel::bounded::<()>(1);
+    let (leave, left) = channel::bounded::<()>(1);
     let (said, inside) = mpsc::channel();
     let ex = ex.clone();
     let thread = thread::spawn(move || {
         let blocked = catch_unwind(AssertUnwindSafe(|| {
             ex.block_on(async {
-                said.send(()).expect("heard");
-                let _ = told.recv().await;
+                said.send(()).expect("received");
+                let _ = left.recv().await;
                 if panics {
                     resume_unwind(Box::new("asked to"));
                 }
@@ -140,19 +140,19 @@ fn the_next_block_on_takes_the_tasks_over() {
             }
         })
         .detach();
-        let mut heard = 0;
+        let mut received = 0;
         for (leave, thread) in occupied {
             for _ in 0..3 {
-                heard += 1;
+                received += 1;
                 // Not in `block_on`: other threads have to run the task.
                 smol::block_on(in_time(async {
-                    client.writer.write_all(&[heard]).await.expect("written");
+                    client.writer.write_all(&[received]).await.expect("written");
                     let mut buf = [0];
                     client.reader.read_exact(&mut buf).await.expect("read");
-                    assert_eq!((buf[0], echoed.recv().await), (heard, Ok(heard)));
+                    assert_eq!((buf[0], echoed.recv().await), (received, Ok(received)));
                 }));
             }
-            leave.send_blocking(()).expect("told");
+            leave.send_blocking(()).expect("left");
             thread.join().expect("left");
         }
     }

@@ -33,12 +33,12 @@ impl Drop for OnDrop {
 
 /// Runs `does` on another thread. Panics if it does not end.
 fn ends(does: impl FnOnce() + Send + 'static) {
-    let (said, heard) = mpsc::channel();
+    let (said, received) = mpsc::channel();
     let doing = thread::spawn(move || {
         does();
-        said.send(()).expect("heard");
+        said.send(()).expect("received");
     });
-    let ended = heard.recv_timeout(TIMEOUT);
+    let ended = received.recv_timeout(TIMEOUT);
     assert!(ended.is_ok() || doing.is_finished(), "it sleeps on");
     doing.join().expect("done");
 }

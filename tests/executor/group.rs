@@ -93,14 +93,14 @@ fn input_is_noticed_while_the_thread_that_waited_for_it_is_held() {
         let mut buf = [0; 5];
         let early = poll_once(server.reader.read(&mut buf)).await;
         assert!(early.is_none());
-        waits.send(()).await.expect("heard");
+        waits.send(()).await.expect("received");
         server.reader.read_exact(&mut buf).await.expect("read");
         server.writer.write_all(&buf).await.expect("written");
     });
     ex.block_on(in_time(waiting.recv())).expect("it waits");
     let ((held, holds), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
     let holder = ex.spawn(async move {
-        held.send(()).expect("heard");
+        held.send(()).expect("received");
         let _ = released.recv();
     });
     holds.recv_timeout(TIMEOUT).expect("it is held");
@@ -136,7 +136,7 @@ fn a_sleep_ends_while_the_thread_that_it_waits_on_is_held() {
     let sleeper = ex.spawn(poll_fn(move |cx| {
         polls += 1;
         if polls == 1 {
-            wakers.try_send(cx.waker().clone()).expect("heard");
+            wakers.try_send(cx.waker().clone()).expect("received");
             return Poll::Pending;
         }
         let _ = woken.send(());
@@ -164,11 +164,11 @@ fn small_writes_are_sent_while_the_thread_of_their_task_is_held() {
         .expect("connected");
     let (mut peer, _) = listener.accept().expect("accepted");
     let spawns = ex.clone();
-    let (heard, receiver) = mpsc::channel();
+    let (received, receiver) = mpsc::channel();
     let reads = thread::spawn(move || {
         let mut buf = [0; 3];
         std::io::Read::read_exact(&mut peer, &mut buf).expect("read");
-        heard.send(buf).expect("heard");
+        received.send(buf).expect("received");
     });
     let writes = ex.spawn(async move {
         for piece in [b"a", b"b", b"c"] {
@@ -176,12 +176,12 @@ fn small_writes_are_sent_while_the_thread_of_their_task_is_held() {
         }
         // The next task on this thread, unless another thread takes it earlier.
         let holder = spawns.spawn(async move { receiver.recv_timeout(TIMEOUT) });
-        let heard = holder.await;
+        let received = holder.await;
         drop(client);
-        heard
+        received
     });
-    let heard = ex.block_on(in_time(writes)).expect("all three have left");
-    assert_eq!(&heard, b"abc");
+    let received = ex.block_on(in_time(writes)).expect("all three have left");
+    assert_eq!(&received, b"abc");
     reads.join().expect("it has read");
 }
 
@@ -190,7 +190,7 @@ fn a_connection_that_waited_in_block_on_is_read_in_a_task() {
     let ex = threads(2);
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let at = listener.local_addr().expect("bound").to_string();
-    let (heard, receiver) = mpsc::channel();
+    let (received, receiver) = mpsc::channel();
     ex.block_on(async {
         let mut client = halves::connect(&*at).await.expect("connected");
         let (mut peer, _) = listener.accept().expect("accepted");
@@ -200,9 +200,9 @@ fn a_connection_that_waited_in_block_on_is_read_in_a_task() {
             let mut buf = [0];
             let early = poll_once(client.reader.read(&mut buf)).await;
             assert!(early.is_none());
-            waits.send(()).await.expect("heard");
+            waits.send(()).await.expect("received");
             client.reader.read_exact(&mut buf).await.expect("read");
-            heard.send(buf).expect("heard");
+            received.send(buf).expect("received");
         });
         waiting.recv().await.expect("it waits");
         std::io::Write::write_all(&mut peer, b"x").expect("written");
@@ -224,7 +224,7 @@ fn tasks_that_another_thread_has_taken_end_with_the_executor() {
             let (gone, ran) = (gone.clone(), ran.clone());
             let waits = async move {
                 let _gone = gone;
-                ran.send(()).expect("heard");
+                ran.send(()).expect("received");
                 pending::<()>().await;
             };
             spawns.spawn(waits).detach();
@@ -233,7 +233,7 @@ fn tasks_that_another_thread_has_taken_end_with_the_executor() {
         for _ in 0..4 {
             runs.recv_timeout(TIMEOUT).expect("another thread runs it");
         }
-        held.send(()).expect("heard");
+        held.send(()).expect("received");
         let _ = released.recv();
     })
     .detach();

@@ -122,8 +122,8 @@ fn a_task_receives_input_from_between_two_block_ons() {
         }
         smol::block_on(in_time(client.writer.write_all(b"hello"))).expect("written");
         let there = ex.clone();
-        let heard = thread::spawn(move || there.block_on(in_time(task)));
-        assert_eq!(&heard.join().expect("heard"), b"hello");
+        let received = thread::spawn(move || there.block_on(in_time(task)));
+        assert_eq!(&received.join().expect("received"), b"hello");
     }
 }
 
@@ -213,7 +213,7 @@ fn waits_on_another_thread_are_woken_when_the_loop_ends() {
                     let mut buf = [0; 5];
                     let mut read = pin!(server.reader.read_exact(&mut buf));
                     assert!(future::poll_once(&mut read).await.is_none());
-                    waits.send(()).await.expect("heard");
+                    waits.send(()).await.expect("received");
                     read.await.expect("read");
                     buf
                 }))

@@ -16,7 +16,7 @@ struct Panics(Sender<()>);
 
 impl Wake for Panics {
     fn wake(self: Arc<Self>) {
-        self.0.send(()).expect("heard");
+        self.0.send(()).expect("received");
         resume_unwind(Box::new("asked to"));
     }
 }
@@ -35,7 +35,7 @@ fn assert_runs(ex: &Executor) {
 fn threads_outlive_wakers_that_panic_when_a_socket_is_ready() {
     for n in [1, 2] {
         let ex = threads(n);
-        let (says, heard) = unbounded();
+        let (says, received) = unbounded();
         let mut clients = Vec::new();
         let mut waiting = Vec::new();
         // Held by the threads that have polled them.
@@ -66,7 +66,7 @@ fn threads_outlive_wakers_that_panic_when_a_socket_is_ready() {
             }
             servers
         }));
-        wait_for(&ex, &heard, n);
+        wait_for(&ex, &received, n);
         assert_runs(&ex);
         drop(servers);
     }
@@ -76,7 +76,7 @@ fn threads_outlive_wakers_that_panic_when_a_socket_is_ready() {
 fn threads_outlive_wakers_that_panic_when_it_is_time() {
     for n in [1, 2] {
         let ex = threads(n);
-        let (says, heard) = unbounded();
+        let (says, received) = unbounded();
         let (done, ends) = channel::bounded::<()>(1);
         let together = Arc::new(Barrier::new(n));
         for _ in 0..n {
@@ -89,7 +89,7 @@ fn threads_outlive_wakers_that_panic_when_it_is_time() {
             })
             .detach();
         }
-        wait_for(&ex, &heard, n);
+        wait_for(&ex, &received, n);
         assert_runs(&ex);
         drop(done);
     }
@@ -109,11 +109,11 @@ fn short_sleep(waker: &Waker) -> Pin<Box<Sleep>> {
 
 /// Waits until all wakers have panicked: on threads of the executor, or on this one, which drives
 /// it meanwhile.
-fn wait_for(ex: &Executor, heard: &Receiver<()>, times: usize) {
+fn wait_for(ex: &Executor, received: &Receiver<()>, times: usize) {
     ex.block_on(in_time(async {
         let mut left = times;
         while left > 0 {
-            left -= heard.try_iter().count();
+            left -= received.try_iter().count();
             yield_now().await;
         }
     }));

@@ -66,7 +66,7 @@ fn threads_beside_one_that_is_held_sleep_between_two_looks() {
         let mut others = ids(&ex, n);
         let ((held, holds), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
         let holder = ex.spawn(async move {
-            held.send(own_id()).expect("heard");
+            held.send(own_id()).expect("received");
             let _ = released.recv();
         });
         let held = holds.recv_timeout(TIMEOUT).expect("it is held");

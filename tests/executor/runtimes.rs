@@ -166,7 +166,7 @@ where
     F: Future<Output = io::Result<()>>,
 {
     let (clock, time) = halves::Clock::manual();
-    let (said, heard) = mpsc::channel();
+    let (said, received) = mpsc::channel();
     let server = Server::default()
         .clock(clock)
         .drain_timeout(DEADLINE)
@@ -182,7 +182,7 @@ where
         address: listener.local_addrs()[0].socket_addr().expect("it is TCP"),
         server: server.handle(),
         time,
-        heard,
+        received,
     };
     let checks = thread::spawn(move || client.check());
     let report = server.serve(executor, listener, handler).await;
@@ -245,7 +245,7 @@ struct Client {
     address: SocketAddr,
     server: Handle,
     time: ManualClock,
-    heard: Receiver<Reported>,
+    received: Receiver<Reported>,
 }
 
 impl Client {
@@ -340,9 +340,9 @@ impl Client {
         // has.
         let drained = loop {
             self.time.advance(Duration::from_secs(1));
-            match self.heard.recv_timeout(Duration::from_millis(1)) {
+            match self.received.recv_timeout(Duration::from_millis(1)) {
                 Err(RecvTimeoutError::Timeout) => {}
-                heard => break heard,
+                received => break received,
             }
         };
         assert_eq!(drained, Ok(Reported::Closed(Reason::Drained)));
@@ -362,7 +362,7 @@ impl Client {
     /// The next event of the server. Each check takes all of its events.
     #[track_caller]
     fn next_event(&self, expected: Reported) {
-        assert_eq!(self.heard.recv_timeout(TIMEOUT), Ok(expected));
+        assert_eq!(self.received.recv_timeout(TIMEOUT), Ok(expected));
     }
 }
 

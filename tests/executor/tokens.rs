@@ -97,9 +97,9 @@ async fn pass_on(world: Arc<World>, me: usize, mut client: Connection, mut rng: 
         }
         let to = rng.usize(..TASKS);
         match hops.checked_sub(1) {
-            Some(hops) if rng.u8(..8) == 0 => world.courier.send((to, hops)).expect("heard"),
+            Some(hops) if rng.u8(..8) == 0 => world.courier.send((to, hops)).expect("received"),
             Some(hops) => world.mailboxes[to].post(hops),
-            None => world.ended.send(()).await.expect("heard"),
+            None => world.ended.send(()).await.expect("received"),
         }
     }
 }

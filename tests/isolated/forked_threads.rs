@@ -1,7 +1,7 @@
-//! A task of several threads that forks: the child runs nothing of its parent's, and disturbs none of
+//! A task of several threads that forks: the child runs no task of its parent, and does not disturb
 //! it.
 //!
-//! The only test of its process, so that no other thread holds a lock when it forks.
+//! No other thread holds a lock when it forks.
 
 use std::future::pending;
 use std::io::{Read, Write};
@@ -17,8 +17,8 @@ use super::forking::{ask, assert_fine, exit, fork, own_executor_works, pair};
 use futures_lite::future::poll_once;
 use halves::{Clock, Executor};
 
-/// Far longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Far longer than any wait in a test.
+const TIMEOUT: Duration = Duration::from_secs(20);
 const TASKS: usize = 10;
 
 static IN_CHILD: AtomicBool = AtomicBool::new(false);
@@ -27,11 +27,11 @@ fn threads(n: usize) -> Executor {
     Executor::threads(NonZero::new(n).expect("not 0"))
 }
 
-/// The child is fine if it panics in its parent's executor.
+/// The child passes if it panics in its parent's executor.
 fn exit_when_the_child_panics() {
     let usual = take_hook();
     set_hook(Box::new(move |info| {
-        // The usual one takes locks.
+        // The default hook takes locks.
         if IN_CHILD.load(Ordering::SeqCst) {
             let message = info.payload_as_str().unwrap_or_default();
             exit(message.contains("before a fork"));
@@ -64,7 +64,7 @@ pub(crate) fn a_child_of_a_task_leaves_the_tasks_and_the_clock_of_its_parent_alo
     let spawns = ex.clone();
     let task = ex.spawn(async move {
         let ours = Arc::new(ours);
-        // Next on this thread.
+        // The next task on this thread.
         let writes = (0..TASKS).map(|_| {
             let ours = ours.clone();
             spawns.spawn(async move { (&*ours).write_all(&[0]) })
@@ -81,9 +81,9 @@ pub(crate) fn a_child_of_a_task_leaves_the_tasks_and_the_clock_of_its_parent_alo
         for write in writes {
             write.await.expect("written");
         }
-        forked.send(child).expect("heard");
+        forked.send(child).expect("received");
     });
-    let child = forks.recv_timeout(PATIENCE).expect("the sleep ends");
+    let child = forks.recv_timeout(TIMEOUT).expect("the sleep ends");
     assert_fine(child);
     ex.block_on(task);
     let mut written = Vec::new();

@@ -1,4 +1,4 @@
-//! Forks of a test, and what the child reports by its exit code.
+//! Forks of a test, and reports of the child by its exit code.
 
 #![allow(unsafe_code)]
 
@@ -9,7 +9,7 @@ use halves::listener::files;
 use halves::{Connection, Executor, Listener, bind, connect};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-/// The exit code of a child where all is as it should be.
+/// The exit code of a child that has passed.
 const FINE: i32 = 7;
 
 pub(crate) async fn pair() -> (Connection, Connection) {
@@ -27,21 +27,21 @@ pub(crate) async fn ask(from: &mut Connection, to: &mut Connection) {
     assert_eq!(&buf, b"hello");
 }
 
-/// Leaves an idle thread in the pool of calls that block.
+/// Leaves an idle thread in the pool of blocking calls.
 pub(crate) async fn call_that_blocks() {
     files("/dev/null", "/dev/null").await.expect("both");
 }
 
-/// None in the child.
+/// Returns None in the child.
 pub(crate) fn fork() -> Option<Pid> {
-    // SAFETY: no other thread of ours holds anything.
+    // SAFETY: no other thread of this process holds anything.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "forked");
     Pid::from_raw(child)
 }
 
 pub(crate) fn exit(fine: bool) -> ! {
-    // SAFETY: it only ends the process, whose destructors are the parent's.
+    // SAFETY: it only ends the process; its destructors are for the parent to run.
     unsafe { libc::_exit(if fine { FINE } else { 1 }) }
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn assert_fine(child: Pid) {
     assert_eq!(status.exit_status(), Some(FINE));
 }
 
-/// The child has an executor of its own, in the place where it was forked.
+/// Runs a new executor in the child, within the one where it was forked.
 pub(crate) fn own_executor_works(executor: impl FnOnce() -> Executor) -> bool {
     // SAFETY: it sets a timer, which ends a child that waits for a thread of its parent.
     unsafe { libc::alarm(20) };

@@ -368,9 +368,9 @@ pub(crate) fn a_close_reaches_the_peer_of_a_shared_connection_dropped_at_once() 
         connection.writer.write_all(b"bye").await?;
         connection.writer.close().await
     })?;
-    let mut heard = String::new();
-    peer.read_to_string(&mut heard)?;
-    assert_eq!(heard, "bye");
+    let mut received = String::new();
+    peer.read_to_string(&mut received)?;
+    assert_eq!(received, "bye");
     drop(shared);
     Ok(())
 }

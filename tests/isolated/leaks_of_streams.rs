@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::descriptor::{FdReader, FdWriter};
@@ -13,8 +13,8 @@ use halves::listener::memory;
 use halves::listener::{device, fifos, files};
 use halves::process::Command;
 use halves::{Connection, Listener, Listeners, Once, Peer, serve};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 
+use crate::support::fifo::fifo;
 use crate::support::leftovers::leaves_nothing;
 use crate::support::namespace::wait_until;
 use crate::support::place;
@@ -44,13 +44,6 @@ where
         _ => {}
     }
     Ok(())
-}
-
-fn fifo(dir: &Path, name: &str) -> PathBuf {
-    let path = dir.join(name);
-    let mode = Mode::from_raw_mode(0o600);
-    mknodat(CWD, &path, FileType::Fifo, mode, 0).expect("a FIFO");
-    path
 }
 
 pub(crate) fn nothing_is_left_of_3000_connections_of_each_kind() {
@@ -170,7 +163,7 @@ fn given_up(fifo: &Path) {
         let mut opening = Box::pin(files("/dev/null", fifo));
         for _ in 0..10_000 {
             let opened = smol::block_on(future::poll_once(&mut opening));
-            assert!(opened.is_none(), "nobody reads it");
+            assert!(opened.is_none(), "it is not read");
             if waiting() > 0 {
                 break;
             }

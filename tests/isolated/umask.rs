@@ -39,7 +39,7 @@ pub(crate) fn other_users_cannot_connect_before_the_mode_is_set() -> io::Result<
     if !rustix::process::geteuid().is_root() {
         skip(
             "other_users_cannot_connect_before_the_mode_is_set",
-            "only root can be somebody else",
+            "only root can change its user",
         );
         return Ok(());
     }

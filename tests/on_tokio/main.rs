@@ -7,12 +7,9 @@ mod sleeps;
 mod support;
 
 use std::future::Future;
-use std::io;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use halves::descriptor::{FdReader, FdWriter};
 use halves::process::Command;
-use halves::{Connection, Listener, bind, connect};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::support::conformance;
@@ -34,39 +31,22 @@ fn on_both<F: Future<Output = ()>>(test: impl Fn() -> F) {
     two_threads().block_on(test());
 }
 
-async fn over(address: &str) {
-    conformance::check(conformance::LONG, async || {
-        let mut listeners = bind(address).await?;
-        let address = listeners.local_addrs()[0].to_string();
-        let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
-        Ok((near, far.expect("a listener of sockets does not end")))
-    })
-    .await;
-}
-
 #[test]
 fn tcp_conforms() {
-    on_both(|| over("127.0.0.1:0"));
+    on_both(|| conformance::check_address("127.0.0.1:0"));
 }
 
 #[test]
 fn unix_sockets_conform() {
     let dir = tempfile::tempdir().expect("a directory");
     let address = format!("unix:{}", dir.path().join("socket").display());
-    on_both(|| over(&address));
+    on_both(|| conformance::check_address(&address));
 }
 
 #[test]
 fn pipes_conform() {
     on_both(async || {
-        conformance::check(conformance::LONG, async || {
-            let (near_reader, far_writer) = io::pipe()?;
-            let (far_reader, near_writer) = io::pipe()?;
-            let near = Connection::new(FdReader::new(near_reader)?, FdWriter::new(near_writer)?);
-            let far = Connection::new(FdReader::new(far_reader)?, FdWriter::new(far_writer)?);
-            Ok((near, far))
-        })
-        .await;
+        conformance::check(conformance::LONG, async || conformance::pipes()).await;
     });
 }
 

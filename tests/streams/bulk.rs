@@ -32,18 +32,19 @@ impl Served {
         H: FnOnce(Connection) -> F + Clone + Send + 'static,
         F: Future<Output = io::Result<()>> + Send + 'static,
     {
-        let (handle, (say, hear)) = (server.handle(), mpsc::channel());
+        let (handle, (sender, receiver)) = (server.handle(), mpsc::channel());
         let serve = async move |ex: Executor| {
             let listeners = bind("127.0.0.1:0").await?;
-            say.send(listeners.local_addrs()[0].socket_addr())
-                .expect("heard");
+            sender
+                .send(listeners.local_addrs()[0].socket_addr())
+                .expect("received");
             server.serve(&ex, listeners, handler).await
         };
         let server = thread::spawn(move || {
             let ex = Executor::threads(NonZero::new(threads).expect("some"));
             ex.block_on(serve(ex.clone())).expect("served")
         });
-        let address = hear.recv_timeout(TIMEOUT).expect("it listens");
+        let address = receiver.recv_timeout(TIMEOUT).expect("it listens");
         Self {
             address: address.expect("it is TCP"),
             handle,
@@ -77,10 +78,10 @@ fn exchange(mut client: TcpStream, sent: Vec<u8>) -> Vec<u8> {
         writer.write_all(&sent).expect("it reads");
         writer.shutdown(Shutdown::Write).expect("it is there");
     });
-    let mut heard = Vec::new();
-    client.read_to_end(&mut heard).expect("it answers");
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).expect("it answers");
     writing.join().expect("written");
-    heard
+    received
 }
 
 /// Echoes by reads and writes of all kinds and sizes.
@@ -173,10 +174,10 @@ fn an_answer_in_small_pieces_is_whole_after_its_handler_returned() {
     let mut second = served.client();
     // The second client is served once the first has its answer, and not before.
     for client in [&mut first, &mut second] {
-        let mut heard = String::new();
+        let mut received = String::new();
         client.shutdown(Shutdown::Write).expect("it is there");
-        client.read_to_string(&mut heard).expect("it answers");
-        let lines: Vec<usize> = heard
+        client.read_to_string(&mut received).expect("it answers");
+        let lines: Vec<usize> = received
             .lines()
             .map(|line| line.parse().expect("a number"))
             .collect();
@@ -197,9 +198,9 @@ fn written_bytes_are_sent_while_the_handler_waits_for_something_else() {
     };
     let served = Served::start(1, Server::default(), handler);
     let mut client = served.client();
-    let mut heard = [0; 7];
-    client.read_exact(&mut heard).expect("it is sent");
-    assert_eq!(&heard, b"seven b");
+    let mut received = [0; 7];
+    client.read_exact(&mut received).expect("it is sent");
+    assert_eq!(&received, b"seven b");
     served.handle.abort_clients();
     assert_eq!(served.end().stats.ended[Reason::Aborted], 1);
 }

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,13 +13,14 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::descriptor::{FdReader, FdWriter};
 use halves::listener::{device, fifos, files};
 use halves::{Connection, Event, Executor, Once, Reason, Server};
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use smol::LocalExecutor;
 
 use crate::support::conformance;
+use crate::support::fifo::fifo;
 use crate::support::place;
 use crate::support::terminal::terminal;
 
@@ -41,24 +41,10 @@ fn over(near: impl Into<OwnedFd>, far: impl Into<OwnedFd>) -> io::Result<(Halves
     Ok((near?, far?))
 }
 
-fn fifo(dir: &Path, name: &str) -> PathBuf {
-    let path = dir.join(name);
-    let mode = Mode::from_raw_mode(0o600);
-    mknodat(CWD, &path, FileType::Fifo, mode, 0).expect("a FIFO");
-    path
-}
-
 #[test]
 fn pipes_conform() {
     on_both(async || {
-        conformance::check(conformance::LONG, async || {
-            let (near_reader, far_writer) = io::pipe()?;
-            let (far_reader, near_writer) = io::pipe()?;
-            let near = Connection::new(FdReader::new(near_reader)?, FdWriter::new(near_writer)?);
-            let far = Connection::new(FdReader::new(far_reader)?, FdWriter::new(far_writer)?);
-            Ok((near, far.erase()))
-        })
-        .await;
+        conformance::check(conformance::LONG, async || conformance::pipes()).await;
     });
 }
 
@@ -80,7 +66,7 @@ fn ending_a_stream_that_was_reset_is_no_error() {
         for erased in [false, true] {
             let mut writer = reset().expect("two sockets").1;
             if !erased {
-                writer.close().await.expect("nobody is there");
+                writer.close().await.expect("no peer is there");
                 continue;
             }
             let connection = reset().expect("two sockets");
@@ -167,14 +153,14 @@ fn a_terminal_by_its_name_is_a_device() {
 
         let mut writer = FdWriter::new(person.try_clone().expect("a copy")).expect("the person");
         let mut reader = FdReader::new(person).expect("the person");
-        let mut heard = [0; 5];
+        let mut received = [0; 5];
         writer.write_all(b"hello").await.expect("it reads");
-        device.reader.read_exact(&mut heard).await.expect("said");
-        device.writer.write_all(&heard).await.expect("it reads");
-        reader.read_exact(&mut heard).await.expect("said");
-        assert_eq!(&heard, b"hello");
+        device.reader.read_exact(&mut received).await.expect("said");
+        device.writer.write_all(&received).await.expect("it reads");
+        reader.read_exact(&mut received).await.expect("said");
+        assert_eq!(&received, b"hello");
         drop(device);
-        let n = reader.read(&mut heard).await;
+        let n = reader.read(&mut received).await;
         assert_eq!(n.expect("a hang-up is an end"), 0);
     });
 }
@@ -183,12 +169,15 @@ fn a_terminal_by_its_name_is_a_device() {
 fn devices_that_are_always_ready_are_read_and_written() {
     on_both(async || {
         let mut zero = device("/dev/zero").await.expect("it is there");
-        let mut heard = vec![1; 100_000];
-        zero.reader.read_exact(&mut heard).await.expect("zeros");
-        assert_eq!(heard, vec![0; 100_000]);
+        let mut received = vec![1; 100_000];
+        zero.reader.read_exact(&mut received).await.expect("zeros");
+        assert_eq!(received, vec![0; 100_000]);
         let mut null = files("/dev/null", "/dev/null").await.expect("it is there");
-        assert_eq!(null.reader.read(&mut heard).await.expect("an end"), 0);
-        null.writer.write_all(&heard).await.expect("it takes all");
+        assert_eq!(null.reader.read(&mut received).await.expect("an end"), 0);
+        null.writer
+            .write_all(&received)
+            .await
+            .expect("it takes all");
         null.writer.close().await.expect("it takes all");
     });
 }
@@ -285,35 +274,35 @@ fn a_fifo_waits_for_its_first_writer_and_ends_with_its_last() {
     let path = fifo(dir.path(), "fifo");
     on_both(async || {
         let mut reader = files(&path, "/dev/null").await.expect("both").reader;
-        let mut heard = [0; 3];
-        let read = future::poll_once(reader.read(&mut heard)).await;
-        assert!(read.is_none(), "nobody has opened it yet: {read:?}");
+        let mut received = [0; 3];
+        let read = future::poll_once(reader.read(&mut received)).await;
+        assert!(read.is_none(), "it is not open yet: {read:?}");
         let open = || OpenOptions::new().write(true).open(&path);
         let (mut first, mut second) = (open().expect("read"), open().expect("read"));
         first.write_all(b"one").expect("it is read");
-        reader.read_exact(&mut heard).await.expect("written");
+        reader.read_exact(&mut received).await.expect("written");
         drop(first);
-        let read = future::poll_once(reader.read(&mut heard)).await;
+        let read = future::poll_once(reader.read(&mut received)).await;
         assert!(read.is_none(), "the second is still there: {read:?}");
         second.write_all(b"two").expect("it is read");
-        reader.read_exact(&mut heard).await.expect("written");
-        assert_eq!(&heard, b"two");
+        reader.read_exact(&mut received).await.expect("written");
+        assert_eq!(&received, b"two");
         drop(second);
-        assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
+        assert_eq!(reader.read(&mut received).await.expect("an end"), 0);
 
         // Earlier bytes are all there is once their writer is gone.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let held = rustix::fs::open(&path, flags, Mode::empty()).expect("a FIFO");
         open().expect("read").write_all(b"old").expect("it is read");
         let mut reader = files(&path, "/dev/null").await.expect("both").reader;
-        reader.read_exact(&mut heard).await.expect("written");
-        assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
+        reader.read_exact(&mut received).await.expect("written");
+        assert_eq!(reader.read(&mut received).await.expect("an end"), 0);
         drop(held);
 
         // A writer that opens it and writes nothing counts, too.
         let mut reader = files(&path, "/dev/null").await.expect("both").reader;
         drop(open().expect("read"));
-        assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
+        assert_eq!(reader.read(&mut received).await.expect("an end"), 0);
     });
 }
 
@@ -327,16 +316,16 @@ fn a_terminal_with_reads_that_do_not_wait_ends_at_its_hangup() {
             mode.special_codes[SpecialCodeIndex::VTIME] = tenths;
             tcsetattr(&program, OptionalActions::Now, &mode).expect("set");
             let mut reader = FdReader::new(program).expect("watched");
-            let mut heard = [0; 8];
+            let mut received = [0; 8];
             for word in [&b"one"[..], b"three"] {
-                let early = future::poll_once(reader.read(&mut heard)).await;
+                let early = future::poll_once(reader.read(&mut received)).await;
                 assert!(early.is_none(), "{early:?}");
                 rustix::io::write(&person, word).expect("the line is up");
-                let n = reader.read(&mut heard).await.expect("the line is up");
-                assert_eq!(&heard[..n], word);
+                let n = reader.read(&mut received).await.expect("the line is up");
+                assert_eq!(&received[..n], word);
             }
             drop(person);
-            assert_eq!(reader.read(&mut heard).await.expect("an end"), 0);
+            assert_eq!(reader.read(&mut received).await.expect("an end"), 0);
         }
     });
 }

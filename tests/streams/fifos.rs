@@ -5,27 +5,19 @@ use std::fs::File;
 use std::future::Future;
 use std::io::Read;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::future;
 use halves::listener::{fifos, files};
 use halves::{Connection, Executor, Once, Reason, Server, Shutdown, service};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use smol::{LocalExecutor, Timer};
 
+use crate::support::fifo::fifo;
 use crate::support::place;
 
 /// Far longer than any wait in a test.
 const TIMEOUT: Duration = Duration::from_secs(20);
-
-fn fifo(dir: &Path, name: &str) -> PathBuf {
-    let path = dir.join(name);
-    let mode = Mode::from_raw_mode(0o600);
-    mknodat(CWD, &path, FileType::Fifo, mode, 0).expect("a FIFO");
-    path
-}
 
 #[test]
 fn users_of_two_fifos_may_come_and_go() {

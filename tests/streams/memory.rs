@@ -71,12 +71,12 @@ fn a_pipe_accepts_its_bound_and_waits() {
 fn a_reader_that_waits_is_woken_by_a_write_and_a_writer_by_a_read() {
     let (mut here, mut there) = pair(1);
     let long = vec![7; 1000];
-    let mut heard = vec![0; 1000];
+    let mut received = vec![0; 1000];
     let write = here.writer.write_all(&long);
-    let read = there.reader.read_exact(&mut heard);
+    let read = there.reader.read_exact(&mut received);
     let (written, read) = both(write, read);
     written.and(read).expect("passed");
-    assert_eq!(heard, long);
+    assert_eq!(received, long);
 }
 
 #[test]
@@ -85,15 +85,15 @@ fn close_is_a_half_close() {
     block_on(async {
         here.writer.write_all(b"ask").await?;
         here.writer.close().await?;
-        let mut heard = String::new();
-        there.reader.read_to_string(&mut heard).await?;
-        assert_eq!(heard, "ask");
+        let mut received = String::new();
+        there.reader.read_to_string(&mut received).await?;
+        assert_eq!(received, "ask");
         // The other direction stays open.
         there.writer.write_all(b"answer").await?;
         there.writer.close().await?;
-        heard.clear();
-        here.reader.read_to_string(&mut heard).await?;
-        assert_eq!(heard, "answer");
+        received.clear();
+        here.reader.read_to_string(&mut received).await?;
+        assert_eq!(received, "answer");
         // A second close is no error; a write after it is one.
         here.writer.close().await?;
         let late = here.writer.write(b"more").await;
@@ -148,7 +148,7 @@ fn a_writer_or_a_reader_dropped_alone_does_not_end_the_stream() {
     } = here;
     drop((writer, peer));
     assert_eq!(now(there.reader.read(&mut [0; 8])), None);
-    assert_eq!(now(there.writer.write(b"still heard")), Some(Ok(11)));
+    assert_eq!(now(there.writer.write(b"still received")), Some(Ok(11)));
     drop(reader);
     assert_eq!(now(there.reader.read(&mut [0; 8])), Some(Ok(0)));
 
@@ -181,14 +181,14 @@ fn bytes_arrive_in_order_for_every_bound() {
     let text: Vec<u8> = (0..=255).cycle().take(10_000).collect();
     for bound in [1, 2, 7, 64, 9_999, 10_000, 1 << 20] {
         let (mut here, mut there) = pair(bound);
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         let write = async {
             here.writer.write_all(&text).await?;
             here.writer.close().await
         };
-        let (written, read) = both(write, there.reader.read_to_end(&mut heard));
+        let (written, read) = both(write, there.reader.read_to_end(&mut received));
         written.and(read).expect("passed");
-        assert!(heard == text, "bound {bound}");
+        assert!(received == text, "bound {bound}");
     }
 }
 
@@ -329,7 +329,7 @@ fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) 
     while ex.try_tick() {}
     assert!(
         a.is_finished() && b.is_finished(),
-        "nobody was left waiting"
+        "no task is left waiting"
     );
     block_on(future::zip(a, b))
 }

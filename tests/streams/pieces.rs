@@ -32,22 +32,22 @@ fn on_both(test: impl AsyncFn()) {
 /// Sends all pieces while the reader waits, and this thread is held, so that the first piece is
 /// noticed only after the last one is there.
 async fn reads_all(mut reader: impl AsyncRead + Unpin, sends: impl Fn(), expected: &str) {
-    let mut heard = vec![0; 64];
+    let mut received = vec![0; 64];
     // A second time, after the first reads were short.
     for _ in 0..2 {
-        let early = future::poll_once(reader.read(&mut heard)).await;
+        let early = future::poll_once(reader.read(&mut received)).await;
         assert!(early.is_none(), "{early:?}");
         sends();
         let mut length = 0;
         while length < expected.len() {
-            let read = reader.read(&mut heard[length..]);
+            let read = reader.read(&mut received[length..]);
             let late = async {
                 Timer::after(TIMEOUT).await;
                 Err(io::ErrorKind::TimedOut.into())
             };
             length += read.or(late).await.expect("there is more");
         }
-        assert_eq!(str::from_utf8(&heard[..length]), Ok(expected));
+        assert_eq!(str::from_utf8(&received[..length]), Ok(expected));
     }
 }
 

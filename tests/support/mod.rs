@@ -3,9 +3,11 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub(crate) mod conformance;
+pub(crate) mod fifo;
 pub(crate) mod harness;
 pub(crate) mod leftovers;
 pub(crate) mod namespace;
+pub(crate) mod pieces;
 pub(crate) mod place;
 pub(crate) mod receipts;
 pub(crate) mod seed;

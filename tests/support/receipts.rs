@@ -76,7 +76,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receipts<R, W> {
                 DATA => self.announced = true,
                 RECEIPT => self.unconfirmed = false,
                 END => self.ended = true,
-                other => panic!("nobody sends {other}"),
+                other => panic!("not a byte of the layer: {other}"),
             }
         }
         Poll::Ready(Ok(()))

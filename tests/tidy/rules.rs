@@ -72,7 +72,7 @@ const STARTS_THREADS: &[&str] = &[
 const CHILD_SIGNAL: &str = "Signal::Child";
 const CATCHES_CHILD_SIGNAL: &str = "src/process/orphans.rs";
 
-/// Where `unsafe` may be.
+/// Folders and files that may have `unsafe`.
 const UNSAFE: &[&str] = &[
     "src/reactor/",
     "src/reactor.rs",

@@ -67,12 +67,12 @@ pub(crate) async fn handle(seed: u64, mut c: MemoryConnection) -> io::Result<()>
         Behaviour::Return => Ok(()),
         Behaviour::Error => {
             c.reader.read_exact(&mut byte).await?;
-            Err(io::Error::other("as told"))
+            Err(io::Error::other("as ordered"))
         }
         Behaviour::Panic => {
             c.reader.read_exact(&mut byte).await?;
             // As `panic!`, without its message on standard error.
-            resume_unwind(Box::new("as told"))
+            resume_unwind(Box::new("as ordered"))
         }
     }
 }

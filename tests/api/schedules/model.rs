@@ -184,8 +184,8 @@ impl Model {
             3..6 => SECOND * self.random.u32(1..=5),
             6..7 => SECOND * self.random.u32(5..=30),
             _ => {
-                let somebody = self.world.manual.advance_to_next();
-                return format!("the next sleep ends: {somebody}");
+                let ended = self.world.manual.advance_to_next();
+                return format!("the next sleep ends: {ended}");
             }
         };
         self.world.manual.advance(time);
@@ -283,7 +283,7 @@ impl Model {
         assert_eq!(report.finished + report.aborted, draining);
         let aborted = usize::try_from(stats.ended[Reason::Aborted]).expect("it is small");
         assert!(report.aborted == aborted || self.aborted && report.aborted < aborted);
-        assert!(!self.world.manual.advance_to_next(), "somebody sleeps");
+        assert!(!self.world.manual.advance_to_next(), "a task sleeps");
         for index in 0..self.clients.len() {
             self.farewell(index);
         }

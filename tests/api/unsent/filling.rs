@@ -31,8 +31,12 @@ pub(crate) fn bytes(from: usize, n: usize) -> Vec<u8> {
 }
 
 #[track_caller]
-pub(crate) fn assert_bytes(from: usize, heard: &[u8]) {
-    assert!(heard == bytes(from, heard.len()), "of {}", heard.len());
+pub(crate) fn assert_bytes(from: usize, received: &[u8]) {
+    assert!(
+        received == bytes(from, received.len()),
+        "of {}",
+        received.len()
+    );
 }
 
 /// Writes small pieces, one in each turn, until the kernel accepts none, and one piece more.

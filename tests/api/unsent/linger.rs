@@ -51,9 +51,9 @@ fn a_client_that_reads_a_little_in_each_two_seconds_is_waited_for() {
         assert_eq!(served.events(), [""; 0]);
         world.pass(MOMENT).await;
         assert_eq!(served.events(), ["closed 1 error: timed out"]);
-        let (heard, _) = client.rest().await;
-        assert!(8 * PIECE + heard.len() < n);
-        assert_bytes(8 * PIECE, &heard);
+        let (received, _) = client.rest().await;
+        assert!(8 * PIECE + received.len() < n);
+        assert_bytes(8 * PIECE, &received);
     });
 }
 
@@ -84,12 +84,12 @@ fn a_client_that_keeps_reading_is_served_to_the_end() {
     for family in BOTH {
         run(family, async |world| {
             let (served, client, n) = left(&world, Server::default()).await;
-            let (mut heard, mut waits) = (0, 0);
-            while heard < n {
+            let (mut received, mut waits) = (0, 0);
+            while received < n {
                 // Enough that the kernel of the client announces room again.
-                let part = client.take((n / 9).min(n - heard)).await;
-                assert_bytes(heard, &part);
-                heard += part.len();
+                let part = client.take((n / 9).min(n - received)).await;
+                assert_bytes(received, &part);
+                received += part.len();
                 world.pass(LINGER - MOMENT).await;
                 waits += 1;
             }

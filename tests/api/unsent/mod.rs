@@ -98,9 +98,9 @@ async fn left(world: &World, server: Server) -> (Served, Client, usize) {
 
 /// Asserts that the client received an answer of `n` bytes that was cut.
 async fn assert_cut(world: &World, client: &Client, n: usize) {
-    let (heard, end) = client.rest().await;
-    assert_bytes(0, &heard);
-    assert!(heard.len() < n, "all of {n} bytes");
+    let (received, end) = client.rest().await;
+    assert_bytes(0, &received);
+    assert!(received.len() < n, "all of {n} bytes");
     // Unix sockets have no reset.
     if world.family == Family::Tcp {
         let kind = end.expect_err("a cut answer must not look whole").kind();

@@ -149,8 +149,8 @@ fn a_close_does_not_extend_two_seconds_that_have_begun() {
             world.pass(MOMENT).await;
             // Without the order, its progress would have counted.
             assert_eq!(served.events(), ["closed 1 closed"]);
-            let (heard, _) = client.rest().await;
-            assert!(heard.len() + PIECE < n);
+            let (received, _) = client.rest().await;
+            assert!(received.len() + PIECE < n);
         });
     }
 }
@@ -190,8 +190,8 @@ fn a_deadline_passes_despite_progress_of_the_client() {
             }
             world.pass(limit - quiet).await;
             assert_eq!(served.events(), [format!("closed 1 {reason}")]);
-            let (heard, _) = client.rest().await;
-            assert!(taken + heard.len() < n);
+            let (received, _) = client.rest().await;
+            assert!(taken + received.len() < n);
         });
     }
 }

@@ -77,9 +77,9 @@ fn a_client_of_ours_may_drop_its_halves() {
             });
             listener.set_nonblocking(true).expect("set");
             let peer = eventually(|| listener.accept().ok()).await.0;
-            let (heard, end) = Client::new(peer).rest().await;
-            assert_eq!((heard.len(), end.ok()), (n, Some(())));
-            assert_bytes(0, &heard);
+            let (received, end) = Client::new(peer).rest().await;
+            assert_eq!((received.len(), end.ok()), (n, Some(())));
+            assert_bytes(0, &received);
             writes.await;
         });
     }
@@ -103,9 +103,9 @@ fn unsent_bytes_are_sent_after_their_loop_has_ended() {
         drop(ex);
         let (mut peer, _) = listener.accept().expect("it has connected");
         peer.set_read_timeout(Some(TIMEOUT)).expect("set");
-        let mut heard = Vec::new();
-        io::Read::read_to_end(&mut peer, &mut heard).expect("an orderly end");
-        assert_eq!(heard.len(), written);
-        assert_bytes(0, &heard);
+        let mut received = Vec::new();
+        io::Read::read_to_end(&mut peer, &mut received).expect("an orderly end");
+        assert_eq!(received.len(), written);
+        assert_bytes(0, &received);
     }
 }

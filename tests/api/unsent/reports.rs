@@ -36,9 +36,9 @@ fn a_loss_is_reported_to_the_handler_once() {
     type Results = Arc<Mutex<Vec<Option<ErrorKind>>>>;
     for way in ["write", "flush", "close", "read"] {
         run(Family::Tcp, async |world| {
-            let (heard, clock, written) =
+            let (received, clock, written) =
                 (Results::default(), world.clock.clone(), Written::default());
-            let (says, writes) = (heard.clone(), written.clone());
+            let (says, writes) = (received.clone(), written.clone());
             let handler = async move |mut c: Connection| {
                 *writes.lock().expect("no panic") = Some(stuff(&mut c.writer).await);
                 clock.sleep(SECOND).await;
@@ -60,14 +60,14 @@ fn a_loss_is_reported_to_the_handler_once() {
             client.reset();
             world.pass(SECOND).await;
             assert_eq!(served.until_closed().await.len(), 1);
-            let heard = heard.lock().expect("no panic").clone();
+            let received = received.lock().expect("no panic").clone();
             let after = match way {
                 "write" => Some(ErrorKind::BrokenPipe),
                 // Not the end of input, which would look like success.
                 "read" => Some(ErrorKind::ConnectionReset),
                 _ => None,
             };
-            assert_eq!(heard, [Some(ErrorKind::ConnectionReset), after], "{way}");
+            assert_eq!(received, [Some(ErrorKind::ConnectionReset), after], "{way}");
         });
     }
 }

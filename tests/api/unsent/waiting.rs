@@ -15,12 +15,12 @@ use crate::support::place;
 fn a_task_that_keeps_writing_does_not_delay_its_end() {
     run(Family::Tcp, async |world| {
         let (written, ex) = (Written::default(), world.ex.clone());
-        let (wrote, (says, told)) = (written.clone(), smol::channel::unbounded());
+        let (wrote, (sender, receiver)) = (written.clone(), smol::channel::unbounded());
         let handler = async move |mut c: Connection| {
             *wrote.lock().expect("no panic") = Some(stuff(&mut c.writer).await);
             let goes_on = async move {
                 while c.writer.write_all(&[b'x'; 3000]).await.is_ok() {}
-                says.try_send(()).expect("heard");
+                sender.try_send(()).expect("received");
             };
             ex.spawn(goes_on).detach();
             Ok(())
@@ -34,19 +34,19 @@ fn a_task_that_keeps_writing_does_not_delay_its_end() {
         let client = served.connect();
         let n = so_much(&written).await;
         world.settle().await;
-        let mut heard = 0;
+        let mut received = 0;
         loop {
             let more = eventually(|| client.try_take(3000))
                 .await
                 .expect("no reset");
-            heard += more.len();
+            received += more.len();
             if more.is_empty() {
                 break;
             }
-            assert!(heard < n + (1 << 22), "it goes on and on");
+            assert!(received < n + (1 << 22), "it goes on and on");
         }
         assert_eq!(served.until_closed().await, ["closed 1 handler"]);
-        told.recv().await.expect("it has heard of the end");
+        receiver.recv().await.expect("it has received of the end");
     });
 }
 
@@ -56,7 +56,7 @@ fn a_task_that_flushes_and_the_end_are_both_woken() {
     for family in BOTH {
         run(family, async |world| {
             let (written, ex) = (Written::default(), world.ex.clone());
-            let (wrote, (says, told)) = (written.clone(), smol::channel::unbounded());
+            let (wrote, (sender, receiver)) = (written.clone(), smol::channel::unbounded());
             let handler = async move |mut c: Connection| {
                 *wrote.lock().expect("no panic") = Some(stuff(&mut c.writer).await);
                 let flushes = async move {
@@ -65,7 +65,7 @@ fn a_task_that_flushes_and_the_end_are_both_woken() {
                         let _ = poll_once(c.writer.flush()).await;
                         yield_now().await;
                     }
-                    says.try_send(c.writer.flush().await).expect("heard");
+                    sender.try_send(c.writer.flush().await).expect("received");
                 };
                 ex.spawn(flushes).detach();
                 Ok(())
@@ -76,8 +76,8 @@ fn a_task_that_flushes_and_the_end_are_both_woken() {
             world.settle().await;
             assert_bytes(0, &client.take(n).await);
             let (rest, end) = client.rest().await;
-            assert!(rest.is_empty() && end.is_ok(), "the end has heard");
-            let flushed = told.recv().await.expect("so has the task");
+            assert!(rest.is_empty() && end.is_ok(), "the end has received");
+            let flushed = receiver.recv().await.expect("so has the task");
             assert!(flushed.is_ok(), "{flushed:?}");
             drop(client);
             assert_eq!(served.until_closed().await, ["closed 1 handler"]);
@@ -90,10 +90,10 @@ fn a_client_is_not_slow_while_a_flush_waits_for_it() {
     for way in [Then::Flushes, Then::Closes] {
         run(Family::Tcp, async |world| {
             let written = Written::default();
-            let says = written.clone();
+            let sender = written.clone();
             let handler = async move |mut c: Connection| {
                 c.reader.read_exact(&mut [0; 10]).await?;
-                *says.lock().expect("no panic") = Some(stuff(&mut c.writer).await);
+                *sender.lock().expect("no panic") = Some(stuff(&mut c.writer).await);
                 match way {
                     Then::Flushes => c.writer.flush().await?,
                     _ => c.writer.close().await?,

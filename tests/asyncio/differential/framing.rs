@@ -8,20 +8,18 @@
 //!
 //! `HALVES_SEED=5 cargo test --test asyncio framing` repeats a failure.
 
-use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Write};
-use std::pin::Pin;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
-use std::task::{Context, Poll};
 
 use fastrand::Rng;
+use futures_lite::AsyncBufReadExt;
 use futures_lite::future::block_on;
 use futures_lite::io::sink;
-use futures_lite::{AsyncBufReadExt, AsyncRead};
 use halves::framing::FrameError;
 use halves::{Connection, Reader};
 
 use crate::differential::python::python;
+use crate::support::pieces::Pieces;
 use crate::support::seed::seed;
 use crate::support::skip::skip;
 
@@ -184,28 +182,6 @@ async fn line(reader: &mut Reader<Pieces>) -> String {
 fn hex(bytes: &[u8]) -> String {
     let hex = bytes.iter().map(|byte| format!("{byte:02x}"));
     hex.collect::<Vec<_>>().concat()
-}
-
-/// A stream in pieces; it waits at an empty one.
-struct Pieces(VecDeque<Vec<u8>>);
-
-impl AsyncRead for Pieces {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let Some(piece) = self.0.pop_front() else {
-            return Poll::Ready(Ok(0));
-        };
-        if piece.is_empty() {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        // Every buffer is larger.
-        buf[..piece.len()].copy_from_slice(&piece);
-        Poll::Ready(Ok(piece.len()))
-    }
 }
 
 /// The Python side, in a process that ends with this value.

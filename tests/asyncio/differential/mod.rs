@@ -256,21 +256,22 @@ struct Halves {
 
 impl Halves {
     fn start() -> Self {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
             let ex = Executor::new();
             ex.block_on(async {
                 let listener = bind("127.0.0.1:0").await?;
                 let server = Server::default();
                 let address = listener.local_addrs()[0].socket_addr().expect("it is TCP");
-                tell.send((address, server.handle()))
-                    .expect("somebody waits");
+                sender
+                    .send((address, server.handle()))
+                    .expect("the test waits");
                 let upper =
                     async |Connection { reader, writer, .. }| service::upper(reader, writer).await;
                 server.serve(&ex, listener, upper).await
             })
         });
-        let (address, handle) = told.recv().expect("it listens");
+        let (address, handle) = receiver.recv().expect("it listens");
         Self {
             address,
             handle,

@@ -30,8 +30,8 @@ fn bytes_dropped_by_a_handler_are_reported_once() {
     let stats = served.handle.stats();
     assert_eq!((stats.bytes_unsent, stats.bytes_out), (6, 4));
     // A cut answer does not look like a whole one.
-    let heard = world.now(async move { client.reader.line().await });
-    let reset = std::io::Error::from(heard.expect_err("a reset"));
+    let received = world.now(async move { client.reader.line().await });
+    let reset = std::io::Error::from(received.expect_err("a reset"));
     assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
 }
 
@@ -89,8 +89,8 @@ fn a_close_of_all_clients_resets_connections_with_unsent_bytes() {
     let mut client = clients.connect(&world, "192.0.2.1:5");
     served.handle.close_clients();
     world.settle();
-    let heard = world.now(async move { client.reader.line().await });
-    let reset = std::io::Error::from(heard.expect_err("a reset"));
+    let received = world.now(async move { client.reader.line().await });
+    let reset = std::io::Error::from(received.expect_err("a reset"));
     assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
     let stats = served.handle.stats();
     assert_eq!((stats.ended[Reason::Closed], stats.bytes_unsent), (1, 6));

@@ -119,10 +119,10 @@ fn a_close_is_done_when_the_kernel_has_everything() {
             writer.ready().await.expect("a peer");
         }
         writer.close().await.expect("a peer");
-        let mut heard = [0; 100];
+        let mut received = [0; 100];
         // The reactor has no turn in between.
-        peer.read_exact(&mut heard).expect("everything");
-        assert!(heard.into_iter().eq(0..100));
+        peer.read_exact(&mut received).expect("everything");
+        assert!(received.into_iter().eq(0..100));
     });
 }
 
@@ -132,9 +132,9 @@ fn an_error_of_the_stream_is_returned_by_the_drain() {
     drop(far);
     let mut writer = near.writer.buffered();
     writer.write(b"hello").expect("room");
-    let gone = block_on(writer.ready()).expect_err("nobody reads");
+    let gone = block_on(writer.ready()).expect_err("it is not read");
     assert_eq!(gone.kind(), ErrorKind::BrokenPipe);
-    block_on(writer.into_inner()).expect_err("nobody reads");
+    block_on(writer.into_inner()).expect_err("it is not read");
     assert_eq!(near.peer.bytes_unsent(), 5);
 }
 

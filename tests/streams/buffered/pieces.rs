@@ -18,7 +18,7 @@ fn calls_that_are_dropped_at_any_wait_lose_nothing() {
         let low = random.usize(..=high);
         let (near, mut far) = pair(random.usize(1..10));
         let mut writer = near.writer.buffered().water_marks(low, high);
-        let (mut sent, mut heard) = (Vec::new(), Vec::new());
+        let (mut sent, mut received) = (Vec::new(), Vec::new());
         for _ in 0..200 {
             let piece: Vec<u8> = (0..random.usize(..12)).map(|_| random.u8(..)).collect();
             match random.u8(..6) {
@@ -33,23 +33,23 @@ fn calls_that_are_dropped_at_any_wait_lose_nothing() {
                 3 => drop(block_on(poll_once(writer.flush()))),
                 _ => {
                     if let Some(chunk) = block_on(poll_once(far.reader.read_chunk())) {
-                        heard.extend_from_slice(&chunk.expect("no errors"));
+                        received.extend_from_slice(&chunk.expect("no errors"));
                     }
                 }
             }
-            assert!(sent.starts_with(&heard), "HALVES_SEED={seed}");
+            assert!(sent.starts_with(&received), "HALVES_SEED={seed}");
         }
         while block_on(poll_once(writer.close())).is_none() {
             let chunk = block_on(far.reader.read_chunk()).expect("no errors");
-            heard.extend_from_slice(&chunk);
+            received.extend_from_slice(&chunk);
         }
         loop {
             let chunk = block_on(far.reader.read_chunk()).expect("no errors");
             if chunk.is_empty() {
                 break;
             }
-            heard.extend_from_slice(&chunk);
+            received.extend_from_slice(&chunk);
         }
-        assert_eq!(heard, sent, "HALVES_SEED={seed}");
+        assert_eq!(received, sent, "HALVES_SEED={seed}");
     }
 }

@@ -22,16 +22,16 @@ use crate::support::harness::network::network_of;
 /// The input until its end or a wait.
 fn take(world: &World, mut client: MemoryConnection) -> (MemoryConnection, Vec<u8>) {
     let take = async move {
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         while let Some(chunk) = poll_once(client.reader.read_chunk()).await {
             let chunk = chunk.expect("no reset");
-            heard.extend_from_slice(&chunk);
+            received.extend_from_slice(&chunk);
             if chunk.is_empty() {
                 break;
             }
             future::yield_now().await;
         }
-        (client, heard)
+        (client, received)
     };
     world.now(take)
 }
@@ -58,19 +58,19 @@ fn written_bytes_are_sent_while_the_handler_waits_for_something_else() {
     let served = world.serve(Server::default(), network, handler);
     let client = clients.connect(&world, "192.0.2.1:5");
     let mut all = Vec::new();
-    let (mut client, heard) = take(&world, client);
-    all.extend(heard);
+    let (mut client, received) = take(&world, client);
+    all.extend(received);
     for _ in 0..100 {
-        let (again, heard) = take(&world, client);
-        (client, all) = (again, [all, heard].concat());
+        let (again, received) = take(&world, client);
+        (client, all) = (again, [all, received].concat());
     }
     assert_eq!(all, letters(100));
     let say = async move {
         client.writer.write_all(b"!").await.expect("it reads");
         client
     };
-    let (client, heard) = take(&world, world.now(say));
-    assert_eq!(heard, b"bye");
+    let (client, received) = take(&world, world.now(say));
+    assert_eq!(received, b"bye");
     go.try_send(()).expect("it waits");
     world.settle();
     drop(client);
@@ -83,13 +83,13 @@ fn written_bytes_are_sent_while_the_handler_waits_for_something_else() {
 fn a_drain_waits_from_above_the_high_mark_to_the_low_one() {
     let world = World::new();
     let (network, clients) = network_of(1);
-    let (told, hears) = channel::unbounded();
+    let (sender, receiver) = channel::unbounded();
     let handler = async move |c: MemoryConnection| {
         let mut writer = c.writer.buffered().water_marks(2, 8);
         for count in [8, 2, 1] {
             writer.write(&letters(count))?;
             writer.ready().await?;
-            let _ = told.send(writer.waiting()).await;
+            let _ = sender.send(writer.waiting()).await;
         }
         writer.close().await
     };
@@ -98,7 +98,7 @@ fn a_drain_waits_from_above_the_high_mark_to_the_low_one() {
     let mut left = Vec::new();
     let mut read = 0;
     while read < 11 {
-        while let Ok(waiting) = hears.try_recv() {
+        while let Ok(waiting) = receiver.try_recv() {
             left.push((read, waiting));
         }
         let one = async move {
@@ -124,25 +124,25 @@ fn a_writer_in_another_task_is_sent_too() {
     let tasks = world.ex.clone();
     let (go, turns) = channel::unbounded();
     let handler = async move |mut c: MemoryConnection| {
-        let (told, hears) = channel::bounded(1);
+        let (sender, receiver) = channel::bounded(1);
         let turns = turns.clone();
         let task = async move {
             // By now the task of the connection waits, and has not noticed.
             let _ = turns.recv().await;
             let writer = c.writer.buffered().water_marks(64, 64);
             let result = in_the_background(writer, turns).await;
-            let _ = told.send(result).await;
+            let _ = sender.send(result).await;
         };
         tasks.spawn(task).detach();
         c.reader.read_to_end(&mut Vec::new()).await?;
-        hears.recv().await.unwrap_or(Ok(()))
+        receiver.recv().await.unwrap_or(Ok(()))
     };
     let served = world.serve(Server::default(), network, handler);
     let mut client = clients.connect(&world, "192.0.2.1:5");
     let mut all = Vec::new();
     for _ in 0..300 {
-        let (again, heard) = take(&world, client);
-        (client, all) = (again, [all, heard].concat());
+        let (again, received) = take(&world, client);
+        (client, all) = (again, [all, received].concat());
         go.try_send(()).expect("there is room");
         world.settle();
     }
@@ -177,8 +177,8 @@ fn bytes_written_by_another_task_are_sent_without_a_drain() {
         world.settle();
         go.try_send(word.as_bytes()).expect("there is room");
         world.settle();
-        let (again, heard) = take(&world, client);
-        assert_eq!(heard, word.as_bytes());
+        let (again, received) = take(&world, client);
+        assert_eq!(received, word.as_bytes());
         client = again;
     }
 }
@@ -229,8 +229,8 @@ fn a_drain_within_another_executor_is_woken() {
     let mut client = clients.connect(&world, "192.0.2.1:5");
     let mut all = Vec::new();
     for _ in 0..20 {
-        let (again, heard) = take(&world, client);
-        (client, all) = (again, [all, heard].concat());
+        let (again, received) = take(&world, client);
+        (client, all) = (again, [all, received].concat());
     }
     assert_eq!(all, b"ab".repeat(5));
     drop(client);
@@ -331,9 +331,9 @@ fn a_drain_outside_a_server_is_woken() {
     let both = async move {
         let mut writer = near.writer.buffered();
         writer.write(&letters(100)).expect("room");
-        let (closed, heard) = future::zip(writer.close(), far.reader.exactly(100)).await;
+        let (closed, received) = future::zip(writer.close(), far.reader.exactly(100)).await;
         closed.expect("it is read");
-        heard.expect("everything")
+        received.expect("everything")
     };
     assert_eq!(world.now(both), letters(100));
 }

@@ -43,7 +43,7 @@ fn a_writer_on_another_thread_loses_nothing() {
     let ex = Executor::threads(NonZero::<usize>::MIN.saturating_add(1));
     let tasks = ex.clone();
     let handler = async move |c: Connection| {
-        let (told, hears) = channel::bounded(1);
+        let (sender, receiver) = channel::bounded(1);
         let mut writer = c.writer.buffered().water_marks(1000, 4000);
         let write = async move {
             for (n, piece) in pieces().enumerate() {
@@ -56,10 +56,10 @@ fn a_writer_on_another_thread_loses_nothing() {
             writer.close().await
         };
         let task = async move {
-            let _ = told.send(write.await).await;
+            let _ = sender.send(write.await).await;
         };
         tasks.spawn(task).detach();
-        hears.recv().await.unwrap_or(Ok(()))
+        receiver.recv().await.unwrap_or(Ok(()))
     };
     let expected: Vec<u8> = pieces().flatten().collect();
     let body = async |handle: Handle| {

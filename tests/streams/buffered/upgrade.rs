@@ -105,25 +105,25 @@ async fn ask(mut client: Connection) -> io::Result<(Vec<u8>, u64)> {
     let question = [b"hi\nSTARTTLS\nK", &*secret(b"one\ntwo\n", b'K')].concat();
     client.writer.write_all(&question).await?;
     client.writer.close().await?;
-    let mut heard = Vec::new();
-    client.reader.read_to_end(&mut heard).await?;
-    Ok((heard, client.peer.bytes_in()))
+    let mut received = Vec::new();
+    client.reader.read_to_end(&mut received).await?;
+    Ok((received, client.peer.bytes_in()))
 }
 
-fn check(heard: &[u8]) {
+fn check(received: &[u8]) {
     let expected = [b"hi\ngo ahead\nK", &*secret(b"ONE\nTWO\n", b'K')].concat();
-    assert_eq!(heard, expected);
+    assert_eq!(received, expected);
 }
 
 #[test]
 fn bytes_read_ahead_go_to_the_layer_and_written_bytes_are_sent_before_it() {
     let ex = Executor::new();
     let (near, far) = pair(1024);
-    let (heard, report) = ex.block_on(future::zip(
+    let (received, report) = ex.block_on(future::zip(
         ask(near.erase()),
         serve(&ex, Once::new(far.erase()), handler),
     ));
-    check(&heard.expect("an answer").0);
+    check(&received.expect("an answer").0);
     assert_eq!(report.expect("it serves").stats.ended[Reason::Eof], 1);
 }
 
@@ -137,8 +137,8 @@ fn a_socket_is_upgraded_in_place() {
         let far = far.expect("accepted").expect("one");
         let peer = far.peer.clone();
         let server = serve(&ex, Once::new(far), handler);
-        let (heard, report) = future::zip(ask(client.expect("connected")), server).await;
-        check(&heard.expect("an answer").0);
+        let (received, report) = future::zip(ask(client.expect("connected")), server).await;
+        check(&received.expect("an answer").0);
         assert_eq!(report.expect("it serves").stats.ended[Reason::Eof], 1);
         assert_ne!(peer.id(), 0, "it is the same peer");
     });
@@ -204,5 +204,5 @@ fn a_handshake_that_fails_ends_the_connection() {
         assert_eq!(far.reader.line().await?, None);
         io::Result::Ok(())
     };
-    block_on(both).expect("it is told");
+    block_on(both).expect("it is received");
 }

@@ -1,14 +1,13 @@
 //! Compares the framing with a plainly written oracle, for bytes in any pieces, and calls that are
 //! cancelled and made again. Any bytes make a case, so that a fuzzer can.
 
-use std::collections::VecDeque;
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use futures_lite::{AsyncBufReadExt, AsyncRead, AsyncReadExt, Future};
+use super::Pieces;
+use futures_lite::{AsyncBufReadExt, AsyncReadExt, Future};
 use halves::Connection;
 use halves::framing::{FrameError, Length};
 
@@ -127,7 +126,7 @@ impl Case {
         }
         let mut rest = Vec::new();
         futures_lite::future::block_on(reader.read_to_end(&mut rest)).expect("no errors");
-        assert_eq!(rest, bytes[at..], "what nobody asked for is left");
+        assert_eq!(rest, bytes[at..], "bytes beyond the request are left");
         assert_eq!(reader.peer().bytes_in(), bytes.len() as u64);
         assert!(reader.at_eof());
     }
@@ -222,7 +221,7 @@ fn again_and_again(cancels: u8, turn: &mut u32, reader: &mut Reader, ask: Ask) -
             }
             assert!(
                 woken.0.swap(false, Ordering::Relaxed),
-                "nobody would wake it"
+                "no waker would be called"
             );
             *turn += 1;
             if cancels.rotate_right(*turn) & 1 == 1 {
@@ -257,33 +256,6 @@ async fn answer(reader: &mut Reader, ask: Ask) -> Got {
             consumed, expected, ..
         }) => Got::TooLong(consumed, expected),
         Err(error) => panic!("{error}"),
-    }
-}
-
-/// A stream in pieces; it waits between them.
-pub(crate) struct Pieces(pub(crate) VecDeque<Vec<u8>>);
-
-impl AsyncRead for Pieces {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let Some(piece) = self.0.front_mut() else {
-            return Poll::Ready(Ok(0));
-        };
-        if piece.is_empty() {
-            self.0.pop_front();
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let size = piece.len().min(buf.len());
-        buf[..size].copy_from_slice(&piece[..size]);
-        piece.drain(..size);
-        if piece.is_empty() {
-            self.0.pop_front();
-        }
-        Poll::Ready(Ok(size))
     }
 }
 

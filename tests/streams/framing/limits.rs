@@ -10,7 +10,7 @@ use futures_lite::{AsyncBufReadExt, AsyncRead, AsyncReadExt, StreamExt};
 use halves::framing::{FrameError, Framing, Length};
 use halves::{Connection, Reader};
 
-use crate::framing::check::Pieces;
+use crate::support::pieces::Pieces;
 
 const LIMIT: usize = 64 * 1024;
 

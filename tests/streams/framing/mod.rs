@@ -5,3 +5,5 @@ mod check;
 mod limits;
 mod served;
 mod written;
+
+use crate::support::pieces::Pieces;

@@ -36,12 +36,15 @@ fn a_drain_ends_a_handler_between_frames_and_not_within_one() {
     assert_eq!(served.open(), 1, "the one in the middle of a line");
     let end = async move {
         busy.writer.write_all(b"a line\n").await.expect("it reads");
-        let mut heard = [0; 12];
-        busy.reader.read_exact(&mut heard).await.expect("an answer");
-        (busy, heard)
+        let mut received = [0; 12];
+        busy.reader
+            .read_exact(&mut received)
+            .await
+            .expect("an answer");
+        (busy, received)
     };
-    let (busy, heard) = world.now(end);
-    assert_eq!(&heard, b"half a line\n");
+    let (busy, received) = world.now(end);
+    assert_eq!(&received, b"half a line\n");
     world.pass(Duration::from_secs(2));
     world.pass(LINGER);
     let report = world.report(served);

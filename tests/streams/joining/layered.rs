@@ -62,15 +62,18 @@ fn served(
         let mut near = over(near);
         let client = async move {
             near.writer.write_all(b"hello").await?;
-            let mut heard = Vec::new();
-            near.reader.read_to_end(&mut heard).await.map(|_| heard)
+            let mut received = Vec::new();
+            near.reader
+                .read_to_end(&mut received)
+                .await
+                .map(|_| received)
         };
         let listener = Once::new(again(over(far)));
         let server = serve(&ex, listener, async move |c| handler(c).await);
-        let (heard, report) = future::zip(client, server).await;
+        let (received, report) = future::zip(client, server).await;
         let ended = report.expect("it serves").stats.ended;
         let reason = Reason::ALL.iter().find(|&&reason| ended[reason] == 1);
-        (heard, *reason.expect("one has ended"))
+        (received, *reason.expect("one has ended"))
     }))
 }
 
@@ -82,20 +85,20 @@ async fn answer(mut c: Layered) -> io::Result<()> {
 
 #[test]
 fn unflushed_bytes_of_a_handler_are_flushed_and_both_ended() {
-    let (heard, reason) = served(answer, |c| c);
-    assert_eq!(heard.expect("an end in order"), b"HELLO");
+    let (received, reason) = served(answer, |c| c);
+    assert_eq!(received.expect("an end in order"), b"HELLO");
     assert_eq!(reason, Reason::Handler);
 }
 
 #[test]
 fn another_peer_does_not_change_the_end() {
     let renamed = |c: Layered| c.with_peer(Peer::new(Endpoint::Memory, Endpoint::Memory));
-    let (heard, reason) = served(answer, renamed);
-    assert_eq!(heard.expect("an end in order"), b"HELLO");
+    let (received, reason) = served(answer, renamed);
+    assert_eq!(received.expect("an end in order"), b"HELLO");
     assert_eq!(reason, Reason::Handler);
 
-    let (heard, _) = served(panics, renamed);
-    let error = heard.expect_err("cut short");
+    let (received, _) = served(panics, renamed);
+    let error = received.expect_err("cut short");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
@@ -107,8 +110,8 @@ async fn panics(mut c: Layered) -> io::Result<()> {
 
 #[test]
 fn a_panic_resets_the_socket() {
-    let (heard, reason) = served(panics, |c| c);
-    let error = heard.expect_err("cut short");
+    let (received, reason) = served(panics, |c| c);
+    let error = received.expect_err("cut short");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     assert_eq!(reason, Reason::Panic);
 }
@@ -124,26 +127,29 @@ fn served_beneath(
         let mut near = over(near);
         let client = async move {
             near.writer.write_all(b"hello").await?;
-            let mut heard = Vec::new();
-            near.reader.read_to_end(&mut heard).await.map(|_| heard)
+            let mut received = Vec::new();
+            near.reader
+                .read_to_end(&mut received)
+                .await
+                .map(|_| received)
         };
         let server = serve(&ex, Once::new(far), async move |c| handler(over(c)).await);
-        let (heard, report) = future::zip(client, server).await;
+        let (received, report) = future::zip(client, server).await;
         assert_eq!(report.expect("it serves").stats.ended[reason], 1);
-        heard
+        received
     }))
 }
 
 #[test]
 fn a_layer_of_the_handlers_own_is_ended_by_the_server() {
-    let heard = served_beneath(answer, Reason::Handler);
-    assert_eq!(heard.expect("an end in order"), b"HELLO");
+    let received = served_beneath(answer, Reason::Handler);
+    assert_eq!(received.expect("an end in order"), b"HELLO");
 }
 
 #[test]
 fn a_layer_of_the_handlers_own_is_reset_with_the_socket() {
-    let heard = served_beneath(panics, Reason::Panic);
-    let error = heard.expect_err("cut short");
+    let received = served_beneath(panics, Reason::Panic);
+    let error = received.expect_err("cut short");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 

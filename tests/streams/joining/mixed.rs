@@ -68,9 +68,9 @@ fn files_pipes_tcp_and_memory_are_combined() -> io::Result<()> {
 
     let (mut near, far) = ex.block_on(tcp())?;
     shout(&ex, file()?.reader, far.writer);
-    let mut heard = String::new();
-    ex.block_on(near.reader.read_to_string(&mut heard))?;
-    assert_eq!(heard, "HELLO");
+    let mut received = String::new();
+    ex.block_on(near.reader.read_to_string(&mut received))?;
+    assert_eq!(received, "HELLO");
 
     let (mut near, far) = ex.block_on(tcp())?;
     ex.block_on(async {
@@ -82,14 +82,14 @@ fn files_pipes_tcp_and_memory_are_combined() -> io::Result<()> {
 
     let (mut from, to) = io::pipe()?;
     shout(&ex, file()?.reader, FdWriter::new(to)?);
-    heard.clear();
-    from.read_to_string(&mut heard)?;
-    assert_eq!(heard, "HELLO");
+    received.clear();
+    from.read_to_string(&mut received)?;
+    assert_eq!(received, "HELLO");
 
     let (mut here, there) = memory::pair(16);
     shout(&ex, file()?.reader, there.writer);
-    heard.clear();
-    ex.block_on(here.reader.read_to_string(&mut heard))?;
-    assert_eq!(heard, "HELLO");
+    received.clear();
+    ex.block_on(here.reader.read_to_string(&mut received))?;
+    assert_eq!(received, "HELLO");
     Ok(())
 }

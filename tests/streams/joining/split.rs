@@ -53,21 +53,21 @@ fn halves_on_four_threads_wake_each_other() {
     let (near, far) = receipts(1);
     let (done, ended) = mpsc::channel();
     for mut end in [near, far] {
-        let (bytes, told) = (sent.clone(), done.clone());
+        let (bytes, sender) = (sent.clone(), done.clone());
         thread::spawn(move || {
             let write = async {
                 end.writer.write_all(&bytes).await?;
                 end.writer.close().await
             };
             let wrote = smol::block_on(write);
-            told.send(wrote.is_ok()).expect("the test waits");
+            sender.send(wrote.is_ok()).expect("the test waits");
         });
-        let (bytes, told) = (sent.clone(), done.clone());
+        let (bytes, sender) = (sent.clone(), done.clone());
         thread::spawn(move || {
-            let mut heard = Vec::new();
-            let read = smol::block_on(end.reader.read_to_end(&mut heard));
-            let complete = read.is_ok() && heard == bytes;
-            told.send(complete).expect("the test waits");
+            let mut received = Vec::new();
+            let read = smol::block_on(end.reader.read_to_end(&mut received));
+            let complete = read.is_ok() && received == bytes;
+            sender.send(complete).expect("the test waits");
         });
     }
     for _ in 0..4 {
@@ -84,9 +84,9 @@ fn a_half_works_on_when_the_other_is_dropped() {
         drop(reader);
         writer.write_all(b"hello").await.expect("it reads");
         writer.close().await.expect("it is there");
-        let mut heard = Vec::new();
-        far.read_to_end(&mut heard).await.expect("it ends");
-        assert_eq!(heard, b"hello");
+        let mut received = Vec::new();
+        far.read_to_end(&mut received).await.expect("it ends");
+        assert_eq!(received, b"hello");
         far.write_all(b"hello").await.expect("it is still open");
         drop(writer);
         far.write_all(b"hello").await.expect_err("both are gone");
@@ -95,12 +95,12 @@ fn a_half_works_on_when_the_other_is_dropped() {
         let (mut reader, writer) = split(near);
         drop(writer);
         far.write_all(b"hello").await.expect("it is still open");
-        let mut heard = [0; 5];
-        reader.read_exact(&mut heard).await.expect("it writes");
-        let end = future::poll_once(far.read(&mut heard)).await;
+        let mut received = [0; 5];
+        reader.read_exact(&mut received).await.expect("it writes");
+        let end = future::poll_once(far.read(&mut received)).await;
         assert!(end.is_none(), "a half that is dropped ends nothing");
         drop(reader);
-        assert_eq!(far.read(&mut heard).await.expect("an end"), 0);
+        assert_eq!(far.read(&mut received).await.expect("an end"), 0);
     });
 }
 
@@ -113,24 +113,27 @@ fn served(handler: impl AsyncFn(Split) -> io::Result<()> + Copy) -> io::Result<V
     let client = async move {
         near.writer.write_all(b"hello").await?;
         near.writer.flush().await?;
-        let mut heard = Vec::new();
-        near.reader.read_to_end(&mut heard).await.map(|_| heard)
+        let mut received = Vec::new();
+        near.reader
+            .read_to_end(&mut received)
+            .await
+            .map(|_| received)
     };
     let server = serve(&ex, listener, async move |c| handler(c).await);
     let both = future::zip(client, server);
-    let (heard, report) = smol::block_on(ex.run(both));
+    let (received, report) = smol::block_on(ex.run(both));
     report.expect("it serves");
-    heard
+    received
 }
 
 #[test]
 fn unflushed_bytes_of_a_handler_are_flushed_and_the_stream_ended() {
-    let heard = served(async |mut c: Split| {
+    let received = served(async |mut c: Split| {
         let mut asked = [0; 5];
         c.reader.read_exact(&mut asked).await?;
         c.writer.write_all(&asked.to_ascii_uppercase()).await
     });
-    assert_eq!(heard.expect("an end in order"), b"HELLO");
+    assert_eq!(received.expect("an end in order"), b"HELLO");
 }
 
 #[test]
@@ -146,12 +149,12 @@ fn a_peer_that_is_gone_is_no_error_of_the_end() {
 
 #[test]
 fn a_panic_resets_the_stream_beneath() {
-    let heard = served(async |mut c: Split| {
+    let received = served(async |mut c: Split| {
         c.reader.read_exact(&mut [0; 5]).await?;
         c.writer.write_all(b"HE").await?;
         panic!("in the middle");
     });
-    let error = heard.expect_err("cut short");
+    let error = received.expect_err("cut short");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
@@ -162,14 +165,14 @@ fn an_abort_wakes_halves_in_other_tasks() {
     let (near, far) = memory::pair(16);
     let shutdown = Shutdown::default();
     let server = Server::default().shutdown(shutdown.clone());
-    let (told, hears) = smol::channel::bounded(1);
+    let (sender, receiver) = smol::channel::bounded(1);
     let tasks = ex.clone();
     let handler = async move |mut c: Split| {
-        let (waiting, told) = (shutdown.clone(), told.clone());
+        let (waiting, sender) = (shutdown.clone(), sender.clone());
         let task = async move {
             waiting.abort();
             let read = c.reader.read(&mut [0; 5]).await;
-            let _ = told.send(read).await;
+            let _ = sender.send(read).await;
         };
         tasks.spawn(task).detach();
         c.writer.write_all(&[0; 100]).await
@@ -177,10 +180,10 @@ fn an_abort_wakes_halves_in_other_tasks() {
     let client = over(near);
     let (report, read) = ex.block_on(async {
         let served = server.serve(&ex, Once::new(over(far)), handler).await;
-        (served.expect("it serves"), hears.recv().await)
+        (served.expect("it serves"), receiver.recv().await)
     });
     assert_eq!((report.finished, report.aborted), (0, 1));
-    let error = read.expect("it was woken").expect_err("and told");
+    let error = read.expect("it was woken").expect_err("a reset");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
     drop(client);
 }

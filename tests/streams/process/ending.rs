@@ -75,9 +75,9 @@ fn a_kill_ends_grandchildren_too() {
     let left_behind = smol::block_on(number(&mut connection));
     let status = smol::block_on(child.wait()).expect("ours");
     assert!(status.success(), "it exited by itself: {status}");
-    assert!(!has_exited(left_behind), "and nobody was killed");
+    assert!(!has_exited(left_behind), "and no child was killed");
     child.kill();
-    wait_until("who was left behind is killed", || has_exited(left_behind));
+    wait_until("the orphan is killed", || has_exited(left_behind));
 }
 
 #[test]

@@ -122,8 +122,11 @@ fn an_unread_standard_error_blocks_the_child_only() {
 
         let (mut calm, _child) = Command::new("cat").connect().expect("it runs");
         calm.writer.write_all(b"hello").await.expect("it reads");
-        let mut heard = [0; 5];
-        calm.reader.read_exact(&mut heard).await.expect("it writes");
+        let mut received = [0; 5];
+        calm.reader
+            .read_exact(&mut received)
+            .await
+            .expect("it writes");
         assert!(!done.is_finished(), "there is no room for its noise");
 
         let mut noise = Vec::new();

@@ -64,7 +64,7 @@ fn a_client_that_is_killed_reads_the_end_and_cannot_write() -> io::Result<()> {
     let report = serve(Server::default(), "stays", |mut client, _, handle| {
         handle.abort_clients();
         assert_eq!(client.read(&mut [0; 8])?, 0);
-        let error = client.write(b"more").expect_err("nobody reads");
+        let error = client.write(b"more").expect_err("it is not read");
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         Ok(())
     })?;

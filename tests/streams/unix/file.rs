@@ -249,7 +249,7 @@ fn of_many_that_replace_a_dead_server_one_does() -> io::Result<()> {
                 // The listener stays until all have tried.
                 done.wait();
                 match &bound {
-                    Ok(_) => assert!(path.exists(), "nobody else has removed it"),
+                    Ok(_) => assert!(path.exists(), "the file is still there"),
                     Err(error) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}"),
                 }
                 usize::from(bound.is_ok())

@@ -100,7 +100,7 @@ fn an_abstract_name_is_exclusive_and_not_in_the_file_system() -> io::Result<()> 
     assert!(!Path::new(&name).exists() && !Path::new(&name[1..]).exists());
     drop(listeners);
     drop(block_on(bind(&*name))?);
-    let error = block_on(connect(&*name)).expect_err("nobody listens");
+    let error = block_on(connect(&*name)).expect_err("no listener is there");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     Ok(())
 }
@@ -163,7 +163,7 @@ fn a_refused_connection_is_an_error_of_one_line() -> io::Result<()> {
     let error = block_on(connect(&*path)).expect_err("there is no file");
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
     drop(UnixListener::bind(&path)?);
-    let error = block_on(connect(&*path)).expect_err("nobody listens");
+    let error = block_on(connect(&*path)).expect_err("no listener is there");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     assert_eq!(error.to_string().lines().count(), 1);
     Ok(())

@@ -6,7 +6,8 @@ use std::io::{self, IoSliceMut};
 use std::iter;
 
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
-use halves::{Connection, Reader, Writer};
+use halves::descriptor::{FdReader, FdWriter};
+use halves::{Connection, Listener, Reader, Writer, bind, connect};
 use smol::LocalExecutor;
 
 /// More bytes than the kernel buffers for any kind of stream.
@@ -39,6 +40,26 @@ pub(crate) async fn check<R1, W1, R2, W2>(
     half_close_is_seen_and_the_answer_still_comes(near, far, &pattern(long)).await;
     let (near, far) = connect().await;
     half_close_is_seen_and_the_answer_still_comes(far, near, &pattern(long)).await;
+}
+
+/// Checks connections to a listener on this address.
+pub(crate) async fn check_address(address: &str) {
+    check(LONG, async || {
+        let mut listeners = bind(address).await?;
+        let address = listeners.local_addrs()[0].to_string();
+        let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
+        Ok((near, far.expect("a listener of sockets does not end")))
+    })
+    .await;
+}
+
+/// Two pipes, one for each direction.
+pub(crate) fn pipes() -> io::Result<(Connection<FdReader, FdWriter>, Connection)> {
+    let (near_reader, far_writer) = io::pipe()?;
+    let (far_reader, near_writer) = io::pipe()?;
+    let near = Connection::new(FdReader::new(near_reader)?, FdWriter::new(near_writer)?);
+    let far = Connection::new(FdReader::new(far_reader)?, FdWriter::new(far_writer)?);
+    Ok((near, far.erase()))
 }
 
 /// As [`check`], for streams that cannot end one direction alone.
@@ -184,21 +205,21 @@ async fn half_close_is_seen_and_the_answer_still_comes<R1, W1, R2, W2>(
         near.writer.close().await?;
         near.writer.close().await
     };
-    let mut heard = Vec::new();
-    let (asked, read) = future::zip(ask, far.reader.read_to_end(&mut heard)).await;
+    let mut received = Vec::new();
+    let (asked, read) = future::zip(ask, far.reader.read_to_end(&mut received)).await;
     asked.expect("a close is not refused, nor is a second one");
     read.expect("the end is seen");
-    assert_eq!(heard, b"question");
+    assert_eq!(received, b"question");
     let refused = near.writer.write_all(b"more").await;
     assert!(refused.is_err(), "nothing is taken after a close");
 
-    let ((), heard) = future::zip(send(&mut far.writer, answer, 65_536, End::Closed), async {
-        let mut heard = Vec::new();
-        let read = near.reader.read_to_end(&mut heard).await;
-        read.map(|_| heard)
+    let ((), received) = future::zip(send(&mut far.writer, answer, 65_536, End::Closed), async {
+        let mut received = Vec::new();
+        let read = near.reader.read_to_end(&mut received).await;
+        read.map(|_| received)
     })
     .await;
-    assert!(heard.expect("the answer is read") == answer);
+    assert!(received.expect("the answer is read") == answer);
 }
 
 async fn a_close_is_seen<R1, W1, R2, W2>(near: Connection<R1, W1>, mut far: Connection<R2, W2>)
@@ -277,19 +298,19 @@ async fn a_read_into_no_room_does_not_wait<R1, W1, R2, W2>(
 {
     read_into_no_room(&mut far.reader).await;
     assert!(!far.reader.at_eof(), "it is not the end of input");
-    let mut heard = [0];
+    let mut received = [0];
     let write = async {
         near.writer.write_all(b"a").await.expect("the peer reads");
         near.writer.flush().await.expect("the peer reads");
     };
     let read = async {
         read_into_no_room(&mut far.reader).await;
-        let read = far.reader.read_exact(&mut heard).await;
+        let read = far.reader.read_exact(&mut received).await;
         read.expect("the peer has written");
         read_into_no_room(&mut far.reader).await;
     };
     future::zip(write, read).await;
-    assert_eq!(&heard, b"a");
+    assert_eq!(&received, b"a");
     // The halves as a layer takes them.
     let (mut beneath, _, _) = far.into_parts();
     read_into_no_room(&mut beneath).await;

@@ -17,7 +17,7 @@ use futures_lite::future;
 use halves::connection::Phase;
 use halves::listener::memory::{self, Connector, MemoryConnection};
 use halves::time::ManualClock;
-use halves::{Clock, Connection, Event, Handle, Listener, Report, Server};
+use halves::{Clock, Connection, Event, Handle, Listener, Report, Server, Shutdown};
 use smol::{LocalExecutor, Task};
 
 /// An executor of one thread, and a clock.
@@ -130,6 +130,12 @@ impl Served {
         said.retain(|event| !event.starts_with("opened"));
         said
     }
+}
+
+/// A server, and the shutdown that ends it.
+pub(crate) fn server() -> (Server, Shutdown) {
+    let shutdown = Shutdown::default();
+    (Server::default().shutdown(shutdown.clone()), shutdown)
 }
 
 /// Counts how often its guards are dropped.

@@ -23,12 +23,12 @@ pub(crate) struct Clients {
     bound: usize,
 }
 
-/// A network whose pipes hold a kibibyte.
+/// A network with pipes of one kibibyte.
 pub(crate) fn network() -> (Network, Clients) {
     network_of(1024)
 }
 
-/// A network whose pipes hold `bound` bytes.
+/// A network with pipes of `bound` bytes.
 pub(crate) fn network_of(bound: usize) -> (Network, Clients) {
     let (queue, receive) = channel::unbounded();
     (Network(receive), Clients { queue, bound })

@@ -84,3 +84,10 @@ pub(crate) async fn ask(mut client: MemoryConnection, question: &'static str) ->
         .expect("an answer");
     answer
 }
+
+/// Reads to the end, and closes.
+pub(crate) async fn read_to_end(mut client: MemoryConnection) -> io::Result<Vec<u8>> {
+    let mut received = Vec::new();
+    client.reader.read_to_end(&mut received).await?;
+    Ok(received)
+}

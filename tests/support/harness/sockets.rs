@@ -89,7 +89,7 @@ impl World {
             Family::Tcp => halves::bind("127.0.0.1:0").await,
             Family::Unix => halves::bind(&*dir.path().join("socket")).await,
         };
-        let listeners = listeners.expect("nobody listens there");
+        let listeners = listeners.expect("the address is free");
         self.serve_on(listeners, dir, server, handler)
     }
 
