@@ -1,13 +1,13 @@
-"""asyncio's StreamReader, fed by hand, with which tests/differential_framing.rs compares our frames.
+"""asyncio's StreamReader, fed by hand. framing.rs compares the frames of Halves with it.
 
-Its first line says whether `readuntil` knows several separators. Then it answers each line of its
-standard input, a case, with a line of outcomes:
+The first line of its output is whether `readuntil` accepts several separators. Each line of its
+standard input is a case, and it answers with a line of outcomes:
 
     LIMIT PIECE,PIECE,... CALL,CALL,...
 
 A piece is fed when a call waits, and the end of input after the last. Bytes are hexadecimal; `l` reads a
-line, `u:BYTES[:BYTES...]` until a separator, `e:NUMBER` so many bytes. When a frame is too long, what can
-be passed over is.
+line, `u:BYTES[:BYTES...]` up to a separator, `e:NUMBER` so many bytes. If a frame is too long, the bytes
+that can be passed over are consumed.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ async def play(line):
     for call in calls.split(","):
         task = asyncio.ensure_future(outcome(reader, call))
         while True:
-            # Once to begin, or to go on after it was fed; a wait of it is for more.
+            # Once to begin, or to go on after a feed. A call that still waits needs more.
             for _ in range(3):
                 await asyncio.sleep(0)
             if task.done():

@@ -1,4 +1,4 @@
-"""The uppercase service on asyncio's streams, with which tests/differential.rs compares ours.
+"""The uppercase service on asyncio's streams. mod.rs compares the service of Halves with it.
 
 Run `python3 asyncio_upper.py`: it listens on a free port of 127.0.0.1, prints the port, and serves
 until its standard input ends.
@@ -11,7 +11,7 @@ CHUNK = 64 * 1024
 
 
 async def upper(reader, writer):
-    """Answers a to z in capitals until the end of input; what was written is flushed before."""
+    """Answers a to z in capitals until the end of input, and flushes before it ends."""
     try:
         # bytes.upper() leaves everything but a to z as it is.
         while data := await reader.read(CHUNK):
