@@ -148,7 +148,7 @@ fn a_writer_or_a_reader_dropped_alone_does_not_end_the_stream() {
     } = here;
     drop((writer, peer));
     assert_eq!(now(there.reader.read(&mut [0; 8])), None);
-    assert_eq!(now(there.writer.write(b"still received")), Some(Ok(11)));
+    assert_eq!(now(there.writer.write(b"still there")), Some(Ok(11)));
     drop(reader);
     assert_eq!(now(there.reader.read(&mut [0; 8])), Some(Ok(0)));
 
