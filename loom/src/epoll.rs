@@ -1,4 +1,4 @@
-//! A reactor as the workers that share it see it: a bell, a socket, and one worker at a time that
+//! A reactor as the workers that share it see it: an eventfd, a socket, and one worker at a time that
 //! waits for them.
 
 use std::mem;
@@ -10,7 +10,7 @@ use crate::sync::{Mutex, thread};
 
 #[derive(Debug, Default)]
 pub(crate) struct Epoll {
-    /// The flag of the bell.
+    /// The flag of the eventfd.
     rung: AtomicBool,
     events: Mutex<Events>,
     more: Condvar,
@@ -22,7 +22,7 @@ pub(crate) struct Epoll {
 /// Events that no poll has taken in yet.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Events {
-    /// An edge of the bell.
+    /// An edge of the eventfd.
     pub(crate) edge: bool,
     /// The socket is ready.
     pub(crate) socket: bool,

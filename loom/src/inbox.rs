@@ -1,4 +1,4 @@
-//! The bell: a ring is heard before the listener sleeps, or ends its sleep.
+//! The eventfd of a reactor: a wake is seen before the reactor waits, or ends its wait.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::wake_fd::WakeFd;
 use crate::explore;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
-/// An executor's inbox, and its thread's bell.
+/// An executor's inbox, and the eventfd of its thread's reactor.
 struct Inbox {
     posted: AtomicUsize,
     wake_fd: WakeFd,
@@ -28,7 +28,7 @@ impl Inbox {
         posted
     }
 
-    /// Whether a sleep would end, or has: the bell is watched for edges, of which each write is one.
+    /// Returns true if a wait would end, or has ended: each write to the eventfd is an edge.
     fn wakes(&self) -> bool {
         rustix::io::read(self.wake_fd.as_fd(), &mut [0; 8]).is_ok()
     }

@@ -1,6 +1,6 @@
 //! Models of what threads of Halves share without a lock, or with a subtle one, explored by loom.
 //!
-//! The state word, the bell, the place of a waker, the run queues, the list of idle workers and the looks
+//! The state word, the eventfd, the place of a waker, the run queues, the list of idle workers and the looks
 //! of the watch are the library's own files. The order in which they are used is written down again in the models, as what surrounds
 //! it there is full of system calls. Where that order has fences, or looks again, a model is also run
 //! without them, and has to fail.

@@ -56,7 +56,7 @@ struct Kernel {
     registered: usize,
     /// Events that a reactor has not taken in yet.
     told: [bool; 2],
-    /// The bell of the second reactor, which a wake on another thread rings.
+    /// The eventfd of the second reactor, which a wake on another thread sets.
     rung: bool,
 }
 

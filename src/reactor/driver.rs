@@ -19,7 +19,7 @@ use crate::catch::catch_each;
 /// The largest number of events that one call takes from the kernel.
 const MAX_BATCH_EVENTS: usize = 256;
 
-/// Makes a reactor that of this thread, until it is dropped.
+/// Drives a reactor on this thread, until the driver is dropped.
 pub(crate) struct Driver {
     pub(super) reactor: Arc<Reactor>,
     /// The reactor that this thread drove before, and drives again afterwards.

@@ -138,8 +138,8 @@ pub(super) fn forget_turn() {
     catch_each(pending, drop);
 }
 
-/// Sends what is in the outbox, and is ready when the outbox is empty. An error may be that of
-/// bytes of any earlier write.
+/// Sends what is in the outbox, and is ready when the outbox is empty. An error may
+/// belong to any earlier write.
 pub(super) fn poll_flushed(
     owner: &Arc<impl SourceOwner>,
     cx: &Context<'_>,

@@ -2,9 +2,9 @@
 //! for each thread that drives one, or one that several threads share.
 //!
 //! A call on a socket is tried first. If it finds nothing, the socket is registered once, for
-//! reading and writing both, with the reactor of the thread that polls it. From then on that reactor
-//! updates the socket's [state word](state), and after a short read no further read is tried until
-//! an event comes. See epoll(7).
+//! reading and writing both, with the reactor of the thread that polls it. From then on that
+//! reactor updates the socket's [state word](state), and after a short read no further read is
+//! tried until an event comes. See epoll(7).
 //!
 //! Each file imports only from `Reactor` and from files before it in this list: `sys`, `state`,
 //! `wake_fd`, `fork_check`, `shared_fd`, `timers`, `outbox`, `reactor_slot`, `current`, `foreign`,
@@ -57,8 +57,8 @@ pub(crate) use watched::WatchedFd;
 
 /// The data of the events of `wake_fd`. It is no address, as the data of a source is.
 const WAKE_FD_DATA: u64 = 0;
-/// The data of the events of the first worker's timer. Those of the other workers follow. No address
-/// is as low.
+/// The data of the events of the first worker's timer. Those of the other workers follow. No
+/// address is as low.
 const FIRST_TIMER_DATA: u64 = 1;
 
 /// No thread drives the reactor.
@@ -176,7 +176,7 @@ impl Reactor {
         self.driven.load(Ordering::SeqCst) == DRIVEN && !self.fork_check.is_inherited()
     }
 
-    /// Returns the sleeps of the worker that the event is for, if it is that of a timer.
+    /// Returns the timers that have expired, if the event is for a timerfd.
     fn expired_timers(&self, data: EventData) -> Option<&Timers> {
         let worker = data.u64().checked_sub(FIRST_TIMER_DATA)?;
         let worker = usize::try_from(worker).ok()?;

@@ -46,8 +46,8 @@ pub(super) struct Contents {
     pub(super) error: Option<Errno>,
 }
 
-/// The state of sending. One call sends at a time. Its waker may be called from within another
-/// call of ours, where sending must not begin anew.
+/// The state of sending. One call sends at a time. Its waker may be called while that call polls,
+/// and does not send then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Flushing {
     #[default]

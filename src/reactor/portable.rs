@@ -104,8 +104,8 @@ impl Source {
         this
     }
 
-    /// Takes over a descriptor of a kind of which a short read leaves nothing, and a short write no
-    /// room.
+    /// Takes over a descriptor of a kind that has no more bytes after a short read, and no more
+    /// room after a short write.
     pub(crate) fn trusted(fd: OwnedFd) -> Self {
         Self::with(SharedFd::new(fd))
     }

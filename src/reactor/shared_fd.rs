@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 #[derive(Debug)]
 pub(super) struct SharedFd {
     fd: RawFd,
-    /// The number of handles in the low 16 bits, and that of holds in the high ones.
+    /// The number of handles in the low 16 bits, and the number of holds in the high 16 bits.
     users: AtomicU32,
 }
 

@@ -36,7 +36,7 @@ impl Socket {
         Self(Arc::new(Source::new(socket)))
     }
 
-    /// Takes over a socket of a kind of which a short read leaves nothing: see [`Source::trusted`].
+    /// Takes over a socket that has no more bytes after a short read: see [`Source::trusted`].
     pub(super) fn trusted(socket: OwnedFd) -> Self {
         Self(Arc::new(Source::trusted(socket)))
     }
@@ -69,9 +69,9 @@ impl<T: SourceOwner> Socket<T> {
         self.0.source().assume_readable();
     }
 
-    /// Accepts a connection. The new socket is non-blocking and closed on exec. Another process that
-    /// has a `shared` socket open may have cleared `O_NONBLOCK`, which would make the call block: it
-    /// is set again.
+    /// Accepts a connection. The new socket is non-blocking and closed on exec. Another process
+    /// that has a `shared` socket open may have cleared `O_NONBLOCK`, which would make the call
+    /// block: it is set again.
     pub(crate) fn poll_accept(
         &self,
         cx: &mut Context<'_>,
@@ -141,8 +141,8 @@ impl<T: SourceOwner> Socket<T> {
     }
 
     /// Returns the result of a read at the peer's end. The kernel reports a reset once, and an
-    /// orderly end after that. If it has reported the reset when the outbox was sent, the read fails
-    /// with that error.
+    /// orderly end after that. If it has reported the reset when the outbox was sent, the read
+    /// fails with that error.
     #[cold]
     fn read_end(&self) -> io::Result<usize> {
         let source = self.0.source();
@@ -188,8 +188,8 @@ impl<T: SourceOwner> Socket<T> {
     }
 
     /// As [`poll_write_vectored`](Self::poll_write_vectored), but a small write is sent together
-    /// with others, at the end of the thread's turn at the latest. Its error is returned by the next
-    /// write or flush.
+    /// with others, at the end of the thread's turn at the latest. The next write or flush returns
+    /// its error.
     pub(crate) fn poll_write_gathered(
         &self,
         cx: &mut Context<'_>,

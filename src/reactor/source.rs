@@ -71,8 +71,9 @@ impl Source {
         this
     }
 
-    /// Takes over a descriptor of a kind of which a short read leaves nothing, and a short write no
-    /// room: TCP, unless an event reports otherwise, and the writing side of pipes.
+    /// Takes over a descriptor of a kind that has no more bytes after a short read, and no more
+    /// room after a short write: TCP, unless an event reports otherwise, and the writing side of
+    /// pipes.
     pub(crate) fn trusted(fd: OwnedFd) -> Self {
         Self::with(SharedFd::new(fd))
     }
@@ -240,17 +241,17 @@ impl Source {
         &self.lazy().writer
     }
 
-    /// Handles an event of the kernel for the source whose address is `data`.
+    /// Handles an event of the kernel. `data` is the address of the source.
     #[inline(always)]
     pub(super) fn handle_event(data: EventData, flags: EventFlags) {
         let source = data.ptr().cast::<Self>();
         if source.is_null() {
             return;
         }
-        // SAFETY: the address is that of a registered source. Its registration is ended in the
-        // kernel before the reactor's reference goes to the graveyard, or is dropped: either is
-        // done only between batches of the thread that drives the reactor, which holds its lock
-        // where threads share it.
+        // SAFETY: a registered source is at this address. Its registration is ended in the kernel
+        // before the reactor's reference is dropped, or goes to the graveyard. Either reference is
+        // dropped only between batches of the thread that drives the reactor, and that thread
+        // holds the lock of a reactor that threads share.
         let source = unsafe { &*source };
         let end = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
         // A read ends before urgent data, whatever follows it.

@@ -217,7 +217,7 @@ impl TimerFd {
         let zero = Timespec::default();
         let once = Itimerspec {
             it_interval: zero,
-            // A time that is too long for the kernel disarms the timer: it is longer than any other.
+            // A time too long for the kernel disarms the timer: it is longer than any other.
             it_value: Timespec::try_from(time).unwrap_or(zero),
         };
         timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once)?;

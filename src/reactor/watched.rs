@@ -20,7 +20,7 @@ impl WatchedFd {
         Self(Socket::new(fd))
     }
 
-    /// Takes over the non-blocking writing side of a pipe, in which a short write leaves no room.
+    /// Takes over the non-blocking writing side of a pipe, which has no room after a short write.
     pub(crate) fn pipe_writer(fd: OwnedFd) -> Self {
         Self(Socket::trusted(fd))
     }

@@ -4,16 +4,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 
-/// One that was made before a fork, in the child.
+/// Returns a reactor that was made before a fork, in the child.
 fn inherited() -> Arc<Reactor> {
     let mut reactor = Reactor::new().expect("a reactor");
-    let ours = Arc::get_mut(&mut reactor).expect("nobody else has it");
+    let ours = Arc::get_mut(&mut reactor).expect("the only reference");
     ours.fork_check.fork();
     reactor
 }
 
 #[test]
-fn it_is_not_driven_there() {
+fn an_inherited_reactor_is_not_driven() {
     let reactor = inherited();
     let driven = catch_unwind(AssertUnwindSafe(|| drop(reactor.drive())));
     let payload = driven.expect_err("it panics");
@@ -22,25 +22,25 @@ fn it_is_not_driven_there() {
 }
 
 #[test]
-fn it_takes_no_source_and_gives_none_back_to_the_kernel() {
+fn an_inherited_reactor_registers_no_source() {
     let reactor = inherited();
     let (socket, _peer) = pair();
     let refused = reactor.register(socket.as_fd(), socket.owner());
-    let error = refused.expect_err("it is the parent's").to_string();
+    let error = refused.expect_err("inherited").to_string();
     assert!(error.contains("before a fork"), "{error}");
 }
 
 #[test]
-fn a_socket_leaves_it_for_a_reactor_of_the_child() {
+fn a_socket_moves_to_a_reactor_of_the_child() {
     let mut reactor = Reactor::new().expect("a reactor");
     let (socket, mut peer) = pair();
     let driver = reactor.drive().expect("driven");
     assert!(read(socket.owner(), 8, &mut 0).is_pending());
     drop(driver);
-    // As if it were driven in the parent: the child has no say in that.
+    // As after a fork, while the parent's thread drives the reactor.
     let copy = reactor.epoll.try_clone().expect("cloned");
     drop(socket.owner().reactor.lock().take());
-    let ours = Arc::get_mut(&mut reactor).expect("nobody else has it");
+    let ours = Arc::get_mut(&mut reactor).expect("the only reference");
     ours.fork_check.fork();
     ours.driven = DRIVEN.into();
     socket.owner().reactor.lock().set(reactor.clone());

@@ -1,19 +1,19 @@
-//! What a reactor promises, one socket at a time, on a loop that the tests turn by hand.
+//! The behaviour of a reactor, one socket at a time. The tests call each turn of its loop.
 
+mod clock;
 mod forks;
-mod homes;
-mod lives;
+mod lifetimes;
+mod moves;
 mod outbox;
 mod panics;
 mod partial;
+mod races;
 mod readiness;
-mod ringing;
 mod schedules;
 mod storm;
 mod timers;
 #[cfg(feature = "tokio")]
 mod tokio;
-mod words;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -30,26 +30,26 @@ use super::source::Source;
 use super::state::Direction;
 use super::{DRIVEN, Driver, Reactor, Socket};
 
-/// How long a thread waits for what is certain to come.
+/// The longest time that a thread waits for something that must happen.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Counts how often it is woken.
+/// A waker that counts its wakes.
 #[derive(Default)]
-struct Woken(AtomicUsize);
+struct WakeCount(AtomicUsize);
 
-impl Woken {
+impl WakeCount {
     fn times(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }
 
-impl Wake for Woken {
+impl Wake for WakeCount {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// One of two connected sockets, and the other as a blocking one of std.
+/// Returns one of two connected sockets, and the other as a blocking socket of std.
 fn pair() -> (Socket, UnixStream) {
     let (ours, peer) = UnixStream::pair().expect("a pair");
     ours.set_nonblocking(true).expect("set");
@@ -57,35 +57,36 @@ fn pair() -> (Socket, UnixStream) {
     (Socket::trusted(OwnedFd::from(ours)), peer)
 }
 
+/// Drives a new reactor.
 fn driven() -> Driver {
     let reactor = Reactor::new().expect("a reactor");
-    reactor.drive().expect("nobody else drives it")
+    reactor.drive().expect("not driven")
 }
 
-/// The clock of a reactor without sleepers, which does not ask for it.
+/// The clock of a reactor without sleeps, which never reads it.
 fn no_sleeps() -> Instant {
-    panic!("somebody sleeps")
+    panic!("a sleep is due")
 }
 
 impl Driver {
-    /// Waits so long, and says whether there was anything.
+    /// Runs one turn with this limit, and returns true if there were events.
     fn wait(&self, wait: Option<Duration>, now: impl Fn() -> Instant) -> bool {
         self.turn(|| wait, now).expect("turned")
     }
 
-    /// Takes what there is.
+    /// Handles the events that have arrived, without waiting.
     fn turn_once(&self) {
         self.turn(|| Some(Duration::ZERO), no_sleeps)
             .expect("turned");
     }
 }
 
-/// Polls for a read into so much room, and counts the system calls.
+/// Polls for a read of at most `room` bytes, and counts the system calls.
 fn read(source: &Arc<Source>, room: usize, calls: &mut usize) -> Poll<io::Result<usize>> {
     read_with(source, room, Waker::noop(), |_| *calls += 1)
 }
 
-/// The same, with a waker, and with something to be done between the call and its result.
+/// As [`read`], with a waker, and with a function to call between the system call and its result.
 fn read_with(
     source: &Arc<Source>,
     room: usize,
@@ -104,7 +105,7 @@ fn read_with(
     })
 }
 
-/// Polls for something that always would block.
+/// Polls a call that always would block.
 fn blocked(source: &Arc<Source>, direction: Direction, waker: &Waker) -> Poll<io::Result<()>> {
     let mut cx = Context::from_waker(waker);
     Source::poll_io(
@@ -124,7 +125,7 @@ fn fill(socket: &Socket, waker: &Waker) {
     }
 }
 
-/// Takes all that has arrived.
+/// Reads all that has arrived, and returns its length in bytes.
 fn empty(peer: &mut UnixStream) -> usize {
     peer.set_nonblocking(true).expect("set");
     let (mut buf, mut taken) = (vec![0; 65536], 0);
@@ -148,12 +149,12 @@ fn assert_moved(polled: Poll<io::Result<usize>>, expected: usize) {
     }
 }
 
-/// The peer's end of input is there already.
+/// Checks that the end of the peer's input has arrived already.
 #[track_caller]
 fn assert_closed(peer: &mut UnixStream) {
     peer.set_nonblocking(true).expect("set");
     let read = peer.read(&mut [0]).map_err(|error| error.kind());
-    // A reset, where something was not read.
+    // A reset, if something was not read.
     let closed = matches!(read, Ok(0) | Err(ErrorKind::ConnectionReset));
     assert!(closed, "{read:?}");
 }

@@ -1,4 +1,4 @@
-//! Small writes that are gathered: when they leave, in which pieces, and who hears of what fails.
+//! Gathered writes: when they are sent, in which pieces, and which call returns their error.
 
 mod lost;
 mod refused;
@@ -12,7 +12,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use super::super::outbox::{MAX_GATHERED_BYTES, MAX_OUTBOX_BYTES};
 use super::*;
 
-/// A socket whose peer tells its writes apart: each `recv` is what one `send` has sent.
+/// Returns a socket, and a peer that receives each write apart: one `recv` returns what one `send`
+/// sent.
 fn messages() -> (Socket, OwnedFd) {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (ours, peer) =
@@ -20,7 +21,7 @@ fn messages() -> (Socket, OwnedFd) {
     (Socket::new(ours), peer)
 }
 
-/// The lengths of what has arrived since the last call.
+/// Returns the lengths of the writes that have arrived since the last call.
 fn arrived(peer: &OwnedFd) -> Vec<usize> {
     let mut buf = vec![0; 2 * MAX_OUTBOX_BYTES];
     let recv = || rustix::net::recv(peer, &mut *buf, RecvFlags::empty());
@@ -40,11 +41,11 @@ fn flush(socket: &Socket, waker: &Waker) -> Poll<io::Result<()>> {
     socket.poll_flush(&Context::from_waker(waker))
 }
 
-/// What is taken in.
+/// Writes a text that has to be gathered.
 #[track_caller]
 fn put(socket: &Socket, text: &[u8]) {
     assert_moved(gather(socket, text), text.len());
-    assert!(socket.owner().is_corked(), "it went its own way");
+    assert!(socket.owner().is_corked(), "not gathered");
 }
 
 fn weak(socket: &Socket) -> Weak<Source> {
@@ -52,7 +53,7 @@ fn weak(socket: &Socket) -> Weak<Source> {
 }
 
 #[test]
-fn small_writes_leave_together_at_the_end_of_the_turn() {
+fn small_writes_are_sent_together_at_the_end_of_the_turn() {
     let driver = driven();
     let (socket, peer) = messages();
     put(&socket, b"one, ");
@@ -63,11 +64,11 @@ fn small_writes_leave_together_at_the_end_of_the_turn() {
     assert_eq!(arrived(&peer), [15]);
     assert!(!socket.owner().is_corked());
     driver.end_turn();
-    assert_eq!(arrived(&peer), [], "and once");
+    assert_eq!(arrived(&peer), [], "sent once");
 }
 
 #[test]
-fn those_of_many_sockets_leave_each_in_its_own_call() {
+fn each_of_many_sockets_sends_with_one_call() {
     let driver = driven();
     let pairs: Vec<_> = (0..100).map(|_| messages()).collect();
     for n in 1..4 {
@@ -82,7 +83,7 @@ fn those_of_many_sockets_leave_each_in_its_own_call() {
 }
 
 #[test]
-fn they_leave_on_flush_and_before_a_read_and_with_the_driver() {
+fn a_flush_a_read_and_the_drop_of_the_driver_send() {
     let driver = driven();
     let (socket, peer) = messages();
     put(&socket, b"a");
@@ -104,7 +105,7 @@ fn they_leave_on_flush_and_before_a_read_and_with_the_driver() {
 }
 
 #[test]
-fn the_socket_stays_open_until_they_have_left() {
+fn a_socket_stays_open_until_its_outbox_is_sent() {
     let driver = driven();
     for shared in [false, true] {
         let (socket, mut peer) = pair();
@@ -115,15 +116,15 @@ fn the_socket_stays_open_until_they_have_left() {
         let source = weak(&socket);
         drop(socket);
         driver.end_turn();
-        let mut heard = String::new();
-        peer.read_to_string(&mut heard).expect("an orderly end");
-        assert_eq!(heard, "last words");
+        let mut received = String::new();
+        peer.read_to_string(&mut received).expect("an orderly end");
+        assert_eq!(received, "last words");
         assert!(source.upgrade().is_none());
     }
 }
 
 #[test]
-fn what_is_larger_than_small_is_sent_as_it_is_and_keeps_its_place() {
+fn a_larger_write_is_sent_at_once_after_the_gathered_ones() {
     let driver = driven();
     let (socket, peer) = messages();
     for small in [MAX_GATHERED_BYTES - 1, MAX_GATHERED_BYTES] {
@@ -143,11 +144,14 @@ fn what_is_larger_than_small_is_sent_as_it_is_and_keeps_its_place() {
     assert_moved(socket.poll_write(&mut cx, b"and second"), 10);
     assert_eq!(arrived(&peer), [5, 10]);
     assert_moved(gather(&socket, b""), 0);
-    assert!(!socket.owner().is_corked(), "of nothing, nothing is kept");
+    assert!(
+        !socket.owner().is_corked(),
+        "an empty write is not gathered"
+    );
 }
 
 #[test]
-fn the_pieces_of_a_vectored_write_are_taken_in_whole_and_count_together() {
+fn the_slices_of_a_vectored_write_count_together() {
     let driver = driven();
     let (socket, peer) = messages();
     let mut cx = Context::from_waker(Waker::noop());
@@ -172,7 +176,7 @@ fn the_pieces_of_a_vectored_write_are_taken_in_whole_and_count_together() {
 }
 
 #[test]
-fn no_more_is_held_than_there_is_room_for() {
+fn an_outbox_has_a_limit() {
     let driver = driven();
     let (socket, peer) = messages();
     let (piece, rest) = (
@@ -201,7 +205,7 @@ fn no_more_is_held_than_there_is_room_for() {
 }
 
 #[test]
-fn nothing_is_gathered_where_turns_have_no_end() {
+fn nothing_is_gathered_on_a_thread_without_a_reactor() {
     let (socket, peer) = messages();
     assert_moved(gather(&socket, b"alone"), 5);
     assert_eq!(arrived(&peer), [5]);
@@ -214,7 +218,7 @@ fn nothing_is_gathered_where_turns_have_no_end() {
 }
 
 #[test]
-fn nothing_is_gathered_on_a_socket_of_async_io() {
+fn nothing_is_gathered_on_a_socket_registered_with_async_io() {
     let (socket, peer) = messages();
     assert!(read(socket.owner(), 8, &mut 0).is_pending());
     let _driver = driven();
@@ -223,7 +227,7 @@ fn nothing_is_gathered_on_a_socket_of_async_io() {
 }
 
 #[test]
-fn nothing_is_gathered_after_the_end_was_said() {
+fn nothing_is_gathered_after_the_end_of_output() {
     for how in [std::net::Shutdown::Write, std::net::Shutdown::Both] {
         let driver = driven();
         let (socket, _peer) = pair();
@@ -240,20 +244,20 @@ fn nothing_is_gathered_after_the_end_was_said() {
     socket.shutdown(std::net::Shutdown::Read).expect("shut");
     put(&socket, b"the other end");
     drop(driver);
-    let mut heard = [0; 13];
-    peer.read_exact(&mut heard).expect("heard");
+    let mut received = [0; 13];
+    peer.read_exact(&mut received).expect("received");
 }
 
 #[track_caller]
 fn refusal<T: std::fmt::Debug>(polled: Poll<io::Result<T>>) -> ErrorKind {
     match polled {
         Poll::Ready(Err(error)) => error.kind(),
-        other => panic!("{other:?}, and no error"),
+        other => panic!("{other:?}, not an error"),
     }
 }
 
 #[test]
-fn a_turn_within_a_turn_ends_both() {
+fn the_end_of_an_inner_turn_sends_for_the_outer_one() {
     let outer = driven();
     let (socket, peer) = messages();
     put(&socket, b"outer");
@@ -270,14 +274,14 @@ fn a_turn_within_a_turn_ends_both() {
 }
 
 #[test]
-fn what_a_waker_writes_at_the_end_of_a_turn_leaves_with_it() {
+fn a_write_of_a_waker_at_the_end_of_a_turn_is_sent_in_that_turn() {
     let driver = driven();
     let ((socket, peer), (other, others)) = (messages(), messages());
     put(&socket, b"first");
     put(&socket, b"x");
     let other = Arc::new(other);
     let writes = other.clone();
-    let waker = lives::Does::waker(move || put(&writes, b"when it is woken"));
+    let waker = lifetimes::CallOnWake::waker(move || put(&writes, b"when it is woken"));
     let held = full(&socket);
     assert!(flush(&socket, &waker).is_pending());
     assert!(held);
@@ -288,7 +292,7 @@ fn what_a_waker_writes_at_the_end_of_a_turn_leaves_with_it() {
     drop(other);
 }
 
-/// Leaves no room in the kernel for what is in the outbox.
+/// Fills the send buffer of the kernel, and returns true if the next send fails.
 fn full(socket: &Socket) -> bool {
     let send = || rustix::net::send(socket, &[b'x'; 8192], rustix::net::SendFlags::NOSIGNAL);
     while send().is_ok() {}

@@ -1,22 +1,22 @@
-//! Wakers that panic: nobody else is kept asleep, and the loop goes on.
+//! Wakers that panic: all other tasks are woken, and the loop goes on.
 
 use std::panic::resume_unwind;
 
-use super::lives::Does;
+use super::lifetimes::CallOnWake;
 use super::*;
 
-/// Panics once, without a word.
+/// Returns a waker that panics once, without a message.
 pub(super) fn panics() -> Waker {
-    Does::waker(|| resume_unwind(Box::new("asked to")))
+    CallOnWake::waker(|| resume_unwind(Box::new("asked to")))
 }
 
 #[test]
-fn all_the_others_of_a_batch_are_told() {
+fn all_other_tasks_of_a_batch_are_woken() {
     let driver = driven();
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeCount::default());
     let mut pairs: Vec<_> = (0..9).map(|_| pair()).collect();
     for (n, (socket, _)) in pairs.iter().enumerate() {
-        // Also the first and the last one, and two in a row.
+        // Among them the first and the last one, and two in a row.
         let waker = if [0, 3, 4, 8].contains(&n) {
             panics()
         } else {
@@ -36,28 +36,28 @@ fn all_the_others_of_a_batch_are_told() {
 }
 
 #[test]
-fn a_writer_is_woken_where_the_reader_of_the_same_socket_panics() {
+fn a_writer_is_woken_if_the_waker_of_the_reader_panics() {
     let driver = driven();
     let (socket, peer) = pair();
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeCount::default());
     assert!(read_with(socket.owner(), 8, &panics(), drop).is_pending());
     let writes = blocked(socket.owner(), Direction::Write, &woken.clone().into());
     assert!(writes.is_pending());
-    // It has been told that it may write when it was registered.
+    // The registration has reported that the socket is writable.
     driver.turn_once();
     assert_eq!(woken.times(), 1);
     let writes = blocked(socket.owner(), Direction::Write, &woken.clone().into());
     assert!(writes.is_pending());
-    // Both at once.
+    // Both halves are ready.
     drop(peer);
     driver.turn_once();
     assert_eq!(woken.times(), 2);
 }
 
 #[test]
-fn everyone_is_told_that_a_reactor_is_left() {
+fn all_tasks_are_woken_when_a_reactor_is_left() {
     let driver = driven();
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeCount::default());
     let pairs: Vec<_> = (0..3).map(|_| pair()).collect();
     for (socket, _) in &pairs {
         assert!(read_with(socket.owner(), 8, &panics(), drop).is_pending());

@@ -1,4 +1,4 @@
-//! Short reads that leave something, of which no event comes.
+//! Short reads that leave something for which no event comes.
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
@@ -11,7 +11,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use super::super::unsent_bytes;
 use super::*;
 
-/// A socket of TCP that waits to be read, and its peer.
+/// Returns a TCP socket that waits to be read, and its peer.
 fn waiting() -> (Driver, Socket, TcpStream) {
     let driver = driven();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
@@ -24,7 +24,7 @@ fn waiting() -> (Driver, Socket, TcpStream) {
     (driver, socket, peer)
 }
 
-/// Until the other end has it.
+/// Sends, and waits until the text has arrived.
 fn arrives(peer: &TcpStream, text: &[u8], flags: SendFlags) {
     assert_eq!(rustix::net::send(peer, text, flags), Ok(text.len()));
     while unsent_bytes(peer.as_fd()).expect("known") > 0 {
@@ -32,7 +32,7 @@ fn arrives(peer: &TcpStream, text: &[u8], flags: SendFlags) {
     }
 }
 
-/// The lengths of reads, until there is nothing.
+/// Reads until nothing is left, and returns the length of each read.
 fn lengths(driver: &Driver, source: &Arc<Source>) -> Vec<usize> {
     let mut lengths = Vec::new();
     loop {
@@ -49,23 +49,23 @@ fn lengths(driver: &Driver, source: &Arc<Source>) -> Vec<usize> {
 }
 
 #[test]
-fn what_follows_urgent_data_is_read() {
+fn bytes_after_urgent_data_are_read() {
     let empty = SendFlags::empty();
     let (driver, socket, peer) = waiting();
-    // All at once, and then when the first was told already.
-    for told in [false, true, false] {
+    // All at once, then after the event of the first bytes, then all at once.
+    for reported in [false, true, false] {
         arrives(&peer, b"abc", empty);
-        if told {
+        if reported {
             driver.turn_once();
         }
         arrives(&peer, b"X", SendFlags::OOB);
         arrives(&peer, b"defg", empty);
-        assert_eq!(lengths(&driver, socket.owner()), [3, 4], "{told}");
+        assert_eq!(lengths(&driver, socket.owner()), [3, 4], "{reported}");
     }
 }
 
 #[test]
-fn what_follows_urgent_data_that_comes_between_a_short_read_and_its_note_is_read() {
+fn bytes_after_urgent_data_that_comes_right_after_a_short_read_are_read() {
     let (driver, socket, peer) = waiting();
     arrives(&peer, b"abc", SendFlags::empty());
     driver.turn_once();
@@ -78,7 +78,7 @@ fn what_follows_urgent_data_that_comes_between_a_short_read_and_its_note_is_read
 }
 
 #[test]
-fn what_follows_a_descriptor_is_read_and_costs_a_call_more_each_time() {
+fn bytes_after_a_sent_descriptor_are_read_and_each_read_costs_one_more_call() {
     let driver = driven();
     let (ours, mut peer) = UnixStream::pair().expect("a pair");
     ours.set_nonblocking(true).expect("set");
@@ -102,7 +102,7 @@ fn what_follows_a_descriptor_is_read_and_costs_a_call_more_each_time() {
     }
 }
 
-/// With a copy of its own descriptor.
+/// Sends a text with a copy of the descriptor of the sending socket.
 fn send_with_itself(peer: &UnixStream, text: &[u8]) {
     let descriptors = [peer.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];

@@ -1,21 +1,21 @@
-//! The system calls that are made, and the readiness that is not missed.
+//! The number of system calls, and events at every moment.
 
 use super::*;
 
-/// A socket that has been found empty, and is registered.
+/// Returns a socket that is registered, after a read that found nothing.
 fn waiting() -> (Driver, Socket, UnixStream) {
     let driver = driven();
     let (socket, peer) = pair();
     let mut calls = 0;
     assert!(read(socket.owner(), 8, &mut calls).is_pending());
-    // It is tried before it is registered, and never twice.
+    // One call before the registration, and none after it.
     assert_eq!(calls, 1);
     driver.turn_once();
     (driver, socket, peer)
 }
 
 #[test]
-fn a_read_after_a_short_one_does_not_ask_the_kernel() {
+fn a_read_after_a_short_one_makes_no_call() {
     let (driver, socket, mut peer) = waiting();
     send(&mut peer, b"abc");
     driver.turn_once();
@@ -31,7 +31,7 @@ fn a_read_after_a_short_one_does_not_ask_the_kernel() {
 }
 
 #[test]
-fn a_read_after_a_full_one_asks_the_kernel() {
+fn a_read_after_a_full_one_makes_a_call() {
     let (driver, socket, mut peer) = waiting();
     send(&mut peer, b"abcdefghij");
     driver.turn_once();
@@ -43,7 +43,7 @@ fn a_read_after_a_full_one_asks_the_kernel() {
 }
 
 #[test]
-fn a_full_read_of_all_there_was_asks_once_more() {
+fn a_full_read_of_all_bytes_is_followed_by_one_more_call() {
     let (driver, socket, mut peer) = waiting();
     send(&mut peer, b"abcdefgh");
     driver.turn_once();
@@ -55,7 +55,7 @@ fn a_full_read_of_all_there_was_asks_once_more() {
 }
 
 #[test]
-fn after_the_peers_end_was_told_a_short_read_is_followed_by_the_end() {
+fn after_an_event_with_the_peers_end_a_short_read_is_followed_by_the_end() {
     let (driver, socket, mut peer) = waiting();
     send(&mut peer, b"abc");
     peer.shutdown(std::net::Shutdown::Write).expect("shut");
@@ -68,7 +68,7 @@ fn after_the_peers_end_was_told_a_short_read_is_followed_by_the_end() {
 }
 
 #[test]
-fn an_end_that_comes_after_a_short_read_is_told() {
+fn an_end_that_comes_after_a_short_read_is_read() {
     let (driver, socket, mut peer) = waiting();
     send(&mut peer, b"abc");
     driver.turn_once();
@@ -81,7 +81,7 @@ fn an_end_that_comes_after_a_short_read_is_told() {
 }
 
 #[test]
-fn what_arrives_between_a_short_read_and_its_note_is_not_missed() {
+fn bytes_that_arrive_right_after_a_short_read_are_read() {
     let (driver, socket, mut peer) = waiting();
     send(&mut peer, b"abc");
     driver.turn_once();
@@ -94,7 +94,7 @@ fn what_arrives_between_a_short_read_and_its_note_is_not_missed() {
 }
 
 #[test]
-fn what_arrives_between_a_read_of_nothing_and_its_note_is_not_missed() {
+fn bytes_that_arrive_right_after_an_empty_read_are_read() {
     let (driver, socket, mut peer) = waiting();
     // An edge without data: the flag is set, and the socket is empty.
     send(&mut peer, b"abcdefgh");
@@ -113,10 +113,10 @@ fn what_arrives_between_a_read_of_nothing_and_its_note_is_not_missed() {
 }
 
 #[test]
-fn what_arrives_before_the_registration_is_not_missed() {
+fn bytes_that_arrive_before_the_registration_are_read() {
     let driver = driven();
     let (socket, mut peer) = pair();
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeCount::default());
     let waker = woken.clone().into();
     let found = read_with(socket.owner(), 8, &waker, |_| send(&mut peer, b"a"));
     assert!(found.is_pending());
@@ -128,7 +128,7 @@ fn what_arrives_before_the_registration_is_not_missed() {
 #[test]
 fn a_writer_waits_for_room_and_is_woken_once() {
     let (driver, socket, mut peer) = waiting();
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeCount::default());
     let waker = woken.clone().into();
     fill(&socket, &waker);
     driver.turn_once();
@@ -142,7 +142,7 @@ fn a_writer_waits_for_room_and_is_woken_once() {
 }
 
 #[test]
-fn a_write_after_a_short_one_does_not_ask_the_kernel() {
+fn a_write_after_a_short_one_makes_no_call() {
     let (driver, socket, mut peer) = waiting();
     let (mut calls, mut cx) = (0, Context::from_waker(Waker::noop()));
     let mut write = |moved: usize| {
@@ -161,14 +161,14 @@ fn a_write_after_a_short_one_does_not_ask_the_kernel() {
     let (after, calls) = write(8);
     assert!(after.is_pending());
     assert_eq!(calls, 2);
-    // An edge, as when there is room again.
+    // An edge: there is room again.
     fill_and_empty(&socket, &mut peer);
     driver.turn_once();
     assert_moved(write(8).0, 8);
 }
 
 #[test]
-fn room_that_comes_between_a_refused_write_and_its_note_is_not_missed() {
+fn room_that_appears_right_after_a_refused_write_is_used() {
     let (driver, socket, mut peer) = waiting();
     for refused in [Err(Errno::AGAIN), Ok(3)] {
         let mut calls = 0;
@@ -200,9 +200,12 @@ fn room_that_comes_between_a_refused_write_and_its_note_is_not_missed() {
 }
 
 #[test]
-fn a_reader_and_a_writer_are_woken_each_for_its_own() {
+fn a_reader_and_a_writer_are_woken_for_their_own_events() {
     let (driver, socket, mut peer) = waiting();
-    let (reads, writes) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+    let (reads, writes) = (
+        Arc::new(WakeCount::default()),
+        Arc::new(WakeCount::default()),
+    );
     let (reader, writer) = (reads.clone().into(), writes.clone().into());
     fill(&socket, &writer);
     assert!(read_with(socket.owner(), 8, &reader, drop).is_pending());
@@ -216,7 +219,7 @@ fn a_reader_and_a_writer_are_woken_each_for_its_own() {
     assert_eq!(writes.times(), 1);
 }
 
-/// Makes the socket full behind its own back, and empty again: an edge for the writer.
+/// Fills the socket without its source, and empties it again: an edge for the writer.
 fn fill_and_empty(socket: &Socket, peer: &mut UnixStream) {
     use rustix::net::SendFlags;
     let send = || rustix::net::send(socket, &[b'x'; 8192], SendFlags::NOSIGNAL);

@@ -1,5 +1,6 @@
-//! Random lives of sleepers on three threads, in lockstep with a plain model of them, which says
-//! at each step who was woken how often. `HALVES_SEED=5` runs what a failure has printed.
+//! Random operations on alarms on three threads, in lockstep with a simple model, which has the
+//! expected number of wakes of each alarm at each step. `HALVES_SEED=5` repeats the run that a
+//! failure has printed.
 
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,57 +17,57 @@ const ALARMS: usize = 24;
 const STEPS: usize = 20_000;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What a thread is told to do; the reactors that it drives, one within the other, are its own.
-type Order = Box<dyn FnOnce(&mut Vec<Driver>) + Send>;
+/// An operation to run on a thread, with the reactors that the thread drives, one within the other.
+type Operation = Box<dyn FnOnce(&mut Vec<Driver>) + Send>;
 
-/// A thread that does one thing at a time, while the others wait.
-struct Hand {
-    orders: Sender<Order>,
+/// A thread that runs one operation at a time, while the others wait.
+struct Lockstep {
+    operations: Sender<Operation>,
     done: Receiver<()>,
 }
 
-impl Hand {
+impl Lockstep {
     fn start() -> Self {
-        let (orders, told) = mpsc::channel::<Order>();
-        let (says, done) = mpsc::channel();
+        let (operations, receiver) = mpsc::channel::<Operation>();
+        let (sender, done) = mpsc::channel();
         thread::spawn(move || {
             let mut drivers = Vec::new();
-            for order in told {
-                order(&mut drivers);
-                let _ = says.send(());
+            for operation in receiver {
+                operation(&mut drivers);
+                let _ = sender.send(());
             }
             while drivers.pop().is_some() {}
         });
-        Self { orders, done }
+        Self { operations, done }
     }
 
-    /// What `call` comes to there.
+    /// Runs `call` on the thread, and returns its result.
     fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce(&mut Vec<Driver>) -> T + Send + 'static,
     ) -> T {
-        let (says, heard) = mpsc::channel();
-        let order: Order = Box::new(move |drivers| {
-            let _ = says.send(call(drivers));
+        let (sender, receiver) = mpsc::channel();
+        let operation: Operation = Box::new(move |drivers| {
+            let _ = sender.send(call(drivers));
         });
-        self.orders.send(order).expect("it listens");
+        self.operations.send(operation).expect("the thread runs");
         self.done.recv_timeout(WAIT_TIMEOUT).expect("done");
-        heard.recv().expect("said")
+        receiver.recv().expect("a result")
     }
 }
 
-/// An alarm, and what is expected of it.
-struct Slept {
-    /// None while a thread has it.
+/// An alarm, and its expected state.
+struct ModelAlarm {
+    /// None while a thread polls it.
     alarm: Option<Alarm>,
     deadline: Instant,
-    /// The thread, and the reactor there, by which it is to be woken.
+    /// The thread, and the depth of the reactor there, that will wake it.
     waits: Option<(usize, usize)>,
-    woken: Arc<Woken>,
+    woken: Arc<WakeCount>,
     times: usize,
 }
 
-impl Slept {
+impl ModelAlarm {
     fn new(deadline: Instant) -> Self {
         Self {
             alarm: Some(Alarm::new(deadline)),
@@ -81,10 +82,10 @@ impl Slept {
 struct Model {
     rng: Rng,
     now: Instant,
-    hands: Vec<Hand>,
-    /// How many reactors each thread drives.
+    threads: Vec<Lockstep>,
+    /// The number of reactors that each thread drives.
     depths: [usize; THREADS],
-    slept: Vec<Slept>,
+    alarms: Vec<ModelAlarm>,
 }
 
 impl Model {
@@ -96,107 +97,107 @@ impl Model {
             45..60 => self.drop(here, at),
             60..80 => self.turn(here),
             80..88 if self.depths[here] < 3 => {
-                self.hands[here].run(|drivers| drivers.push(driven()));
+                self.threads[here].run(|drivers| drivers.push(driven()));
                 self.depths[here] += 1;
             }
             80..94 => self.leave(here),
             _ => self.now += SECOND * self.rng.u32(..4),
         }
-        for slept in &self.slept {
-            assert_eq!(slept.woken.times(), slept.times);
+        for entry in &self.alarms {
+            assert_eq!(entry.woken.times(), entry.times);
         }
     }
 
     fn poll(&mut self, here: usize, at: usize) {
         let (now, anew) = (self.now, self.rng.u8(..4) == 0);
-        let slept = &mut self.slept[at];
+        let entry = &mut self.alarms[at];
         if anew {
-            // By another task.
-            (slept.woken, slept.times) = (Arc::default(), 0);
+            // Another task polls.
+            (entry.woken, entry.times) = (Arc::default(), 0);
         }
-        let mut alarm = slept.alarm.take().expect("it is not under way");
-        let waker = Waker::from(slept.woken.clone());
-        let (alarm, polled) = self.hands[here].run(move |_| {
+        let mut alarm = entry.alarm.take().expect("no thread polls it");
+        let waker = Waker::from(entry.woken.clone());
+        let (alarm, polled) = self.threads[here].run(move |_| {
             let polled = alarm.poll(&mut Context::from_waker(&waker), || now);
             (alarm, polled)
         });
-        slept.alarm = Some(alarm);
+        entry.alarm = Some(alarm);
         let place = (here, self.depths[here]);
-        let stays = slept.waits == Some(place) && !anew;
+        let stays = entry.waits == Some(place) && !anew;
         let expected = if stays {
-            // However late it is: the clock has not rung.
+            // Even after the deadline: the timer has not expired.
             Some(Poll::Pending)
-        } else if slept.deadline <= now {
+        } else if entry.deadline <= now {
             Some(Poll::Ready(()))
         } else {
             (self.depths[here] > 0).then_some(Poll::Pending)
         };
         assert_eq!(polled, expected);
-        slept.waits = (expected == Some(Poll::Pending)).then_some(place);
+        entry.waits = (expected == Some(Poll::Pending)).then_some(place);
     }
 
     fn drop(&mut self, here: usize, at: usize) {
         let deadline = self.now + SECOND * self.rng.u32(..10);
-        let slept = std::mem::replace(&mut self.slept[at], Slept::new(deadline));
-        self.hands[here].run(|_| drop(slept.alarm));
+        let entry = std::mem::replace(&mut self.alarms[at], ModelAlarm::new(deadline));
+        self.threads[here].run(|_| drop(entry.alarm));
     }
 
     fn turn(&mut self, here: usize) {
         let now = self.now;
-        self.hands[here].run(move |drivers| {
+        self.threads[here].run(move |drivers| {
             if let Some(innermost) = drivers.last() {
-                innermost.ring_at(now);
+                innermost.expire_at(now);
             }
         });
-        self.wake(here, |slept| slept.deadline <= now);
+        self.wake(here, |entry| entry.deadline <= now);
     }
 
     fn leave(&mut self, here: usize) {
-        self.hands[here].run(|drivers| drop(drivers.pop()));
+        self.threads[here].run(|drivers| drop(drivers.pop()));
         self.wake(here, |_| true);
         self.depths[here] = self.depths[here].saturating_sub(1);
     }
 
-    /// Of those that wait for the innermost reactor of a thread.
-    fn wake(&mut self, here: usize, which: impl Fn(&Slept) -> bool) {
+    /// Expects a wake of those alarms that wait for the innermost reactor of a thread.
+    fn wake(&mut self, here: usize, which: impl Fn(&ModelAlarm) -> bool) {
         let place = (here, self.depths[here]);
-        for slept in &mut self.slept {
-            if slept.waits == Some(place) && which(slept) {
-                (slept.waits, slept.times) = (None, slept.times + 1);
+        for entry in &mut self.alarms {
+            if entry.waits == Some(place) && which(entry) {
+                (entry.waits, entry.times) = (None, entry.times + 1);
             }
         }
     }
 }
 
 #[test]
-fn every_sleeper_is_woken_when_the_model_says() {
+fn every_alarm_is_woken_as_in_the_model() {
     let seed = env::var("HALVES_SEED").map_or_else(
         |_| fastrand::u64(..),
         |seed| seed.parse().expect("a number"),
     );
-    let run = catch_unwind(AssertUnwindSafe(|| live(seed)));
+    let run = catch_unwind(AssertUnwindSafe(|| run(seed)));
     assert!(run.is_ok(), "HALVES_SEED={seed}");
 }
 
-fn live(seed: u64) {
+fn run(seed: u64) {
     let now = Instant::now();
     let mut model = Model {
         rng: Rng::with_seed(seed),
         now,
-        hands: (0..THREADS).map(|_| Hand::start()).collect(),
+        threads: (0..THREADS).map(|_| Lockstep::start()).collect(),
         depths: [0; THREADS],
-        slept: (0..ALARMS).map(|_| Slept::new(now)).collect(),
+        alarms: (0..ALARMS).map(|_| ModelAlarm::new(now)).collect(),
     };
     for _ in 0..STEPS {
         model.step();
     }
-    // At the end, nothing is left of any.
+    // At the end no waker is left.
     for here in 0..THREADS {
         while model.depths[here] > 0 {
             model.leave(here);
         }
     }
-    for slept in model.slept {
-        assert_eq!(Arc::strong_count(&slept.woken), 1);
+    for entry in model.alarms {
+        assert_eq!(Arc::strong_count(&entry.woken), 1);
     }
 }

@@ -1,6 +1,7 @@
-//! Random traffic over Unix sockets on a few threads, with nothing between them and the reactor:
-//! small writes are gathered or not, halves move, reactors lose their threads and find others, and a wake that is lost is a hang.
-//! `HALVES_SEED=5` runs what a failure has printed, as far as threads allow.
+//! Random traffic over Unix sockets on a few threads, directly on the reactor: small writes are
+//! gathered or not, halves move between threads, and threads leave their reactors and come back. A
+//! lost wake is a hang. `HALVES_SEED=5` repeats the run that a failure has printed, as far as
+//! threads allow.
 
 use std::env;
 use std::io::IoSlice;
@@ -15,11 +16,11 @@ use super::super::lock;
 use super::*;
 
 const PAIRS: usize = 40;
-const PLACES: usize = 3;
-const LENGTH: usize = 200_000;
+const WORKERS: usize = 3;
+const LENGTH_BYTES: usize = 200_000;
 
-/// A thread's reactor, and the halves that are on their way to it.
-struct Place {
+/// A thread's reactor, and the halves that are sent to the thread.
+struct Worker {
     reactor: Arc<Reactor>,
     inbox: Mutex<Vec<Half>>,
 }
@@ -28,56 +29,56 @@ struct Half {
     socket: Socket,
     writes: bool,
     at: usize,
-    woken: Arc<Wakes>,
+    woken: Arc<HalfWaker>,
 }
 
-/// A half that is to be polled, and where.
-struct Wakes {
+/// The waker of a half, and the worker that polls it.
+struct HalfWaker {
     woken: AtomicBool,
-    place: usize,
+    worker: usize,
     world: Arc<World>,
 }
 
 struct World {
-    places: Vec<Place>,
-    /// Threads have one reactor in common.
+    workers: Vec<Worker>,
+    /// All threads share one reactor.
     shared: bool,
     over: AtomicBool,
 }
 
-impl Wake for Wakes {
+impl Wake for HalfWaker {
     fn wake(self: Arc<Self>) {
         self.woken.store(true, Ordering::SeqCst);
-        self.world.places[self.place].reactor.notify();
+        self.world.workers[self.worker].reactor.notify();
     }
 }
 
 impl World {
     fn new(shared: bool) -> Arc<Self> {
-        let common = Reactor::for_group(PLACES).expect("a reactor");
+        let common = Reactor::for_group(WORKERS).expect("a reactor");
         let reactor = || {
             let own = (!shared).then(|| Reactor::new().expect("a reactor"));
             own.unwrap_or_else(|| common.clone())
         };
-        let place = |_| Place {
+        let worker = |_| Worker {
             reactor: reactor(),
             inbox: Mutex::default(),
         };
         Arc::new(Self {
-            places: (0..PLACES).map(place).collect(),
+            workers: (0..WORKERS).map(worker).collect(),
             shared,
             over: AtomicBool::new(false),
         })
     }
 
     fn send(self: &Arc<Self>, to: usize, mut half: Half) {
-        half.woken = Arc::new(Wakes {
+        half.woken = Arc::new(HalfWaker {
             woken: AtomicBool::new(true),
-            place: to,
+            worker: to,
             world: self.clone(),
         });
-        lock(&self.places[to].inbox).push(half);
-        self.places[to].reactor.notify();
+        lock(&self.workers[to].inbox).push(half);
+        self.workers[to].reactor.notify();
     }
 }
 
@@ -86,14 +87,14 @@ fn byte(at: usize) -> u8 {
 }
 
 impl Half {
-    /// Moves some bytes. True: it has come to its end.
-    fn go_on(&mut self, rng: &mut Rng) -> bool {
+    /// Moves some bytes, and returns true at the end.
+    fn advance(&mut self, rng: &mut Rng) -> bool {
         let waker = self.woken.clone().into();
         let mut cx = Context::from_waker(&waker);
         for _ in 0..rng.usize(1..8) {
             let n = rng.usize(1..9000);
             let polled = if self.writes {
-                let end = (self.at + n).min(LENGTH);
+                let end = (self.at + n).min(LENGTH_BYTES);
                 let part: Vec<_> = (self.at..end).map(byte).collect();
                 if rng.bool() {
                     let bufs = [IoSlice::new(&part)];
@@ -116,30 +117,30 @@ impl Half {
             };
             let moved = moved.expect("moved");
             self.at += moved;
-            if moved == 0 || self.writes && self.at == LENGTH {
+            if moved == 0 || self.writes && self.at == LENGTH_BYTES {
                 return true;
             }
         }
-        // There may be more, and nobody will say so.
+        // There may be more, for which no event comes.
         waker.wake();
         false
     }
 }
 
-/// Until all is over: polls what was woken, sends some of it elsewhere, and now and then leaves
-/// its reactor and comes back.
+/// Polls woken halves, sends some of them to other threads, and now and then leaves the reactor and
+/// comes back, until all halves have ended.
 fn run(world: &Arc<World>, here: usize, mut rng: Rng, ended: &Sender<usize>) {
-    let place = &world.places[here];
+    let worker = &world.workers[here];
     let mut halves = Vec::new();
     while !world.over.load(Ordering::SeqCst) {
         let driver = if world.shared {
-            place.reactor.join(here)
+            worker.reactor.join(here)
         } else {
-            place.reactor.drive().expect("nobody else drives it")
+            worker.reactor.drive().expect("not driven")
         };
         for _ in 0..rng.usize(1..200) {
             driver.take_notification();
-            halves.append(&mut lock(&place.inbox));
+            halves.append(&mut lock(&worker.inbox));
             let mut at = 0;
             while at < halves.len() {
                 let half: &mut Half = &mut halves[at];
@@ -147,14 +148,14 @@ fn run(world: &Arc<World>, here: usize, mut rng: Rng, ended: &Sender<usize>) {
                     at += 1;
                     continue;
                 }
-                if half.go_on(&mut rng) {
+                if half.advance(&mut rng) {
                     let half = halves.swap_remove(at);
                     let end = half.at;
-                    // The last one closes the socket, and the peer hears of it.
+                    // The last half closes the socket, which ends the input of the peer.
                     drop(half);
-                    ended.send(end).expect("heard");
+                    ended.send(end).expect("received");
                 } else if rng.u8(..4) == 0 {
-                    world.send(rng.usize(..PLACES), halves.swap_remove(at));
+                    world.send(rng.usize(..WORKERS), halves.swap_remove(at));
                 } else {
                     at += 1;
                 }
@@ -167,7 +168,7 @@ fn run(world: &Arc<World>, here: usize, mut rng: Rng, ended: &Sender<usize>) {
                 let is_woken = |half: &Half| half.woken.woken.load(Ordering::SeqCst);
                 let work = driver.is_notified()
                     || halves.iter().any(is_woken)
-                    || !lock(&place.inbox).is_empty();
+                    || !lock(&worker.inbox).is_empty();
                 work.then_some(Duration::ZERO)
             };
             let turned = driver.try_turn(wait, no_sleeps).expect("turned");
@@ -176,17 +177,17 @@ fn run(world: &Arc<World>, here: usize, mut rng: Rng, ended: &Sender<usize>) {
             }
         }
     }
-    // The halves that are left are the cause of a failure.
-    lock(&place.inbox).clear();
+    // Halves are left only if the test has failed.
+    lock(&worker.inbox).clear();
 }
 
 #[test]
-fn no_wake_is_lost_however_halves_and_reactors_move() {
+fn no_wake_is_lost_when_halves_and_reactors_move() {
     storm(false);
 }
 
 #[test]
-fn no_wake_is_lost_where_threads_share_a_reactor() {
+fn no_wake_is_lost_when_threads_share_a_reactor() {
     storm(true);
 }
 
@@ -197,14 +198,14 @@ fn storm(shared: bool) {
     );
     let mut rng = Rng::with_seed(seed);
     let world = World::new(shared);
-    let (ended, heard) = mpsc::channel();
+    let (ended, ends) = mpsc::channel();
     for _ in 0..PAIRS {
         let (from, to) = pair();
         to.set_nonblocking(true).expect("set");
         for (socket, writes) in [(from, true), (Socket::new(to.into()), false)] {
-            let woken = Arc::new(Wakes {
+            let woken = Arc::new(HalfWaker {
                 woken: AtomicBool::new(true),
-                place: 0,
+                worker: 0,
                 world: world.clone(),
             });
             let half = Half {
@@ -213,28 +214,28 @@ fn storm(shared: bool) {
                 at: 0,
                 woken,
             };
-            world.send(rng.usize(..PLACES), half);
+            world.send(rng.usize(..WORKERS), half);
         }
     }
-    let threads: Vec<_> = (0..PLACES)
+    let threads: Vec<_> = (0..WORKERS)
         .map(|here| {
             let (world, rng, ended) = (world.clone(), rng.fork(), ended.clone());
             thread::spawn(move || run(&world, here, rng, &ended))
         })
         .collect();
     let ends: Vec<_> = (0..2 * PAIRS)
-        .map_while(|_| heard.recv_timeout(WAIT_TIMEOUT).ok())
+        .map_while(|_| ends.recv_timeout(WAIT_TIMEOUT).ok())
         .collect();
     world.over.store(true, Ordering::SeqCst);
-    for place in &world.places {
-        place.reactor.notify();
+    for worker in &world.workers {
+        worker.reactor.notify();
     }
     let seed = format!("HALVES_SEED={seed}");
     for thread in threads {
         thread.join().expect(&seed);
     }
-    assert_eq!(ends, [LENGTH; 2 * PAIRS], "{seed}");
-    for place in &world.places {
-        assert!(lock(&place.reactor.registrations).is_empty(), "{seed}");
+    assert_eq!(ends, [LENGTH_BYTES; 2 * PAIRS], "{seed}");
+    for worker in &world.workers {
+        assert!(lock(&worker.reactor.registrations).is_empty(), "{seed}");
     }
 }

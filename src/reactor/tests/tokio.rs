@@ -1,4 +1,4 @@
-//! Sockets that a runtime of tokio watches.
+//! Sockets that are registered with a runtime of tokio.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
@@ -10,7 +10,7 @@ use rustix::net::SendFlags;
 
 use super::super::state::{FOREIGN, PARTIAL};
 use super::super::unsent_bytes;
-use super::homes::check_that_it_works;
+use super::moves::assert_works;
 use super::*;
 
 fn runtime() -> Runtime {
@@ -18,12 +18,12 @@ fn runtime() -> Runtime {
     builder.enable_all().build().expect("a runtime")
 }
 
-/// Has the runtime report what there is.
+/// Makes the runtime report the events that have arrived.
 fn turn(runtime: &Runtime) {
     runtime.block_on(yield_now());
 }
 
-/// A socket that has been found empty, and is registered.
+/// Returns a socket that is registered, after a read that found nothing.
 fn waiting(runtime: &Runtime) -> (Socket, UnixStream) {
     let _here = runtime.enter();
     let (socket, peer) = pair();
@@ -31,23 +31,23 @@ fn waiting(runtime: &Runtime) -> (Socket, UnixStream) {
     assert!(read(socket.owner(), 8, &mut calls).is_pending());
     assert_eq!(
         calls, 1,
-        "it is tried before it is registered, and never twice"
+        "one call before the registration, and none after it"
     );
     turn(runtime);
     (socket, peer)
 }
 
-fn is_with_tokio(socket: &Socket) -> bool {
+fn is_registered_with_tokio(socket: &Socket) -> bool {
     socket.owner().state.load() & (FOREIGN | PARTIAL) == FOREIGN
 }
 
 #[test]
-fn a_read_after_a_short_one_does_not_ask_the_kernel() {
+fn a_read_after_a_short_one_makes_no_call() {
     let runtime = runtime();
     let (socket, mut peer) = waiting(&runtime);
-    assert!(is_with_tokio(&socket));
+    assert!(is_registered_with_tokio(&socket));
     let _here = runtime.enter();
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeCount::default());
     let waker = Waker::from(woken.clone());
     for round in 0..3 {
         let mut calls = 0;
@@ -64,11 +64,11 @@ fn a_read_after_a_short_one_does_not_ask_the_kernel() {
 }
 
 #[test]
-fn a_full_socket_is_written_when_there_is_room() {
+fn a_writer_is_woken_when_there_is_room() {
     let runtime = runtime();
     let (socket, mut peer) = waiting(&runtime);
     let _here = runtime.enter();
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeCount::default());
     let waker = Waker::from(woken.clone());
     for round in 0..3 {
         fill(&socket, &waker);
@@ -81,7 +81,7 @@ fn a_full_socket_is_written_when_there_is_room() {
 }
 
 #[test]
-fn what_follows_urgent_data_is_read() {
+fn bytes_after_urgent_data_are_read() {
     let runtime = runtime();
     let _here = runtime.enter();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
@@ -110,46 +110,49 @@ fn what_follows_urgent_data_is_read() {
 fn a_socket_outlives_its_runtime() {
     let ended = runtime();
     let (socket, mut peer) = waiting(&ended);
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeCount::default());
     {
         let _here = ended.enter();
         assert!(read_with(socket.owner(), 8, &woken.clone().into(), drop).is_pending());
     }
     drop(ended);
-    assert_eq!(woken.times(), 1, "a task elsewhere is to look again");
-    check_that_it_works(&socket, &mut peer, || {});
-    assert!(!is_with_tokio(&socket));
+    assert_eq!(woken.times(), 1, "the waiting task tries again");
+    assert_works(&socket, &mut peer, || {});
+    assert!(!is_registered_with_tokio(&socket));
 }
 
 #[test]
 fn a_socket_leaves_a_runtime_that_is_not_driven_for_a_reactor_of_ours() {
     let idle = runtime();
     let (socket, mut peer) = waiting(&idle);
-    // Also where that is driven within a task of the runtime.
+    // Even if a task of the runtime drives our reactor.
     let _here = idle.enter();
     let driver = driven();
-    check_that_it_works(&socket, &mut peer, || driver.turn_once());
+    assert_works(&socket, &mut peer, || driver.turn_once());
     assert_eq!(socket.owner().state.load() & FOREIGN, 0);
     assert_eq!(super::super::lock(&driver.reactor.registrations).len(), 1);
 }
 
 #[test]
-fn a_socket_whose_reactor_is_driven_no_more_goes_on_with_tokio() {
+fn a_socket_whose_reactor_is_not_driven_any_more_works_with_tokio() {
     let driver = driven();
     let (socket, mut peer) = pair();
     assert!(read(socket.owner(), 8, &mut 0).is_pending());
     drop(driver);
     let runtime = runtime();
     let _here = runtime.enter();
-    check_that_it_works(&socket, &mut peer, || turn(&runtime));
-    assert!(is_with_tokio(&socket));
+    assert_works(&socket, &mut peer, || turn(&runtime));
+    assert!(is_registered_with_tokio(&socket));
 }
 
 #[test]
-fn halves_in_two_runtimes_do_not_take_turns_at_moving() {
+fn halves_in_two_runtimes_do_not_move_back_and_forth() {
     let (near, far) = (runtime(), runtime());
     let (socket, mut peer) = waiting(&near);
-    let (reads, writes) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+    let (reads, writes) = (
+        Arc::new(WakeCount::default()),
+        Arc::new(WakeCount::default()),
+    );
     let poll = || {
         {
             let _here = near.enter();
@@ -160,12 +163,12 @@ fn halves_in_two_runtimes_do_not_take_turns_at_moving() {
     };
     poll();
     let times = || (reads.times(), writes.times());
-    assert_eq!(times(), (1, 0), "the writer has moved the socket");
+    assert_eq!(times(), (1, 0), "the writer moves the socket");
     poll();
     poll();
-    assert_eq!(times(), (1, 0), "where it stays");
+    assert_eq!(times(), (1, 0), "it does not move again");
     empty(&mut peer);
-    check_that_it_works(&socket, &mut peer, || {});
+    assert_works(&socket, &mut peer, || {});
 }
 
 #[test]
@@ -183,5 +186,5 @@ fn a_runtime_without_io_is_an_error_and_the_socket_works_elsewhere() {
             assert!(error.to_string().contains("enable_io"), "{error}");
         }
     }
-    check_that_it_works(&socket, &mut peer, || {});
+    assert_works(&socket, &mut peer, || {});
 }

@@ -1,4 +1,4 @@
-//! What was taken in and cannot be sent any more: somebody hears of it, once.
+//! Gathered bytes that cannot be sent: one call returns the error, once.
 
 use std::net::{TcpListener, TcpStream};
 
@@ -17,16 +17,16 @@ pub(super) fn tcp() -> (Socket, TcpStream) {
     (Socket::new(ours.into()), peer)
 }
 
-/// Resets, and waits until we could know.
+/// Resets the connection from the peer, and waits until the reset has arrived.
 fn reset(socket: &Socket, peer: TcpStream) {
     sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).expect("set");
     drop(peer);
-    let mut told = [PollFd::new(socket, PollFlags::empty())];
-    let patience = Timespec::try_from(WAIT_TIMEOUT).expect("it fits");
-    assert_eq!(poll(&mut told, Some(&patience)), Ok(1));
+    let mut polled = [PollFd::new(socket, PollFlags::empty())];
+    let timeout = Timespec::try_from(WAIT_TIMEOUT).expect("it fits");
+    assert_eq!(poll(&mut polled, Some(&timeout)), Ok(1));
 }
 
-/// Has lost what it took in.
+/// Returns a socket that has lost its gathered bytes.
 fn losing() -> (Driver, Socket) {
     let driver = driven();
     let (socket, peer) = tcp();
@@ -57,11 +57,11 @@ fn is_read(socket: &Socket) -> Poll<io::Result<usize>> {
 }
 
 #[test]
-fn the_next_write_or_flush_or_end_of_input_tells_it() {
-    for tell in WRITES.into_iter().chain([is_flushed as Call, is_read]) {
+fn the_next_write_or_flush_or_end_of_input_returns_the_error() {
+    for call in WRITES.into_iter().chain([is_flushed as Call, is_read]) {
         let (_driver, socket) = losing();
-        assert_eq!(refusal(tell(&socket)), ErrorKind::ConnectionReset);
-        // It was told. From now on the kernel says what it always says.
+        assert_eq!(refusal(call(&socket)), ErrorKind::ConnectionReset);
+        // The error was returned. From now on each call returns the result of the kernel.
         assert_moved(is_flushed(&socket), 0);
         for write in WRITES {
             assert_eq!(refusal(write(&socket)), ErrorKind::BrokenPipe);
@@ -72,7 +72,7 @@ fn the_next_write_or_flush_or_end_of_input_tells_it() {
 }
 
 #[test]
-fn a_peer_that_had_ended_before_has_ended_for_the_reader() {
+fn a_reader_gets_the_end_of_a_peer_that_had_ended_before() {
     let driver = driven();
     let (socket, peer) = tcp();
     put(&socket, b"lost");
@@ -85,7 +85,7 @@ fn a_peer_that_had_ended_before_has_ended_for_the_reader() {
 }
 
 #[test]
-fn a_vectored_read_tells_it_too() {
+fn a_vectored_read_returns_the_error() {
     let (_driver, socket) = losing();
     let mut cx = Context::from_waker(Waker::noop());
     let mut read = || {
@@ -98,7 +98,7 @@ fn a_vectored_read_tells_it_too() {
 }
 
 #[test]
-fn what_had_come_before_is_read_first() {
+fn bytes_received_before_are_read_first() {
     let driver = driven();
     let (socket, mut peer) = tcp();
     put(&socket, b"lost");
@@ -113,13 +113,13 @@ fn what_had_come_before_is_read_first() {
 }
 
 #[test]
-fn who_waits_for_room_hears_of_it() {
+fn a_waiting_flush_returns_the_error() {
     let driver = driven();
     let (socket, peer) = tcp();
     fill(&socket, Waker::noop());
     put(&socket, b"lost");
     driver.end_turn();
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeCount::default());
     assert!(flush(&socket, &woken.clone().into()).is_pending());
     reset(&socket, peer);
     driver.turn_once();
@@ -129,7 +129,7 @@ fn who_waits_for_room_hears_of_it() {
 }
 
 #[test]
-fn where_nobody_asks_nothing_is_left() {
+fn a_source_with_an_error_is_freed() {
     let (driver, socket) = losing();
     let source = weak(&socket);
     drop(socket);
@@ -137,22 +137,22 @@ fn where_nobody_asks_nothing_is_left() {
     assert!(source.upgrade().is_none());
 }
 
-/// What follows would look as if nothing was missing.
+/// Bytes sent after the gap would look complete.
 #[test]
-fn nothing_is_sent_after_what_is_lost() {
+fn nothing_is_sent_after_lost_bytes() {
     let driver = driven();
     let (socket, mut peer) = tcp();
     assert!(full(&socket));
     put(&socket, b"lost");
-    // It is there already, so it cannot be added, and nobody would tell when there is room.
+    // The descriptor is in the epoll instance already, so registering it fails.
     let nothing = EventData::new_u64(0);
     epoll::add(&driver.reactor.epoll, &socket, nothing, EventFlags::ET).expect("added");
     driver.end_turn();
     let error = refusal(gather(&socket, b"x"));
     assert_eq!(error, ErrorKind::AlreadyExists);
     epoll::delete(&driver.reactor.epoll, &socket).expect("deleted");
-    let heard = peer.read_to_end(&mut Vec::new());
-    let kind = heard.map_err(|error| error.kind());
+    let received = peer.read_to_end(&mut Vec::new());
+    let kind = received.map_err(|error| error.kind());
     assert_eq!(kind, Err(ErrorKind::ConnectionReset));
     for write in WRITES {
         refusal(write(&socket));
@@ -166,19 +166,19 @@ fn a_waker_that_panics_leaves_no_descriptor_open() {
     fill(&socket, Waker::noop());
     put(&socket, b"refused");
     assert!(flush(&socket, &panics::panics()).is_pending());
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeCount::default());
     let waker = woken.clone().into();
     let ends = socket.poll_flush_at_end(&Context::from_waker(&waker));
     assert!(ends.is_pending());
     drop(socket);
     empty(&mut peer);
     driver.turn_once();
-    assert_eq!(woken.times(), 1, "who ends it waits beside");
+    assert_eq!(woken.times(), 1, "both wakers are called");
     assert_eq!(empty_to_end(&mut peer), b"refused");
 }
 
 fn empty_to_end(peer: &mut UnixStream) -> Vec<u8> {
-    let mut heard = Vec::new();
-    peer.read_to_end(&mut heard).expect("an orderly end");
-    heard
+    let mut received = Vec::new();
+    peer.read_to_end(&mut received).expect("an orderly end");
+    received
 }

@@ -1,10 +1,10 @@
-//! What the kernel does not take: it leaves later, whoever waits for it, or nobody.
+//! Gathered bytes that the kernel does not take at once: they are sent later.
 
 use rustix::net::sockopt;
 
 use super::*;
 
-/// Has found the kernel full with something in its outbox.
+/// Returns a socket with bytes in its outbox, and with a full send buffer in the kernel.
 fn waiting(registered: bool) -> (Driver, Socket, OwnedFd) {
     let driver = driven();
     let (socket, peer) = messages();
@@ -19,22 +19,22 @@ fn waiting(registered: bool) -> (Driver, Socket, OwnedFd) {
     (driver, socket, peer)
 }
 
-/// The peer takes all that the kernel had.
+/// Reads all that the kernel had from the peer.
 fn take(peer: &OwnedFd) {
     let lengths = arrived(peer);
     assert!(!lengths.is_empty() && lengths.iter().all(|&n| n == 8192));
 }
 
 #[test]
-fn it_leaves_when_there_is_room_and_nobody_helps() {
+fn the_outbox_is_sent_when_the_kernel_has_room() {
     for registered in [true, false] {
         let (driver, socket, peer) = waiting(registered);
         take(&peer);
-        assert_eq!(arrived(&peer), [], "not by itself");
+        assert_eq!(arrived(&peer), [], "only in a turn");
         driver.turn_once();
         assert_eq!(arrived(&peer), [7]);
         assert!(!socket.owner().is_corked());
-        // And again, on the same socket.
+        // Once more, on the same socket.
         assert!(full(&socket));
         put(&socket, b"refused again");
         driver.end_turn();
@@ -45,7 +45,7 @@ fn it_leaves_when_there_is_room_and_nobody_helps() {
 }
 
 #[test]
-fn it_leaves_when_nobody_holds_the_socket_and_then_that_is_closed() {
+fn a_dropped_socket_is_closed_after_its_outbox_is_sent() {
     for registered in [true, false] {
         let (driver, socket, peer) = waiting(registered);
         let source = weak(&socket);
@@ -58,12 +58,12 @@ fn it_leaves_when_nobody_holds_the_socket_and_then_that_is_closed() {
         let end = rustix::net::recv(&peer, &mut [0; 8][..], RecvFlags::empty());
         assert_eq!(end.map(|(n, _)| n), Ok(0), "closed");
         driver.turn_once();
-        assert!(source.upgrade().is_none(), "and nothing of it is left");
+        assert!(source.upgrade().is_none(), "the source is freed");
     }
 }
 
 #[test]
-fn it_leaves_when_the_thread_has_left_its_loop() {
+fn the_outbox_is_sent_after_the_thread_has_left_its_loop() {
     for held in [true, false] {
         let driver = driven();
         let (socket, mut peer) = pair();
@@ -73,13 +73,13 @@ fn it_leaves_when_the_thread_has_left_its_loop() {
         driver.end_turn();
         let held = held.then_some(socket);
         drop(driver);
-        // Now it is async-io's.
-        let (mut heard, mut buf) = (Vec::new(), vec![0; 65536]);
-        while !heard.ends_with(b"refused") {
-            let n = peer.read(&mut buf).expect("it comes");
-            heard.extend_from_slice(&buf[..n]);
+        // Now async-io reports when the socket is writable.
+        let (mut received, mut buf) = (Vec::new(), vec![0; 65536]);
+        while !received.ends_with(b"refused") {
+            let n = peer.read(&mut buf).expect("received");
+            received.extend_from_slice(&buf[..n]);
         }
-        assert_eq!(heard.len() % 8192, 7);
+        assert_eq!(received.len() % 8192, 7);
         drop(held);
         assert_eq!(peer.read(&mut [0]).expect("closed"), 0);
         while source.upgrade().is_some() {
@@ -89,7 +89,7 @@ fn it_leaves_when_the_thread_has_left_its_loop() {
 }
 
 #[test]
-fn it_leaves_within_a_driver_that_holds_the_thread_up() {
+fn the_outbox_is_sent_by_an_inner_driver() {
     let (_outer, socket, peer) = waiting(true);
     let inner = driven();
     take(&peer);
@@ -99,7 +99,7 @@ fn it_leaves_within_a_driver_that_holds_the_thread_up() {
 }
 
 #[test]
-fn who_waits_for_it_is_woken_when_it_has_left() {
+fn a_waiting_task_is_woken_when_the_outbox_is_empty() {
     type Wait = fn(&Socket, &Waker) -> bool;
     let waits: [Wait; 4] = [
         |socket, waker| flush(socket, waker).is_pending(),
@@ -120,9 +120,12 @@ fn who_waits_for_it_is_woken_when_it_has_left() {
     ];
     for wait in waits {
         let (driver, socket, peer) = waiting(true);
-        let (early, woken) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+        let (early, woken) = (
+            Arc::new(WakeCount::default()),
+            Arc::new(WakeCount::default()),
+        );
         assert!(wait(&socket, &early.clone().into()));
-        // The one who waits is another from now on.
+        // Another task waits from now on.
         assert!(wait(&socket, &woken.clone().into()));
         driver.turn_once();
         assert_eq!(woken.times(), 0);
@@ -135,7 +138,7 @@ fn who_waits_for_it_is_woken_when_it_has_left() {
 }
 
 #[test]
-fn more_is_taken_in_meanwhile_as_far_as_there_is_room() {
+fn writes_are_gathered_up_to_the_limit_meanwhile() {
     let driver = driven();
     let (socket, mut peer) = pair();
     fill(&socket, Waker::noop());
@@ -152,39 +155,39 @@ fn more_is_taken_in_meanwhile_as_far_as_there_is_room() {
     }
     put(&socket, &piece(MAX_GATHERED_BYTES - 1));
     driver.end_turn();
-    assert!(gather(&socket, b"ab").is_pending(), "one too many");
+    assert!(gather(&socket, b"ab").is_pending(), "one byte too many");
     put(&socket, &piece(1));
     assert!(gather(&socket, b"a").is_pending());
     let filled = empty(&mut peer);
     assert_eq!(filled % 8192, 0);
     driver.turn_once();
     assert!(!socket.owner().is_corked());
-    let mut heard = vec![0; MAX_OUTBOX_BYTES];
-    peer.read_exact(&mut heard).expect("all of it");
-    assert!(heard == expected);
+    let mut received = vec![0; MAX_OUTBOX_BYTES];
+    peer.read_exact(&mut received).expect("all of it");
+    assert!(received == expected);
 }
 
 #[test]
-fn a_socket_that_takes_a_little_at_a_time_costs_no_more_memory() {
+fn a_slow_peer_does_not_make_the_outbox_grow() {
     let driver = driven();
     let (socket, mut peer) = pair();
     sockopt::set_socket_send_buffer_size(&socket, 4096).expect("set");
-    let (mut wrote, mut heard) = (0_usize, 0_usize);
+    let (mut wrote, mut received) = (0_usize, 0_usize);
     let mut buf = vec![0; 3000];
-    while heard < 20 * MAX_OUTBOX_BYTES {
-        // Never empty, and never full.
-        while wrote - heard < MAX_OUTBOX_BYTES / 2 {
+    while received < 20 * MAX_OUTBOX_BYTES {
+        // The outbox is never empty and never full.
+        while wrote - received < MAX_OUTBOX_BYTES / 2 {
             let piece: Vec<_> = (wrote..wrote + 1000).map(byte).collect();
             assert_moved(gather(&socket, &piece), piece.len());
             wrote += piece.len();
         }
         driver.end_turn();
         driver.turn_once();
-        let n = peer.read(&mut buf).expect("something");
+        let n = peer.read(&mut buf).expect("received");
         for (at, &got) in buf[..n].iter().enumerate() {
-            assert_eq!(got, byte(heard + at));
+            assert_eq!(got, byte(received + at));
         }
-        heard += n;
+        received += n;
         assert!(socket.owner().outbox().capacity() <= 4 * MAX_OUTBOX_BYTES);
     }
 }
@@ -194,7 +197,7 @@ fn byte(at: usize) -> u8 {
 }
 
 #[test]
-fn what_has_not_been_taken_counts_in_the_outbox_and_in_the_kernel() {
+fn unsent_bytes_count_in_the_outbox_and_in_the_kernel() {
     let driver = driven();
     let (socket, mut peer) = lost::tcp();
     sockopt::set_socket_send_buffer_size(&socket, 4096).expect("set");
@@ -207,7 +210,7 @@ fn what_has_not_been_taken_counts_in_the_outbox_and_in_the_kernel() {
     let mut before = socket.owner().unsent().expect("it is open");
     let mut shrank = 0;
     while socket.owner().is_corked() {
-        let n = peer.read(&mut [0; 1024]).expect("something");
+        let n = peer.read(&mut [0; 1024]).expect("received");
         assert!(n > 0);
         driver.turn_once();
         let left = socket.owner().unsent().expect("it is open");
@@ -216,17 +219,17 @@ fn what_has_not_been_taken_counts_in_the_outbox_and_in_the_kernel() {
         before = left;
     }
     assert!(shrank > 4);
-    let (said, mut peer) = (before, peer);
+    let unsent = before;
     drop(socket);
     let rest = io::copy(&mut peer, &mut io::sink()).expect("all of it");
-    assert!(rest >= said as u64);
+    assert!(rest >= unsent as u64);
 }
 
 #[test]
-fn a_peer_that_goes_ends_the_wait_and_nothing_is_left() {
+fn a_peer_that_closes_ends_the_wait_and_the_source_is_freed() {
     for held in [true, false] {
         let (driver, socket, peer) = waiting(true);
-        let woken = Arc::new(Woken::default());
+        let woken = Arc::new(WakeCount::default());
         let source = weak(&socket);
         assert!(flush(&socket, &woken.clone().into()).is_pending());
         let held = held.then_some(socket);
@@ -242,7 +245,7 @@ fn a_peer_that_goes_ends_the_wait_and_nothing_is_left() {
 }
 
 #[test]
-fn a_socket_that_is_reset_from_our_side_ends_the_wait_too() {
+fn a_reset_by_us_ends_the_wait() {
     let driver = driven();
     let (socket, peer) = lost::tcp();
     fill(&socket, Waker::noop());

@@ -1,6 +1,6 @@
-//! One thread writes, another reads the same socket and flushes with that, a third takes what
-//! comes: nothing is lost, doubled or out of order, and nobody waits for ever.
-//! `HALVES_SEED=5` runs what a failure has printed, as far as threads allow.
+//! One thread writes, another reads the same socket, which flushes it, and a third reads from the
+//! peer: no byte is lost, doubled or out of order, and no task waits for ever. `HALVES_SEED=5`
+//! repeats the run that a failure has printed, as far as threads allow.
 
 use std::env;
 use std::sync::atomic::AtomicBool;
@@ -13,17 +13,17 @@ use rustix::net::sockopt;
 use super::*;
 
 const ROUNDS: usize = 24;
-/// On a slow machine there are fewer rounds.
+/// The time after which no new round begins: a slow machine runs fewer rounds.
 const MAX_TEST_TIME: Duration = Duration::from_secs(3);
 const LENGTH: usize = 400_000;
 
-/// Wakes the loop of a thread.
-struct Rings {
+/// A waker that wakes the loop of a thread.
+struct LoopWaker {
     woken: AtomicBool,
     reactor: Arc<Reactor>,
 }
 
-impl Wake for Rings {
+impl Wake for LoopWaker {
     fn wake(self: Arc<Self>) {
         self.woken.store(true, Ordering::SeqCst);
         self.reactor.notify();
@@ -34,18 +34,15 @@ fn byte(at: usize) -> u8 {
     (at.wrapping_mul(0x9E37_79B9) >> 7).to_le_bytes()[0]
 }
 
-/// Writes all, in pieces of many sizes, with turns that end now and then.
-#[allow(
-    clippy::needless_pass_by_value,
-    reason = "it is the writer's, and gone with it"
-)]
+/// Writes all bytes, in pieces of many sizes, and ends a turn now and then.
+#[allow(clippy::needless_pass_by_value, reason = "dropped when all is written")]
 fn write(socket: Socket, mut rng: Rng) {
     let driver = driven();
-    let rings = Arc::new(Rings {
+    let loop_waker = Arc::new(LoopWaker {
         woken: AtomicBool::new(false),
         reactor: driver.reactor.clone(),
     });
-    let waker = rings.clone().into();
+    let waker = loop_waker.clone().into();
     let mut cx = Context::from_waker(&waker);
     let mut at = 0;
     while at < LENGTH {
@@ -60,8 +57,8 @@ fn write(socket: Socket, mut rng: Rng) {
         match polled {
             Poll::Ready(written) => at += written.expect("written"),
             Poll::Pending => {
-                // A write that is given up has written nothing.
-                while rng.u8(..8) > 0 && !rings.woken.swap(false, Ordering::SeqCst) {
+                // A cancelled write has written nothing.
+                while rng.u8(..8) > 0 && !loop_waker.woken.swap(false, Ordering::SeqCst) {
                     driver.take_notification();
                     driver.end_turn();
                     let notified = driver.is_notified() || rng.u8(..4) == 0;
@@ -77,8 +74,8 @@ fn write(socket: Socket, mut rng: Rng) {
     }
 }
 
-/// Polls for what never comes, which flushes, with a reactor of its own or without.
-fn read_in_vain(socket: &Socket, over: &AtomicBool, rng: &mut Rng) {
+/// Polls for reads that never succeed, which flushes, with a reactor of this thread or without.
+fn read_nothing(socket: &Socket, over: &AtomicBool, rng: &mut Rng) {
     let mut driver = None;
     while !over.load(Ordering::SeqCst) {
         for _ in 0..rng.usize(1..50) {
@@ -94,6 +91,7 @@ fn read_in_vain(socket: &Socket, over: &AtomicBool, rng: &mut Rng) {
     }
 }
 
+/// Reads all bytes from the peer, and returns their number, or the first difference.
 fn take(mut peer: UnixStream, mut rng: Rng) -> Result<usize, String> {
     let (mut at, mut buf) = (0, vec![0; 70_000]);
     loop {
@@ -103,7 +101,7 @@ fn take(mut peer: UnixStream, mut rng: Rng) -> Result<usize, String> {
             Ok(n) => {
                 let wrong = (0..n).find(|&here| buf[here] != byte(at + here));
                 if let Some(wrong) = wrong {
-                    return Err(format!("another byte at {}", at + wrong));
+                    return Err(format!("wrong byte at {}", at + wrong));
                 }
                 at += n;
             }
@@ -116,7 +114,7 @@ fn take(mut peer: UnixStream, mut rng: Rng) -> Result<usize, String> {
 }
 
 #[test]
-fn what_is_gathered_on_one_thread_and_flushed_on_others_arrives_once_and_in_order() {
+fn bytes_gathered_on_one_thread_and_flushed_on_others_arrive_once_and_in_order() {
     let seed = env::var("HALVES_SEED").map_or_else(
         |_| fastrand::u64(..),
         |seed| seed.parse().expect("a number"),
@@ -131,27 +129,27 @@ fn what_is_gathered_on_one_thread_and_flushed_on_others_arrives_once_and_in_orde
         let source = weak(&socket);
         let over = Arc::new(AtomicBool::new(false));
         let (writes, mut reads, takes) = (rng.fork(), rng.fork(), rng.fork());
-        let (says, heard) = mpsc::channel();
-        thread::spawn(move || says.send(take(peer, takes)));
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || sender.send(take(peer, takes)));
         let (reader, until) = (socket.clone(), over.clone());
-        let reading = thread::spawn(move || read_in_vain(&reader, &until, &mut reads));
+        let reading = thread::spawn(move || read_nothing(&reader, &until, &mut reads));
         let early = rng.bool();
         let writing = thread::spawn(move || write(socket, writes));
         if early {
-            // The writer is the last to hold it.
+            // The writer drops the last handle.
             over.store(true, Ordering::SeqCst);
         } else {
-            // It is stuck, if it has not written all by then.
+            // A writer that has not written all by then is stuck.
             while !writing.is_finished() && start.elapsed() < WAIT_TIMEOUT {
                 thread::yield_now();
             }
             over.store(true, Ordering::SeqCst);
         }
-        let taken = heard.recv_timeout(WAIT_TIMEOUT * 2).expect("it says");
+        let taken = receiver.recv_timeout(WAIT_TIMEOUT * 2).expect("read");
         assert_eq!(taken, Ok(LENGTH), "HALVES_SEED={seed}");
         writing.join().expect("written");
         reading.join().expect("nothing was read");
-        // async-io may still be about to let go of it.
+        // async-io may not have dropped its reference yet.
         while source.upgrade().is_some() {
             assert!(start.elapsed() < WAIT_TIMEOUT, "HALVES_SEED={seed}");
             thread::yield_now();
@@ -159,27 +157,27 @@ fn what_is_gathered_on_one_thread_and_flushed_on_others_arrives_once_and_in_orde
     }
 }
 
-/// The peer makes room all the time, another thread of the group hears of it, and we begin to wait.
+/// The peer reads all the time, another thread of the group gets the events, and this one waits.
 #[test]
-fn room_that_comes_while_somebody_begins_to_wait_is_not_missed() {
+fn room_that_appears_while_a_task_begins_to_wait_is_not_missed() {
     let (socket, peer) = pair();
     sockopt::set_socket_send_buffer_size(&socket, 4096).expect("set");
-    let (over, home) = (Arc::new(AtomicBool::new(false)), socket.clone());
-    let (until, (says, told)) = (over.clone(), mpsc::channel());
+    let (over, reads) = (Arc::new(AtomicBool::new(false)), socket.clone());
+    let (until, (sender, receiver)) = (over.clone(), mpsc::channel());
     let ours = Reactor::for_group(2).expect("a reactor");
     let theirs = ours.clone();
     let turning = thread::spawn(move || {
         let driver = theirs.join(0);
-        assert!(read(home.owner(), 8, &mut 0).is_pending());
-        says.send(driver.reactor.clone()).expect("heard");
+        assert!(read(reads.owner(), 8, &mut 0).is_pending());
+        sender.send(driver.reactor.clone()).expect("received");
         while !until.load(Ordering::SeqCst) {
             driver.turn_once();
         }
     });
     let taking = thread::spawn(move || take(peer, Rng::with_seed(1)));
-    let reactor = told.recv_timeout(WAIT_TIMEOUT).expect("it is registered");
+    let reactor = receiver.recv_timeout(WAIT_TIMEOUT).expect("registered");
     let _driver = ours.join(1);
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeCount::default());
     let waker = woken.clone().into();
     let (start, mut at, mut waits) = (Instant::now(), 0, 0);
     while waits < 2_000 && (waits == 0 || start.elapsed() < Duration::from_secs(1)) {
@@ -197,7 +195,7 @@ fn room_that_comes_while_somebody_begins_to_wait_is_not_missed() {
     }
     over.store(true, Ordering::SeqCst);
     reactor.notify();
-    turning.join().expect("it was told");
+    turning.join().expect("turned");
     drop(socket);
-    assert_eq!(taking.join().expect("it takes all"), Ok(at));
+    assert_eq!(taking.join().expect("read"), Ok(at));
 }

@@ -1,4 +1,4 @@
-//! Sockets whose reactor is driven no more, and those that no reactor takes.
+//! Sockets with a reactor that is not driven any more, and descriptors that no reactor accepts.
 
 use std::fs::File;
 use std::future::poll_fn;
@@ -9,11 +9,14 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 
 use super::*;
 
-/// Both halves wait, with a reactor that is then driven no more.
-fn abandoned() -> (Socket, UnixStream, Arc<Woken>, Arc<Woken>) {
+/// Returns a socket with two waiting halves, and with a reactor that is not driven any more.
+fn abandoned() -> (Socket, UnixStream, Arc<WakeCount>, Arc<WakeCount>) {
     let driver = driven();
     let (socket, peer) = pair();
-    let (reads, writes) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+    let (reads, writes) = (
+        Arc::new(WakeCount::default()),
+        Arc::new(WakeCount::default()),
+    );
     assert!(read_with(socket.owner(), 8, &reads.clone().into(), drop).is_pending());
     fill(&socket, &writes.clone().into());
     driver.turn_once();
@@ -22,9 +25,9 @@ fn abandoned() -> (Socket, UnixStream, Arc<Woken>, Arc<Woken>) {
     (socket, peer, reads, writes)
 }
 
-/// Reads and writes, each after having waited.
-pub(super) fn check_that_it_works(socket: &Socket, peer: &mut UnixStream, mut wait: impl FnMut()) {
-    let woken = Arc::new(Woken::default());
+/// Checks that the socket reads and writes, each after a wait.
+pub(super) fn assert_works(socket: &Socket, peer: &mut UnixStream, mut wait: impl FnMut()) {
+    let woken = Arc::new(WakeCount::default());
     let waker = woken.clone().into();
     let mut woken_times = 0;
     let mut woken_again = || {
@@ -59,45 +62,45 @@ pub(super) fn check_that_it_works(socket: &Socket, peer: &mut UnixStream, mut wa
 }
 
 #[test]
-fn who_waits_is_woken_when_the_reactor_is_driven_no_more() {
+fn waiting_tasks_are_woken_when_the_reactor_is_not_driven_any_more() {
     let (_socket, _peer, reads, writes) = abandoned();
     assert_eq!((reads.times(), writes.times()), (1, 1));
 }
 
 #[test]
-fn a_socket_goes_on_with_another_reactor() {
+fn a_socket_works_with_another_reactor() {
     let (socket, mut peer, ..) = abandoned();
     empty(&mut peer);
     let driver = driven();
-    check_that_it_works(&socket, &mut peer, || driver.turn_once());
+    assert_works(&socket, &mut peer, || driver.turn_once());
 }
 
 #[test]
-fn a_socket_goes_on_with_its_own_reactor_when_that_is_driven_again() {
+fn a_socket_works_with_its_reactor_when_that_is_driven_again() {
     let reactor = Reactor::new().expect("a reactor");
     let (socket, mut peer) = pair();
     for _ in 0..3 {
         let driver = reactor.drive().expect("driven");
-        check_that_it_works(&socket, &mut peer, || driver.turn_once());
+        assert_works(&socket, &mut peer, || driver.turn_once());
     }
     assert_eq!(super::super::lock(&reactor.registrations).len(), 1);
 }
 
 #[test]
-fn a_socket_goes_on_where_there_is_no_reactor_of_ours() {
+fn a_socket_works_on_a_thread_without_a_reactor() {
     let (socket, mut peer, ..) = abandoned();
     empty(&mut peer);
-    check_that_it_works(&socket, &mut peer, || {});
-    // Where it stays, when we have one again.
+    assert_works(&socket, &mut peer, || {});
+    // It stays with async-io when the thread has a reactor again.
     let driver = driven();
-    check_that_it_works(&socket, &mut peer, || driver.turn_once());
+    assert_works(&socket, &mut peer, || driver.turn_once());
 }
 
 #[test]
 fn a_socket_moves_to_the_reactor_of_the_thread_that_polls_it() {
     let first = driven();
     let (socket, mut peer) = pair();
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeCount::default());
     let writes = blocked(socket.owner(), Direction::Write, &woken.clone().into());
     assert!(writes.is_pending());
     first.turn_once();
@@ -113,20 +116,20 @@ fn a_socket_moves_to_the_reactor_of_the_thread_that_polls_it() {
             second.turn_once();
             send(&mut peer, b"abc");
             second.turn_once();
-            assert!(woken.times() > before, "by the second one");
+            assert!(woken.times() > before, "the second reactor wakes it");
             assert_moved(read(socket.owner(), 8, &mut 0), 3);
         });
     });
     first.turn_once();
     assert!(super::super::lock(&first.reactor.registrations).is_empty());
     assert!(super::super::lock(&first.reactor.graveyard).is_empty());
-    check_that_it_works(&socket, &mut peer, || first.turn_once());
+    assert_works(&socket, &mut peer, || first.turn_once());
 }
 
 #[test]
 fn a_wait_with_async_io_costs_one_call_that_finds_nothing() {
     let (socket, mut peer) = pair();
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeCount::default());
     let waker = Waker::from(woken.clone());
     let mut calls = 0;
     for round in 0..100 {
@@ -142,23 +145,23 @@ fn a_wait_with_async_io_costs_one_call_that_finds_nothing() {
 }
 
 #[test]
-fn a_word_that_comes_late_does_no_harm() {
+fn a_late_wake_to_retry_does_no_harm() {
     let (socket, mut peer, ..) = abandoned();
     empty(&mut peer);
     for _ in 0..3 {
-        check_that_it_works(&socket, &mut peer, || {});
+        assert_works(&socket, &mut peer, || {});
         socket.owner().wake_to_retry();
     }
     let driver = driven();
     let (socket, mut peer) = pair();
     for _ in 0..3 {
-        check_that_it_works(&socket, &mut peer, || driver.turn_once());
+        assert_works(&socket, &mut peer, || driver.turn_once());
         socket.owner().wake_to_retry();
     }
 }
 
 #[test]
-fn both_halves_may_find_a_new_home_at_once() {
+fn both_halves_may_register_at_once() {
     for round in 0..200 {
         let (socket, mut peer, ..) = abandoned();
         empty(&mut peer);
@@ -176,39 +179,39 @@ fn both_halves_may_find_a_new_home_at_once() {
         assert!(polled.is_pending(), "{polled:?}");
         writer.join().expect("the writer waits as well");
         if round % 20 == 0 {
-            check_that_it_works(&socket, &mut peer, || {});
+            assert_works(&socket, &mut peer, || {});
         }
     }
 }
 
 #[test]
-fn a_reader_elsewhere_is_woken_from_its_sockets_own_thread() {
+fn a_reader_on_another_thread_is_woken_by_the_thread_of_the_reactor() {
     let driver = driven();
     let (socket, mut peer) = pair();
     assert!(read(socket.owner(), 8, &mut 0).is_pending());
-    let (said, heard) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let reading = thread::spawn(move || {
         smol::block_on(async {
             let mut buf = [0; 8];
             for _ in 0..100 {
                 let read = poll_fn(|cx| socket.poll_read(cx, &mut buf)).await;
-                said.send(read.expect("read")).expect("heard");
+                sender.send(read.expect("read")).expect("received");
             }
         });
     });
     for _ in 0..100 {
         send(&mut peer, b"abc");
         driver.turn(|| None, no_sleeps).expect("turned");
-        assert_eq!(heard.recv_timeout(WAIT_TIMEOUT), Ok(3));
+        assert_eq!(receiver.recv_timeout(WAIT_TIMEOUT), Ok(3));
     }
     reading.join().expect("done");
 }
 
 #[test]
-fn a_descriptor_that_no_reactor_takes_is_an_error_for_both_halves() {
+fn a_descriptor_that_no_reactor_accepts_is_an_error_for_both_halves() {
     for ours in [true, false] {
         let driver = ours.then(driven);
-        // A file cannot be waited for.
+        // epoll refuses regular files.
         let file = File::open("/proc/self/exe").expect("opened");
         let socket = Socket::new(file.into());
         for direction in [Direction::Read, Direction::Write, Direction::Read] {
@@ -219,17 +222,17 @@ fn a_descriptor_that_no_reactor_takes_is_an_error_for_both_halves() {
 }
 
 #[test]
-fn a_new_home_that_refuses_is_an_error_for_both_halves() {
+fn a_new_reactor_that_refuses_is_an_error_for_both_halves() {
     let (socket, _peer, reads, writes) = abandoned();
     let driver = driven();
-    // It is there already, so it cannot be added.
+    // The descriptor is in the epoll instance already, so adding it fails.
     let nothing = EventData::new_u64(0);
     epoll::add(&driver.reactor.epoll, &socket, nothing, EventFlags::ET).expect("added");
     let writer = writes.clone().into();
     assert_refused(&blocked(socket.owner(), Direction::Read, Waker::noop()));
     assert_refused(&blocked(socket.owner(), Direction::Write, &writer));
     assert!(reads.times() > 0 && writes.times() > 0);
-    // As soon as it does not, both go on.
+    // Once adding works, both halves wait.
     epoll::delete(&driver.reactor.epoll, &socket).expect("deleted");
     for direction in [Direction::Read, Direction::Write] {
         assert!(blocked(socket.owner(), direction, Waker::noop()).is_pending());

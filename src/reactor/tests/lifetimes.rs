@@ -1,4 +1,4 @@
-//! When descriptors are closed and sources freed, and that none is left.
+//! The times at which descriptors are closed and sources freed.
 
 use std::cell::RefCell;
 use std::sync::mpsc;
@@ -8,7 +8,7 @@ use std::thread;
 use super::super::lock;
 use super::*;
 
-/// Registered, by a read that found nothing.
+/// Returns a socket that is registered, after a read that found nothing.
 fn registered() -> (Socket, UnixStream) {
     let (socket, peer) = pair();
     assert!(read(socket.owner(), 8, &mut 0).is_pending());
@@ -19,7 +19,7 @@ fn weak(socket: &Socket) -> Weak<Source> {
     Arc::downgrade(socket.owner())
 }
 
-/// A thread that drives a reactor until it is told not to.
+/// A thread that drives a reactor until this value is dropped.
 struct Loop {
     reactor: Arc<Reactor>,
     end: Arc<Mutex<bool>>,
@@ -27,15 +27,15 @@ struct Loop {
 }
 
 impl Loop {
-    /// Runs `first` there, before it begins to sleep.
+    /// Starts the thread, which calls `first` before its first wait.
     fn start<T: Send + 'static>(first: impl FnOnce() -> T + Send + 'static) -> (Self, T) {
         let reactor = Reactor::new().expect("a reactor");
         let end = Arc::new(Mutex::new(false));
-        let (said, heard) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let (theirs, over) = (reactor.clone(), end.clone());
         let thread = thread::spawn(move || {
-            let driver = theirs.drive().expect("nobody else drives it");
-            let _ = said.send(first());
+            let driver = theirs.drive().expect("not driven");
+            let _ = sender.send(first());
             while !*lock(&over) {
                 driver.take_notification();
                 if !*lock(&over) {
@@ -43,7 +43,7 @@ impl Loop {
                 }
             }
         });
-        let first = heard.recv_timeout(WAIT_TIMEOUT).expect("done");
+        let first = receiver.recv_timeout(WAIT_TIMEOUT).expect("done");
         let thread = Some(thread);
         let this = Self {
             reactor,
@@ -74,11 +74,11 @@ fn the_last_handle_closes_at_once_and_frees_the_source() {
     assert_eq!(open, ErrorKind::WouldBlock);
     drop(other);
     assert_closed(&mut peer);
-    assert!(source.upgrade().is_none(), "no batch can name it");
+    assert!(source.upgrade().is_none(), "no batch of events names it");
 }
 
 #[test]
-fn one_that_was_never_registered_is_closed_and_freed() {
+fn a_socket_that_was_never_registered_is_closed_and_freed() {
     let (socket, mut peer) = pair();
     let source = weak(&socket);
     drop(socket);
@@ -87,12 +87,12 @@ fn one_that_was_never_registered_is_closed_and_freed() {
 }
 
 #[test]
-fn the_last_handle_closes_at_once_while_the_thread_sleeps() {
+fn the_last_handle_closes_at_once_while_the_thread_waits() {
     let (looping, (socket, mut peer)) = Loop::start(registered);
     let source = weak(&socket);
     drop(socket);
     assert_closed(&mut peer);
-    // It is freed at the next turn.
+    // The next turn frees the source.
     looping.reactor.notify();
     while source.upgrade().is_some() {
         thread::yield_now();
@@ -101,7 +101,7 @@ fn the_last_handle_closes_at_once_while_the_thread_sleeps() {
 }
 
 #[test]
-fn many_that_are_buried_wake_the_thread() {
+fn many_buried_sources_wake_the_thread() {
     let (_looping, sockets) = Loop::start(|| (0..100).map(|_| registered()).collect::<Vec<_>>());
     let sources: Vec<_> = sockets.iter().map(|(socket, _)| weak(socket)).collect();
     for (socket, mut peer) in sockets {
@@ -115,32 +115,32 @@ fn many_that_are_buried_wake_the_thread() {
 }
 
 #[test]
-fn a_turn_in_which_something_is_freed_says_so() {
+fn a_turn_that_frees_a_source_returns_true() {
     let driver = driven();
     let (socket, _peer) = registered();
     let turn = || driver.turn(|| Some(Duration::ZERO), no_sleeps);
-    assert!(turn().expect("turned"), "it can be written to");
+    assert!(turn().expect("turned"), "it is writable");
     assert!(!turn().expect("turned"));
     thread::spawn(|| drop(socket)).join().expect("dropped");
-    // The waker of whoever waited may have woken others.
+    // The drop of a waker may have woken tasks.
     assert!(turn().expect("turned"));
     assert!(!turn().expect("turned"));
 }
 
-/// Does something once, when it is woken.
-pub(super) struct Does<F>(Mutex<Option<F>>);
+/// A waker that calls a function at the first wake.
+pub(super) struct CallOnWake<F>(Mutex<Option<F>>);
 
-impl<F: FnOnce() + Send + 'static> Does<F> {
-    pub(super) fn waker(does: F) -> Waker {
-        Arc::new(Self(Mutex::new(Some(does)))).into()
+impl<F: FnOnce() + Send + 'static> CallOnWake<F> {
+    pub(super) fn waker(f: F) -> Waker {
+        Arc::new(Self(Mutex::new(Some(f)))).into()
     }
 }
 
-impl<F: FnOnce() + Send + 'static> Wake for Does<F> {
+impl<F: FnOnce() + Send + 'static> Wake for CallOnWake<F> {
     fn wake(self: Arc<Self>) {
-        let does = lock(&self.0).take();
-        if let Some(does) = does {
-            does();
+        let f = lock(&self.0).take();
+        if let Some(f) = f {
+            f();
         }
     }
 }
@@ -153,15 +153,15 @@ fn a_socket_that_is_dropped_in_a_batch_is_closed_at_once_and_freed_after_it() {
     let driver = driven();
     let mut kept = Vec::new();
     let mut sources = Vec::new();
-    // Whichever is told first drops all the others, which the batch has yet to name.
+    // The first waker drops all sockets. The batch has yet to name the others.
     for _ in 0..4 {
         let (socket, mut peer) = pair();
-        let drops = Does::waker(|| {
+        let drops = CallOnWake::waker(|| {
             for (socket, mut peer) in VICTIMS.take() {
                 let source = weak(&socket);
                 drop(socket);
                 assert_closed(&mut peer);
-                assert!(source.upgrade().is_some(), "this batch may name it");
+                assert!(source.upgrade().is_some(), "the batch may name it");
             }
         });
         assert!(read_with(socket.owner(), 8, &drops, drop).is_pending());
@@ -184,8 +184,8 @@ fn a_turn_within_a_batch_frees_nothing_that_the_batch_names() {
     let both = Arc::new(Mutex::new(Vec::new()));
     for (socket, mut peer) in [first, second] {
         let both_too = both.clone();
-        let waker = Does::waker(move || {
-            // Ends before the sockets are dropped, so that the outer batch is current again.
+        let waker = CallOnWake::waker(move || {
+            // This driver ends before the sockets are dropped: the outer one is current then.
             driven().turn_once();
             let sockets: Vec<Socket> = std::mem::take(&mut lock(&both_too));
             let sources: Vec<_> = sockets.iter().map(weak).collect();
@@ -205,7 +205,7 @@ fn a_turn_within_a_batch_frees_nothing_that_the_batch_names() {
 }
 
 #[test]
-fn what_is_buried_in_a_reactor_that_nobody_drives_goes_with_it() {
+fn a_reactor_that_is_not_driven_frees_its_buried_sources_when_dropped() {
     let reactor = Reactor::new().expect("a reactor");
     let driver = reactor.drive().expect("driven");
     let (socket, mut peer) = registered();
@@ -218,7 +218,10 @@ fn what_is_buried_in_a_reactor_that_nobody_drives_goes_with_it() {
         drop(reactor);
         weak
     };
-    assert!(reactor.upgrade().is_none(), "sockets do not keep it");
+    assert!(
+        reactor.upgrade().is_none(),
+        "sockets do not keep the reactor"
+    );
     assert!(source.upgrade().is_none());
 }
 
@@ -243,7 +246,7 @@ fn nothing_is_left_of_3000_sockets_and_their_reactors() {
             1 => open.truncate(20),
             _ => {}
         }
-        // Those that are left lose their reactor.
+        // The sockets that are left lose their reactor.
         drop(driver);
     }
     assert_eq!(sources.len(), 3000);

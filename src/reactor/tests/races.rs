@@ -1,4 +1,5 @@
-//! Brute force on what threads share without a lock: the state word and the eventfd.
+//! Many operations at once on state that threads share without a lock: the state word and the
+//! notification.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -8,16 +9,16 @@ use super::super::lock;
 use super::super::state::{READ, State, WRITE};
 use super::*;
 
-const TIMES: usize = 100_000;
+const EVENTS: usize = 100_000;
 
 #[test]
-fn a_word_that_threads_change_at_once_loses_nothing_that_is_told() {
-    let (state, there, over) = (State::new(), AtomicUsize::new(0), AtomicBool::new(false));
+fn a_state_word_that_threads_change_at_once_loses_no_event() {
+    let (state, arrived, over) = (State::new(), AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
-        // The kernel and its reactor: first there is something, and then it is told.
+        // The kernel and the reactor: bytes arrive, and then the event is reported.
         scope.spawn(|| {
-            for n in 0..TIMES {
-                there.fetch_add(1, Ordering::Relaxed);
+            for n in 0..EVENTS {
+                arrived.fetch_add(1, Ordering::Relaxed);
                 state.report(READ);
                 if n % 64 == 0 {
                     thread::yield_now();
@@ -39,13 +40,13 @@ fn a_word_that_threads_change_at_once_loses_nothing_that_is_told() {
             let ended = over.load(Ordering::Acquire);
             let seen = state.load();
             if seen & READ == 0 {
-                assert!(!ended || taken == TIMES, "{taken} of {TIMES}");
+                assert!(!ended || taken == EVENTS, "{taken} of {EVENTS}");
                 if ended {
                     break;
                 }
                 continue;
             }
-            let found = there.load(Ordering::Relaxed);
+            let found = arrived.load(Ordering::Relaxed);
             if found == taken {
                 state.change(seen, READ, 0);
             }
@@ -55,14 +56,14 @@ fn a_word_that_threads_change_at_once_loses_nothing_that_is_told() {
 }
 
 #[test]
-fn a_bell_that_threads_ring_at_once_always_wakes() {
+fn a_reactor_that_threads_notify_at_once_always_wakes() {
     let driver = driven();
     let reactor = &driver.reactor;
     let posted = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                for n in 0..TIMES / 10 {
+                for n in 0..EVENTS / 10 {
                     lock(&posted).push(n);
                     reactor.notify();
                     if n % 8 == 0 {
@@ -71,19 +72,19 @@ fn a_bell_that_threads_ring_at_once_always_wakes() {
                 }
             });
         }
-        // The loop of an executor. A ring that is lost lets it sleep for ever.
+        // The loop of an executor. After a lost notification it waits for ever.
         let mut taken = 0;
-        while taken < 3 * (TIMES / 10) {
+        while taken < 3 * (EVENTS / 10) {
             if driver.take_notification() {
                 taken += std::mem::take(&mut *lock(&posted)).len();
             }
             let wait = driver.is_notified().then_some(Duration::ZERO);
-            if wait.is_none() && taken == 3 * (TIMES / 10) {
+            if wait.is_none() && taken == 3 * (EVENTS / 10) {
                 break;
             }
             driver.turn(|| wait, no_sleeps).expect("turned");
         }
-        // Its own ring is not written, and yet heard.
+        // The thread's own notification is not written to the eventfd, but counts.
         reactor.notify();
         assert!(driver.is_notified());
         assert!(driver.take_notification() && !driver.is_notified());
