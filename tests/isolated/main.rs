@@ -39,6 +39,10 @@ const TESTS: &[Test] = tests! {
     #[cfg(all(target_os = "linux", not(halves_portable)))]
     forked::a_child_panics_in_its_parents_executor_and_runs_its_own,
     #[cfg(all(target_os = "linux", not(halves_portable)))]
+    forked::a_child_of_a_task_runs_no_other_task_of_its_parent,
+    #[cfg(all(target_os = "linux", not(halves_portable)))]
+    forked::a_child_of_a_blocked_on_future_runs_no_task_of_its_parent,
+    #[cfg(all(target_os = "linux", not(halves_portable)))]
     forked_threads::a_child_of_a_task_leaves_the_tasks_and_the_clock_of_its_parent_alone,
     handed_over::variables_of_the_service_manager_are_not_inherited,
     inherited::a_client_that_is_gone_is_an_unknown_endpoint,

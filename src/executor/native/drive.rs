@@ -41,7 +41,8 @@ pub(super) fn drive<T>(
         {
             return Some(result);
         }
-        let only_self_woken = runner.run();
+        driver.end_task();
+        let only_self_woken = runner.run(&driver);
         driver.end_turn();
         clock.next_turn();
         let is_woken = || main_waker.woken.load(Ordering::Acquire);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use async_task::{Runnable, Task};
 
 use super::tasks::{self, Scheduler, SchedulerGuard, TaskList};
-use crate::reactor::{Reactor, lock};
+use crate::reactor::{Driver, Reactor, lock};
 
 /// Schedules tasks on the one thread that drives it. A wake on that thread takes no lock. A wake on
 /// another thread goes through the inbox and notifies the reactor.
@@ -119,14 +119,19 @@ impl<'a> TaskRunner<'a> {
     /// Runs the tasks that are queued now. A task that wakes itself is queued behind them. If every
     /// task in the queue afterwards has woken itself, returns their number; otherwise, or if the queue
     /// is empty, returns `None`.
+    ///
+    /// # Panics
+    ///
+    /// After a task that has forked, in the child: the other tasks are the parent's.
     #[allow(clippy::unused_self, reason = "the runner owns the thread's queue")]
-    pub(super) fn run(&self) -> Option<usize> {
+    pub(super) fn run(&self, driver: &Driver) -> Option<usize> {
         let mut self_woken = 0;
         for _ in 0..QUEUE.with_borrow(VecDeque::len) {
             let Some(runnable) = QUEUE.with_borrow_mut(VecDeque::pop_front) else {
                 break;
             };
             self_woken += usize::from(runnable.run());
+            driver.end_task();
         }
         let queued = QUEUE.with_borrow(VecDeque::len);
         (queued == self_woken && queued > 0).then_some(queued)
