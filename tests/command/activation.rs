@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use crate::common::{Client, Halves};
-use crate::given::{accepted, fails, listener, with};
+use crate::inherited::{accepted, fails, listener, with};
 use crate::support::skip::skip;
 
 /// Passes a socket as systemd does: with a name, to the process that the shell becomes.

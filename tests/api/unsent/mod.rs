@@ -5,8 +5,8 @@
 mod filling;
 mod linger;
 mod orders;
-mod out;
 mod reports;
+mod sent;
 mod waiting;
 
 use std::future::pending;

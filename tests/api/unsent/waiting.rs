@@ -46,7 +46,7 @@ fn a_task_that_keeps_writing_does_not_delay_its_end() {
             assert!(received < n + (1 << 22), "it goes on and on");
         }
         assert_eq!(served.until_closed().await, ["closed 1 handler"]);
-        receiver.recv().await.expect("it has received of the end");
+        receiver.recv().await.expect("it has noticed the end");
     });
 }
 
@@ -76,7 +76,10 @@ fn a_task_that_flushes_and_the_end_are_both_woken() {
             world.settle().await;
             assert_bytes(0, &client.take(n).await);
             let (rest, end) = client.rest().await;
-            assert!(rest.is_empty() && end.is_ok(), "the end has received");
+            assert!(
+                rest.is_empty() && end.is_ok(),
+                "the whole answer is received"
+            );
             let flushed = receiver.recv().await.expect("so has the task");
             assert!(flushed.is_ok(), "{flushed:?}");
             drop(client);
