@@ -1,4 +1,4 @@
-//! A reactor in the child of a fork. (`tests/isolated/count_fork.rs` forks.)
+//! A reactor in the child of a fork. (`tests/isolated/forked.rs` forks.)
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
