@@ -100,7 +100,8 @@ fn set_option(
         (_, Some(_)) => return Err(format!("{name} has no value").into()),
         ("nagle", None) => options.nagle = true,
         ("reuse-port", None) => options.reuse_port = true,
-        (_, None) => options.v6_only = true,
+        ("v6-only", None) => options.v6_only = true,
+        (_, None) => return Err(format!("{name} is unknown").into()),
     }
     Ok(())
 }
