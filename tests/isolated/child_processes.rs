@@ -1,4 +1,4 @@
-//! What child processes inherit: their group, descriptors, signals and limits.
+//! Groups, descriptors, signals and limits of child processes.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

@@ -158,7 +158,7 @@ fn block<'a>(text: &'a str, heading: &str) -> impl Iterator<Item = &'a str> {
         .take_while(|line| !line.starts_with("```"))
 }
 
-/// What is in backticks, outside blocks of code.
+/// Texts in backticks, outside blocks of code.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     let prose = text.split("```").step_by(2);
     prose.flat_map(|prose| prose.split('`').skip(1).step_by(2))
