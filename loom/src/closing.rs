@@ -1,8 +1,8 @@
-//! A group closes while tasks are woken on threads that are none of its: each task is dropped.
+//! A group closes while tasks are woken on other threads: each task is dropped.
 //!
-//! The queue is the library's own. The order in which it is used is that of `Group::close` and
-//! `Group::schedule`. For loom an operation that is sequentially consistent only acquires and
-//! releases, so there is a fence where the library relies on more.
+//! The queue is the file of the library. The order of its calls is that of `WorkerGroup::close` and
+//! `WorkerGroup::schedule`. In loom a sequentially consistent operation only acquires and releases,
+//! so there is a fence where the library relies on more.
 
 use std::mem;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use crate::queue::Queue;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
-/// A step that is left out.
+/// The step that is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Without {
     Nothing,
-    /// The look whether the group is closed, after a task is queued.
-    LookAtClosed,
+    /// The second check for a closed group, after a task is queued.
+    CheckClosed,
     /// The drop of the queued tasks, after the group is closed.
     LastDrop,
 }
@@ -34,14 +34,14 @@ struct Group {
 /// A task's waker.
 #[derive(Debug, Default)]
 struct Task {
-    /// It is queued, or dropped.
+    /// True once the task is queued or dropped.
     woken: AtomicBool,
     drops: AtomicUsize,
     /// Woken when this task is dropped.
     next: Option<Arc<Task>>,
 }
 
-/// A task that is woken, dropped with this.
+/// A woken task. Its drop drops the task.
 #[derive(Debug)]
 struct Runnable {
     task: Arc<Task>,
@@ -71,7 +71,7 @@ impl Group {
         }
         self.injector.push(runnable);
         fence(Ordering::SeqCst);
-        if self.without != Without::LookAtClosed && self.closed.load(Ordering::SeqCst) {
+        if self.without != Without::CheckClosed && self.closed.load(Ordering::SeqCst) {
             drop(self.injector.take_part(1));
         }
     }
@@ -95,7 +95,7 @@ impl Group {
     }
 }
 
-/// Two tasks are woken late, one of them also by the other's drop.
+/// Two tasks are woken while the group closes, one of them also by the drop of another task.
 pub fn no_task_outlives_its_group(without: Without) {
     explore(3, move || {
         let last = Arc::new(Task::default());
@@ -116,11 +116,11 @@ pub fn no_task_outlives_its_group(without: Without) {
         });
         group.close();
         for thread in threads {
-            thread.join().expect("woken");
+            thread.join().expect("no panic");
         }
         for task in [first, last, late] {
             let drops = task.drops.load(Ordering::Relaxed);
-            assert_eq!(drops, 1, "a task is left");
+            assert_eq!(drops, 1, "a task is not dropped");
         }
     });
 }

@@ -1,5 +1,4 @@
-//! A reactor as the workers that share it see it: an eventfd, a socket, and one worker at a time that
-//! waits for them.
+//! A model of a shared reactor: an eventfd, a socket, and one worker at a time that waits for them.
 
 use std::mem;
 
@@ -14,12 +13,12 @@ pub(crate) struct Epoll {
     rung: AtomicBool,
     events: Mutex<Events>,
     more: Condvar,
-    /// The lock of the worker that polls. A `Mutex` of loom may block in `try_lock`.
+    /// The lock of the polling worker. A `Mutex` of loom may block in `try_lock`.
     driving: AtomicBool,
     turns: AtomicUsize,
 }
 
-/// Events that no poll has taken in yet.
+/// Events that no poll has returned yet.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Events {
     /// An edge of the eventfd.
@@ -45,21 +44,21 @@ impl Epoll {
 
     pub(crate) fn notify(&self) {
         if !self.rung.swap(true, Ordering::AcqRel) {
-            self.tell(|events| events.edge = true);
+            self.report(|events| events.edge = true);
         }
     }
 
     pub(crate) fn make_socket_ready(&self) {
-        self.tell(|events| events.socket = true);
+        self.report(|events| events.socket = true);
     }
 
-    fn tell(&self, what: impl FnOnce(&mut Events)) {
-        what(&mut self.events.lock().expect("no panic"));
+    fn report(&self, event: impl FnOnce(&mut Events)) {
+        event(&mut self.events.lock().expect("no panic"));
         self.more.notify_one();
     }
 
-    /// Polls, and waits if `blocks` says so right before. None: another worker polls. `dispatch` is
-    /// called for the events, before another worker can poll.
+    /// Polls, and waits if `blocks`, called right before, returns true. Calls `dispatch` with the
+    /// events before another worker can poll. Returns `None` if another worker polls.
     pub(crate) fn turn(
         &self,
         blocks: impl FnOnce() -> bool,
@@ -70,7 +69,7 @@ impl Epoll {
             .compare_exchange(false, true, order.0, order.1)
             .is_err()
         {
-            // Without this a worker may look on for ever, while loom lets the other one rest.
+            // Without this loom may run only this worker, which never ends.
             thread::yield_now();
             return None;
         }
@@ -88,7 +87,7 @@ impl Epoll {
         Some(taken.any())
     }
 
-    /// Polls so far.
+    /// The number of polls.
     pub(crate) fn turns(&self) -> usize {
         self.turns.load(Ordering::Relaxed)
     }

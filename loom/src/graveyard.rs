@@ -1,5 +1,5 @@
-//! What a batch of events may still name is not freed: the graveyard of a reactor that threads share,
-//! and the lock of the one that drives it.
+//! A source is not freed while a batch of events may contain its address. The graveyard of a shared
+//! reactor, and the lock of its driver, ensure that.
 //!
 //! The order of operations is that of `Reactor::deregister`, `bury`, `unless_driven`, `free_buried`
 //! and `Driver::turn`.
@@ -15,12 +15,12 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// The memory of a source.
 struct Memory {
-    /// loom sees to it that all use is before the end, and that this is ordered.
+    /// loom checks that all uses are ordered before the end.
     used: UnsafeCell<()>,
     freed: AtomicBool,
 }
 
-// SAFETY: there is nothing in the cell, and loom looks after each access.
+// SAFETY: the cell holds no data, and loom checks each access.
 unsafe impl Sync for Memory {}
 
 impl Memory {
@@ -31,14 +31,14 @@ impl Memory {
         })
     }
 
-    /// What `Source::handle_event` does with an address.
-    fn tell(&self) {
+    /// The use of an address by `Source::handle_event`.
+    fn handle_event(&self) {
         assert!(!self.freed.load(Ordering::Relaxed), "used after free");
         self.used.with(|_| ());
     }
 }
 
-/// A reactor's reference to it, the last one.
+/// The reactor's reference to the memory, the last one.
 struct Registration(Arc<Memory>);
 
 impl Drop for Registration {
@@ -50,19 +50,19 @@ impl Drop for Registration {
 }
 
 struct Reactor {
-    /// The addresses that the kernel has: what it tells at each wait.
+    /// The address that the kernel returns at each wait.
     kernel: Mutex<Option<Arc<Memory>>>,
     sources: Mutex<Vec<Registration>>,
     graveyard: Mutex<Vec<Registration>>,
     buried: AtomicBool,
     driving: Mutex<()>,
-    /// Whether a thread that closes a socket looks if another one has events in hand.
-    looks: bool,
+    /// True if a thread that closes a socket checks for a driver with events in hand.
+    checks_driver: bool,
 }
 
 impl Reactor {
-    /// With one source, and its memory.
-    fn new(looks: bool) -> (Arc<Self>, Arc<Memory>) {
+    /// Makes a reactor with one source, and returns the memory of the source.
+    fn new(checks_driver: bool) -> (Arc<Self>, Arc<Memory>) {
         let memory = Memory::new();
         let reactor = Self {
             kernel: Mutex::new(Some(memory.clone())),
@@ -70,7 +70,7 @@ impl Reactor {
             graveyard: Mutex::default(),
             buried: AtomicBool::new(false),
             driving: Mutex::default(),
-            looks,
+            checks_driver,
         };
         (Arc::new(reactor), memory)
     }
@@ -79,23 +79,23 @@ impl Reactor {
         lock(&self.kernel).clone()
     }
 
-    /// Of any worker: nothing, while another one takes events.
+    /// The turn of any worker. Does nothing while another one takes events.
     fn turn(&self) {
         self.unless_driven(|| {
             self.free_buried();
             let event = self.wait();
             if let Some(source) = event {
-                source.tell();
+                source.handle_event();
             }
         });
     }
 
-    /// On any worker's thread, between its batches.
+    /// Called on any worker's thread, between its batches.
     fn deregister(&self) {
         lock(&self.kernel).take();
         let registration = lock(&self.sources).pop();
-        let registration = registration.expect("it is registered");
-        if !self.looks || self.unless_driven(|| ()).is_some() {
+        let registration = registration.expect("a registered source");
+        if !self.checks_driver || self.unless_driven(|| ()).is_some() {
             drop(registration);
         } else {
             let mut graveyard = lock(&self.graveyard);
@@ -113,33 +113,36 @@ impl Reactor {
         drop(buried);
     }
 
-    fn unless_driven<T>(&self, does: impl FnOnce() -> T) -> Option<T> {
+    fn unless_driven<T>(&self, f: impl FnOnce() -> T) -> Option<T> {
         match self.driving.try_lock() {
-            Ok(_alone) => Some(does()),
-            Err(TryLockError::Poisoned(_)) => unreachable!("nobody panics"),
+            Ok(_alone) => Some(f()),
+            Err(TryLockError::Poisoned(_)) => unreachable!("no panic"),
             Err(TryLockError::WouldBlock) => None,
         }
     }
 }
 
-/// Two workers take events, and the source is closed on a third thread.
-pub fn what_is_closed_is_freed_after_its_events(looks: bool) {
+/// Two workers take events, and a third thread closes the source.
+pub fn a_closed_source_is_freed_after_its_events(checks_driver: bool) {
     explore(4, move || {
-        let (reactor, memory) = Reactor::new(looks);
+        let (reactor, memory) = Reactor::new(checks_driver);
         let worker = spawn(&reactor, Reactor::turn);
         let closer = spawn(&reactor, Reactor::deregister);
         reactor.turn();
-        worker.join().expect("turned");
-        closer.join().expect("closed");
+        worker.join().expect("no panic");
+        closer.join().expect("no panic");
         reactor.turn();
-        assert!(memory.freed.load(Ordering::Relaxed), "left buried");
+        assert!(
+            memory.freed.load(Ordering::Relaxed),
+            "the source stays buried"
+        );
     });
 }
 
 /// A worker closes the source between its own turns, while others take events.
-pub fn what_a_worker_closes_is_freed_after_its_events(looks: bool) {
+pub fn a_source_closed_by_a_worker_is_freed_after_its_events(checks_driver: bool) {
     explore(4, move || {
-        let (reactor, memory) = Reactor::new(looks);
+        let (reactor, memory) = Reactor::new(checks_driver);
         let workers = [
             spawn(&reactor, Reactor::turn),
             spawn(&reactor, Reactor::turn),
@@ -148,14 +151,17 @@ pub fn what_a_worker_closes_is_freed_after_its_events(looks: bool) {
         reactor.deregister();
         reactor.turn();
         for worker in workers {
-            worker.join().expect("turned");
+            worker.join().expect("no panic");
         }
         reactor.turn();
-        assert!(memory.freed.load(Ordering::Relaxed), "left buried");
+        assert!(
+            memory.freed.load(Ordering::Relaxed),
+            "the source stays buried"
+        );
     });
 }
 
-/// Two are closed on two threads, while a worker looks for what is buried.
+/// Two threads close a source each, while a worker frees buried ones.
 pub fn nothing_stays_buried() {
     explore(4, || {
         let (reactor, memory) = Reactor::new(true);
@@ -165,23 +171,26 @@ pub fn nothing_stays_buried() {
         let closers = [close(), close()];
         reactor.turn();
         for closer in closers {
-            closer.join().expect("closed");
+            closer.join().expect("no panic");
         }
         reactor.turn();
         for memory in [memory, other] {
-            assert!(memory.freed.load(Ordering::Relaxed), "left buried");
+            assert!(
+                memory.freed.load(Ordering::Relaxed),
+                "the source stays buried"
+            );
         }
     });
 }
 
 fn spawn(
     reactor: &Arc<Reactor>,
-    does: impl FnOnce(&Reactor) + 'static,
+    f: impl FnOnce(&Reactor) + 'static,
 ) -> loom::thread::JoinHandle<()> {
     let reactor = reactor.clone();
-    loom::thread::spawn(move || does(&reactor))
+    loom::thread::spawn(move || f(&reactor))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> crate::sync::MutexGuard<'_, T> {
-    mutex.lock().expect("nobody panics")
+    mutex.lock().expect("no panic")
 }

@@ -1,9 +1,9 @@
-//! Workers that take tasks, park and listen: no task is left while all of them sleep.
+//! Workers take tasks, park and listen: no task is left while all of them sleep.
 //!
-//! The queues and the list of idle workers are the library's own. The order in which they are used
-//! is that of `executor::native::group::worker`, without the watch, which wakes up by itself, and
-//! without the look at the worker's own queue after the end of a turn. That look spares a worker
-//! the two later ones, and either way is enough.
+//! The queues and the list of idle workers are the files of the library. The order of their calls
+//! is that of `executor::native::group::worker`, without two steps: the watch, which wakes up after
+//! each period, and the check of the worker's own queue after the end of a turn. That check saves a
+//! worker the two later ones, and is not needed beside them.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -24,27 +24,27 @@ const WORKERS: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     Short,
-    /// It holds its thread until a short task has run.
-    Holds,
-    /// It writes something that leaves at the end of the turn, which wakes a short task.
+    /// Blocks its thread until a short task has run.
+    Blocks,
+    /// Leaves a small write for the end of the turn, which wakes a short task.
     Writes,
 }
 
-/// A step that is left out.
+/// The step that is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Without {
     Nothing,
-    /// The look for a notification right before the wait for the reactor: another worker may have
-    /// taken its edge in.
-    LookForNotification,
-    /// The look for injected tasks right before the wait for the reactor.
-    LookForInjected,
-    /// The look at the worker's own queue right before the wait for the reactor.
-    LookAtQueueBeforeWait,
-    /// The look at the worker's own queue right before it parks.
-    LookAtQueueBeforePark,
-    /// The wake-up of a searcher where no worker listens.
-    Searcher,
+    /// The check for a notification right before the wait for the reactor. Another worker may have
+    /// taken its event.
+    CheckNotified,
+    /// The check of the injector right before the wait for the reactor.
+    CheckInjector,
+    /// The check of the worker's own queue right before the wait for the reactor.
+    CheckQueueBeforeWait,
+    /// The check of the worker's own queue right before it parks.
+    CheckQueueBeforePark,
+    /// The wake-up of a searcher if no worker listens.
+    WakeSearcher,
 }
 
 struct Group {
@@ -75,16 +75,16 @@ impl Group {
         })
     }
 
-    fn has(&self, step: Without) -> bool {
+    fn does(&self, step: Without) -> bool {
         self.without != step
     }
 
-    /// A task is woken on a thread that is no worker's.
+    /// Wakes a task on a thread that runs no worker.
     fn inject(&self, task: Task) {
         self.injector.push(task);
         if self.idle.is_listening() {
             self.epoll.notify();
-        } else if self.has(Without::Searcher) {
+        } else if self.does(Without::WakeSearcher) {
             self.idle.wake_searcher();
         }
     }
@@ -95,7 +95,7 @@ impl Group {
                 *self.short.lock().expect("no panic") = true;
                 self.short_ran.notify_all();
             }
-            Task::Holds => {
+            Task::Blocks => {
                 let mut ran = self.short.lock().expect("no panic");
                 while !*ran {
                     ran = self.short_ran.wait(ran).expect("no panic");
@@ -149,7 +149,7 @@ impl Group {
                 written += usize::from(task == Task::Writes);
                 self.run_task(task);
             }
-            // The end of the turn: a wake on a worker goes to its own queue.
+            // The end of the turn: a task woken on a worker's thread goes to its own queue.
             (0..written).for_each(|_| self.queues[me].push(Task::Short));
             if self.take(me) {
                 continue;
@@ -167,9 +167,9 @@ impl Group {
         self.epoll.listen();
         self.idle.begin_listening();
         let blocks = || {
-            let queued = self.has(Without::LookAtQueueBeforeWait) && self.queues[me].len() > 0;
-            let injected = self.has(Without::LookForInjected) && self.injector.len() > 0;
-            let notified = self.has(Without::LookForNotification) && self.epoll.is_notified();
+            let queued = self.does(Without::CheckQueueBeforeWait) && self.queues[me].len() > 0;
+            let injected = self.does(Without::CheckInjector) && self.injector.len() > 0;
+            let notified = self.does(Without::CheckNotified) && self.epoll.is_notified();
             !(queued || injected || self.is_stopping() || notified)
         };
         let found = self.epoll.turn(blocks, drop);
@@ -179,12 +179,12 @@ impl Group {
         }
     }
 
-    /// Returns whether the worker was woken to search.
+    /// Returns true if the worker was woken to search.
     fn park(&self, me: usize) -> bool {
         if !self.idle.enter(me) {
             return false;
         }
-        let queued = self.has(Without::LookAtQueueBeforePark) && self.queues[me].len() > 0;
+        let queued = self.does(Without::CheckQueueBeforePark) && self.queues[me].len() > 0;
         if queued || self.injector.len() > 0 || self.is_stopping() {
             return !self.idle.leave(me);
         }
@@ -195,8 +195,8 @@ impl Group {
     }
 }
 
-/// Tasks come from outside while two workers look for some, park and listen.
-pub fn no_task_is_left_while_all_sleep(
+/// Injects tasks while two workers search for some, park and listen.
+pub fn no_task_is_left_while_all_workers_sleep(
     tasks: &'static [Task],
     interruptions: usize,
     without: Without,
@@ -214,7 +214,7 @@ pub fn no_task_is_left_while_all_sleep(
             group.inject(task);
         }
         for worker in workers {
-            worker.join().expect("it ends");
+            worker.join().expect("no panic");
         }
         assert_eq!(group.left.load(Ordering::SeqCst), 0);
     });

@@ -3,9 +3,9 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use crate::wake_fd::WakeFd;
 use crate::explore;
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::wake_fd::WakeFd;
 
 /// An executor's inbox, and the eventfd of its thread's reactor.
 struct Inbox {
@@ -19,10 +19,10 @@ impl Inbox {
         self.wake_fd.wake(|| own);
     }
 
-    /// A round: listens, and takes what is there.
+    /// A round of the loop: takes the notification, then the posted tasks.
     fn take(&self) -> usize {
         self.wake_fd.take();
-        // A load, which may be of long ago, as far as nothing orders it.
+        // Not a swap: the load may return an old value unless the eventfd orders it.
         let posted = self.posted.load(Ordering::Relaxed);
         self.posted.fetch_sub(posted, Ordering::Relaxed);
         posted
@@ -34,8 +34,9 @@ impl Inbox {
     }
 }
 
-/// Two threads post and ring, and the listener does so itself, which writes nothing.
-pub fn a_ring_is_heard() {
+/// Two threads post and wake. The thread of the loop posts, too, which writes nothing to the
+/// eventfd.
+pub fn every_post_is_taken() {
     explore(3, || {
         let wake_fd = WakeFd::new().expect("an eventfd");
         let posted = AtomicUsize::new(0);
@@ -50,9 +51,9 @@ pub fn a_ring_is_heard() {
         while inbox.wake_fd.is_set() {
             taken += inbox.take();
         }
-        // It sleeps.
+        // The loop waits.
         for thread in threads {
-            thread.join().expect("posted");
+            thread.join().expect("no panic");
         }
         while inbox.wakes() {
             taken += inbox.take();

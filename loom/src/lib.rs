@@ -1,24 +1,22 @@
-//! Models of what threads of Halves share without a lock, or with a subtle one, explored by loom.
+//! Models, for loom, of the state that threads of Halves share without a lock, or with a subtle
+//! one.
 //!
-//! The state word, the eventfd, the place of a waker, the run queues, the list of idle workers and the looks
-//! of the watch are the library's own files. The order in which they are used is written down again in the models, as what surrounds
-//! it there is full of system calls. Where that order has fences, or looks again, a model is also run
-//! without them, and has to fail.
+//! The state word, the eventfd, the waker slot, the run queues, and the list of idle workers with
+//! the watch are the files of the library. The models repeat the order of their calls, which the
+//! library mixes with system calls. If that order has fences or second checks, a model also runs
+//! without them, and must fail.
 
 pub mod closing;
+pub mod end;
 mod epoll;
+pub mod first_write;
 pub mod graveyard;
 pub mod group;
 pub mod inbox;
-pub mod late;
-pub mod record;
-pub mod rehoming;
+pub mod moving;
+pub mod readiness;
 pub mod watch;
-pub mod words;
 
-#[allow(dead_code)]
-#[path = "../../src/reactor/wake_fd.rs"]
-mod wake_fd;
 #[allow(dead_code)]
 #[path = "../../src/executor/native/group/idle.rs"]
 mod idle;
@@ -30,6 +28,9 @@ mod queue;
 mod state;
 mod sync;
 #[allow(dead_code)]
+#[path = "../../src/reactor/wake_fd.rs"]
+mod wake_fd;
+#[allow(dead_code)]
 #[path = "../../src/waker_slot.rs"]
 mod waker_slot;
 
@@ -39,15 +40,15 @@ use std::task::{Wake, Waker};
 use sync::atomic::{AtomicBool, Ordering, fence};
 use watch::{Worker, WorkerGroup};
 
-/// Runs a model in each order in which its threads may take turns, if they are interrupted no more
-/// than so many times: all orders would take minutes.
+/// Runs a model in each order of the steps of its threads with at most so many interruptions. All
+/// orders would take minutes.
 fn explore(interruptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(interruptions);
     builder.check(model);
 }
 
-/// A task as its executor sees it.
+/// A task, with the flag by which its executor queues it.
 #[derive(Debug)]
 struct Task(AtomicBool);
 
@@ -60,7 +61,7 @@ impl Task {
         self.clone().into()
     }
 
-    /// Polls as long as it is woken, and says whether it is done.
+    /// Polls while the task is woken. Returns true once it is done.
     fn run(&self, mut poll: impl FnMut() -> bool) -> bool {
         while self.0.swap(false, Ordering::AcqRel) {
             if poll() {
@@ -77,19 +78,19 @@ impl Wake for Task {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // As executors do it, which have to know whether it is queued already.
+        // A swap, as in executors, which check whether the task is queued already.
         self.0.swap(true, Ordering::AcqRel);
     }
 }
 
-/// What is made when it is needed first, ordered as `once_cell::race::OnceBox` does it.
+/// A value made at its first use, with the orderings of `once_cell::race::OnceBox`.
 #[derive(Debug, Default)]
-struct Seldom<T> {
+struct Lazy<T> {
     made: AtomicBool,
     value: T,
 }
 
-impl<T> Seldom<T> {
+impl<T> Lazy<T> {
     fn get(&self) -> Option<&T> {
         self.made.load(Ordering::Acquire).then_some(&self.value)
     }
@@ -103,7 +104,7 @@ impl<T> Seldom<T> {
     }
 }
 
-/// The fence of a model, which may be run without.
+/// A fence, unless the model runs without.
 fn fence_if(fences: bool) {
     if fences {
         fence(Ordering::SeqCst);

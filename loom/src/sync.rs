@@ -1,5 +1,5 @@
-//! What threads share, as loom has it: each order in which it may happen is tried, and each value
-//! that the memory model lets a load have.
+//! The synchronization types of loom, which try each order of steps, and each value that the memory
+//! model allows for a load.
 
 pub(crate) use std::sync::PoisonError;
 

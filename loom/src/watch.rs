@@ -1,8 +1,9 @@
-//! The watch: a parked worker finds one that a task holds, takes its tasks and listens in its place.
+//! The watch: a parked worker finds a worker that a task blocks, takes its tasks and listens
+//! instead.
 //!
-//! The looks, the queues and the list of idle workers are the library's own. The order in which they
-//! are used is that of `executor::native::group::worker`. A wait with an end is over when all other
-//! threads wait; the first ones of each worker are over at any time.
+//! The watch, the queues and the list of idle workers are the files of the library. The order of
+//! their calls is that of `executor::native::group::worker`. A wait with a timeout ends when all
+//! other threads wait. The first ones of each worker may end at any time.
 
 use std::mem;
 use std::sync::Arc;
@@ -17,36 +18,36 @@ use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, thread};
 
 const WORKERS: usize = 2;
-/// Waits with an end that are over at any time.
+/// The number of waits with a timeout that may end at any time.
 const SHORT_WAITS: usize = 1;
-/// More waits than any order of steps takes.
-const MANY_WAITS: usize = 12;
+/// More waits than any order of steps needs.
+const MAX_WAITS: usize = 12;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// It holds its thread until the other task has run.
-    Holds,
-    Frees,
+    /// Blocks its thread until the other task has run.
+    Blocks,
+    Unblocks,
 }
 
-/// The place of the task that ends the hold.
+/// The place of the task that unblocks the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freed {
-    /// In the queue of the worker that is held, which has woken it.
+pub enum Unblocked {
+    /// In the queue of the blocked worker, which has woken it.
     ByTask,
-    /// It waits for a socket, which was ready after the worker polled last.
+    /// Waiting for a socket that became ready after the last poll of the worker.
     BySocket,
 }
 
-/// A step that a worker leaves out.
+/// The step that a worker leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Without {
     Nothing,
-    /// A parked worker begins to watch one that has listened and runs tasks.
+    /// A worker that has listened and runs tasks makes a parked worker the watcher.
     Watch,
     /// A worker takes tasks of another one.
     Steal,
-    /// A worker beside one that is held listens.
+    /// A worker listens while another one is stuck.
     Listen,
 }
 
@@ -56,11 +57,11 @@ pub(crate) struct WorkerGroup {
     pub(crate) reactor: Epoll,
     pub(crate) idle: IdleWorkers,
     injector: Queue<Task>,
-    free: Mutex<bool>,
-    freed: Condvar,
+    unblocked: Mutex<bool>,
+    has_unblocked: Condvar,
     left: AtomicUsize,
     stopping: AtomicBool,
-    by: Freed,
+    by: Unblocked,
     without: Without,
 }
 
@@ -88,14 +89,14 @@ impl Worker {
 }
 
 impl WorkerGroup {
-    fn new(by: Freed, without: Without) -> Arc<Self> {
+    fn new(by: Unblocked, without: Without) -> Arc<Self> {
         Arc::new(Self {
             workers: [Worker::new(), Worker::new()],
             reactor: Epoll::default(),
             idle: IdleWorkers::new(WORKERS),
             injector: Queue::new(),
-            free: Mutex::new(false),
-            freed: Condvar::new(),
+            unblocked: Mutex::new(false),
+            has_unblocked: Condvar::new(),
             left: AtomicUsize::new(2),
             stopping: AtomicBool::new(false),
             by,
@@ -149,23 +150,23 @@ impl WorkerLoop<'_> {
 
     fn run_task(&self, task: Task) {
         let group = self.group;
-        let mut free = group.free.lock().expect("no panic");
+        let mut unblocked = group.unblocked.lock().expect("no panic");
         match task {
-            Task::Holds => {
+            Task::Blocks => {
                 match group.by {
-                    Freed::ByTask => self.worker.queue.push(Task::Frees),
-                    Freed::BySocket => group.reactor.make_socket_ready(),
+                    Unblocked::ByTask => self.worker.queue.push(Task::Unblocks),
+                    Unblocked::BySocket => group.reactor.make_socket_ready(),
                 }
-                while !*free {
-                    free = group.freed.wait(free).expect("no panic");
+                while !*unblocked {
+                    unblocked = group.has_unblocked.wait(unblocked).expect("no panic");
                 }
             }
-            Task::Frees => {
-                *free = true;
-                group.freed.notify_one();
+            Task::Unblocks => {
+                *unblocked = true;
+                group.has_unblocked.notify_one();
             }
         }
-        drop(free);
+        drop(unblocked);
         if group.left.fetch_sub(1, Ordering::SeqCst) == 1 {
             group.stopping.store(true, Ordering::SeqCst);
             group.idle.close();
@@ -212,11 +213,11 @@ impl WorkerLoop<'_> {
 
     fn dispatch(&self, events: Events) {
         if events.socket {
-            self.worker.queue.push(Task::Frees);
+            self.worker.queue.push(Task::Unblocks);
         }
     }
 
-    /// Waits for the reactor, for a while only if that is `short`.
+    /// Waits for the reactor, with a timeout if `short`.
     fn listen(&mut self, short: bool) -> Option<bool> {
         let group = self.group;
         group.reactor.listen();
@@ -234,7 +235,7 @@ impl WorkerLoop<'_> {
             group.idle.begin_watch();
         }
         if short && found == Some(false) {
-            self.wait_for_a_while();
+            self.wait_with_timeout();
         }
         found
     }
@@ -261,7 +262,7 @@ impl WorkerLoop<'_> {
                 }
                 Role::Watcher => {
                     let mut last = progress.take().unwrap_or_else(|| Progress::of(group));
-                    self.wait_for_a_while();
+                    self.wait_with_timeout();
                     if group.idle.role(me) != Role::Watcher {
                         continue;
                     }
@@ -281,9 +282,9 @@ impl WorkerLoop<'_> {
         }
     }
 
-    fn wait_for_a_while(&mut self) {
+    fn wait_with_timeout(&mut self) {
         self.waits += 1;
-        assert!(self.waits < MANY_WAITS, "the worker stays held");
+        assert!(self.waits < MAX_WAITS, "the worker stays blocked");
         if self.waits > SHORT_WAITS {
             thread::yield_now();
         }
@@ -296,8 +297,8 @@ impl WorkerLoop<'_> {
     }
 }
 
-/// A task from outside holds the worker that takes it, while the other one is parked or parks.
-pub fn a_worker_that_is_held_is_found(by: Freed, without: Without) {
+/// An injected task blocks the worker that takes it, while the other one is parked or parks.
+pub fn a_blocked_worker_is_found(by: Unblocked, without: Without) {
     explore(1, move || {
         let group = WorkerGroup::new(by, without);
         let workers = [0, 1].map(|me| {
@@ -317,9 +318,9 @@ pub fn a_worker_that_is_held_is_found(by: Freed, without: Without) {
         while !group.idle.is_last_awake() {
             thread::yield_now();
         }
-        group.inject(Task::Holds);
+        group.inject(Task::Blocks);
         for worker in workers {
-            worker.join().expect("it ends");
+            worker.join().expect("no panic");
         }
         assert_eq!(group.left.load(Ordering::SeqCst), 0);
     });

@@ -1,9 +1,10 @@
-//! A socket moves to the reactor of the thread that polls it, as the thread of the other may be held.
-//! A task of a thread without a reactor waits where the socket is, until no thread drives that reactor.
+//! A socket moves to the reactor of the thread that polls it, as the thread of the other reactor
+//! may be blocked. On a thread without a reactor, a task waits at the present reactor of the
+//! socket, until no thread drives it.
 //!
-//! The state word and the waker's place are the library's own. The order in which they are used is
-//! that of `Source::poll_ready`, `wait_or_move`, `attach` and `handle_event`, and of `Reactor::leave`. For
-//! loom an operation that is sequentially consistent only acquires and releases, so there is a fence
+//! The state word and the waker slot are the files of the library. The order of their calls is that
+//! of `Source::poll_ready`, `wait_or_move`, `attach` and `handle_event`, and of `Reactor::leave`.
+//! In loom a sequentially consistent operation only acquires and releases, so there is a fence
 //! where the library relies on more.
 
 use std::mem;
@@ -18,22 +19,22 @@ use crate::sync::{Mutex, thread};
 use crate::waker_slot::WakerSlot;
 use crate::{Task, explore};
 
-/// The home of a socket that is registered with no reactor of ours.
+/// The home of a socket that is registered with no reactor.
 const NONE: usize = 2;
 
-/// A step that is left out.
+/// The step that is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Without {
     Nothing,
     /// The socket moves to the reactor of the thread that polls it.
     Move,
-    /// A task that is to wait outside looks whether a thread drives that reactor.
-    LookAtDriven,
-    /// A thread that leaves its reactor wakes the tasks that wait outside.
-    Orphan,
+    /// A task without a reactor checks for a driver before it waits.
+    CheckDriven,
+    /// A thread that leaves its reactor wakes the waiting tasks of threads without a reactor.
+    WakeOutsiders,
 }
 
-/// A socket, the two reactors, and what the kernel knows of them.
+/// A socket, two reactors, and the state of the kernel.
 struct World {
     state: State,
     reader: WakerSlot,
@@ -54,10 +55,10 @@ struct Reactor {
 struct Kernel {
     data: bool,
     registered: usize,
-    /// Events that a reactor has not taken in yet.
-    told: [bool; 2],
+    /// Events that a reactor has not taken yet.
+    pending: [bool; 2],
     /// The eventfd of the second reactor, which a wake on another thread sets.
-    rung: bool,
+    notified: bool,
 }
 
 impl Reactor {
@@ -70,7 +71,7 @@ impl Reactor {
 }
 
 impl World {
-    /// Registered with the first reactor, after a read that found nothing.
+    /// Makes a socket that is registered with the first reactor, after a read without data.
     fn new(without: Without) -> Arc<Self> {
         let state = State::new();
         let seen = state.load();
@@ -84,8 +85,8 @@ impl World {
             kernel: Mutex::new(Kernel {
                 data: false,
                 registered: 0,
-                told: [false; 2],
-                rung: false,
+                pending: [false; 2],
+                notified: false,
             }),
             events: Condvar::new(),
             without,
@@ -96,8 +97,8 @@ impl World {
         let mut kernel = self.kernel.lock().expect("no panic");
         kernel.data = true;
         let home = kernel.registered;
-        if let Some(told) = kernel.told.get_mut(home) {
-            *told = true;
+        if let Some(pending) = kernel.pending.get_mut(home) {
+            *pending = true;
             self.events.notify_one();
         }
     }
@@ -106,34 +107,34 @@ impl World {
         mem::take(&mut self.kernel.lock().expect("no panic").data)
     }
 
-    /// One turn of a reactor that finds nothing, or tells what there is.
+    /// One turn of a reactor, with an event or without.
     fn turn(&self, reactor: usize) {
-        let told = mem::take(&mut self.kernel.lock().expect("no panic").told[reactor]);
-        if told {
+        let pending = mem::take(&mut self.kernel.lock().expect("no panic").pending[reactor]);
+        if pending {
             self.state.report(READ);
             self.reader.wake();
         }
         if reactor == 0 {
-            self.kernel.lock().expect("no panic").rung = true;
+            self.kernel.lock().expect("no panic").notified = true;
             self.events.notify_one();
         }
     }
 
     fn wait(&self, reactor: usize) {
         let mut kernel = self.kernel.lock().expect("no panic");
-        while !kernel.told[reactor] && !mem::take(&mut kernel.rung) {
+        while !kernel.pending[reactor] && !mem::take(&mut kernel.notified) {
             kernel = self.events.wait(kernel).expect("no panic");
         }
         drop(kernel);
         self.turn(reactor);
     }
 
-    /// The thread of a reactor leaves it: no thread drives it any more.
+    /// The thread of a reactor leaves it, so that no thread drives it.
     fn leave(&self, reactor: usize) {
         let left = &self.reactors[reactor];
         left.driven.store(false, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        if self.without != Without::Orphan && left.outsiders.load(Ordering::SeqCst) {
+        if self.without != Without::WakeOutsiders && left.outsiders.load(Ordering::SeqCst) {
             self.state.report(READ | WRITE);
             self.reader.wake();
         }
@@ -143,11 +144,11 @@ impl World {
         let admits = &self.reactors[reactor];
         admits.outsiders.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        self.without == Without::LookAtDriven || admits.driven.load(Ordering::SeqCst)
+        self.without == Without::CheckDriven || admits.driven.load(Ordering::SeqCst)
     }
 
-    /// Whether a task may wait for a socket that is registered elsewhere. `here` is the reactor of
-    /// its thread, if it has one.
+    /// Returns true if a task may wait for a socket that is registered elsewhere. `here` is the
+    /// reactor of its thread, if there is one.
     fn waits_outside(&self, here: Option<usize>) -> bool {
         let _lock = self.lock.lock().expect("no panic");
         let home = self.home.load(Ordering::Relaxed);
@@ -168,22 +169,22 @@ impl World {
         false
     }
 
-    /// An event that the reactor has taken in is told all the same.
+    /// An event that the reactor has taken already is still reported.
     fn deregister(&self, home: usize) {
         let mut kernel = self.kernel.lock().expect("no panic");
         kernel.registered = NONE;
-        kernel.told[home] = false;
+        kernel.pending[home] = false;
     }
 
-    /// What is there already is told anew.
+    /// Data that is there already is an event again.
     fn register(&self, home: usize) {
         let mut kernel = self.kernel.lock().expect("no panic");
         kernel.registered = home;
-        kernel.told[home] = kernel.data;
+        kernel.pending[home] = kernel.data;
         self.events.notify_one();
     }
 
-    /// Polls for a read. Returns whether it is done, or another runtime is to watch the socket.
+    /// Polls for a read. Returns true if it is done, or if another runtime watches the socket.
     fn poll(&self, waker: &Waker, here: Option<usize>) -> bool {
         loop {
             let mut seen = self.state.load();
@@ -214,8 +215,8 @@ impl World {
     }
 }
 
-/// The first reactor's thread turns once and is held after that; a task on the second one reads.
-pub fn a_task_reads_though_the_first_reactor_is_held(without: Without) {
+/// The thread of the first reactor is blocked after one turn. A task on the second one reads.
+pub fn a_task_reads_although_the_first_reactor_is_blocked(without: Without) {
     explore(3, move || {
         let world = World::new(without);
         let (first, second) = (world.clone(), world.clone());
@@ -228,13 +229,13 @@ pub fn a_task_reads_though_the_first_reactor_is_held(without: Without) {
             }
         });
         world.peer_writes();
-        first.join().expect("turned");
-        reads.join().expect("read");
+        first.join().expect("no panic");
+        reads.join().expect("no panic");
     });
 }
 
-/// A task of a thread without a reactor waits, while the thread of the first one leaves it.
-pub fn a_task_outside_goes_on_when_the_reactor_is_left(without: Without) {
+/// A task of a thread without a reactor waits, while the driver of the first reactor leaves.
+pub fn a_task_without_a_reactor_continues_when_the_driver_leaves(without: Without) {
     explore(3, move || {
         let (world, task) = (World::new(without), Task::new());
         let leaves = {
@@ -244,7 +245,7 @@ pub fn a_task_outside_goes_on_when_the_reactor_is_left(without: Without) {
         let waker = task.waker();
         let mut poll = || world.poll(&waker, None);
         let settled = task.run(&mut poll);
-        leaves.join().expect("left");
-        assert!(settled || task.run(&mut poll), "the task is never woken");
+        leaves.join().expect("no panic");
+        assert!(settled || task.run(&mut poll), "the task is not woken");
     });
 }

@@ -1,4 +1,5 @@
-//! The writer's place is made when somebody waits to write, while a reactor tells that it may.
+//! The first wait of a writer makes its waker slot, while the reactor reports that the socket is
+//! writable.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -6,14 +7,14 @@ use std::task::Waker;
 use crate::state::{REGISTERED, State, WRITE};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::waker_slot::WakerSlot;
-use crate::{Seldom, Task, explore, fence_if};
+use crate::{Lazy, Task, explore, fence_if};
 
-/// A socket that is registered, whose peer has taken nothing for long.
+/// A registered socket. The buffer of its peer is full.
 struct Socket {
     fences: bool,
     room: AtomicUsize,
     state: State,
-    writer: Seldom<WakerSlot>,
+    writer: Lazy<WakerSlot>,
 }
 
 impl Socket {
@@ -25,11 +26,11 @@ impl Socket {
             fences,
             room: AtomicUsize::new(0),
             state,
-            writer: Seldom::default(),
+            writer: Lazy::default(),
         })
     }
 
-    /// The peer takes something, and then the reactor hears of it: `Source::handle_event`, `wake_writer`.
+    /// The peer reads, then the reactor reports it as in `Source::handle_event` and `wake_writer`.
     fn make_room(&self) {
         self.room.fetch_add(1, Ordering::Relaxed);
         if self.state.report(WRITE) & WRITE == 0 {
@@ -40,7 +41,7 @@ impl Socket {
         }
     }
 
-    /// As `Source::poll_io` does it. Says whether there was room.
+    /// A poll as in `Source::poll_io`. Returns true if there was room.
     fn poll_write(&self, waker: &Waker) -> bool {
         loop {
             let mut seen = self.state.load();
@@ -60,18 +61,21 @@ impl Socket {
     }
 }
 
-/// Whether with fences or without: who waits for the first time is woken.
+/// A task that waits for the first time is woken. Without fences it may not be.
 pub fn the_first_wait_to_write_ends(fences: bool) {
     explore(3, move || {
         let (socket, task) = (Socket::new(fences), Task::new());
-        let tell = {
+        let report = {
             let socket = socket.clone();
             loom::thread::spawn(move || socket.make_room())
         };
         let waker = task.waker();
         let mut poll = || socket.poll_write(&waker);
         let written = task.run(&mut poll);
-        tell.join().expect("told");
-        assert!(written || task.run(&mut poll), "nobody wakes who writes");
+        report.join().expect("no panic");
+        assert!(
+            written || task.run(&mut poll),
+            "the writing task is not woken"
+        );
     });
 }

@@ -1,4 +1,4 @@
-//! The state word, and who reads: what is told is read, whatever is done to the word meanwhile.
+//! Every reported byte is read, although other threads change the state word meanwhile.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -8,7 +8,7 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::waker_slot::WakerSlot;
 use crate::{Task, explore};
 
-/// A socket that is registered, with the kernel's queue of bytes.
+/// A registered socket with the number of bytes that the kernel has queued.
 struct Socket {
     queued: AtomicUsize,
     state: State,
@@ -26,14 +26,14 @@ impl Socket {
         })
     }
 
-    /// A byte comes, and then the reactor hears of it.
+    /// A byte arrives, then the reactor reports it.
     fn deliver(&self) {
         self.queued.fetch_add(1, Ordering::Relaxed);
         self.state.report(READ);
         self.reader.wake();
     }
 
-    /// As `Source::poll_io` does it; each read takes all there is, and so is short.
+    /// A poll as in `Source::poll_io`. Each read takes all bytes, and so is short.
     fn poll_read(&self, waker: &Waker) -> Option<usize> {
         loop {
             let mut seen = self.state.load();
@@ -53,11 +53,11 @@ impl Socket {
     }
 }
 
-/// The other half, or an outbox, changes the same word while bytes come, one told late.
-pub fn what_is_told_is_read() {
+/// The other half, or an outbox, changes the state word while two bytes arrive.
+pub fn every_reported_byte_is_read() {
     explore(3, || {
         let (socket, task) = (Socket::new(), Task::new());
-        let tell = {
+        let deliver = {
             let socket = socket.clone();
             loom::thread::spawn(move || {
                 socket.deliver();
@@ -80,9 +80,9 @@ pub fn what_is_told_is_read() {
             false
         };
         task.run(&mut poll);
-        tell.join().expect("told");
-        write.join().expect("written");
+        deliver.join().expect("no panic");
+        write.join().expect("no panic");
         task.run(&mut poll);
-        assert_eq!(read, 2, "nobody wakes who reads");
+        assert_eq!(read, 2, "the reading task is not woken");
     });
 }

@@ -1,19 +1,19 @@
-//! A connection's task is woken through its reader where it waits there, and else in a place of
-//! its own, which is made late.
+//! The end of a connection wakes its task: through the reader if the task waits there, otherwise
+//! through a slot of its own, which is made at the first need.
 
 use std::sync::Arc;
 use std::task::Waker;
 
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::waker_slot::WakerSlot;
-use crate::{Seldom, Task, explore, fence_if};
+use crate::{Lazy, Task, explore, fence_if};
 
 struct Record {
     fences: bool,
-    /// It is ended from outside.
+    /// The connection is ended from outside.
     ended: AtomicBool,
     reader: WakerSlot,
-    task: Seldom<WakerSlot>,
+    task: Lazy<WakerSlot>,
 }
 
 impl Record {
@@ -22,7 +22,7 @@ impl Record {
             fences,
             ended: AtomicBool::new(false),
             reader: WakerSlot::default(),
-            task: Seldom::default(),
+            task: Lazy::default(),
         })
     }
 
@@ -36,8 +36,8 @@ impl Record {
         }
     }
 
-    /// As `Serving::poll` and `Record::attend` do it, with a handler that reads, or does not.
-    /// Says whether it was seen that this was the end.
+    /// A poll as in `Serving::poll` and `Record::attend`, with a handler that reads if `reads`.
+    /// Returns true if it has seen the end.
     fn poll(&self, waker: &Waker, reads: bool) -> bool {
         self.reader.forget();
         if reads {
@@ -51,8 +51,8 @@ impl Record {
     }
 }
 
-/// Whether with fences or without: a task that waits for something else than its reader is woken.
-pub fn a_task_that_does_not_read_hears_of_the_end(fences: bool) {
+/// The task waits for something other than its reader. Without fences it may not be woken.
+pub fn the_end_wakes_a_task_that_does_not_read(fences: bool) {
     explore(3, move || {
         let (record, task) = (Record::new(fences), Task::new());
         let end = {
@@ -62,13 +62,13 @@ pub fn a_task_that_does_not_read_hears_of_the_end(fences: bool) {
         let waker = task.waker();
         let mut poll = || record.poll(&waker, false);
         let seen = task.run(&mut poll);
-        end.join().expect("ended");
-        assert!(seen || task.run(&mut poll), "nobody wakes the task");
+        end.join().expect("no panic");
+        assert!(seen || task.run(&mut poll), "the task is not woken");
     });
 }
 
-/// A task that reads, is woken, and then waits for something else.
-pub fn a_task_that_reads_hears_of_the_end() {
+/// The task reads, is woken, and then waits for something else.
+pub fn the_end_wakes_a_task_that_reads() {
     explore(3, || {
         let (record, task) = (Record::new(true), Task::new());
         let end = {
@@ -82,13 +82,13 @@ pub fn a_task_that_reads_hears_of_the_end() {
         let mut reads = true;
         let mut poll = || record.poll(&waker, std::mem::replace(&mut reads, false));
         let seen = task.run(&mut poll);
-        end.join().expect("ended");
-        assert!(seen || task.run(&mut poll), "nobody wakes the task");
+        end.join().expect("no panic");
+        assert!(seen || task.run(&mut poll), "the task is not woken");
     });
 }
 
-/// Others wait in the same place, one after another, while the task believes that it is its own.
-pub fn a_task_whose_place_is_taken_hears_of_the_end() {
+/// Other tasks register in the reader's slot, one after another, after the task has registered.
+pub fn the_end_wakes_a_task_with_a_replaced_waker() {
     explore(4, || {
         let (record, task) = (Record::new(true), Task::new());
         let others = [Task::new(), Task::new(), Task::new()].map(|task| task.waker());
@@ -110,8 +110,8 @@ pub fn a_task_whose_place_is_taken_hears_of_the_end() {
         let waker = task.waker();
         let mut poll = || record.poll(&waker, true);
         let seen = task.run(&mut poll);
-        read.join().expect("registered");
-        end.join().expect("ended");
-        assert!(seen || task.run(&mut poll), "nobody wakes the task");
+        read.join().expect("no panic");
+        end.join().expect("no panic");
+        assert!(seen || task.run(&mut poll), "the task is not woken");
     });
 }
