@@ -171,8 +171,8 @@ impl ThreadPool {
 }
 
 impl PoolState {
-    /// Resets the state in the child of a fork, which has none of its parent's threads. The parent's
-    /// calls are forgotten, not dropped: a drop would wake the parent's tasks.
+    /// Resets the state in the child of a fork, which has none of its parent's threads. The
+    /// parent's calls are forgotten, not dropped: a drop would wake the parent's tasks.
     fn check_process(&mut self, process: u32) {
         if self.process != process {
             mem::forget(mem::take(&mut self.queue));

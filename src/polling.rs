@@ -15,8 +15,8 @@ struct RestoreTask {
 }
 
 /// Polls a task of the executor that drives this thread's reactor, or the future of its `block_on`.
-/// Such a task runs again only while that reactor is driven, so it is not woken when the last driver
-/// leaves the reactor.
+/// Such a task runs again only while that reactor is driven, so it is not woken when the last
+/// driver leaves the reactor.
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 #[inline(always)]
 pub(crate) fn poll_task<T>(waker: &Waker, poll: impl FnOnce() -> T) -> T {

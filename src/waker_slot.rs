@@ -11,24 +11,24 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 /// A task that registers here through something that it polls, such as a half, can check afterwards
 /// whether a wake [reaches](Self::reaches) it. If so, it needs no second registration.
 ///
-/// Only that task calls [`forget`](Self::forget) and `reaches`. Other tasks may register and wake. The
-/// relaxed operations on `holder` are enough:
+/// Only that task calls [`forget`](Self::forget) and `reaches`. Other tasks may register and wake.
+/// The relaxed operations on `holder` are enough:
 ///
-/// * Each registration changes `holder` under the lock, so in the order in which registrations replace
-///   each other.
-/// * If the task loads its own mark, it has registered since its call of `forget`. That call has stored
-///   `HOLDER_NONE` or loaded `HOLDER_SHARED`, and a later load returns no older value.
+/// * Each registration changes `holder` under the lock, so in the order in which registrations
+///   replace each other.
+/// * If the task loads its own mark, it has registered since its call of `forget`. That call has
+///   stored `HOLDER_NONE` or loaded `HOLDER_SHARED`, and a later load returns no older value.
 /// * A task that replaces its waker registers later. The swap of that task does not return
 ///   `HOLDER_SHARED`, so it wakes the first task.
-/// * `forget` does not lock, and may overwrite a concurrent `HOLDER_SHARED`. If the task that stored it
-///   has replaced this task's waker, this task is woken and calls `forget` again.
-/// * No other data depends on `holder`. Stores before a wake are visible through the lock or, to the
-///   woken task, through its waker.
+/// * `forget` does not lock, and may overwrite a concurrent `HOLDER_SHARED`. If the task that
+///   stored it has replaced this task's waker, this task is woken and calls `forget` again.
+/// * No other data depends on `holder`. Stores before a wake are visible through the lock or, to
+///   the woken task, through its waker.
 #[derive(Debug, Default)]
 pub(crate) struct WakerSlot {
     waker: Mutex<Option<Waker>>,
-    /// The [mark](mark) of the last waker registered since the last [`forget`](Self::forget), or one of
-    /// the values below.
+    /// The [mark](mark) of the last waker registered since the last [`forget`](Self::forget), or
+    /// one of the values below.
     holder: AtomicUsize,
 }
 
@@ -38,8 +38,8 @@ const HOLDER_NONE: usize = 0;
 const HOLDER_SHARED: usize = 1;
 
 impl WakerSlot {
-    /// Replaces the registered waker. The first time that a different waker is replaced, it is woken:
-    /// its task may rely on being reached here.
+    /// Replaces the registered waker. The first time that a different waker is replaced, it is
+    /// woken: its task may rely on being reached here.
     pub(crate) fn register(&self, waker: &Waker) {
         let mut held = self.lock();
         match &*held {

@@ -48,8 +48,8 @@ impl Executor {
     ///
     /// # Panics
     ///
-    /// If the system refuses an epoll instance. [`try_threads`](Self::try_threads) returns the error
-    /// instead.
+    /// If the system refuses an epoll instance. [`try_threads`](Self::try_threads) returns the
+    /// error instead.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -57,23 +57,23 @@ impl Executor {
 
     /// An executor that runs tasks on `threads` threads.
     ///
-    /// With 1, tasks run on the thread that calls [`block_on`](Self::block_on), during the call. With
-    /// more, so many threads are started here, and run tasks until the executor is dropped.
+    /// With 1, tasks run on the thread that calls [`block_on`](Self::block_on), during the call.
+    /// With more, so many threads are started here, and run tasks until the executor is dropped.
     ///
     /// The threads share their tasks. A task that is woken by another task usually runs on the same
     /// thread. An idle thread takes tasks from a thread that has many.
     ///
-    /// A task that blocks its thread delays other tasks by about 4 ms if another thread is free, plus
-    /// the time that the system takes to schedule that thread. This bound covers tasks, sockets,
-    /// sleeps, and small writes that earlier tasks have left for the end of the turn. A task inside
-    /// the `block_on` of another executor blocks its thread in this sense.
+    /// A task that blocks its thread delays other tasks by about 4 ms if another thread is free,
+    /// plus the time that the system takes to schedule that thread. This bound covers tasks,
+    /// sockets, sleeps, and small writes that earlier tasks have left for the end of the turn. A
+    /// task inside the `block_on` of another executor blocks its thread in this sense.
     ///
     /// While no task runs, no thread wakes up.
     ///
     /// # Panics
     ///
-    /// If the system refuses a thread or an epoll instance. [`try_threads`](Self::try_threads) returns
-    /// the error instead.
+    /// If the system refuses a thread or an epoll instance. [`try_threads`](Self::try_threads)
+    /// returns the error instead.
     ///
     /// # Examples
     ///
@@ -123,22 +123,22 @@ impl Executor {
         self.0.spawn(future)
     }
 
-    /// Runs a future on this thread until it is done. An executor without threads of its own also runs
-    /// its tasks here meanwhile.
+    /// Runs a future on this thread until it is done. An executor without threads of its own also
+    /// runs its tasks here meanwhile.
     ///
-    /// Tasks that are not done then keep their state. The next `block_on` continues them, or one that
-    /// already waits on another thread. Several threads may be in `block_on` of one executor at once,
-    /// one call each. If the caller is a task of another executor, the other tasks of its thread wait
-    /// until the future is done.
+    /// Tasks that are not done then keep their state. The next `block_on` continues them, or one
+    /// that already waits on another thread. Several threads may be in `block_on` of one executor
+    /// at once, one call each. If the caller is a task of another executor, the other tasks of its
+    /// thread wait until the future is done.
     ///
-    /// In a task, do not use another runtime's blocking wait, such as `smol::block_on`, to wait for a
-    /// socket of this thread or for a [`Sleep`](crate::time::Sleep). It holds the thread that reports
-    /// the readiness of the socket and the end of the sleep, so the wait may never end.
+    /// In a task, do not use another runtime's blocking wait, such as `smol::block_on`, to wait for
+    /// a socket of this thread or for a [`Sleep`](crate::time::Sleep). It holds the thread that
+    /// reports the readiness of the socket and the end of the sleep, so the wait may never end.
     ///
     /// # Panics
     ///
-    /// If this thread is already in a task or in a `block_on` of this executor: the outer call could
-    /// not continue before the inner one ends. Await the future there, or spawn it.
+    /// If this thread is already in a task or in a `block_on` of this executor: the outer call
+    /// could not continue before the inner one ends. Await the future there, or spawn it.
     ///
     /// If another thread already runs the tasks, and the system refuses the epoll instance to wait
     /// beside it.

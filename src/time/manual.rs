@@ -82,8 +82,8 @@ impl ManualClock {
     }
 
     /// Moves the clock to the earliest deadline of a pending sleep, and wakes all sleeps with that
-    /// deadline. Returns false, and leaves the clock, if no sleep is pending. A sleep is pending from
-    /// its first poll on.
+    /// deadline. Returns false, and leaves the clock, if no sleep is pending. A sleep is pending
+    /// from its first poll on.
     ///
     /// # Examples
     ///

@@ -44,20 +44,20 @@ pub struct Clock(ClockSource);
 
 /// A future that is ready at an instant, made by [`Clock::sleep`] and [`Clock::sleep_until`].
 ///
-/// A sleep never ends early. It ends up to a millisecond late if its thread is otherwise idle. After
-/// its end, every poll is ready.
+/// A sleep never ends early. It ends up to a millisecond late if its thread is otherwise idle.
+/// After its end, every poll is ready.
 ///
 /// It is cancel safe: a drop only cancels the wake-up.
 ///
 /// In a task of this crate's [`Executor`] on Linux, a sleep on the system clock costs a system call
-/// only if it ends before all other sleeps of its thread. A sleep may be polled on any thread and in
-/// any runtime, and may move between them. As with sockets, do not wait for it with another runtime's
-/// blocking call inside such a task: see [`Executor::block_on`].
+/// only if it ends before all other sleeps of its thread. A sleep may be polled on any thread and
+/// in any runtime, and may move between them. As with sockets, do not wait for it with another
+/// runtime's blocking call inside such a task: see [`Executor::block_on`].
 ///
 /// # Panics
 ///
-/// With the feature `tokio`, if it is polled before its end in a tokio runtime without `enable_time`,
-/// or in a tokio runtime that has ended.
+/// With the feature `tokio`, if it is polled before its end in a tokio runtime without
+/// `enable_time`, or in a tokio runtime that has ended.
 ///
 /// [`Executor`]: crate::Executor
 /// [`Executor::block_on`]: crate::Executor::block_on
@@ -136,8 +136,8 @@ impl Clock {
         }
     }
 
-    /// As [`stamp`](Self::stamp), but reads the system clock only once per turn of this thread's loop:
-    /// it stands still while a task runs.
+    /// As [`stamp`](Self::stamp), but reads the system clock only once per turn of this thread's
+    /// loop: it stands still while a task runs.
     #[inline(always)]
     pub(crate) fn turn_stamp(&self) -> Stamp {
         match &self.0 {
@@ -172,7 +172,8 @@ impl Clock {
         })
     }
 
-    /// Sleeps for `duration`. The sleep never ends if its deadline is later than the clock can express.
+    /// Sleeps for `duration`. The sleep never ends if its deadline is later than the clock can
+    /// express.
     ///
     /// # Examples
     ///
@@ -190,8 +191,8 @@ impl Clock {
         }
     }
 
-    /// Waits for `future` for at most `duration`, and drops it then, as asyncio's `wait_for` does. A
-    /// future that is ready when the time is over is still in time.
+    /// Waits for `future` for at most `duration`, and drops it then, as asyncio's `wait_for` does.
+    /// A future that is ready when the time is over is still in time.
     ///
     /// Cancel safe if `future` is.
     ///
@@ -229,7 +230,8 @@ impl Clock {
             if is_last_poll {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            // An event before the deadline may not be reported yet: polls once more, after other tasks.
+            // An event before the deadline may not be reported yet: polls once more, after other
+            // tasks.
             is_last_poll = true;
             cx.waker().wake_by_ref();
             Poll::Pending

@@ -65,8 +65,8 @@ mod tokio_sleep {
     use crate::reactor::current_tokio;
 
     pin_project! {
-        /// A sleep of one tokio runtime. It is polled only there: on other threads its timer may not
-        /// run, and once the runtime has ended a poll panics.
+        /// A sleep of one tokio runtime. It is polled only there: on other threads its timer may
+        /// not run, and once the runtime has ended a poll panics.
         pub(in crate::time) struct TokioSleep {
             #[pin]
             sleep: Sleep,

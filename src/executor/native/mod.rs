@@ -82,8 +82,8 @@ impl Backend {
             }
             // This thread has not driven it.
             mem::forget(notify);
-            // Another thread drives `single` and its tasks. This thread polls only the future, until
-            // that thread leaves and the tasks need a new driver.
+            // Another thread drives `single` and its tasks. This thread polls only the future,
+            // until that thread leaves and the tasks need a new driver.
             let own = SingleThread::new();
             let own = CloseOnDrop(own.expect("an epoll instance for `block_on`"));
             let done = async { Some(future.as_mut().await) };

@@ -72,8 +72,8 @@ impl SingleThread {
 
     /// Drops every task, and abandons the reactor. No thread may drive the scheduler now or later.
     pub(super) fn close(&self) {
-        // A woken task goes to the inbox, and is dropped from there without a run. The drop of a task
-        // may wake or start another.
+        // A woken task goes to the inbox, and is dropped from there without a run. The drop of a
+        // task may wake or start another.
         loop {
             self.tasks.wake_all();
             let woken = lock(&self.inbox).as_mut().map(mem::take);
@@ -117,8 +117,8 @@ impl<'a> TaskRunner<'a> {
     }
 
     /// Runs the tasks that are queued now. A task that wakes itself is queued behind them. If every
-    /// task in the queue afterwards has woken itself, returns their number; otherwise, or if the queue
-    /// is empty, returns `None`.
+    /// task in the queue afterwards has woken itself, returns their number; otherwise, or if the
+    /// queue is empty, returns `None`.
     ///
     /// # Panics
     ///

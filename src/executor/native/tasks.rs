@@ -14,7 +14,8 @@ use slab::Slab;
 use crate::polling::poll_task;
 use crate::reactor::lock;
 
-/// The wakers of all tasks that are not done. When the executor ends, they are used to drop the tasks.
+/// The wakers of all tasks that are not done. When the executor ends, they are used to drop the
+/// tasks.
 #[derive(Debug, Default)]
 pub(super) struct TaskList(Mutex<Slab<Waker>>);
 
@@ -94,13 +95,13 @@ impl<S: Scheduler> Drop for TaskEntry<S> {
 }
 
 thread_local! {
-    /// The address of the scheduler that this thread runs, only compared and never dereferenced, and
-    /// the index of its worker.
+    /// The address of the scheduler that this thread runs, only compared and never dereferenced,
+    /// and the index of its worker.
     static CURRENT: Cell<(*const (), usize)> = const { Cell::new((ptr::null(), 0)) };
 }
 
-/// Marks this thread, while it lives, as one that runs the tasks of a scheduler. The drop restores the
-/// one before.
+/// Marks this thread, while it lives, as one that runs the tasks of a scheduler. The drop restores
+/// the one before.
 pub(super) struct SchedulerGuard((*const (), usize));
 
 impl SchedulerGuard {

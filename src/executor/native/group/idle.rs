@@ -8,15 +8,15 @@ use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::thread::{self, Thread};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The time between two checks of the watch. A worker counts as stuck if it makes no progress in one
-/// period, so its tasks wait for at most two periods while another worker is free.
+/// The time between two checks of the watch. A worker counts as stuck if it makes no progress in
+/// one period, so its tasks wait for at most two periods while another worker is free.
 pub(super) const WATCH_PERIOD: Duration = Duration::from_millis(2);
 
 /// The workers without work: those that listen to the reactor, and those that are parked.
 ///
-/// No wake-up is lost. A thread first makes work visible, and then looks for a listening, searching or
-/// parked worker. A worker first becomes visible as one of these, and then looks for work. Both sides
-/// have a sequentially consistent fence in between, so one of them sees the other.
+/// No wake-up is lost. A thread first makes work visible, and then looks for a listening, searching
+/// or parked worker. A worker first becomes visible as one of these, and then looks for work. Both
+/// sides have a sequentially consistent fence in between, so one of them sees the other.
 #[derive(Debug)]
 pub(super) struct IdleWorkers {
     /// The number of all workers, parked or not.
@@ -122,8 +122,8 @@ impl IdleWorkers {
         self.parked_len.load(Ordering::SeqCst) + 1 == self.workers
     }
 
-    /// Wakes a parked worker to search for work, unless one searches already. The caller has made the
-    /// work visible before.
+    /// Wakes a parked worker to search for work, unless one searches already. The caller has made
+    /// the work visible before.
     pub(super) fn wake_searcher(&self) {
         fence(Ordering::SeqCst);
         if self.parked_len.load(Ordering::SeqCst) == 0 {
@@ -152,7 +152,8 @@ impl IdleWorkers {
         }
     }
 
-    /// Ends the search of a woken worker: it has found work, or parks or listens after one more look.
+    /// Ends the search of a woken worker: it has found work, or parks or listens after one more
+    /// look.
     pub(super) fn end_search(&self) {
         self.searching.fetch_sub(1, Ordering::SeqCst);
     }
@@ -169,14 +170,15 @@ impl IdleWorkers {
         fence(Ordering::SeqCst);
     }
 
-    /// Returns true if a worker waits for the reactor. A caller with work notifies the reactor then.
+    /// Returns true if a worker waits for the reactor. A caller with work notifies the reactor
+    /// then.
     pub(super) fn is_listening(&self) -> bool {
         fence(Ordering::SeqCst);
         self.listening.load(Ordering::SeqCst) > 0
     }
 
-    /// Makes a parked worker the watcher, unless there is one. Called by a worker that is about to run
-    /// tasks after a wait.
+    /// Makes a parked worker the watcher, unless there is one. Called by a worker that is about to
+    /// run tasks after a wait.
     pub(super) fn begin_watch(&self) {
         if self.parked_len.load(Ordering::SeqCst) == 0 || self.watched.load(Ordering::SeqCst) {
             return;
@@ -189,8 +191,8 @@ impl IdleWorkers {
         }
     }
 
-    /// Ends the watch of a worker when no task runs. The worker stays parked. If no worker listens, the
-    /// watch continues.
+    /// Ends the watch of a worker when no task runs. The worker stays parked. If no worker listens,
+    /// the watch continues.
     pub(super) fn end_watch(&self, worker: usize) {
         let mut parked = self.lock();
         if parked.watcher != Some(worker) {
@@ -227,7 +229,8 @@ impl IdleWorkers {
         self.appoint_watcher(parked)
     }
 
-    /// Makes the worker that would be woken last the watcher, unless there is one. Returns its thread.
+    /// Makes the worker that would be woken last the watcher, unless there is one. Returns its
+    /// thread.
     fn appoint_watcher(&self, parked: &mut ParkedWorkers) -> Option<Thread> {
         if parked.watcher.is_some() {
             return None;

@@ -39,7 +39,8 @@ pub(super) struct WorkerGroup {
 #[derive(Debug)]
 struct Worker {
     queue: Queue<Runnable>,
-    /// The number of starts and ends of tasks. It is odd while a task runs. Written by the worker only.
+    /// The number of starts and ends of tasks. It is odd while a task runs. Written by the worker
+    /// only.
     steps: AtomicUsize,
     /// Sockets with small writes that are sent at the end of the worker's turn.
     written: WrittenSockets,
@@ -161,7 +162,8 @@ impl GroupGuard {
         Arc::new(Self(group))
     }
 
-    /// Starts the thread of a worker. The thread calls `enter` first, and keeps the value until it ends.
+    /// Starts the thread of a worker. The thread calls `enter` first, and keeps the value until it
+    /// ends.
     pub(super) fn start<T>(
         self: &Arc<Self>,
         worker: usize,

@@ -1,5 +1,5 @@
-//! Two decisions of a worker: when to wake another one to share its tasks, and when to yield its CPU
-//! before it waits for the reactor.
+//! Two decisions of a worker: when to wake another one to share its tasks, and when to yield its
+//! CPU before it waits for the reactor.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ const TURN_WEIGHT_SHIFT: u32 = 2;
 const FREE_MISSES: u32 = 2;
 /// The number of misses at which the count stops: 1,024 short waits between two yields.
 const MAX_MISSES: u32 = FREE_MISSES + 11;
-/// The longest wait that counts as short. A yield that takes longer has lost the CPU to a thread that
-/// uses it.
+/// The longest wait that counts as short. A yield that takes longer has lost the CPU to a thread
+/// that uses it.
 const MAX_SHORT_WAIT: Duration = Duration::from_micros(100);
 
 /// Decides when a second worker is worth its wake-up: measures the time that a task takes, averaged
@@ -58,9 +58,9 @@ impl SharePolicy {
 /// Decides whether a worker yields its CPU once before it waits for the reactor.
 ///
 /// A client on the same CPU sends its next request during the yield, which saves a sleep and a
-/// wake-up. A yield that finds no work, or takes long, is a miss. After a few misses, the next yield
-/// comes only after a number of waits so short that a yield might have replaced them; each further
-/// miss doubles that number.
+/// wake-up. A yield that finds no work, or takes long, is a miss. After a few misses, the next
+/// yield comes only after a number of waits so short that a yield might have replaced them; each
+/// further miss doubles that number.
 #[derive(Debug, Default)]
 pub(super) struct YieldPolicy {
     /// Misses, less the yields that have paid since.

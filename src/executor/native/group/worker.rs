@@ -12,8 +12,8 @@ use crate::time::{self, TurnClock};
 
 /// The most tasks between two polls of the reactor, while others are queued.
 const MAX_TASKS_PER_POLL: usize = 61;
-/// The fewest tasks between two polls, while others are queued: a poll costs about as much as a short
-/// task.
+/// The fewest tasks between two polls, while others are queued: a poll costs about as much as a
+/// short task.
 const MIN_TASKS_PER_POLL: usize = 8;
 
 /// Runs tasks on this thread until the group stops.
@@ -135,8 +135,8 @@ impl WorkerLoop<'_> {
         }
     }
 
-    /// Polls the reactor, and returns true if there were events. Returns `None` if another worker polls
-    /// it.
+    /// Polls the reactor, and returns true if there were events. Returns `None` if another worker
+    /// polls it.
     fn poll_reactor(&mut self, wait: Duration) -> Option<bool> {
         let found = self.driver.try_turn(|| Some(wait), time::now);
         let found = found.expect("epoll waits");
@@ -172,15 +172,16 @@ impl WorkerLoop<'_> {
         }
     }
 
-    /// Waits for the reactor, unless there is work. Returns true if there were events, and `None` if
-    /// another worker polls it.
+    /// Waits for the reactor, unless there is work. Returns true if there were events, and `None`
+    /// if another worker polls it.
     fn listen(&mut self, longest: Option<Duration>) -> Option<bool> {
         let (group, worker, driver) = (self.group, self.worker, &self.driver);
         let idle = &group.idle;
         driver.take_notification();
         idle.begin_listening();
-        // Called right before the wait: the drops at the start of a poll may wake tasks. A notification
-        // whose event another worker has taken counts, too: while it is set, the next one writes none.
+        // Called right before the wait: the drops at the start of a poll may wake tasks. A
+        // notification counts although another worker has taken its event: while it is set, no
+        // other event is written.
         let wait = || {
             let work = worker.queue.len() > 0
                 || group.injector.len() > 0
