@@ -11,13 +11,13 @@ use smol::channel::{self, Receiver, Sender};
 
 use super::{EnterGuard, ExecutorId};
 
-type TaskRunner = async_executor::Executor<'static>;
+type AsyncExecutor = async_executor::Executor<'static>;
 
 /// The tasks of an executor, and the threads that run them.
 #[derive(Debug)]
 pub(super) struct Backend {
     id: ExecutorId,
-    tasks: Arc<TaskRunner>,
+    tasks: Arc<AsyncExecutor>,
     /// Its drop ends the workers.
     running: Option<Sender<()>>,
     workers: Vec<JoinHandle<()>>,
@@ -65,7 +65,7 @@ impl Backend {
 fn start_worker(
     n: usize,
     id: ExecutorId,
-    tasks: Arc<TaskRunner>,
+    tasks: Arc<AsyncExecutor>,
     stopped: Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new()
