@@ -2,51 +2,71 @@
 
 use std::fmt;
 
-/// Why a connection ended. Every connection ends with exactly one reason.
-///
-/// [`Display`](fmt::Display) writes the word that logs use, as [`as_str`](Self::as_str) returns it.
-///
-/// # Examples
-///
-/// ```
-/// assert_eq!(halves::Reason::Drained.to_string(), "drained");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// The peer ended its side, and the handler then returned `Ok`.
-    Eof,
-    /// The handler returned `Ok` while the peer's side was still open.
-    Handler,
-    /// The handler returned an error, or reset the connection with
-    /// [`Peer::abort`](crate::Peer::abort).
-    Error,
-    /// The handler panicked, and the connection was reset.
-    Panic,
-    /// The server drained, the peer sent nothing more, and the handler returned `Ok`.
-    Drained,
-    /// No byte moved in either direction for the idle timeout.
-    Idle,
-    /// The connection reached its lifetime.
-    Lifetime,
-    /// The peer sent more slowly than the minimum rate.
-    MinRate,
-    /// The handshakes, or the lookup of the real client, took longer than the handshake timeout.
-    Handshake,
-    /// The rules do not allow the source.
-    Denied,
-    /// The source already had its maximum number of open connections.
-    PerSource,
-    /// The source exceeded its rate of new connections.
-    AcceptRate,
-    /// [`Handle::kill`](crate::Handle::kill) reset the connection.
-    Killed,
-    /// [`Handle::close_clients`](crate::Handle::close_clients) closed the connection.
-    Closed,
-    /// The connection was reset because the server ended first: at the drain deadline, at a second
-    /// signal, when the serving future was dropped, or by
-    /// [`Handle::abort_clients`](crate::Handle::abort_clients).
-    Aborted,
+/// Defines the reasons and the lists of them, so that no reason is missing from a list.
+macro_rules! reasons {
+    (
+        $(#[$attribute:meta])*
+        pub enum Reason { $($(#[$doc:meta])* $variant:ident => $word:literal,)* }
+    ) => {
+        $(#[$attribute])*
+        pub enum Reason { $($(#[$doc])* $variant,)* }
+
+        /// Every reason, in the order of the variants.
+        const REASONS: &[Reason] = &[$(Reason::$variant),*];
+        /// The word of each reason, in the same order.
+        const WORDS: &[&str] = &[$($word),*];
+    };
+}
+
+reasons! {
+    /// Why a connection ended. Every connection ends with exactly one reason.
+    ///
+    /// [`Display`](fmt::Display) writes the word that logs use, as [`as_str`](Self::as_str) returns it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(halves::Reason::Drained.to_string(), "drained");
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum Reason {
+        /// The peer ended its side, and the handler then returned `Ok`.
+        Eof => "eof",
+        /// The handler returned `Ok` while the peer's side was still open.
+        Handler => "handler",
+        /// The handler returned an error, [`Peer::abort`](crate::Peer::abort) reset the connection, or
+        /// the rest of the output could not be sent: the stream failed, or the peer took none of it
+        /// for 2 seconds.
+        Error => "error",
+        /// The handler panicked, and the connection was reset.
+        Panic => "panic",
+        /// The server drained, the peer sent nothing more, and the handler returned `Ok`.
+        Drained => "drained",
+        /// No byte moved in either direction for the idle timeout.
+        Idle => "idle",
+        /// The connection reached its lifetime.
+        Lifetime => "lifetime",
+        /// The peer sent more slowly than the minimum rate.
+        MinRate => "min_rate",
+        /// The handshakes took longer than the handshake timeout, or the address of the real client
+        /// was not set in that time.
+        Handshake => "handshake",
+        /// The rules do not allow the source.
+        Denied => "denied",
+        /// The source already had its maximum number of open connections.
+        PerSource => "per_source",
+        /// The source exceeded its rate of new connections.
+        AcceptRate => "accept_rate",
+        /// [`Handle::kill`](crate::Handle::kill) reset the connection.
+        Killed => "killed",
+        /// [`Handle::close_clients`](crate::Handle::close_clients) closed the connection.
+        Closed => "closed",
+        /// The connection was reset because the server ended first: at the drain deadline, at a second
+        /// signal, when the serving future or the task of the connection was dropped, or by
+        /// [`Handle::abort_clients`](crate::Handle::abort_clients).
+        Aborted => "aborted",
+    }
 }
 
 impl Reason {
@@ -57,23 +77,7 @@ impl Reason {
     /// ```
     /// assert!(halves::Reason::ALL.contains(&halves::Reason::Eof));
     /// ```
-    pub const ALL: &'static [Self] = &[
-        Self::Eof,
-        Self::Handler,
-        Self::Error,
-        Self::Panic,
-        Self::Drained,
-        Self::Idle,
-        Self::Lifetime,
-        Self::MinRate,
-        Self::Handshake,
-        Self::Denied,
-        Self::PerSource,
-        Self::AcceptRate,
-        Self::Killed,
-        Self::Closed,
-        Self::Aborted,
-    ];
+    pub const ALL: &'static [Self] = REASONS;
 
     /// Returns the word that logs use.
     ///
@@ -84,23 +88,7 @@ impl Reason {
     /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Eof => "eof",
-            Self::Handler => "handler",
-            Self::Error => "error",
-            Self::Panic => "panic",
-            Self::Drained => "drained",
-            Self::Idle => "idle",
-            Self::Lifetime => "lifetime",
-            Self::MinRate => "min_rate",
-            Self::Handshake => "handshake",
-            Self::Denied => "denied",
-            Self::PerSource => "per_source",
-            Self::AcceptRate => "accept_rate",
-            Self::Killed => "killed",
-            Self::Closed => "closed",
-            Self::Aborted => "aborted",
-        }
+        WORDS[self as usize]
     }
 
     /// Returns true if the connection was refused because of its source.
@@ -116,8 +104,8 @@ impl Reason {
         matches!(self, Self::Denied | Self::PerSource | Self::AcceptRate)
     }
 
-    /// Returns true if the connection failed: its handler returned an error or panicked, or the end
-    /// of the server reset it.
+    /// Returns true if the connection failed: the reason is [`Error`](Self::Error),
+    /// [`Panic`](Self::Panic) or [`Aborted`](Self::Aborted).
     ///
     /// # Examples
     ///
