@@ -72,7 +72,7 @@ enum Subcommand {
         taskset -c 2,3 {command_name} upper --threads 2",
     note = "An ADDRESS is one of these:\n\
         \x20 PORT                  TCP on 127.0.0.1 only; port 0 picks a free port\n\
-        \x20 HOST:PORT, [V6]:PORT  TCP on this host\n\
+        \x20 HOST:PORT, [V6]:PORT  TCP at that host or IP address\n\
         \x20 :PORT, [::]:PORT      TCP on every interface, over IPv6 and IPv4; over IPv6 only if\n\
         \x20                       0.0.0.0:PORT is listed, too\n\
         \x20                       A TCP address may be followed by ,keepalive=30s (probe idle\n\
@@ -91,8 +91,9 @@ enum Subcommand {
         \x20                       inetd or tcpserver, the connection on it",
     note = "A DURATION is 50us, 500ms, 10s, 5m, 1h, 1d, 1m30s, 1.5s, or a number of seconds.",
     note = "A rule file has a network (192.0.2.0/24, 2001:db8::/32) or an address on each line;\n\
-        # starts a comment. Files of --allow that leave nothing allowed are an error, because\n\
-        every client could connect. A reload fails if a file that had networks has none.",
+        # starts a comment, and empty lines do not count. Files of --allow that leave nothing\n\
+        allowed are an error, because every client could connect. A reload fails if a file\n\
+        that had networks has none.",
     note = "TERM and INT: keep accepting for the drain delay, then accept no more and let\n\
         connections finish, then abort what is left at the drain timeout. A second signal\n\
         aborts now. INT has no effect if it was ignored at the start.",

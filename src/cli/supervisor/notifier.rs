@@ -15,9 +15,10 @@ use super::manager::Manager;
 
 /// The time between two updates of the status, and between two requests for more time.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(5);
-/// The most time that a drain requests at once, so that the manager can end a drain that hangs.
+/// The most time that a drain requests at once, without [`DEADLINE_MARGIN`], so that the manager can
+/// end a drain that hangs.
 const MAX_EXTENSION: Duration = Duration::from_secs(10);
-/// The time that the process may take after the deadline of the drain.
+/// The time that the process may take after the deadline of the drain. Each request includes it.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(5);
 /// The shortest time between two watchdog messages. More messages would leave no time for work.
 const MIN_WATCHDOG_INTERVAL: Duration = Duration::from_millis(1);
@@ -168,7 +169,8 @@ impl Notifier {
             .and_then(|interval| now.checked_add(interval))
     }
 
-    /// Requests more time during a drain: the rest of the drain, up to [`MAX_EXTENSION`].
+    /// Requests more time during a drain: the rest of the drain up to [`MAX_EXTENSION`], and
+    /// [`DEADLINE_MARGIN`].
     fn extend(&self, now: Instant) -> Option<NotifyState<'static>> {
         let ServerPhase::Draining(end) = self.phase else {
             return None;
