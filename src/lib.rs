@@ -128,7 +128,8 @@
 //!
 //! The thread that polls a socket or a sleep chooses the reactor that watches it: the reactor of an
 //! [`Executor`] on Linux; with the feature `tokio`, the driver of the tokio runtime; everywhere
-//! else async-io, which has a thread of its own.
+//! else async-io. The threads of smol and async-std drive async-io; on other runtimes, a thread of
+//! its own does.
 //!
 //! The feature `tokio` also makes listeners of `tokio::net::TcpListener` and
 //! `tokio::net::UnixListener`. The tokio runtime needs `enable_io`, or else each call that has to

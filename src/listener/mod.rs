@@ -77,10 +77,9 @@ pub trait Listener {
     /// # Errors
     ///
     /// A server continues after errors of one connection (such as `ECONNABORTED`, also inside
-    /// [`Error::Accept`](crate::Error::Accept)): the first 32 in a row are retried at once, later
-    /// ones after a pause. If a resource is used up (such as `EMFILE`), it waits and retries. Any
-    /// other error ends the server. Two connections with one [`Peer`](crate::Peer) are an error of
-    /// one connection.
+    /// [`Error::Accept`](crate::Error::Accept)): it retries at once, and from the 32nd in a row on
+    /// with a pause. If a resource is used up (such as `EMFILE`), it waits and retries. Any other
+    /// error ends the server, and so do two connections with one [`Peer`](crate::Peer).
     fn accept(
         &mut self,
     ) -> impl Future<Output = io::Result<Option<Connection<Self::Reader, Self::Writer>>>>;

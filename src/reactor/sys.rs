@@ -21,7 +21,7 @@ const MAX_SLICES: usize = 1024;
 
 /// Resets a stream socket now, even if other processes have it open.
 pub(crate) fn reset(socket: BorrowedFd<'_>) {
-    // Disconnecting sends the reset. A Unix socket has no reset, so both its directions end.
+    // Disconnecting sends the reset. A Unix socket cannot be reset so, and both its directions end.
     if rustix::net::connect_unspec(socket).is_err() {
         let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
     }

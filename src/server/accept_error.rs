@@ -14,9 +14,11 @@ use crate::error::Error;
 use crate::stats::count;
 use crate::time::Sleep;
 
-/// The number of connection errors in a row that do not pause the accept loop.
-const MAX_ERRORS_WITHOUT_PAUSE: u32 = 32;
-/// The first pause after an error of a used-up resource. Each further pause is twice as long.
+/// The accept loop pauses from this error in a row on. Errors of a limit do not count: each of them
+/// pauses it.
+const FIRST_ERROR_WITH_PAUSE: u32 = 32;
+/// The first pause after an error of a limit, or after other errors in a row. Each further pause is
+/// twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -40,7 +42,8 @@ pub(super) struct ActiveLimit<'a> {
     limit: Option<Limit>,
     /// The length of the next pause.
     pause: Duration,
-    /// Connection errors since the last connection, or since the listener was stopped.
+    /// Errors other than those of a limit, since the last connection or since the listener was
+    /// stopped.
     failures: u32,
     /// Runs while no client waits. Dropped when the limit is reached again.
     calm: Option<Sleep>,
@@ -121,11 +124,11 @@ impl<'a> ActiveLimit<'a> {
         self.failures = 0;
     }
 
-    /// Counts a connection error. Returns true if so many have occurred in a row that the accept
-    /// loop pauses.
+    /// Counts an error other than those of a limit. Returns true if so many have occurred in a row
+    /// that the accept loop pauses.
     pub(super) fn count_failure(&mut self) -> bool {
         self.failures = self.failures.saturating_add(1);
-        self.failures >= MAX_ERRORS_WITHOUT_PAUSE
+        self.failures >= FIRST_ERROR_WITH_PAUSE
     }
 
     /// Ends the episode after [`CALM_TIME`] in which no client has waited.

@@ -166,7 +166,8 @@ pub struct Closed {
     pub peer: Peer,
     /// The reason of the end.
     pub reason: Reason,
-    /// The handler's error, or the message of its panic.
+    /// The handler's error, the message of its panic, or the error with which its output could not
+    /// be sent.
     pub error: Option<io::Error>,
     /// The time for which the connection was open.
     pub age: Duration,

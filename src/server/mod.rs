@@ -234,7 +234,8 @@ impl Server {
     }
 
     /// Sets the time that connections have to finish in a drain. After it, the server resets the
-    /// others. The default is 30 seconds.
+    /// others and waits up to one second until their tasks have dropped them. The default is 30
+    /// seconds.
     ///
     /// # Examples
     ///
@@ -323,18 +324,19 @@ impl Server {
     /// accept loop for any number of listeners.
     ///
     /// **Errors of accept.** After an error that concerns one connection, the server accepts the
-    /// next. After 32 such errors in a row, and when descriptors or memory are used up, it backs
-    /// off: 5 ms, doubling to a second.
+    /// next. From the 32nd such error in a row on, and when descriptors or memory are used up, it
+    /// backs off: 5 ms, doubling to a second.
     ///
     /// **The end.** In a drain, and after a final error of the listener, the server
     /// [stops](Listener::stop) the listener and accepts the connections that already wait, as far
     /// as there is room, with at most 65,536 accepts for each address. Then it drops the listener
     /// and waits for connections to finish. With the listeners of [`bind`](crate::bind) on Linux,
-    /// no connection that the kernel has completed is reset. There are three exceptions: an address
-    /// with a zone (unless the process has `CAP_NET_RAW`), a `reuse-port` group, and a socket
-    /// shared with other processes. There, a client that connects between the last accept and the
-    /// close is reset. At the drain timeout, and on an abort, the server resets the connections
-    /// that are left.
+    /// no connection that the kernel has completed is reset, if there is room for it. There are
+    /// three exceptions: an address with a zone (unless the process has `CAP_NET_RAW`), a
+    /// `reuse-port` group, and a socket shared with other processes. There, a client that connects
+    /// between the last accept and the close is reset. At the drain timeout, and on an abort, the
+    /// server resets the connections that are left. It returns when their tasks have dropped them,
+    /// and at the latest one second later.
     ///
     /// Any task may poll the future; a poll does work only after the future's own waker was called.
     /// Dropping it drops the listener and resets every connection at once. The tasks end when the

@@ -255,7 +255,8 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
         None if record.flags.has(Flag::Eof) => Reason::Eof,
         None => Reason::Handler,
     };
-    // An error that follows from the end of the connection is not the handler's own error.
+    // An error that follows from the end of the connection is not the handler's own error, unless
+    // `Peer::abort` has ended the connection.
     let error = error.filter(|_| reason == Reason::Error);
     // A cut answer must not look complete.
     let cut = verdict.is_some() && record.is_writing() || record.bytes_dropped() > 0;

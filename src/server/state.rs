@@ -207,7 +207,7 @@ impl Ticket {
         self.guard().map(SocketGuard::owner)
     }
 
-    /// Returns true if the connection was ended by something other than its handler.
+    /// Returns true once the connection has a verdict.
     pub(super) fn is_ended(&self) -> bool {
         self.record()
             .is_some_and(|record| record.verdict().is_some())

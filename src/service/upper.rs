@@ -10,7 +10,7 @@ use super::transform::{Answer, Transform};
 use crate::connection::{Reader, Writer};
 
 /// Sends back what it reads with `a` to `z` in upper case, until the end of input; then closes.
-/// Every other byte is sent unchanged, so text in any superset of ASCII stays valid.
+/// Every other byte is sent unchanged, so UTF-8 text stays valid.
 ///
 /// # Errors
 ///

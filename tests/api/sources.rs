@@ -240,6 +240,23 @@ fn a_name_from_an_untrusted_peer_is_refused() {
 }
 
 #[test]
+fn the_real_client_is_set_once() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let handler = async |connection: MemoryConnection| {
+        for n in [1, 2] {
+            connection.identify(SocketAddr::from(([203, 0, 113, n], 5)))?;
+        }
+        Ok(())
+    };
+    let served = world.serve(Server::default(), listener, handler);
+    drop(clients.connect_by_proxy(&world, "192.0.2.1:1"));
+    world.settle();
+    let closed = "closed 1 error: cannot set the real client: not asked for, or set already";
+    assert_eq!(served.events(), [closed]);
+}
+
+#[test]
 fn every_place_is_released_however_a_connection_ends() {
     let world = World::new();
     let (listener, clients) = network();

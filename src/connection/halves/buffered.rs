@@ -241,8 +241,8 @@ impl<W> Buffered<W> {
 impl<W: AsyncWrite + Unpin> Buffered<W> {
     /// Sends as much as the stream accepts, and waits until the queue has room.
     ///
-    /// If the queue has exceeded the high water mark, this waits until at most the low one is left.
-    /// Otherwise it only yields to other tasks. Without a server it waits until everything is sent.
+    /// If the queue has exceeded the high water mark, this waits for the low one. Otherwise it waits
+    /// only when the budget is used up. Without a server it waits until everything is sent.
     ///
     /// Cancel-safe.
     ///

@@ -95,7 +95,7 @@ impl Peer {
     pub(in crate::connection) fn identify(&self, real: Endpoint) -> io::Result<()> {
         let record = &self.0;
         if !record.flags.clear(Flag::Anonymous) {
-            let unexpected = "cannot set the real client: the listener did not ask for one";
+            let unexpected = "cannot set the real client: not asked for, or set already";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, unexpected));
         }
         record.set_real(real);

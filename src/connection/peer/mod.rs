@@ -33,8 +33,8 @@ pub struct Peer(Arc<Record>);
 impl Peer {
     /// Makes the peer of a new connection, for use in a listener.
     ///
-    /// Each connection needs its own peer. A server treats a second connection with the same peer, or
-    /// a clone of it, as an error of the listener.
+    /// Each connection needs its own peer. A second connection with the same peer, or a clone of it,
+    /// is an error of the listener, and ends the server.
     ///
     /// # Examples
     ///
@@ -257,14 +257,16 @@ impl Peer {
 
     /// Resets the connection now. May be called from any thread.
     ///
-    /// Bytes in transit are dropped, and so is the handler at its next await. The connection ends
-    /// with the reason [`Error`](crate::Reason::Error), and with the error of the handler if the
-    /// handler returns it without waiting again. Once the connection has ended, this has no effect.
+    /// Bytes in transit are dropped, and so is the handler when it next waits. A handler that waits
+    /// already is dropped when the executor next runs its task. The connection ends with the reason
+    /// [`Error`](crate::Reason::Error), and with the error of the handler if the handler returns it
+    /// without waiting again. Once the connection has ended, this has no effect.
     ///
     /// Call this in a handler that cannot finish its answer. If a handler only returns an error, the
     /// server sends what is written and ends the stream in order. The peer then takes the answer for
     /// complete, unless the protocol marks the end of an answer. After a reset, the peer's next read
-    /// fails. (Unix sockets have no reset: there the peer reads the end of input.)
+    /// fails. (A Unix socket has a reset only if bytes from the peer were unread. Otherwise the peer
+    /// reads the end of input.)
     ///
     /// # Examples
     ///

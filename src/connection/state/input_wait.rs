@@ -8,13 +8,14 @@ use crate::time::{AtomicStamp, Stamp};
 
 /// The time that the handler has waited for the rest of incomplete input.
 ///
-/// The reader writes all fields except `begun`, which the writer clears. The task reads them to
-/// compute the rate.
+/// The server sets `measured`, and the reader writes the other fields. `begun` is also cleared, by the
+/// writer, by `more_or_drain` and by the end of a handshake. The task reads all fields to compute the
+/// rate.
 #[derive(Debug)]
 pub(in crate::connection) struct InputWait {
     /// A minimum rate is set.
     measured: AtomicBool,
-    /// Bytes have arrived since the handler last wrote.
+    /// Bytes have arrived since the last input was complete.
     begun: AtomicBool,
     /// The reader has the beginning of a frame.
     partial: AtomicBool,

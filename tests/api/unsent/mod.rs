@@ -101,7 +101,7 @@ async fn assert_cut(world: &World, client: &Client, n: usize) {
     let (received, end) = client.rest().await;
     assert_bytes(0, &received);
     assert!(received.len() < n, "all of {n} bytes");
-    // Unix sockets have no reset.
+    // A Unix socket without unread input has no reset.
     if world.family == Family::Tcp {
         let kind = end.expect_err("a cut answer must not look whole").kind();
         assert_eq!(kind, ErrorKind::ConnectionReset);

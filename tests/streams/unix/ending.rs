@@ -58,7 +58,7 @@ fn ask(path: &Path, word: &str) -> io::Result<UnixStream> {
     Ok(client)
 }
 
-/// Unix sockets have no reset.
+/// A Unix socket without unread input has no reset.
 #[test]
 fn a_client_that_is_killed_reads_the_end_and_cannot_write() -> io::Result<()> {
     let report = serve(Server::default(), "stays", |mut client, _, handle| {
