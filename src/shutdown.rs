@@ -27,10 +27,10 @@ const ABORTING: u8 = 2;
 /// smol::block_on(shutdown.requested());
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Shutdown(Arc<State>);
+pub struct Shutdown(Arc<SwitchState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct SwitchState {
     level: AtomicU8,
     /// The last signal received, 0 for none. The exit code of a command depends on it.
     signal: AtomicI32,

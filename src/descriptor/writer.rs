@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use futures_lite::AsyncWrite;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown as ShutdownHow};
 
 use super::kind::{FdKind, open_again, set_nonblocking};
 use super::pool::PoolWriter;
@@ -146,7 +146,7 @@ impl AsyncWrite for FdWriter {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(self.as_mut().poll_flush(cx));
         if let WriteSink::Socket(fd) = &self.0 {
-            return Poll::Ready(match rustix::net::shutdown(fd, Shutdown::Write) {
+            return Poll::Ready(match rustix::net::shutdown(fd, ShutdownHow::Write) {
                 // The peer has disconnected already.
                 Err(Errno::NOTCONN) => Ok(()),
                 shut => Ok(shut?),

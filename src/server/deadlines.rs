@@ -137,7 +137,7 @@ impl DeadlineCheck for Deadlines {
                 None => self.retried = false,
             }
             let next = self.next_check(record, now);
-            if next == Stamp::NEVER || record.verdict().is_some() {
+            if next == Stamp::NEVER || record.ending().is_some() {
                 return false;
             }
             let sleep = Pin::new(self.sleep.insert(clock.sleep(next.since(now))));

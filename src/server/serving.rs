@@ -246,10 +246,10 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
     let Some(record) = ticket.record().cloned() else {
         return Stage::Done;
     };
-    // Read once: the next stage handles a later verdict.
-    let verdict = record.verdict();
-    let reason = match verdict {
-        Some(verdict) => verdict.reason,
+    // Read once: the next stage handles a later ending.
+    let ending = record.ending();
+    let reason = match ending {
+        Some(ending) => ending.reason,
         None if error.is_some() => Reason::Error,
         None if record.flags.has(Flag::Drained) => Reason::Drained,
         None if record.flags.has(Flag::Eof) => Reason::Eof,
@@ -259,8 +259,8 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
     // `Peer::abort` has ended the connection.
     let error = error.filter(|_| reason == Reason::Error);
     // A cut answer must not look complete.
-    let cut = verdict.is_some() && record.is_writing() || record.bytes_dropped() > 0;
-    if cut || verdict.is_some_and(|verdict| verdict.reset) {
+    let cut = ending.is_some() && record.is_writing() || record.bytes_dropped() > 0;
+    if cut || ending.is_some_and(|ending| ending.reset) {
         record.reset();
         ticket.close(reason, error);
         return Stage::Done;
@@ -310,8 +310,8 @@ fn poll_close(
         // The wait for the peer's end of input starts now.
         *wait = None;
     }
-    let verdict = record.verdict();
-    if flushed && verdict.is_some_and(|verdict| verdict.reason.is_refusal()) {
+    let ending = record.ending();
+    if flushed && ending.is_some_and(|ending| ending.reason.is_refusal()) {
         // A refused peer is not waited for.
         return Poll::Ready(Ok(()));
     }
@@ -327,7 +327,7 @@ fn poll_close(
         }
         // Flushing is bounded by the deadlines. If the connection was ended by a deadline or a
         // handle, its time is over.
-        if record.verdict().is_some() {
+        if record.ending().is_some() {
             guard.abort();
             return Poll::Ready(Ok(()));
         }

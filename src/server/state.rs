@@ -155,7 +155,7 @@ impl ServerState {
 impl ServerHooks for ServerState {
     fn identify(&self, record: &Arc<Record>) -> Result<(), Reason> {
         let admitted = self.check(record);
-        if record.verdict().is_some() {
+        if record.ending().is_some() {
             // The connection has ended meanwhile, so its count must be given back here.
             let now = self.clock.stamp();
             self.registry.admission.leave(record, now);
@@ -207,10 +207,10 @@ impl Ticket {
         self.guard().map(SocketGuard::owner)
     }
 
-    /// Returns true once the connection has a verdict.
+    /// Returns true once the connection has an ending.
     pub(super) fn is_ended(&self) -> bool {
         self.record()
-            .is_some_and(|record| record.verdict().is_some())
+            .is_some_and(|record| record.ending().is_some())
     }
 
     /// Registers the task to be woken when the connection is ended, and checks the deadlines.

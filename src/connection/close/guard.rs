@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker, ready};
 
-use rustix::net::{RecvFlags, Shutdown, shutdown};
+use rustix::net::{RecvFlags, Shutdown as ShutdownHow, shutdown};
 
 use super::linger::MAX_DISCARD_BYTES;
 use super::{DiscardBudget, Linger, Link};
@@ -78,7 +78,7 @@ impl SocketGuard {
         // `poll_end` may close the socket at the end of the turn, which does not end the stream
         // while others have it open.
         ready!(self.poll_flush(cx))?;
-        Poll::Ready(Ok(shutdown(self, Shutdown::Write)?))
+        Poll::Ready(Ok(shutdown(self, ShutdownHow::Write)?))
     }
 
     /// Ends the stream at once and in order, after both halves are dropped. The peer reads the end
@@ -101,7 +101,7 @@ impl SocketGuard {
 /// Ends a socket and discards its received input, so that the close is not a reset. Later input
 /// causes a reset, but only after the end is sent. A Unix socket receives no later input.
 fn shut_down_and_discard(socket: BorrowedFd<'_>) {
-    let _ = shutdown(socket, Shutdown::Both);
+    let _ = shutdown(socket, ShutdownHow::Both);
     let mut buf = [0; 4096];
     for _ in 0..MAX_DISCARD_BYTES / buf.len() {
         match rustix::net::recv(socket, &mut buf[..], RecvFlags::DONTWAIT) {

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use rustix::net::{Shutdown, shutdown};
+use rustix::net::{Shutdown as ShutdownHow, shutdown};
 
 /// The most bytes that the end of one connection discards.
 pub(super) const MAX_DISCARD_BYTES: usize = 1024 * 1024;
@@ -34,7 +34,7 @@ pub(crate) trait Linger {
             return Poll::Ready(Ok(()));
         }
         // A second shutdown, after that of the handler, is allowed and does nothing.
-        let shut = shutdown(self.fd(), Shutdown::Write);
+        let shut = shutdown(self.fd(), ShutdownHow::Write);
         // If a task of the handler still has a half, the input belongs to that task.
         if ended || shut.is_err() || self.is_shared() {
             return Poll::Ready(Ok(()));
@@ -47,7 +47,7 @@ pub(crate) trait Linger {
     fn shut_down_if_open(&self) {
         if self.stays_open() {
             // The kernel still sends what it has buffered.
-            let _ = shutdown(self.fd(), Shutdown::Both);
+            let _ = shutdown(self.fd(), ShutdownHow::Both);
         }
     }
 }

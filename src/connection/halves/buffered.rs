@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_lite::AsyncWrite;
 
-use super::write_queue::{Until, WriteQueue};
+use super::write_queue::{SharedWriter, Until};
 use super::{AnyWrite, Writer};
 use crate::connection::{Flag, Peer, Record};
 use crate::framing::Length;
@@ -48,7 +48,7 @@ use crate::framing::Length;
 /// ```
 pub struct Buffered<W = AnyWrite> {
     // The connection's task has a weak reference to it.
-    queue: Arc<WriteQueue<W>>,
+    queue: Arc<SharedWriter<W>>,
     record: Arc<Record>,
 }
 
@@ -64,7 +64,7 @@ impl<W: AsyncWrite + Send + Unpin + 'static> Writer<W> {
     /// ```
     pub fn buffered(self) -> Buffered<W> {
         let record = self.record().clone();
-        let queue = Arc::new(WriteQueue::new(self));
+        let queue = Arc::new(SharedWriter::new(self));
         record.set_queue(Box::new(Arc::downgrade(&queue)));
         Buffered { queue, record }
     }

@@ -19,15 +19,15 @@ const HIGH_WATER_BYTES: usize = 64 * 1024;
 
 /// A writer with a queue of bytes. Two tasks send from it: that of the [`Buffered`](super::Buffered)
 /// writer, and the connection's task whenever the handler waits.
-pub(super) struct WriteQueue<W> {
-    queue: Mutex<Queue<W>>,
+pub(super) struct SharedWriter<W> {
+    queue: Mutex<QueueState<W>>,
     /// The wakers of the task that flushes, and of the connection's task.
     wakers: Arc<WakerPair>,
     /// Wakes both tasks. The stream is only polled with this waker.
     waker: Waker,
 }
 
-pub(super) struct Queue<W> {
+pub(super) struct QueueState<W> {
     /// `None` once [`Buffered::into_inner`](super::Buffered::into_inner) has taken it.
     pub(super) writer: Option<Writer<W>>,
     pub(super) bytes: VecDeque<u8>,
@@ -59,11 +59,11 @@ pub(super) enum Until {
     Closed,
 }
 
-impl<W> WriteQueue<W> {
+impl<W> SharedWriter<W> {
     pub(super) fn new(writer: Writer<W>) -> Self {
         let wakers = Arc::<WakerPair>::default();
         Self {
-            queue: Mutex::new(Queue {
+            queue: Mutex::new(QueueState {
                 writer: Some(writer),
                 bytes: VecDeque::new(),
                 low_water: HIGH_WATER_BYTES / 4,
@@ -78,7 +78,7 @@ impl<W> WriteQueue<W> {
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Queue<W>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, QueueState<W>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -97,7 +97,7 @@ impl<W> WriteQueue<W> {
     }
 }
 
-impl<W: AsyncWrite + Unpin> WriteQueue<W> {
+impl<W: AsyncWrite + Unpin> SharedWriter<W> {
     /// Sends queued bytes in the task of the writer, until the queue is in the state `until`.
     pub(super) fn poll(
         &self,
@@ -124,7 +124,7 @@ impl<W: AsyncWrite + Unpin> WriteQueue<W> {
     }
 }
 
-impl<W> Queue<W> {
+impl<W> QueueState<W> {
     fn put(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
         if let Some(error) = self.failed.take() {
             return Err(error);
@@ -146,7 +146,7 @@ impl<W> Queue<W> {
     }
 }
 
-impl<W: AsyncWrite + Unpin> Queue<W> {
+impl<W: AsyncWrite + Unpin> QueueState<W> {
     fn writer(&mut self) -> io::Result<Pin<&mut Writer<W>>> {
         let writer = self.writer.as_mut();
         writer
@@ -185,7 +185,7 @@ impl<W: AsyncWrite + Unpin> Queue<W> {
     }
 }
 
-impl<W: AsyncWrite + Send + Unpin> SendQueued for Weak<WriteQueue<W>> {
+impl<W: AsyncWrite + Send + Unpin> SendQueued for Weak<SharedWriter<W>> {
     fn send_queued(&self, cx: &mut Context<'_>) -> bool {
         let Some(shared) = self.upgrade() else {
             return false;

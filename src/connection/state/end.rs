@@ -12,24 +12,24 @@ use crate::reason::Reason;
 
 /// The reason for the end of a connection, and whether its stream is reset or closed in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct Ending {
     pub(crate) reason: Reason,
     pub(crate) reset: bool,
 }
 
 impl Record {
-    pub(crate) fn verdict(&self) -> Option<Verdict> {
-        let code = self.verdict.load(Ordering::Acquire).checked_sub(1)?;
-        Some(Verdict {
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        let code = self.ending.load(Ordering::Acquire).checked_sub(1)?;
+        Some(Ending {
             reason: Reason::ALL[usize::from(code / 2)],
             reset: code % 2 == 1,
         })
     }
 
-    /// Sets the verdict, unless one is set. Returns true if this call has set it.
-    pub(crate) fn end(&self, verdict: Verdict) -> bool {
-        let code = 1 + 2 * (verdict.reason as u8) + u8::from(verdict.reset);
-        self.verdict
+    /// Sets the ending, unless one is set. Returns true if this call has set it.
+    pub(crate) fn end(&self, ending: Ending) -> bool {
+        let code = 1 + 2 * (ending.reason as u8) + u8::from(ending.reset);
+        self.ending
             .compare_exchange(0, code, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
@@ -37,7 +37,7 @@ impl Record {
     /// Resets the stream, even if it is being closed for an earlier reason, and makes the
     /// connection's task drop the handler.
     pub(crate) fn abort(&self, reason: Reason) {
-        let _ = self.end(Verdict {
+        let _ = self.end(Ending {
             reason,
             reset: true,
         });
@@ -47,7 +47,7 @@ impl Record {
     /// Makes the connection's task drop the handler and end the stream in order. The task resets the
     /// stream instead if its answer is truncated. Returns false if the connection has ended already.
     pub(crate) fn close(&self, reason: Reason) -> bool {
-        let first = self.end(Verdict {
+        let first = self.end(Ending {
             reason,
             reset: false,
         });
@@ -67,7 +67,7 @@ impl Record {
             self.wake();
             return false;
         }
-        let first = self.end(Verdict {
+        let first = self.end(Ending {
             reason: Reason::Aborted,
             reset: true,
         });
@@ -87,7 +87,7 @@ impl Record {
     /// Ends the connection for `reason`, unless it has another one, and returns the reason. Drops the
     /// link and the task's waker, which would otherwise live as long as a `Peer` of the connection.
     pub(crate) fn finish(&self, reason: Reason) -> Reason {
-        let _ = self.end(Verdict {
+        let _ = self.end(Ending {
             reason,
             reset: false,
         });
@@ -98,14 +98,14 @@ impl Record {
         }
         // A task that still reads is woken, and its read fails.
         self.waiting().wake();
-        self.verdict().map_or(reason, |verdict| verdict.reason)
+        self.ending().map_or(reason, |ending| ending.reason)
     }
 
     /// Sets a link that owns the halves. If the connection has ended, the link is dropped at once,
     /// since nothing else would drop it.
     pub(crate) fn set_layer_link(&self, link: Arc<dyn Link>) {
         self.set_link(link);
-        if self.verdict().is_some() {
+        if self.ending().is_some() {
             self.drop_link();
         }
     }
@@ -155,7 +155,7 @@ impl Record {
 
     /// Fails once the connection has ended. The halves call it before each operation.
     pub(crate) fn check(&self) -> io::Result<()> {
-        match self.verdict.load(Ordering::Relaxed) {
+        match self.ending.load(Ordering::Relaxed) {
             0 => Ok(()),
             _ => Err(io::Error::new(
                 io::ErrorKind::ConnectionAborted,

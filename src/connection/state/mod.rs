@@ -49,8 +49,8 @@ pub(crate) struct Record {
     /// The index of this record in the server's registry.
     pub(crate) registry_index: AtomicU32,
     pub(crate) flags: Flags,
-    /// The encoded [`Verdict`], or 0 while the connection is open. Set once.
-    verdict: AtomicU8,
+    /// The encoded [`Ending`], or 0 while the connection is open. Set once.
+    ending: AtomicU8,
     cold: OnceBox<ColdState>,
 }
 
@@ -96,7 +96,7 @@ impl Record {
             writing: Budget::default(),
             registry_index: AtomicU32::new(u32::MAX),
             flags: Flags::default(),
-            verdict: AtomicU8::new(0),
+            ending: AtomicU8::new(0),
             cold: OnceBox::new(),
         }
     }
@@ -231,7 +231,7 @@ impl fmt::Debug for Record {
             .field("phase", &self.phase())
             .field("bytes_in", &self.bytes_in())
             .field("bytes_out", &self.bytes_out())
-            .field("verdict", &self.verdict())
+            .field("ending", &self.ending())
             .finish_non_exhaustive()
     }
 }

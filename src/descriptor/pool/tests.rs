@@ -9,7 +9,7 @@ use std::thread;
 
 use futures_lite::future;
 
-use super::writer::{MAX_QUEUED_BYTES, WriteQueue};
+use super::writer::{MAX_QUEUED_BYTES, PoolQueue};
 use super::*;
 use crate::blocking::without_threads;
 use crate::descriptor::kind::set_nonblocking;
@@ -179,7 +179,7 @@ fn an_input_output_error_is_the_end_of_a_terminal_that_is_hung_up() -> io::Resul
     Ok(())
 }
 
-impl WriteQueue {
+impl PoolQueue {
     fn is_full(&self) -> bool {
         self.bytes.len() == MAX_QUEUED_BYTES
     }

@@ -21,13 +21,13 @@ pub(in crate::descriptor) struct PoolWriter(pub(super) Arc<QueuedFile>);
 pub(super) struct QueuedFile {
     file: BlockingFile,
     is_regular: bool,
-    queue: Mutex<WriteQueue>,
+    queue: Mutex<PoolQueue>,
     /// Locked while the queue is written, so that this happens on one thread at a time, in order.
     writing: Mutex<()>,
 }
 
 #[derive(Default)]
-pub(super) struct WriteQueue {
+pub(super) struct PoolQueue {
     pub(super) bytes: Vec<u8>,
     /// True while a thread writes. It checks the queue again before it ends.
     has_thread: bool,
@@ -97,7 +97,7 @@ impl Drop for PoolWriter {
 }
 
 impl QueuedFile {
-    pub(super) fn lock(&self) -> MutexGuard<'_, WriteQueue> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, PoolQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,7 +134,7 @@ impl QueuedFile {
     }
 }
 
-fn wait<T>(mut queue: MutexGuard<'_, WriteQueue>, cx: &mut Context<'_>) -> Poll<T> {
+fn wait<T>(mut queue: MutexGuard<'_, PoolQueue>, cx: &mut Context<'_>) -> Poll<T> {
     let before = queue.waker.replace(cx.waker().clone());
     drop(queue);
     drop(before);
