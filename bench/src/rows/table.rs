@@ -1,132 +1,7 @@
-//! The rows of the comparison: each is one load for every server in turn.
+//! The tables of rows and of their columns.
 
+use super::{Column, Load, Row};
 use crate::runtime::Runtime;
-use std::time::Duration;
-
-/// One table of the report.
-#[derive(Clone, Copy, Debug)]
-pub struct Row {
-    pub name: &'static str,
-    pub title: &'static str,
-    pub load: Load,
-    /// The most bytes of one read, for a server with such an option.
-    pub buffer: usize,
-    /// The number of server threads and of their cores.
-    pub threads: usize,
-    /// If true, the client may run on any core; otherwise it is pinned to the first.
-    pub client_free: bool,
-    /// If true, TCP_NODELAY can affect the row, so peers take part with and without it.
-    pub nodelay_matters: bool,
-    /// If true, the row compares TCP with Unix sockets, for servers with both.
-    pub beside_unix: bool,
-    /// The runtime, for a row that compares the library with a plain loop on another runtime.
-    pub runtime: Option<Runtime>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub enum Load {
-    /// Each connection sends a message, waits for the answer, and sends the next.
-    Echo { connections: usize },
-    /// One connection keeps a few large messages under way.
-    Bulk,
-    /// One connection after another: connect, one echo, close.
-    Close,
-    /// Each connection has one echo and then stays idle.
-    Idle { connections: usize },
-    /// In each turn some clients send a frame each, and all clients receive these.
-    Broadcast { clients: usize, under_way: usize },
-    /// As `Echo`, but messages of every second connection make the handler compute.
-    Skewed { connections: usize },
-    /// The handler of one connection blocks its thread. Meanwhile the others send messages in turn,
-    /// one at a time.
-    Blocked { connections: usize },
-}
-
-/// The service of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    /// The echo, with a to z changed to A to Z.
-    Upper,
-    /// The chat: frames that end with `\0` go to all clients.
-    Chat,
-}
-
-/// One figure of a row.
-#[derive(Debug)]
-pub struct Column {
-    pub title: &'static str,
-    pub decimals: usize,
-}
-
-impl Row {
-    /// Returns the columns of this row, in the order of the figures of `measure`.
-    pub fn columns(&self) -> &'static [Column] {
-        match self.load {
-            Load::Echo { .. } if self.threads > 1 => &THREADS_COLUMNS,
-            Load::Echo { .. } => &ECHO_COLUMNS,
-            Load::Bulk => &BULK_COLUMNS,
-            Load::Close => &CLOSE_COLUMNS,
-            Load::Idle { .. } => &IDLE_COLUMNS,
-            Load::Broadcast { .. } => &BROADCAST_COLUMNS,
-            Load::Skewed { .. } => &SKEWED_COLUMNS,
-            Load::Blocked { .. } => &BLOCKED_COLUMNS,
-        }
-    }
-
-    /// Returns the quantiles of the last columns, for a row of rates.
-    pub fn quantiles(&self) -> &'static [f64] {
-        match self.threads {
-            1 => &[0.5, 0.99],
-            _ => &[0.5, 0.99, 0.999],
-        }
-    }
-
-    /// Returns true if messages request work, which only some servers do.
-    pub fn has_work(&self) -> bool {
-        matches!(self.load, Load::Skewed { .. } | Load::Blocked { .. })
-    }
-
-    /// Returns the service that a server must have to take part.
-    pub fn service(&self) -> Service {
-        match self.load {
-            Load::Broadcast { .. } => Service::Chat,
-            _ => Service::Upper,
-        }
-    }
-}
-
-/// Returns the rows with names that start with one of `names`, or all rows if `names` is empty.
-pub fn select(names: &[String]) -> Result<Vec<Row>, String> {
-    if names.is_empty() {
-        return Ok(ROWS.to_vec());
-    }
-    let matches = |row: &Row, name: &String| row.name == name || row.name.starts_with(&name[..]);
-    if let Some(unknown) = names
-        .iter()
-        .find(|name| !ROWS.iter().any(|row| matches(row, name)))
-    {
-        return Err(format!("there is no row called {unknown}"));
-    }
-    // An exact name selects that row only: `echo-50` is also the start of `echo-500`.
-    let chosen = |row: &&Row| {
-        names
-            .iter()
-            .any(|name| match ROWS.iter().any(|row| row.name == name) {
-                true => row.name == name,
-                false => matches(row, name),
-            })
-    };
-    Ok(ROWS.iter().filter(chosen).copied().collect())
-}
-
-/// The size of a message on all rows but bulk.
-pub const MESSAGE_BYTES: usize = 64;
-/// The size of a message on the bulk rows.
-pub const BULK_MESSAGE_BYTES: usize = 64 * 1024;
-/// The time to compute on a heavy message of a skewed load.
-pub const WORK_TIME: Duration = Duration::from_micros(200);
-/// The time that a message of a blocked load blocks its thread.
-pub const BLOCKED_TIME: Duration = Duration::from_secs(1);
 
 const SMALL_BUFFER_BYTES: usize = 1024;
 const LARGE_BUFFER_BYTES: usize = 64 * 1024;
@@ -198,7 +73,7 @@ const fn on(runtime: Runtime, name: &'static str, title: &'static str, connectio
     }
 }
 
-const ROWS: [Row; 29] = [
+pub(super) const ROWS: [Row; 29] = [
     echo("echo-1", "64 bytes to and fro, 1 connection", 1),
     echo("echo-50", "64 bytes to and fro, 50 connections", 50),
     echo("echo-500", "64 bytes to and fro, 500 connections", 500),
@@ -367,85 +242,49 @@ const fn column(title: &'static str, decimals: usize) -> Column {
     Column { title, decimals }
 }
 
-const ECHO_COLUMNS: [Column; 4] = [
+pub(super) const ECHO_COLUMNS: [Column; 4] = [
     column("CPU us/echo", 2),
     column("echoes/s", 0),
     column("p50 us", 1),
     column("p99 us", 1),
 ];
-const THREADS_COLUMNS: [Column; 5] = [
+pub(super) const THREADS_COLUMNS: [Column; 5] = [
     column("CPU us/echo", 2),
     column("echoes/s", 0),
     column("p50 us", 1),
     column("p99 us", 1),
     column("p99.9 us", 1),
 ];
-const SKEWED_COLUMNS: [Column; 4] = [
+pub(super) const SKEWED_COLUMNS: [Column; 4] = [
     column("messages/s", 0),
     column("heavy messages/s", 0),
     column("light p50 us", 1),
     column("light p99 us", 1),
 ];
-const BLOCKED_COLUMNS: [Column; 3] = [
+pub(super) const BLOCKED_COLUMNS: [Column; 3] = [
     column("worst ms", 2),
     column("p50 us", 1),
     column("echoes/blocked second", 0),
 ];
-const BULK_COLUMNS: [Column; 4] = [
+pub(super) const BULK_COLUMNS: [Column; 4] = [
     column("CPU us/message", 2),
     column("MB/s", 0),
     column("p50 us", 1),
     column("p99 us", 1),
 ];
-const CLOSE_COLUMNS: [Column; 4] = [
+pub(super) const CLOSE_COLUMNS: [Column; 4] = [
     column("CPU us/connection", 2),
     column("connections/s", 0),
     column("p50 us", 1),
     column("p99 us", 1),
 ];
-const BROADCAST_COLUMNS: [Column; 4] = [
+pub(super) const BROADCAST_COLUMNS: [Column; 4] = [
     column("CPU us/delivery", 3),
     column("deliveries/s", 0),
     column("p50 us/turn", 0),
     column("p99 us/turn", 0),
 ];
-const IDLE_COLUMNS: [Column; 2] = [
+pub(super) const IDLE_COLUMNS: [Column; 2] = [
     column("bytes/connection", 0),
     column("CPU us/connection", 2),
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(words: &[&str]) -> Vec<&'static str> {
-        let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
-        select(&words).unwrap().iter().map(|row| row.name).collect()
-    }
-
-    #[test]
-    fn the_start_of_a_name_selects_all_rows_with_it() {
-        assert_eq!(names(&["bulk"]), ["bulk-1k", "bulk-64k"]);
-        assert_eq!(names(&[]).len(), ROWS.len());
-    }
-
-    #[test]
-    fn a_whole_name_selects_one_row() {
-        assert_eq!(names(&["echo-50"]), ["echo-50"]);
-        assert_eq!(names(&["close", "echo-1"]), ["echo-1", "close"]);
-    }
-
-    #[test]
-    fn rows_of_several_threads_have_one_more_quantile() {
-        for row in ROWS {
-            if let Load::Echo { .. } = row.load {
-                assert_eq!(row.columns().len(), 2 + row.quantiles().len());
-            }
-        }
-    }
-
-    #[test]
-    fn an_unknown_row_is_an_error() {
-        assert!(select(&["ehco".into()]).is_err());
-    }
-}
