@@ -132,9 +132,8 @@
 //! its own does.
 //!
 //! The feature `tokio` also makes listeners of `tokio::net::TcpListener` and
-//! `tokio::net::UnixListener`. The tokio runtime needs `enable_io`, or else each call that has to
-//! wait returns an [`Unsupported`](std::io::ErrorKind::Unsupported) error; it needs `enable_time`,
-//! or else a [`time::Sleep`] panics. docs/runtimes.md has the details and the cost of each runtime.
+//! `tokio::net::UnixListener`. The tokio runtime needs `enable_io` and `enable_time`;
+//! docs/runtimes.md has the errors without them, and the cost of each runtime.
 //!
 //! # Cancel safety
 //!

@@ -5,13 +5,8 @@ use std::time::Duration;
 
 /// Options of a TCP listener and its connections.
 ///
-/// | setting of an [`Address`](crate::Address) | method | default |
-/// |---|---|---|
-/// | `keepalive=30s` | [`keepalive`](Self::keepalive) | off |
-/// | `backlog=128` | [`backlog`](Self::backlog) | 4,096 |
-/// | `nagle` | [`nagle`](Self::nagle) | off |
-/// | `reuse-port` | [`reuse_port`](Self::reuse_port) | off |
-/// | `v6-only` | [`v6_only`](Self::v6_only) | off |
+/// In the text of an [`Address`](crate::Address) each is a setting with the name of its method:
+/// `keepalive=30s`, `backlog=128`, `nagle`, `reuse-port`, `v6-only`. The methods have the defaults.
 ///
 /// # Examples
 ///
