@@ -8,7 +8,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::explore;
-use crate::queue::Queue;
+use crate::queue::RunQueue;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
@@ -24,7 +24,7 @@ pub enum Without {
 
 #[derive(Debug)]
 struct Group {
-    injector: Queue<Runnable>,
+    injector: RunQueue<Runnable>,
     /// The wakers of tasks that are not done.
     tasks: Mutex<Vec<Arc<Task>>>,
     closed: AtomicBool,
@@ -105,7 +105,7 @@ pub fn no_task_outlives_its_group(without: Without) {
         });
         let late = Arc::new(Task::default());
         let group = Arc::new(Group {
-            injector: Queue::new(),
+            injector: RunQueue::new(),
             tasks: Mutex::new(vec![first.clone()]),
             closed: AtomicBool::new(false),
             without,

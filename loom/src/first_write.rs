@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::state::{REGISTERED, State, WRITE};
+use crate::state::{REGISTERED, StateWord, WRITE};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::waker_slot::WakerSlot;
 use crate::{Lazy, Task, explore, fence_if};
@@ -13,13 +13,13 @@ use crate::{Lazy, Task, explore, fence_if};
 struct Socket {
     fences: bool,
     room: AtomicUsize,
-    state: State,
+    state: StateWord,
     writer: Lazy<WakerSlot>,
 }
 
 impl Socket {
     fn new(fences: bool) -> Arc<Self> {
-        let state = State::new();
+        let state = StateWord::new();
         state.set(REGISTERED, true);
         state.set(WRITE, false);
         Arc::new(Self {

@@ -14,7 +14,7 @@ use loom::sync::Condvar;
 use crate::epoll::Epoll;
 use crate::explore;
 use crate::idle::{IdleWorkers, Role};
-use crate::queue::Queue;
+use crate::queue::RunQueue;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, thread};
 
@@ -48,8 +48,8 @@ pub enum Without {
 }
 
 struct Group {
-    injector: Queue<Task>,
-    queues: [Queue<Task>; WORKERS],
+    injector: RunQueue<Task>,
+    queues: [RunQueue<Task>; WORKERS],
     idle: IdleWorkers,
     epoll: Epoll,
     left: AtomicUsize,
@@ -63,8 +63,8 @@ impl Group {
     fn new(tasks: &[Task], without: Without) -> Arc<Self> {
         let woken = tasks.iter().filter(|&&task| task == Task::Writes).count();
         Arc::new(Self {
-            injector: Queue::new(),
-            queues: [Queue::new(), Queue::new()],
+            injector: RunQueue::new(),
+            queues: [RunQueue::new(), RunQueue::new()],
             idle: IdleWorkers::new(WORKERS),
             epoll: Epoll::default(),
             left: AtomicUsize::new(tasks.len() + woken),

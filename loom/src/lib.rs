@@ -10,7 +10,7 @@ pub mod closing;
 pub mod end;
 mod epoll;
 pub mod first_write;
-pub mod graveyard;
+pub mod retired;
 pub mod group;
 pub mod inbox;
 pub mod moving;

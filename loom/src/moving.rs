@@ -13,7 +13,7 @@ use std::task::Waker;
 
 use loom::sync::Condvar;
 
-use crate::state::{READ, REGISTERED, State, WRITE};
+use crate::state::{READ, REGISTERED, StateWord, WRITE};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::{Mutex, thread};
 use crate::waker_slot::WakerSlot;
@@ -36,7 +36,7 @@ pub enum Without {
 
 /// A socket, two reactors, and the state of the kernel.
 struct World {
-    state: State,
+    state: StateWord,
     reader: WakerSlot,
     /// The reactor that the socket is registered with. Changed under the lock.
     home: AtomicUsize,
@@ -73,7 +73,7 @@ impl Reactor {
 impl World {
     /// Makes a socket that is registered with the first reactor, after a read without data.
     fn new(without: Without) -> Arc<Self> {
-        let state = State::new();
+        let state = StateWord::new();
         let seen = state.load();
         assert!(state.change(seen, READ, REGISTERED));
         Arc::new(Self {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::state::{READ, REGISTERED, State, WRITE};
+use crate::state::{READ, REGISTERED, StateWord, WRITE};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::waker_slot::WakerSlot;
 use crate::{Task, explore};
@@ -11,13 +11,13 @@ use crate::{Task, explore};
 /// A registered socket with the number of bytes that the kernel has queued.
 struct Socket {
     queued: AtomicUsize,
-    state: State,
+    state: StateWord,
     reader: WakerSlot,
 }
 
 impl Socket {
     fn new() -> Arc<Self> {
-        let state = State::new();
+        let state = StateWord::new();
         state.set(REGISTERED, true);
         Arc::new(Self {
             queued: AtomicUsize::new(0),

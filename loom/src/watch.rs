@@ -13,7 +13,7 @@ use loom::sync::Condvar;
 use crate::epoll::{Epoll, Events};
 use crate::explore;
 use crate::idle::{Activity, IdleWorkers, Progress, Role};
-use crate::queue::Queue;
+use crate::queue::RunQueue;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, thread};
 
@@ -56,7 +56,7 @@ pub(crate) struct WorkerGroup {
     pub(crate) workers: [Worker; WORKERS],
     pub(crate) reactor: Epoll,
     pub(crate) idle: IdleWorkers,
-    injector: Queue<Task>,
+    injector: RunQueue<Task>,
     unblocked: Mutex<bool>,
     has_unblocked: Condvar,
     left: AtomicUsize,
@@ -67,14 +67,14 @@ pub(crate) struct WorkerGroup {
 
 #[derive(Debug)]
 pub(crate) struct Worker {
-    pub(crate) queue: Queue<Task>,
+    pub(crate) queue: RunQueue<Task>,
     steps: AtomicUsize,
 }
 
 impl Worker {
     fn new() -> Self {
         Self {
-            queue: Queue::new(),
+            queue: RunQueue::new(),
             steps: AtomicUsize::new(0),
         }
     }
@@ -94,7 +94,7 @@ impl WorkerGroup {
             workers: [Worker::new(), Worker::new()],
             reactor: Epoll::default(),
             idle: IdleWorkers::new(WORKERS),
-            injector: Queue::new(),
+            injector: RunQueue::new(),
             unblocked: Mutex::new(false),
             has_unblocked: Condvar::new(),
             left: AtomicUsize::new(2),

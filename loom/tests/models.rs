@@ -2,7 +2,7 @@
 
 use halves_loom::group::Task::{Blocks, Short, Writes};
 use halves_loom::watch::Unblocked;
-use halves_loom::{closing, end, first_write, graveyard, group, inbox, moving, readiness, watch};
+use halves_loom::{closing, end, first_write, retired, group, inbox, moving, readiness, watch};
 
 #[test]
 fn every_reported_byte_is_read() {
@@ -48,18 +48,18 @@ fn every_post_is_taken() {
 
 #[test]
 fn a_closed_source_is_freed_after_its_events() {
-    graveyard::a_closed_source_is_freed_after_its_events(true);
+    retired::a_closed_source_is_freed_after_its_events(true);
 }
 
 #[test]
 #[should_panic(expected = "Concurrent read and write")]
 fn without_a_check_for_the_driver_a_closed_source_may_be_used_after_its_end() {
-    graveyard::a_closed_source_is_freed_after_its_events(false);
+    retired::a_closed_source_is_freed_after_its_events(false);
 }
 
 #[test]
 fn a_source_closed_by_a_worker_is_freed_after_its_events() {
-    graveyard::a_source_closed_by_a_worker_is_freed_after_its_events(true);
+    retired::a_source_closed_by_a_worker_is_freed_after_its_events(true);
 }
 
 #[test]
@@ -203,6 +203,6 @@ fn a_task_without_a_reactor_is_not_woken_if_the_leaving_driver_does_not_wake_it(
 }
 
 #[test]
-fn nothing_stays_buried() {
-    graveyard::nothing_stays_buried();
+fn every_retired_source_is_freed() {
+    retired::every_retired_source_is_freed();
 }

@@ -51,7 +51,7 @@ impl Source {
         }
         let left = slot.take();
         if let Some(left) = &left {
-            // The reactor's reference is buried until a thread polls that reactor, or the reactor
+            // The reactor's reference is retired until a thread polls that reactor, or the reactor
             // is dropped. Until then the memory of this source may outlive its last handle, but the
             // descriptor does not.
             left.deregister(this.fd(), this);
@@ -61,7 +61,7 @@ impl Source {
             reactor.admit_outside_waker();
         }
         let attached = Self::attach(owner, slot, Foreign::register);
-        // Dropped after the slot is unlocked: the drop frees what is buried in the reactor.
+        // Dropped after the slot is unlocked: the drop frees the retired sources of the reactor.
         drop(left);
         attached.map(|()| false)
     }

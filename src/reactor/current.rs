@@ -18,22 +18,22 @@ pub(super) struct Current {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+    static CURRENT_REACTOR: RefCell<Option<Current>> = const { RefCell::new(None) };
     /// The address of the current reactor, or null. It is compared and never followed.
-    static ADDRESS: Cell<*const Reactor> = const { Cell::new(ptr::null()) };
+    static REACTOR_ADDRESS: Cell<*const Reactor> = const { Cell::new(ptr::null()) };
 }
 
 /// Sets the reactor that this thread drives, and returns the previous one.
 pub(super) fn replace(current: Option<Current>) -> Option<Current> {
     let address = current.as_ref().map(|current| &raw const *current.reactor);
-    ADDRESS.set(address.unwrap_or(ptr::null()));
-    CURRENT.replace(current)
+    REACTOR_ADDRESS.set(address.unwrap_or(ptr::null()));
+    CURRENT_REACTOR.replace(current)
 }
 
 /// Returns the address of the reactor that this thread drives, or null.
 #[inline(always)]
 pub(super) fn reactor() -> *const Reactor {
-    ADDRESS.get()
+    REACTOR_ADDRESS.get()
 }
 
 /// Returns true if this thread drives a reactor. Any other runtime of the thread waits for it.
@@ -46,7 +46,7 @@ impl Current {
     /// Calls `f` with the current reactor. Returns None if this thread drives none.
     fn with<T>(f: impl FnOnce(&Self) -> T) -> Option<T> {
         // The value is gone while the thread ends.
-        CURRENT
+        CURRENT_REACTOR
             .try_with(|current| current.borrow().as_ref().map(f))
             .ok()
             .flatten()
@@ -58,7 +58,7 @@ impl Reactor {
         Current::with(|current| current.reactor.clone())
     }
 
-    /// Returns the queue of this thread for a sleep that wakes this waker. Returns None if the
+    /// Returns the queue of this thread for an alarm that wakes this waker. Returns None if the
     /// thread drives no reactor, or in the child of a fork, where the timer is the parent's.
     pub(super) fn current_timers(waker: &Waker) -> Option<Arc<Timers>> {
         let timers = |current: &Current| {

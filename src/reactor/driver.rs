@@ -125,7 +125,7 @@ impl Driver {
         flush::end_turn();
     }
 
-    /// Polls the kernel and wakes tasks, including those of sleeps that are due.
+    /// Polls the kernel and wakes tasks, including those of alarms that are due.
     ///
     /// Waits at most as long as `wait` returns, which is called right before the wait; None is no
     /// limit. Returns true if wakers were called or dropped, so that there may be tasks to run. A
@@ -156,7 +156,7 @@ impl Driver {
         };
         let mut buffer = [const { MaybeUninit::uninit() }; MAX_BATCH_EVENTS];
         // The drops may have woken tasks, or written to a socket.
-        let freed = reactor.free_buried();
+        let freed = reactor.free_retired();
         let wait = if freed { Some(Duration::ZERO) } else { wait() };
         // A time that is too long for the kernel is no limit.
         let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
@@ -193,7 +193,7 @@ impl Drop for Driver {
         drop(current::replace(outer));
         let reactor = &*self.reactor;
         if reactor.group.as_ref().is_none_or(Group::leave) {
-            reactor.unless_polled(|| reactor.free_buried());
+            reactor.unless_polled(|| reactor.free_retired());
             reactor.leave(NOT_DRIVEN);
         }
     }

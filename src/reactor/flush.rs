@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 use rustix::io::Errno;
-use rustix::net::Shutdown;
+use rustix::net::Shutdown as ShutdownHow;
 
 pub(super) use super::outbox::FlushWaiter;
 use super::outbox::{
@@ -127,7 +127,7 @@ fn send_pending(owner: &Arc<dyn SourceOwner>) {
         if source.is_shutdown_due() {
             source.state.set(SHUTDOWN_DUE, false);
             // Fails if the connection was reset meanwhile, which ends the output as well.
-            let _ = rustix::net::shutdown(fd, Shutdown::Write);
+            let _ = rustix::net::shutdown(fd, ShutdownHow::Write);
         }
     });
 }

@@ -5,35 +5,35 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The number of forks that led to this process since the first reactor was made.
-static FORKS: AtomicU32 = AtomicU32::new(0);
+static FORK_COUNT: AtomicU32 = AtomicU32::new(0);
 
 const INHERITED_MESSAGE: &str = "an executor from before a fork cannot run in the child: \
                                  make a new one there";
 
-/// The process that made a reactor, as the value of [`FORKS`] at that time. A child that shares its
-/// parent's memory (vfork, posix\_spawn) counts as the same process, as does a child of a bare
-/// system call.
+/// The process that made a reactor, as the value of [`FORK_COUNT`] at that time. A child that
+/// shares its parent's memory (vfork, posix\_spawn) counts as the same process, as does a child of a
+/// bare system call.
 #[derive(Debug)]
 pub(super) struct ForkCheck(u32);
 
 impl ForkCheck {
     /// Makes a check for this process.
     pub(super) fn new() -> Self {
-        static COUNTING: Once = Once::new();
-        COUNTING.call_once(|| {
+        static INSTALL_HANDLER: Once = Once::new();
+        INSTALL_HANDLER.call_once(|| {
             // SAFETY: the handler is a function that exists for the life of the process. It adds to
             // one atomic, which is safe in the child of a process with threads. If memory is used
             // up, the handler is not installed, and forks are not detected.
             unsafe { libc::pthread_atfork(None, None, Some(count_fork)) };
         });
-        Self(FORKS.load(Ordering::Relaxed))
+        Self(FORK_COUNT.load(Ordering::Relaxed))
     }
 
     /// Returns true in a child of the process that made the check. The descriptors are then the
     /// parent's as well.
     #[inline(always)]
     pub(super) fn is_inherited(&self) -> bool {
-        self.0 != FORKS.load(Ordering::Relaxed)
+        self.0 != FORK_COUNT.load(Ordering::Relaxed)
     }
 
     /// Checks that this is the process that made the check.
@@ -63,5 +63,5 @@ impl ForkCheck {
 }
 
 extern "C" fn count_fork() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
+    FORK_COUNT.fetch_add(1, Ordering::Relaxed);
 }

@@ -76,18 +76,18 @@ pub(crate) struct Reactor {
     fork_check: ForkCheck,
     epoll: OwnedFd,
     wake_fd: WakeFd,
-    /// The sleeps of each worker. There is one worker, unless threads share the reactor.
+    /// The alarms of each worker. There is one worker, unless threads share the reactor.
     timers: Box<[Arc<Timers>]>,
     /// [`NOT_DRIVEN`], [`DRIVEN`] or [`SUSPENDED`].
     driven: AtomicU8,
     registrations: Mutex<Vec<Registration>>,
-    /// A source or a sleep may hold a waker that is not of a task of the executor that drives the
+    /// A source or an alarm may hold a waker that is not of a task of the executor that drives the
     /// reactor.
     has_outside_wakers: AtomicBool,
     /// Registrations that have ended while a batch of events may still have named them.
-    graveyard: Mutex<Vec<Registration>>,
-    /// The graveyard may not be empty.
-    has_buried: AtomicBool,
+    retired: Mutex<Vec<Registration>>,
+    /// `retired` may not be empty.
+    has_retired: AtomicBool,
     /// None if one thread at a time drives the reactor.
     group: Option<Group>,
 }
@@ -135,8 +135,8 @@ impl Reactor {
             driven: AtomicU8::new(NOT_DRIVEN),
             registrations: Mutex::default(),
             has_outside_wakers: AtomicBool::new(false),
-            graveyard: Mutex::default(),
-            has_buried: AtomicBool::new(false),
+            retired: Mutex::default(),
+            has_retired: AtomicBool::new(false),
             group,
         }))
     }
@@ -150,12 +150,12 @@ impl Reactor {
     }
 
     /// Releases everything that is registered, as no thread will drive the reactor again. Sources
-    /// register with another reactor at their next wait, and sleeps with another timer.
+    /// register with another reactor at their next wait, and alarms with another timer.
     pub(crate) fn abandon(&self) {
         catch_each(self.registrations(), |registration| {
             registration.source().evict(self);
         });
-        quietly_drop(std::mem::take(&mut *lock(&self.graveyard)));
+        quietly_drop(std::mem::take(&mut *lock(&self.retired)));
         self.timers.iter().for_each(|timers| timers.wake_all());
     }
 

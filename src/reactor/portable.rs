@@ -67,7 +67,7 @@ pub(crate) use foreign::current_tokio;
 use foreign::{Foreign, ForeignPoll, ReportReady};
 use shared_fd::SharedFd;
 pub(crate) use socket::Socket;
-use state::{Direction, PARTIAL, READ, State};
+use state::{Direction, PARTIAL, READ, StateWord};
 pub(crate) use sys::{reset, slices_to_read, slices_to_write, unsent_bytes};
 pub(crate) use watched::WatchedFd;
 
@@ -81,7 +81,7 @@ pub(crate) trait SourceOwner: Send + Sync + 'static {
 #[derive(Debug)]
 pub(crate) struct Source {
     fd: SharedFd,
-    state: State,
+    state: StateWord,
     reader: WakerSlot,
     writer: WakerSlot,
     /// A read has found the peer's end.
@@ -110,7 +110,7 @@ impl Source {
         Self::with(SharedFd::new(fd))
     }
 
-    /// Makes a source without a descriptor. Tasks may wait in it all the same.
+    /// Makes a source without a descriptor. Tasks can still register their wakers.
     pub(crate) fn none() -> Self {
         Self::with(SharedFd::none())
     }
@@ -118,7 +118,7 @@ impl Source {
     fn with(fd: SharedFd) -> Self {
         Self {
             fd,
-            state: State::new(),
+            state: StateWord::new(),
             reader: WakerSlot::default(),
             writer: WakerSlot::default(),
             ended: AtomicBool::new(false),

@@ -2,7 +2,7 @@
 //!
 //! The kernel has the address of each of them. A reactor holds a reference to the source until no
 //! event can name it: a registration that has ended while another thread may handle events, or this
-//! thread does, goes to the graveyard first.
+//! thread does, goes to the list of retired ones first.
 
 use std::cell::Cell;
 use std::fmt;
@@ -17,8 +17,8 @@ use super::source::{Source, SourceOwner};
 use super::{Reactor, lock};
 use crate::catch::quietly_drop;
 
-/// The number of buried registrations for which a waiting reactor is woken.
-pub(super) const MAX_BURIED_SOURCES: usize = 64;
+/// The number of retired registrations for which a waiting reactor is woken.
+pub(super) const MAX_RETIRED_SOURCES: usize = 64;
 
 thread_local! {
     /// This thread handles a batch of events.
@@ -104,32 +104,32 @@ impl Reactor {
             // No other thread handles events, and this one has handled all that it took.
             drop(registration);
         } else {
-            self.bury(registration);
+            self.retire(registration);
         }
     }
 
-    fn bury(&self, registration: Registration) {
-        let mut graveyard = lock(&self.graveyard);
-        graveyard.push(registration);
-        let full = graveyard.len() >= MAX_BURIED_SOURCES;
-        self.has_buried.store(true, Ordering::Release);
-        drop(graveyard);
+    fn retire(&self, registration: Registration) {
+        let mut retired = lock(&self.retired);
+        retired.push(registration);
+        let full = retired.len() >= MAX_RETIRED_SOURCES;
+        self.has_retired.store(true, Ordering::Release);
+        drop(retired);
         if full {
             self.notify();
         }
     }
 
-    /// Frees the graveyard, and returns false if there was nothing in it. The caller drives the
-    /// reactor and, in a group, holds its lock. So no batch names what is buried, unless a waker of
-    /// this thread's batch has called: then nothing is freed.
-    pub(super) fn free_buried(&self) -> bool {
-        if IN_BATCH.get() || !self.has_buried.load(Ordering::Acquire) {
+    /// Frees the retired registrations, and returns false if there were none. The caller drives
+    /// the reactor and, in a group, holds its lock. So no batch names a retired source, unless a
+    /// waker of this thread's batch has called: then nothing is freed.
+    pub(super) fn free_retired(&self) -> bool {
+        if IN_BATCH.get() || !self.has_retired.load(Ordering::Acquire) {
             return false;
         }
-        self.has_buried.store(false, Ordering::Relaxed);
-        let buried = std::mem::take(&mut *lock(&self.graveyard));
+        self.has_retired.store(false, Ordering::Relaxed);
+        let retired = std::mem::take(&mut *lock(&self.retired));
         // The drop of an owner may run code of others.
-        quietly_drop(buried);
+        quietly_drop(retired);
         true
     }
 

@@ -15,7 +15,7 @@ pub(super) struct SharedFd {
 }
 
 /// One hold in the count of users.
-const HOLD: u32 = 1 << 16;
+const ONE_HOLD: u32 = 1 << 16;
 
 impl SharedFd {
     /// Takes over a descriptor, with one handle.
@@ -56,7 +56,7 @@ impl SharedFd {
 
     /// Returns true if there are several handles.
     pub(super) fn is_shared(&self) -> bool {
-        self.users.load(Ordering::Acquire) % HOLD > 1
+        self.users.load(Ordering::Acquire) % ONE_HOLD > 1
     }
 
     /// Adds a handle. The caller is a user, or there is no descriptor.
@@ -81,7 +81,7 @@ impl SharedFd {
         f: impl FnOnce(BorrowedFd<'_>) -> T,
         before_close: impl FnOnce(),
     ) -> Option<T> {
-        let add_hold = |users: u32| (users > 0).then_some(users + HOLD);
+        let add_hold = |users: u32| (users > 0).then_some(users + ONE_HOLD);
         let order = (Ordering::Acquire, Ordering::Relaxed);
         self.users.fetch_update(order.0, order.1, add_hold).ok()?;
         let _hold = ReleaseOnDrop {
@@ -97,12 +97,12 @@ impl SharedFd {
         allow(dead_code, reason = "no outbox there")
     )]
     pub(super) fn hold(&self) {
-        self.users.fetch_add(HOLD, Ordering::Relaxed);
+        self.users.fetch_add(ONE_HOLD, Ordering::Relaxed);
     }
 
     /// Removes a hold, as [`drop_handle`](Self::drop_handle) does a handle.
     pub(super) fn release_hold(&self, before_close: impl FnOnce()) {
-        self.remove_users(HOLD, before_close);
+        self.remove_users(ONE_HOLD, before_close);
     }
 
     fn remove_users(&self, users: u32, before_close: impl FnOnce()) {

@@ -13,7 +13,8 @@ use super::outbox::Outbox;
 use super::reactor_slot::ReactorSlot;
 use super::shared_fd::SharedFd;
 use super::state::{
-    CORKED, Direction, FOREIGN, PARTIAL, READ, READ_ENDED, SHUTDOWN_DUE, State, WRITE, WRITE_SHUT,
+    CORKED, Direction, FOREIGN, PARTIAL, READ, READ_ENDED, SHUTDOWN_DUE, StateWord, WRITE,
+    WRITE_SHUT,
 };
 use super::sys::unsent_bytes;
 use crate::catch::catch_each;
@@ -33,7 +34,7 @@ pub(crate) trait SourceOwner: Send + Sync + 'static {
 pub(crate) struct Source {
     /// Open until the last handle is dropped. A reactor may keep the other fields a little longer.
     pub(super) fd: SharedFd,
-    pub(super) state: State,
+    pub(super) state: StateWord,
     /// The index in the list of the reactor.
     index: AtomicU32,
     /// The reactor that the source is registered with.
@@ -78,7 +79,7 @@ impl Source {
         Self::with(SharedFd::new(fd))
     }
 
-    /// Makes a source without a descriptor. Tasks may wait in it all the same.
+    /// Makes a source without a descriptor. Tasks can still register their wakers.
     pub(crate) fn none() -> Self {
         Self::with(SharedFd::none())
     }
@@ -86,7 +87,7 @@ impl Source {
     fn with(fd: SharedFd) -> Self {
         Self {
             fd,
-            state: State::new(),
+            state: StateWord::new(),
             index: AtomicU32::new(0),
             reactor: ReactorSlot::empty(),
             reader: WakerSlot::default(),
@@ -137,7 +138,7 @@ impl Source {
             drop(foreign);
         }
         if let Some(lazy) = lazy {
-            // The waker of a flush that had nothing left to send holds this source.
+            // The waker of a finished flush may still hold this source.
             drop(lazy.writer.take());
         }
     }
@@ -249,7 +250,7 @@ impl Source {
             return;
         }
         // SAFETY: a registered source is at this address. Its registration is ended in the kernel
-        // before the reactor's reference is dropped, or goes to the graveyard. Either reference is
+        // before the reactor's reference is dropped, or is retired. Either reference is
         // dropped only between batches of the thread that drives the reactor, and that thread
         // holds the lock of a reactor that threads share.
         let source = unsafe { &*source };

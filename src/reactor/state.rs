@@ -6,9 +6,8 @@ use crate::sync::atomic::{AtomicU32, Ordering};
 pub(super) const READ: u32 = 1;
 /// Writing may succeed.
 pub(super) const WRITE: u32 = 1 << 1;
-/// A transfer of fewer bytes than there is room for may leave something for which no event comes.
-/// Set after urgent data, an error or the peer's end, and from the beginning for some kinds of
-/// descriptors.
+/// After a short read or write, more may be possible without a new event. Set after urgent data, an
+/// error or the peer's end, and from the beginning for some kinds of descriptors.
 pub(super) const PARTIAL: u32 = 1 << 2;
 /// A reactor reports readiness, or is about to.
 pub(super) const REGISTERED: u32 = 1 << 3;
@@ -35,7 +34,7 @@ pub(super) enum Direction {
 /// The state word of a source. No reported event is lost: a flag is cleared only if no event was
 /// reported since the word was read, which is before the system call that found nothing.
 #[derive(Debug)]
-pub(super) struct State(AtomicU32);
+pub(super) struct StateWord(AtomicU32);
 
 impl Direction {
     pub(super) fn flag(self) -> u32 {
@@ -46,7 +45,7 @@ impl Direction {
     }
 }
 
-impl State {
+impl StateWord {
     /// The state of a new socket: a call is tried before a task waits.
     pub(super) fn new() -> Self {
         Self(AtomicU32::new(READ | WRITE))
@@ -91,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_flag_that_was_reported_again_is_not_cleared() {
-        let state = State::new();
+        let state = StateWord::new();
         let seen = state.load();
         state.report(READ);
         assert!(!state.change(seen, READ, 0), "the event was counted");
@@ -106,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_count_wraps_without_changing_the_flags() {
-        let state = State(AtomicU32::new(!READ));
+        let state = StateWord(AtomicU32::new(!READ));
         state.report(PARTIAL);
         assert_eq!(
             state.load(),

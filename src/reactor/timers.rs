@@ -1,8 +1,8 @@
-//! Sleeps: each waits in the queue of the worker that polled it. One timerfd for each queue
+//! Alarms: each waits in the queue of the worker that polled it. One timerfd for each queue
 //! expires at the earliest deadline.
 //!
-//! A queue has a lock: a sleep may be dropped on any thread, and any thread that polls the reactor
-//! wakes the sleeps of a worker that is busy or parked.
+//! A queue has a lock: an alarm may be dropped on any thread, and any thread that polls the reactor
+//! wakes the alarms of a worker that is busy or parked.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,7 +20,7 @@ use rustix::time::{
 use super::{Reactor, lock};
 use crate::catch::catch_each;
 
-/// The largest number of sleeps that one expiry wakes. For the rest the timer expires again at
+/// The largest number of alarms that one expiry wakes. For the rest the timer expires again at
 /// once.
 pub(super) const MAX_WAKES_PER_EXPIRY: usize = 256;
 /// The shortest time that a timerfd can be set to: zero disarms it.
@@ -41,22 +41,22 @@ struct QueueEntry {
     timers: Arc<Timers>,
 }
 
-/// The order of sleeps: by deadline, and by arrival if deadlines are equal.
+/// The order of alarms: by deadline, and by arrival if deadlines are equal.
 type Key = (Instant, u64);
 
-/// The sleeps of one worker, and the timer that expires for them.
+/// The alarms of one worker, and the timer that expires for them.
 #[derive(Debug)]
 pub(super) struct Timers {
     /// The id of the reactor that the timer is registered with.
     reactor_id: usize,
-    queue: Mutex<SleepQueue>,
+    queue: Mutex<AlarmQueue>,
     timer: TimerFd,
 }
 
 #[derive(Debug, Default)]
-struct SleepQueue {
-    sleeps: BTreeMap<Key, Waker>,
-    /// The number of sleeps that have been inserted so far.
+struct AlarmQueue {
+    alarms: BTreeMap<Key, Waker>,
+    /// The number of alarms that have been inserted so far.
     tickets: u64,
     /// The instant at which the timer expires.
     armed_for: Option<Instant>,
@@ -89,7 +89,7 @@ impl Alarm {
         {
             return Some(Poll::Pending);
         }
-        // The alarm was woken, or another task or thread polls it now.
+        // Not in this queue for this task: new, already woken, or last polled elsewhere.
         self.leave_queue();
         let now = now();
         if self.deadline <= now {
@@ -126,7 +126,7 @@ impl Timers {
         }))
     }
 
-    /// Wakes the sleeps that are due, after the timer has expired. A waker may panic.
+    /// Wakes the alarms that are due, after the timer has expired. A waker may panic.
     pub(super) fn wake_due(&self, now: Instant) {
         let due: Vec<_> = {
             let mut queue = lock(&self.queue);
@@ -134,7 +134,7 @@ impl Timers {
                 .take(MAX_WAKES_PER_EXPIRY)
                 .collect();
             queue.armed_for = None;
-            if let Some((&(first, _), _)) = queue.sleeps.first_key_value() {
+            if let Some((&(first, _), _)) = queue.alarms.first_key_value() {
                 self.arm(&mut queue, first, now);
             }
             due
@@ -142,17 +142,17 @@ impl Timers {
         catch_each(due, Waker::wake);
     }
 
-    /// Wakes every sleep, to be polled again by a thread with another reactor.
+    /// Wakes every alarm, to be polled again by a thread with another reactor.
     pub(super) fn wake_all(&self) {
-        let sleeps = std::mem::take(&mut lock(&self.queue).sleeps);
-        catch_each(sleeps.into_values(), Waker::wake);
+        let alarms = std::mem::take(&mut lock(&self.queue).alarms);
+        catch_each(alarms.into_values(), Waker::wake);
     }
 
     fn insert(&self, deadline: Instant, waker: Waker, now: Instant) -> u64 {
         let mut queue = lock(&self.queue);
         let ticket = queue.tickets;
         queue.tickets += 1;
-        queue.sleeps.insert((deadline, ticket), waker);
+        queue.alarms.insert((deadline, ticket), waker);
         if queue.armed_for.is_none_or(|instant| deadline < instant) {
             self.arm(&mut queue, deadline, now);
         }
@@ -160,18 +160,18 @@ impl Timers {
     }
 
     fn remove(&self, key: Key) -> Option<Waker> {
-        lock(&self.queue).sleeps.remove(&key)
+        lock(&self.queue).alarms.remove(&key)
     }
 
-    /// Returns true if this sleep waits, and wakes the same task as `waker`.
+    /// Returns true if this alarm waits, and wakes the same task as `waker`.
     fn will_wake(&self, key: Key, waker: &Waker) -> bool {
         let queue = lock(&self.queue);
-        let waiting = queue.sleeps.get(&key);
+        let waiting = queue.alarms.get(&key);
         waiting.is_some_and(|waiting| waiting.will_wake(waker))
     }
 
     /// Sets the timer, while the queue is locked so that both agree.
-    fn arm(&self, queue: &mut SleepQueue, instant: Instant, now: Instant) {
+    fn arm(&self, queue: &mut AlarmQueue, instant: Instant, now: Instant) {
         queue.armed_for = Some(instant);
         let time = instant.saturating_duration_since(now).max(MIN_TIMEOUT);
         // Fails only for a descriptor that is no timerfd, or for an invalid time.
@@ -190,10 +190,10 @@ impl AsFd for Timers {
     }
 }
 
-impl SleepQueue {
-    /// Removes and returns the first sleep if it is due.
+impl AlarmQueue {
+    /// Removes and returns the first alarm if it is due.
     fn pop(&mut self, now: Instant) -> Option<Waker> {
-        let first = self.sleeps.first_entry()?;
+        let first = self.alarms.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
     }
 }

@@ -103,7 +103,7 @@ fn ten_thousand_alarms_do_not_end_a_wait_before_their_deadline() {
             sender.send(()).expect("sent");
             None
         };
-        driver.turn(wait, no_sleeps).expect("turned");
+        driver.turn(wait, no_alarms).expect("turned");
         assert!(
             driver.is_notified(),
             "only the notification has ended the wait"

@@ -39,7 +39,7 @@ impl Loop {
             while !*lock(&over) {
                 driver.take_notification();
                 if !*lock(&over) {
-                    driver.turn(|| None, no_sleeps).expect("turned");
+                    driver.turn(|| None, no_alarms).expect("turned");
                 }
             }
         });
@@ -101,7 +101,7 @@ fn the_last_handle_closes_at_once_while_the_thread_waits() {
 }
 
 #[test]
-fn many_buried_sources_wake_the_thread() {
+fn many_retired_sources_wake_the_thread() {
     let (_looping, sockets) = Loop::start(|| (0..100).map(|_| registered()).collect::<Vec<_>>());
     let sources: Vec<_> = sockets.iter().map(|(socket, _)| weak(socket)).collect();
     for (socket, mut peer) in sockets {
@@ -109,7 +109,7 @@ fn many_buried_sources_wake_the_thread() {
         assert_closed(&mut peer);
     }
     let alive = || sources.iter().filter(|source| source.upgrade().is_some());
-    while alive().count() >= super::super::registration::MAX_BURIED_SOURCES {
+    while alive().count() >= super::super::registration::MAX_RETIRED_SOURCES {
         thread::yield_now();
     }
 }
@@ -118,7 +118,7 @@ fn many_buried_sources_wake_the_thread() {
 fn a_turn_that_frees_a_source_returns_true() {
     let driver = driven();
     let (socket, _peer) = registered();
-    let turn = || driver.turn(|| Some(Duration::ZERO), no_sleeps);
+    let turn = || driver.turn(|| Some(Duration::ZERO), no_alarms);
     assert!(turn().expect("turned"), "it is writable");
     assert!(!turn().expect("turned"));
     thread::spawn(|| drop(socket)).join().expect("dropped");
@@ -205,7 +205,7 @@ fn a_turn_within_a_batch_frees_nothing_that_the_batch_names() {
 }
 
 #[test]
-fn a_reactor_that_is_not_driven_frees_its_buried_sources_when_dropped() {
+fn a_reactor_that_is_not_driven_frees_its_retired_sources_when_dropped() {
     let reactor = Reactor::new().expect("a reactor");
     let driver = reactor.drive().expect("driven");
     let (socket, mut peer) = registered();

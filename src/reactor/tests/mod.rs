@@ -63,9 +63,9 @@ fn driven() -> Driver {
     reactor.drive().expect("not driven")
 }
 
-/// The clock of a reactor without sleeps, which never reads it.
-fn no_sleeps() -> Instant {
-    panic!("a sleep is due")
+/// The clock of a reactor without alarms, which never reads it.
+fn no_alarms() -> Instant {
+    panic!("an alarm is due")
 }
 
 impl Driver {
@@ -76,7 +76,7 @@ impl Driver {
 
     /// Handles the events that have arrived, without waiting.
     fn turn_once(&self) {
-        self.turn(|| Some(Duration::ZERO), no_sleeps)
+        self.turn(|| Some(Duration::ZERO), no_alarms)
             .expect("turned");
     }
 }

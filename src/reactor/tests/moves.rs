@@ -122,7 +122,7 @@ fn a_socket_moves_to_the_reactor_of_the_thread_that_polls_it() {
     });
     first.turn_once();
     assert!(super::super::lock(&first.reactor.registrations).is_empty());
-    assert!(super::super::lock(&first.reactor.graveyard).is_empty());
+    assert!(super::super::lock(&first.reactor.retired).is_empty());
     assert_works(&socket, &mut peer, || first.turn_once());
 }
 
@@ -201,7 +201,7 @@ fn a_reader_on_another_thread_is_woken_by_the_thread_of_the_reactor() {
     });
     for _ in 0..100 {
         send(&mut peer, b"abc");
-        driver.turn(|| None, no_sleeps).expect("turned");
+        driver.turn(|| None, no_alarms).expect("turned");
         assert_eq!(receiver.recv_timeout(WAIT_TIMEOUT), Ok(3));
     }
     reading.join().expect("done");

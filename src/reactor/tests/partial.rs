@@ -40,7 +40,7 @@ fn lengths(driver: &Driver, source: &Arc<Source>) -> Vec<usize> {
             lengths.push(moved.expect("read"));
         }
         if !driver
-            .turn(|| Some(Duration::ZERO), no_sleeps)
+            .turn(|| Some(Duration::ZERO), no_alarms)
             .expect("turned")
         {
             return lengths;

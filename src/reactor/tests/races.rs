@@ -6,14 +6,18 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use super::super::lock;
-use super::super::state::{READ, State, WRITE};
+use super::super::state::{READ, StateWord, WRITE};
 use super::*;
 
 const EVENTS: usize = 100_000;
 
 #[test]
 fn a_state_word_that_threads_change_at_once_loses_no_event() {
-    let (state, arrived, over) = (State::new(), AtomicUsize::new(0), AtomicBool::new(false));
+    let (state, arrived, over) = (
+        StateWord::new(),
+        AtomicUsize::new(0),
+        AtomicBool::new(false),
+    );
     thread::scope(|scope| {
         // The kernel and the reactor: bytes arrive, and then the event is reported.
         scope.spawn(|| {
@@ -82,7 +86,7 @@ fn a_reactor_that_threads_notify_at_once_always_wakes() {
             if wait.is_none() && taken == 3 * (EVENTS / 10) {
                 break;
             }
-            driver.turn(|| wait, no_sleeps).expect("turned");
+            driver.turn(|| wait, no_alarms).expect("turned");
         }
         // The thread's own notification is not written to the eventfd, but counts.
         reactor.notify();

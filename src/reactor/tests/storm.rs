@@ -171,7 +171,7 @@ fn run(world: &Arc<World>, here: usize, mut rng: Rng, ended: &Sender<usize>) {
                     || !lock(&worker.inbox).is_empty();
                 work.then_some(Duration::ZERO)
             };
-            let turned = driver.try_turn(wait, no_sleeps).expect("turned");
+            let turned = driver.try_turn(wait, no_alarms).expect("turned");
             if turned.is_none() {
                 thread::yield_now();
             }

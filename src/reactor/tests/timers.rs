@@ -182,11 +182,11 @@ fn a_worker_of_a_group_wakes_the_alarms_of_the_others() {
     let driver = reactor.join(0);
     let now = Instant::now();
     let (mut alarm, woken) = thread::scope(|scope| {
-        let sleeps = scope.spawn(|| {
+        let alarms = scope.spawn(|| {
             let _driver = reactor.join(1);
             counted(now)
         });
-        sleeps.join().expect("armed")
+        alarms.join().expect("armed")
     });
     // The other worker has left, and was not the last one.
     assert!(driver.wait(Some(WAIT_TIMEOUT), || now));

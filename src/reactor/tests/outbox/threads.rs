@@ -63,7 +63,7 @@ fn write(socket: Socket, mut rng: Rng) {
                     driver.end_turn();
                     let notified = driver.is_notified() || rng.u8(..4) == 0;
                     let wait = notified.then_some(Duration::ZERO);
-                    driver.turn(|| wait, no_sleeps).expect("turned");
+                    driver.turn(|| wait, no_alarms).expect("turned");
                 }
             }
         }

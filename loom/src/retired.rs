@@ -1,7 +1,7 @@
-//! A source is not freed while a batch of events may contain its address. The graveyard of a shared
-//! reactor, and the lock of its driver, ensure that.
+//! A source is not freed while a batch of events may contain its address. The list of retired sources
+//! of a shared reactor, and the lock of its driver, ensure that.
 //!
-//! The order of operations is that of `Reactor::deregister`, `bury`, `unless_driven`, `free_buried`
+//! The order of operations is that of `Reactor::deregister`, `retire`, `unless_driven`, `free_retired`
 //! and `Driver::turn`.
 
 use std::mem;
@@ -53,8 +53,8 @@ struct Reactor {
     /// The address that the kernel returns at each wait.
     kernel: Mutex<Option<Arc<Memory>>>,
     sources: Mutex<Vec<Registration>>,
-    graveyard: Mutex<Vec<Registration>>,
-    buried: AtomicBool,
+    retired: Mutex<Vec<Registration>>,
+    has_retired: AtomicBool,
     driving: Mutex<()>,
     /// True if a thread that closes a socket checks for a driver with events in hand.
     checks_driver: bool,
@@ -67,8 +67,8 @@ impl Reactor {
         let reactor = Self {
             kernel: Mutex::new(Some(memory.clone())),
             sources: Mutex::new(vec![Registration(memory.clone())]),
-            graveyard: Mutex::default(),
-            buried: AtomicBool::new(false),
+            retired: Mutex::default(),
+            has_retired: AtomicBool::new(false),
             driving: Mutex::default(),
             checks_driver,
         };
@@ -82,7 +82,7 @@ impl Reactor {
     /// The turn of any worker. Does nothing while another one takes events.
     fn turn(&self) {
         self.unless_driven(|| {
-            self.free_buried();
+            self.free_retired();
             let event = self.wait();
             if let Some(source) = event {
                 source.handle_event();
@@ -98,19 +98,19 @@ impl Reactor {
         if !self.checks_driver || self.unless_driven(|| ()).is_some() {
             drop(registration);
         } else {
-            let mut graveyard = lock(&self.graveyard);
-            graveyard.push(registration);
-            self.buried.store(true, Ordering::Release);
+            let mut retired = lock(&self.retired);
+            retired.push(registration);
+            self.has_retired.store(true, Ordering::Release);
         }
     }
 
-    fn free_buried(&self) {
-        if !self.buried.load(Ordering::Acquire) {
+    fn free_retired(&self) {
+        if !self.has_retired.load(Ordering::Acquire) {
             return;
         }
-        self.buried.store(false, Ordering::Relaxed);
-        let buried = mem::take(&mut *lock(&self.graveyard));
-        drop(buried);
+        self.has_retired.store(false, Ordering::Relaxed);
+        let retired = mem::take(&mut *lock(&self.retired));
+        drop(retired);
     }
 
     fn unless_driven<T>(&self, f: impl FnOnce() -> T) -> Option<T> {
@@ -134,7 +134,7 @@ pub fn a_closed_source_is_freed_after_its_events(checks_driver: bool) {
         reactor.turn();
         assert!(
             memory.freed.load(Ordering::Relaxed),
-            "the source stays buried"
+            "the source is not freed"
         );
     });
 }
@@ -156,13 +156,13 @@ pub fn a_source_closed_by_a_worker_is_freed_after_its_events(checks_driver: bool
         reactor.turn();
         assert!(
             memory.freed.load(Ordering::Relaxed),
-            "the source stays buried"
+            "the source is not freed"
         );
     });
 }
 
-/// Two threads close a source each, while a worker frees buried ones.
-pub fn nothing_stays_buried() {
+/// Two threads close a source each, while a worker frees retired ones.
+pub fn every_retired_source_is_freed() {
     explore(4, || {
         let (reactor, memory) = Reactor::new(true);
         let other = Memory::new();
@@ -177,7 +177,7 @@ pub fn nothing_stays_buried() {
         for memory in [memory, other] {
             assert!(
                 memory.freed.load(Ordering::Relaxed),
-                "the source stays buried"
+                "the source is not freed"
             );
         }
     });
