@@ -192,20 +192,20 @@ mod tests {
 
     thread_local! {
         /// The pool for the calls of this thread.
-        static CURRENT: Cell<&'static ThreadPool> = const { Cell::new(&POOL) };
+        static CURRENT_POOL: Cell<&'static ThreadPool> = const { Cell::new(&POOL) };
         /// The first calls of the threads that `hold` has not started.
-        static HELD: RefCell<Vec<Runnable>> = const { RefCell::new(Vec::new()) };
+        static HELD_CALLS: RefCell<Vec<Runnable>> = const { RefCell::new(Vec::new()) };
     }
 
     pub(super) fn pool() -> &'static ThreadPool {
-        CURRENT.get()
+        CURRENT_POOL.get()
     }
 
     /// Runs `test` with a pool that gets no thread for the calls of this thread.
     pub(crate) fn without_threads<T>(test: impl FnOnce() -> T) -> T {
-        CURRENT.set(leaked(refuse, IDLE_TIMEOUT));
+        CURRENT_POOL.set(leaked(refuse, IDLE_TIMEOUT));
         let result = test();
-        CURRENT.set(&POOL);
+        CURRENT_POOL.set(&POOL);
         result
     }
 
@@ -222,13 +222,14 @@ mod tests {
     }
 
     fn hold(_: &'static ThreadPool, call: Runnable) -> io::Result<()> {
-        HELD.try_with(|held| held.borrow_mut().push(call))
+        HELD_CALLS
+            .try_with(|held| held.borrow_mut().push(call))
             .map_err(io::Error::other)
     }
 
     /// Runs the held threads, one after another.
     fn run_held(pool: &ThreadPool) {
-        for call in HELD.take() {
+        for call in HELD_CALLS.take() {
             pool.run_calls(call);
         }
     }
@@ -288,9 +289,9 @@ mod tests {
         submit();
         submit();
         assert_eq!(counts(pool), (500, 0, 2));
-        assert_eq!(HELD.with_borrow(Vec::len), 500);
+        assert_eq!(HELD_CALLS.with_borrow(Vec::len), 500);
         // One thread makes both queued calls, and ends.
-        let first = HELD.with_borrow_mut(Vec::pop);
+        let first = HELD_CALLS.with_borrow_mut(Vec::pop);
         pool.run_calls(first.expect("500"));
         assert_eq!(counts(pool), (499, 0, 0));
         submit();
@@ -363,7 +364,7 @@ mod tests {
         drop(state);
         pool.submit(call().0).expect("started");
         assert_eq!(counts(pool), (1, 0, 0));
-        assert_eq!(HELD.take().len(), 2);
+        assert_eq!(HELD_CALLS.take().len(), 2);
     }
 
     #[test]

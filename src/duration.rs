@@ -14,9 +14,9 @@ const UNITS: [(&str, u64); 6] = [
     ("us", 1),
 ];
 
-const UNREADABLE: &str =
+const UNREADABLE_MESSAGE: &str =
     "not a duration; write 50us, 500ms, 10s, 5m, 1h, 1d, 1m30s, 1.5s, or a number of seconds";
-const TOO_LONG: &str = "too long; the maximum is 584,542 years";
+const TOO_LONG_MESSAGE: &str = "too long; the maximum is 584,542 years";
 
 /// Parses a duration: numbers with the units `d`, `h`, `m`, `s`, `ms` or `us`, the longest unit
 /// first. A number without a unit is in seconds.
@@ -58,17 +58,17 @@ fn micros(text: &str) -> Result<u64, &'static str> {
         let (number, after) = split_before(rest, |c| !is_digit_or_point(c));
         let (unit, after) = split_before(after, is_digit_or_point);
         let at = units.iter().position(|(name, _)| *name == unit);
-        let at = at.ok_or(UNREADABLE)?;
+        let at = at.ok_or(UNREADABLE_MESSAGE)?;
         let is_last = after.is_empty();
         if !is_number(number) || (number.contains('.') && !is_last) {
-            return Err(UNREADABLE);
+            return Err(UNREADABLE_MESSAGE);
         }
         let micros = part(number, units[at].1)?;
-        total = total.checked_add(micros).ok_or(TOO_LONG)?;
+        total = total.checked_add(micros).ok_or(TOO_LONG_MESSAGE)?;
         (rest, units) = (after, &units[at + 1..]);
     }
     if text.is_empty() {
-        Err(UNREADABLE)
+        Err(UNREADABLE_MESSAGE)
     } else {
         Ok(total)
     }
@@ -93,7 +93,7 @@ fn part(number: &str, unit: u64) -> Result<u64, &'static str> {
     whole
         .zip(micros)
         .and_then(|(whole, micros)| whole.checked_add(micros))
-        .ok_or(TOO_LONG)
+        .ok_or(TOO_LONG_MESSAGE)
 }
 
 /// Returns true for digits, with at most one point between them.
@@ -167,7 +167,7 @@ mod tests {
         ] {
             assert_eq!(
                 problem(text),
-                format!("bad duration '{text}': {UNREADABLE}")
+                format!("bad duration '{text}': {UNREADABLE_MESSAGE}")
             );
         }
     }
@@ -197,7 +197,7 @@ mod tests {
             "213503982d9h",
             "18446744073709.551616s",
         ] {
-            assert!(problem(text).ends_with(TOO_LONG), "{text}");
+            assert!(problem(text).ends_with(TOO_LONG_MESSAGE), "{text}");
         }
         for text in [
             "18446744073709551615us",

@@ -95,8 +95,8 @@ enum Subcommand {
         allowed are an error, because every client could connect. A reload fails if a file\n\
         that had networks has none.",
     note = "TERM and INT: keep accepting for the drain delay, then accept no more and let\n\
-        connections finish, then abort what is left at the drain timeout. A second signal\n\
-        aborts now. INT has no effect if it was ignored at the start.",
+        connections finish, then reset what is left at the drain timeout. A second signal\n\
+        resets all connections now. INT has no effect if it was ignored at the start.",
     note = "HUP: reload the rule files. If one is bad, the rules are unchanged. Open connections\n\
         stay. USR1: log the number of open, accepted and ended connections, the latter by\n\
         reason, and of bytes in and out. If the terminal closes, HUP acts as a first TERM. HUP\n\
@@ -156,8 +156,8 @@ pub(super) struct Serve {
     pub(super) lifetime: Duration,
 
     /// end a connection if the client sends less than BYTES per second while the service waits for
-    /// the rest of a request, on average over 5 seconds of such waiting; upper and echo answer
-    /// every byte and never wait so; 0 is off (default 0)
+    /// the rest of a request, on average over 5 seconds of such waiting; no effect on upper and
+    /// echo, which answer every byte; 0 is off (default 0)
     #[argh(option, default = "0", from_str_fn(number))]
     pub(super) min_rate: u64,
 

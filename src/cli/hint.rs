@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    const SILENT: HintOptions = HintOptions {
+    const SILENT_SERVICE: HintOptions = HintOptions {
         answers: false,
         v6_only: false,
     };
@@ -81,7 +81,7 @@ mod tests {
             ("[::]:7", "127.0.0.1"),
             ("[fe80::1%2]:7", "fe80::1%2"),
         ] {
-            let hint = inet(local.parse().expect(local), SILENT);
+            let hint = inet(local.parse().expect(local), SILENT_SERVICE);
             let line = format!("bash -c 'exec 3<>/dev/tcp/{host}/7; echo hello >&3'");
             assert_eq!(hint, line);
         }
@@ -91,7 +91,7 @@ mod tests {
     fn the_hint_uses_ipv6_for_a_listener_of_ipv6_only() {
         let options = HintOptions {
             v6_only: true,
-            ..SILENT
+            ..SILENT_SERVICE
         };
         for (local, host) in [("[::]:7", "::1"), ("0.0.0.0:7", "127.0.0.1")] {
             let line = format!("bash -c 'exec 3<>/dev/tcp/{host}/7; echo hello >&3'");
@@ -110,7 +110,7 @@ mod tests {
             ),
         ] {
             let line = format!("echo hello | socat - {line}");
-            assert_eq!(hint(&local, SILENT), Some(line));
+            assert_eq!(hint(&local, SILENT_SERVICE), Some(line));
         }
         for local in [
             path("/run/a b"),
@@ -120,7 +120,7 @@ mod tests {
             Endpoint::Unix(UnixName::Unnamed),
             Endpoint::Stdio,
         ] {
-            assert_eq!(hint(&local, SILENT), None, "{local}");
+            assert_eq!(hint(&local, SILENT_SERVICE), None, "{local}");
         }
     }
 }

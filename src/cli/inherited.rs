@@ -52,8 +52,8 @@ pub(super) fn writable(number: RawFd) -> io::Result<File> {
 }
 
 /// Connects standard error to /dev/null if it is the socket of this client: inetd makes one socket
-/// all three standard streams, and the log is not for the client. (A socket that is both standard
-/// output and error proves nothing: under systemd both are the journal's.)
+/// all three standard streams, and the log is not for the client. (One socket as both standard
+/// output and error is not enough: under systemd both are the journal's socket.)
 pub(super) fn keep_log_from_client(client: impl AsFd) -> io::Result<()> {
     // A descriptor that is not open is no socket.
     let (Ok(client), Ok(log)) = (fstat(client), fstat(io::stderr())) else {

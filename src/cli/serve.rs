@@ -15,7 +15,7 @@ use halves::limits::Sources;
 use halves::listener::inherited::unclaimed;
 use halves::process::reap_all_orphans;
 use halves::server::Closed;
-use halves::service::{BuiltIn, RunHandler, Settings};
+use halves::service::{BuiltIn, RunHandler, ServiceSettings};
 use halves::{
     Address, Connection, Endpoint, Event, Executor, Listeners, Reason, Report, Server, Shutdown,
     Timeouts, bind,
@@ -160,7 +160,7 @@ impl PreparedServer {
             ex,
             listeners,
         };
-        let settings = Settings {
+        let settings = ServiceSettings {
             close_word: options.close_word,
         };
         let report = (service.run)(runner, settings).await;

@@ -4,7 +4,7 @@
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
 
 /// The words that ask for help in the place of any option or command.
-const HELP: [&str; 3] = ["-h", "--help", "help"];
+const HELP_WORDS: [&str; 3] = ["-h", "--help", "help"];
 
 /// Words in the form that argh takes.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Words {
         let mut given = given.into_iter();
         while let Some(word) = given.next() {
             match &*word {
-                word if HELP.contains(&word) => has_help = true,
+                word if HELP_WORDS.contains(&word) => has_help = true,
                 "--" => arguments += given.len(),
                 option if option.starts_with('-') => {
                     let (name, value) = option_and_value(option);

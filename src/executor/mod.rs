@@ -181,14 +181,14 @@ struct ExecutorId(usize);
 
 impl ExecutorId {
     fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
+        Self(NEXT_ID.fetch_add(1, Ordering::Relaxed))
     }
 }
 
 thread_local! {
     /// The executors that this thread runs or waits in, the innermost last.
-    static ENTERED: RefCell<Vec<ExecutorId>> = const { RefCell::new(Vec::new()) };
+    static ENTERED_IDS: RefCell<Vec<ExecutorId>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Marks this thread, while it lives, as one that runs an executor or waits in its `block_on`.
@@ -200,19 +200,19 @@ impl EnterGuard {
     /// If this thread has entered the executor already.
     #[track_caller]
     fn enter(id: ExecutorId) -> Self {
-        let again = ENTERED.with_borrow(|entered| entered.contains(&id));
+        let again = ENTERED_IDS.with_borrow(|entered| entered.contains(&id));
         assert!(
             !again,
             "`block_on` within a task or a `block_on` of the same executor: \
              await the future there, or spawn it"
         );
-        ENTERED.with_borrow_mut(|entered| entered.push(id));
+        ENTERED_IDS.with_borrow_mut(|entered| entered.push(id));
         Self(())
     }
 }
 
 impl Drop for EnterGuard {
     fn drop(&mut self) {
-        ENTERED.with_borrow_mut(Vec::pop);
+        ENTERED_IDS.with_borrow_mut(Vec::pop);
     }
 }

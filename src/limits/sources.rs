@@ -214,8 +214,9 @@ impl Accounts {
         }
     }
 
-    /// Removes accounts without open connections and with a full bucket. Each new account pays for
-    /// about one check, so the cost per connection does not grow with the number of accounts.
+    /// Removes accounts without open connections and with a full bucket. Amortized, each new
+    /// account costs about one check, so the cost per connection does not grow with the number of
+    /// accounts.
     fn sweep(&mut self, now: Stamp) {
         if self.usage.len() >= self.sweep_at {
             self.usage

@@ -22,7 +22,7 @@ impl Listener for async_net::TcpListener {
     type Writer = TcpStream;
 
     async fn accept(&mut self) -> io::Result<Option<Connection<TcpStream, TcpStream>>> {
-        // A client that has disconnected has no address but this one.
+        // Accept returns the address even if the client has disconnected; getpeername would fail.
         let (stream, peer) = async_net::TcpListener::accept(self)
             .await
             .map_err(|source| accept_error(self.local_addr(), source))?;

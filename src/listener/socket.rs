@@ -12,7 +12,7 @@ use nix::{
 };
 use rustix::io::Errno;
 #[cfg(target_os = "linux")]
-use rustix::net::Shutdown;
+use rustix::net::Shutdown as ShutdownHow;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, getsockname};
 
 use super::listeners::DynListener;
@@ -82,7 +82,7 @@ impl DynListener for SocketListener {
             // Fails only if the socket is not TCP or the client has disconnected.
             let _ = options.apply(&socket);
         }
-        // A client that has disconnected has no address but this one.
+        // Accept returns the address even if the client has disconnected; getpeername would fail.
         let peer = peer.map_or(Endpoint::Unknown, Endpoint::of);
         let local = self.local.clone();
         let connection = Connection::of_socket(socket, peer, local, Ownership::Ours);
@@ -111,7 +111,7 @@ impl DynListener for SocketListener {
 #[cfg(target_os = "linux")]
 fn refuse_clients(socket: impl AsFd, local: &Endpoint) {
     match local {
-        Endpoint::Unix(_) => drop(rustix::net::shutdown(socket, Shutdown::Read)),
+        Endpoint::Unix(_) => drop(rustix::net::shutdown(socket, ShutdownHow::Read)),
         // A listener bound to one interface gets no packets from others, so one bound to no
         // existing interface gets none. Handshakes under way are not affected. (This needs
         // CAP_NET_RAW if the socket is bound to an interface already.)

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 use rustix::fs::{FileType, Stat, fstat};
-use rustix::net::{Shutdown, shutdown};
+use rustix::net::{Shutdown as ShutdownHow, shutdown};
 
 use super::adopt::{Adopted, adopt, are_one_stream};
 use crate::address::ListenOptions;
@@ -143,8 +143,8 @@ impl StdStream {
             (FileType::Fifo, Self::Output) => {
                 rustix::stdio::dup2_stdout(File::create("/dev/null")?)?;
             }
-            (FileType::Socket, Self::Input) => shutdown(io::stdin(), Shutdown::Read)?,
-            (FileType::Socket, Self::Output) => shutdown(io::stdout(), Shutdown::Write)?,
+            (FileType::Socket, Self::Input) => shutdown(io::stdin(), ShutdownHow::Read)?,
+            (FileType::Socket, Self::Output) => shutdown(io::stdout(), ShutdownHow::Write)?,
             _ => {}
         }
         Ok(())

@@ -19,7 +19,7 @@ impl Listener for TcpListener {
     type Writer = AnyWrite;
 
     async fn accept(&mut self) -> io::Result<Option<Connection>> {
-        // A client that has disconnected has no address but this one.
+        // Accept returns the address even if the client has disconnected; getpeername would fail.
         let (stream, remote) = TcpListener::accept(self).await?;
         let socket = OwnedFd::from(stream.into_std()?);
         // Fails only if the client has disconnected; the handler sees that.

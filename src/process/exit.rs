@@ -24,7 +24,8 @@ enum WaitMethod {
     None,
     /// A pidfd, which is readable once the process has exited.
     Watched(WatchedFd),
-    /// A thread that waits. It does not own the process, so it does not keep it alive.
+    /// A thread that waits. It holds no reference to the child, so the child is still killed on
+    /// drop.
     Thread(Call<ExitStatus>),
 }
 

@@ -15,7 +15,7 @@ use crate::signals::Signals;
 
 /// Read-locked from the start of a child until it is in `CHILDREN`; write-locked by a search for
 /// orphans.
-static STARTING: RwLock<()> = RwLock::new(());
+static START_LOCK: RwLock<()> = RwLock::new(());
 /// The pids of the children that were started here and are not reaped.
 static CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
@@ -94,7 +94,7 @@ async fn reap_until_error(spared: Spared) -> io::Error {
 
 /// Starts a child and adds it to the list of children.
 pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
-    let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
+    let _starting = START_LOCK.read().unwrap_or_else(PoisonError::into_inner);
     let child = command.spawn()?;
     children().insert(raw_pid(Pid::from_child(&child)));
     Ok(child)
@@ -135,7 +135,7 @@ fn raw_pid(pid: Pid) -> i32 {
 
 /// Reaps every exited child that has no other owner.
 fn reap_exited(spared: Spared) -> io::Result<()> {
-    let _lock = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    let _lock = START_LOCK.write().unwrap_or_else(PoisonError::into_inner);
     let own = ProcStat::read("self").filter(|own| own.pid == id().cast_signed());
     let own = own.ok_or(io::ErrorKind::Unsupported)?;
     for entry in fs::read_dir("/proc")? {

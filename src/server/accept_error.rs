@@ -21,9 +21,9 @@ const FIRST_ERROR_WITH_PAUSE: u32 = 32;
 /// twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The time without a waiting client after which an episode is over. Clients that reach the limit
-/// one after another make one episode.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// The time without a waiting client after which a limit is no longer active. Clients that reach
+/// the limit one after another keep it active.
 const CALM_TIME: Duration = Duration::from_secs(1);
 
 /// An error of accept(2) after which the server goes on.
@@ -35,8 +35,8 @@ pub(super) enum AcceptError {
     Limit(Limit),
 }
 
-/// The limit that holds connections back, if there is one. The time in which it does is an episode,
-/// which begins and ends with one event each.
+/// The limit that holds connections back, if there is one. It is active from one event to another:
+/// [`Event::LimitReached`] and [`Event::LimitOver`].
 pub(super) struct ActiveLimit<'a> {
     state: &'a ServerState,
     limit: Option<Limit>,
@@ -102,7 +102,7 @@ impl<'a> ActiveLimit<'a> {
         }
     }
 
-    /// Begins an episode of this limit, unless it goes on already.
+    /// Makes this limit the active one, unless it is already.
     pub(super) fn begin(&mut self, limit: Limit) {
         self.calm = None;
         if self.limit != Some(limit) {
@@ -113,7 +113,7 @@ impl<'a> ActiveLimit<'a> {
         }
     }
 
-    /// Resets the pause after an accepted connection. The episode goes on.
+    /// Resets the pause after an accepted connection. The limit stays active.
     pub(super) fn progress(&mut self) {
         self.pause = FIRST_PAUSE;
         self.failures = 0;
@@ -131,7 +131,7 @@ impl<'a> ActiveLimit<'a> {
         self.failures >= FIRST_ERROR_WITH_PAUSE
     }
 
-    /// Ends the episode after [`CALM_TIME`] in which no client has waited.
+    /// Ends the active limit after [`CALM_TIME`] in which no client has waited.
     pub(super) fn poll_calm(&mut self, cx: &mut Context<'_>) {
         if self.limit.is_none() {
             return;
@@ -143,7 +143,7 @@ impl<'a> ActiveLimit<'a> {
         }
     }
 
-    /// Ends the episode.
+    /// Ends the active limit, if there is one.
     pub(super) fn end(&mut self) {
         self.calm = None;
         if let Some(limit) = self.limit.take() {
@@ -151,10 +151,10 @@ impl<'a> ActiveLimit<'a> {
         }
     }
 
-    /// Returns the next pause, and doubles the one after it up to [`LONGEST_PAUSE`].
+    /// Returns the next pause, and doubles the one after it up to [`MAX_PAUSE`].
     pub(super) fn pause(&mut self) -> Sleep {
         let pause = self.pause;
-        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        self.pause = (pause * 2).min(MAX_PAUSE);
         self.state.clock.sleep(pause)
     }
 }

@@ -14,9 +14,9 @@ use crate::time::{Clock, Sleep, Stamp};
 /// The waiting time over which the minimum rate is an average.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 /// The time after which a window that is paused is checked again.
-const PAUSED_WINDOW_CHECK: Duration = Duration::from_secs(1);
+const PAUSED_WINDOW_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The deadlines that the task of a connection checks. Data that flows does not touch them: a check
+/// The deadlines that the task of a connection checks. Reads and writes do not change them: a check
 /// that finds activity sets a later time for the next check.
 pub(super) struct Deadlines {
     timeouts: Timeouts,
@@ -168,6 +168,6 @@ impl RateWindow {
         if record.is_awaiting_input() {
             return now + left;
         }
-        now + left.max(PAUSED_WINDOW_CHECK)
+        now + left.max(PAUSED_WINDOW_CHECK_INTERVAL)
     }
 }

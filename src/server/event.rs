@@ -68,10 +68,11 @@ pub enum Event {
         /// Failed accepts.
         accept_failed: u64,
     },
-    /// New connections wait because of this limit. Emitted once in an episode.
+    /// New connections wait because of this limit. Emitted once, until
+    /// [`LimitOver`](Self::LimitOver).
     LimitReached(Limit),
-    /// The episode is over: no client has waited for a second, another limit is reached, or the
-    /// server accepts no more.
+    /// The limit is no longer active: no client has waited for a second, another limit is reached,
+    /// or the server accepts no more.
     LimitOver(Limit),
     /// The drain delay has begun: the server still accepts, but
     /// [`is_ready`](crate::Handle::is_ready) returns false.

@@ -13,7 +13,7 @@ use crate::shutdown::Shutdown;
 use crate::stats::{Counters, Stats};
 
 /// The connections of one server. The lock is taken when a connection is accepted and when it ends.
-/// Data that flows touches nothing in here.
+/// Reads and writes do not use it.
 #[derive(Default)]
 pub(super) struct Registry {
     /// Each record holds its index in here.
@@ -121,8 +121,8 @@ impl Registry {
         }
     }
 
-    /// Resets every open connection, and returns their number. A connection that its handler has
-    /// finished and that has no unsent bytes is closed instead, and not counted.
+    /// Resets every open connection, and returns their number. A connection without a handler and
+    /// without unsent bytes is closed instead, and not counted.
     pub(super) fn abort_all(&self) -> usize {
         let records = self.records();
         records.iter().filter(|record| record.cut()).count()

@@ -1,4 +1,4 @@
-//! The built-in services: handlers that know two halves and nothing of the transport.
+//! The built-in services: handlers that use two halves and no transport.
 //!
 //! A new service needs a function in this folder and a row in the table `BuiltIn::ALL`. The parser
 //! of the command and its `--help` are made from that table.
@@ -27,10 +27,10 @@ pub struct BuiltIn<R: RunHandler> {
     pub help: &'static str,
     /// True if the service sends answers.
     pub answers: bool,
-    /// True if the service uses [`Settings::close_word`].
+    /// True if the service uses [`ServiceSettings::close_word`].
     pub has_close_word: bool,
     /// Passes the handler of the service to `R`.
-    pub run: fn(R, Settings) -> R::Output,
+    pub run: fn(R, ServiceSettings) -> R::Output,
 }
 
 impl<R: RunHandler + 'static> BuiltIn<R> {
@@ -75,7 +75,7 @@ impl<R: RunHandler> fmt::Debug for BuiltIn<R> {
 /// The settings that options of the command make.
 #[doc(hidden)]
 #[derive(Debug, Default)]
-pub struct Settings {
+pub struct ServiceSettings {
     /// Closes a connection when one read yields exactly this word.
     pub close_word: Option<String>,
 }

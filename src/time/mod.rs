@@ -44,8 +44,8 @@ pub struct Clock(ClockSource);
 
 /// A future that is ready at an instant, made by [`Clock::sleep`] and [`Clock::sleep_until`].
 ///
-/// A sleep never ends early. It ends up to a millisecond late if its thread is otherwise idle.
-/// After its end, every poll is ready.
+/// A sleep never ends early. It may end up to 1 ms late if its thread is otherwise idle. After its
+/// end, every poll is ready.
 ///
 /// It is cancel safe: a drop only cancels the wake-up.
 ///

@@ -7,21 +7,21 @@ use std::path::PathBuf;
 use super::settings::{self, ParseProblem, parse_digits};
 use super::{Address, ListenOptions};
 
-const EMPTY_ADDRESS: &str =
+const EMPTY_ADDRESS_MESSAGE: &str =
     "it is empty; write HOST:PORT, PORT, :PORT, [V6]:PORT, /PATH, @NAME, fd:N, sd-listen or -";
-const NO_PORT: &str = "it has no port; write HOST:PORT, or ./PATH for a Unix socket";
-const BAD_PORT: &str = "the port is not a number from 0 to 65535";
-const BAD_HOST: &str = "the host has an invalid character; a path begins with / or ./";
-const TOO_MANY_COLONS: &str =
+const NO_PORT_MESSAGE: &str = "it has no port; write HOST:PORT, or ./PATH for a Unix socket";
+const BAD_PORT_MESSAGE: &str = "the port is not a number from 0 to 65535";
+const BAD_HOST_MESSAGE: &str = "the host has an invalid character; a path begins with / or ./";
+const TOO_MANY_COLONS_MESSAGE: &str =
     "it has too many colons; write HOST:PORT, or [V6]:PORT with an IPv6 address in brackets";
-const NO_PORT_AFTER_BRACKETS: &str =
+const NO_PORT_AFTER_BRACKETS_MESSAGE: &str =
     "an IPv6 address stands in brackets, and its port follows: [::1]:50007";
 
 pub(super) fn address(text: &str) -> Result<Address, ParseProblem> {
     let mut parts = split(text);
     let head = parts.remove(0);
     let address = match &*head {
-        "" => return Err(EMPTY_ADDRESS.into()),
+        "" => return Err(EMPTY_ADDRESS_MESSAGE.into()),
         "-" | "stdio" => Address::Stdio,
         "sd-listen" => activation(None),
         text if is_path(text) => PathBuf::from(text).into(),
@@ -96,13 +96,13 @@ fn tcp(text: &str) -> Result<Address, ParseProblem> {
         None if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
             ("127.0.0.1", text)
         }
-        None => return Err(NO_PORT.into()),
+        None => return Err(NO_PORT_MESSAGE.into()),
         Some((host, port)) => (check_host(text, host, port)?, port),
     };
     let port = match (parse_digits(port), port) {
         (Some(port), _) => port,
         (None, "") => return Err(no_port_problem(text)),
-        (None, _) => return Err(BAD_PORT.into()),
+        (None, _) => return Err(BAD_PORT_MESSAGE.into()),
     };
     Ok(Address::Tcp {
         host: host.to_owned(),
@@ -124,18 +124,18 @@ fn check_host<'a>(text: &str, host: &'a str, port: &str) -> Result<&'a str, Pars
     }
     match within_brackets(text) {
         Some(v6) if is_v6(v6) => Err(format!("it has no port; write [{v6}]:PORT").into()),
-        _ if is_v6(host) => Err(format!("{NEEDS_BRACKETS}; write [{host}]:{port}").into()),
-        _ if is_v6(text) => Err(format!("{NEEDS_BRACKETS}; write [{text}]:PORT").into()),
+        _ if is_v6(host) => Err(format!("{NEEDS_BRACKETS_MESSAGE}; write [{host}]:{port}").into()),
+        _ if is_v6(text) => Err(format!("{NEEDS_BRACKETS_MESSAGE}; write [{text}]:PORT").into()),
         _ if host == "*" => Err(format!("write :{port} for every interface").into()),
         _ if port.is_empty() => Err(no_port_problem(text)),
-        _ if host.contains(['[', ']']) => Err(NO_PORT_AFTER_BRACKETS.into()),
-        _ if host.contains(':') => Err(TOO_MANY_COLONS.into()),
+        _ if host.contains(['[', ']']) => Err(NO_PORT_AFTER_BRACKETS_MESSAGE.into()),
+        _ if host.contains(':') => Err(TOO_MANY_COLONS_MESSAGE.into()),
         _ if host.is_empty() || is_host(host) => Ok(host),
-        _ => Err(BAD_HOST.into()),
+        _ => Err(BAD_HOST_MESSAGE.into()),
     }
 }
 
-const NEEDS_BRACKETS: &str = "an IPv6 address stands in brackets";
+const NEEDS_BRACKETS_MESSAGE: &str = "an IPv6 address stands in brackets";
 
 fn within_brackets(text: &str) -> Option<&str> {
     text.strip_prefix('[')?.strip_suffix(']')

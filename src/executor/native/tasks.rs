@@ -97,7 +97,7 @@ impl<S: Scheduler> Drop for TaskEntry<S> {
 thread_local! {
     /// The address of the scheduler that this thread runs, only compared and never dereferenced,
     /// and the index of its worker.
-    static CURRENT: Cell<(*const (), usize)> = const { Cell::new((ptr::null(), 0)) };
+    static CURRENT_SCHEDULER: Cell<(*const (), usize)> = const { Cell::new((ptr::null(), 0)) };
 }
 
 /// Marks this thread, while it lives, as one that runs the tasks of a scheduler. The drop restores
@@ -106,18 +106,18 @@ pub(super) struct SchedulerGuard((*const (), usize));
 
 impl SchedulerGuard {
     pub(super) fn enter<S>(scheduler: &S, worker: usize) -> Self {
-        Self(CURRENT.replace(((&raw const *scheduler).cast(), worker)))
+        Self(CURRENT_SCHEDULER.replace(((&raw const *scheduler).cast(), worker)))
     }
 
     /// The index of this thread's worker, if the thread runs the tasks of this scheduler.
     pub(super) fn worker_of<S>(scheduler: &S) -> Option<usize> {
-        let (current, worker) = CURRENT.get();
+        let (current, worker) = CURRENT_SCHEDULER.get();
         ptr::eq(current, (&raw const *scheduler).cast()).then_some(worker)
     }
 }
 
 impl Drop for SchedulerGuard {
     fn drop(&mut self) {
-        CURRENT.set(self.0);
+        CURRENT_SCHEDULER.set(self.0);
     }
 }

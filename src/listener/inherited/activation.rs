@@ -20,7 +20,7 @@ const DEFAULT_NAME: &str = "unknown";
 
 /// The descriptors from the service manager, or the reason why there are none. None before the
 /// first use.
-static RECEIVED: Mutex<Option<Result<Vec<ReceivedFd>, String>>> = Mutex::new(None);
+static RECEIVED_FDS: Mutex<Option<Result<Vec<ReceivedFd>, String>>> = Mutex::new(None);
 
 /// A descriptor from the service manager, claimed or not.
 struct ReceivedFd {
@@ -132,7 +132,7 @@ pub(in crate::listener) fn sockets(name: Option<&str>) -> io::Result<Vec<Activat
 
 /// Returns the descriptors from the service manager. Takes them over at the first call.
 fn received() -> MutexGuard<'static, Option<Result<Vec<ReceivedFd>, String>>> {
-    let mut received = RECEIVED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut received = RECEIVED_FDS.lock().unwrap_or_else(PoisonError::into_inner);
     received.get_or_insert_with(|| {
         drop(super::untaken());
         let variables = Variables {

@@ -24,7 +24,7 @@ pub use activation::{ActivationFd, receive, unclaimed};
 pub(super) use activation::{socket, sockets};
 
 /// The inherited descriptors that are not taken yet. None before the first use.
-static UNTAKEN: Mutex<Option<BTreeSet<RawFd>>> = Mutex::new(None);
+static UNTAKEN_FDS: Mutex<Option<BTreeSet<RawFd>>> = Mutex::new(None);
 /// The highest number that is tried if the system has no list of open descriptors.
 const MAX_SCANNED_FD: RawFd = 65_537;
 
@@ -79,7 +79,7 @@ pub fn take(number: RawFd) -> io::Result<OwnedFd> {
 
 /// Returns the descriptors that are not taken yet. Records them at the first call.
 fn untaken() -> MutexGuard<'static, Option<BTreeSet<RawFd>>> {
-    let mut untaken = UNTAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut untaken = UNTAKEN_FDS.lock().unwrap_or_else(PoisonError::into_inner);
     untaken.get_or_insert_with(|| {
         let mut fds = open_fds().unwrap_or_else(|_| (0..=MAX_SCANNED_FD).collect());
         fds.retain(|&number| number > 2 && is_open_on_exec(number) == Some(true));

@@ -20,14 +20,14 @@ use async_task::{Runnable, Task};
 use super::tasks::{self, Scheduler, SchedulerGuard, TaskList};
 use crate::reactor::{Reactor, WrittenSockets};
 use idle::IdleWorkers;
-use queue::Queue;
+use queue::RunQueue;
 
 /// The workers of an executor, their tasks, and the reactor that they share.
 pub(super) struct WorkerGroup {
     reactor: Arc<Reactor>,
     workers: Box<[Worker]>,
     /// Tasks that were woken on a thread other than the workers'.
-    injector: Queue<Runnable>,
+    injector: RunQueue<Runnable>,
     idle: IdleWorkers,
     tasks: TaskList,
     stopping: AtomicBool,
@@ -38,7 +38,7 @@ pub(super) struct WorkerGroup {
 /// The part of a worker that other threads access.
 #[derive(Debug)]
 struct Worker {
-    queue: Queue<Runnable>,
+    queue: RunQueue<Runnable>,
     /// The number of starts and ends of tasks. It is odd while a task runs. Written by the worker
     /// only.
     steps: AtomicUsize,
@@ -54,14 +54,14 @@ impl WorkerGroup {
     /// Makes a group without threads.
     pub(super) fn new(workers: usize) -> io::Result<Arc<Self>> {
         let worker = || Worker {
-            queue: Queue::new(),
+            queue: RunQueue::new(),
             steps: AtomicUsize::new(0),
             written: WrittenSockets::default(),
         };
         Ok(Arc::new(Self {
             reactor: Reactor::for_group(workers)?,
             workers: (0..workers).map(|_| worker()).collect(),
-            injector: Queue::new(),
+            injector: RunQueue::new(),
             idle: IdleWorkers::new(workers),
             tasks: TaskList::default(),
             stopping: AtomicBool::new(false),

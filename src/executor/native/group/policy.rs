@@ -11,8 +11,8 @@ const TURN_WEIGHT_SHIFT: u32 = 2;
 const FREE_MISSES: u32 = 2;
 /// The number of misses at which the count stops: 1,024 short waits between two yields.
 const MAX_MISSES: u32 = FREE_MISSES + 11;
-/// The longest wait that counts as short. A yield that takes longer has lost the CPU to a thread
-/// that uses it.
+/// The longest wait that counts as short. A yield that takes longer gave the CPU to another busy
+/// thread.
 const MAX_SHORT_WAIT: Duration = Duration::from_micros(100);
 
 /// Decides when a second worker is worth its wake-up: measures the time that a task takes, averaged
@@ -63,7 +63,7 @@ impl SharePolicy {
 /// further miss doubles that number.
 #[derive(Debug, Default)]
 pub(super) struct YieldPolicy {
-    /// Misses, less the yields that have paid since.
+    /// Misses minus later hits.
     misses: u32,
     /// The number of short waits until the next yield.
     waits_left: u32,
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::time;
 
-    const SHORT: Duration = Duration::from_micros(1);
+    const SHORT_WAIT: Duration = Duration::from_micros(1);
 
     /// The policy after many turns with tasks of this duration.
     fn share_policy(each: Duration) -> SharePolicy {
@@ -158,7 +158,7 @@ mod tests {
     fn misses_double_the_waits_between_yields_up_to_1024() {
         let mut policy = YieldPolicy::default();
         let waits = (0..15).map(|_| {
-            policy.record_yield(SHORT, false);
+            policy.record_yield(SHORT_WAIT, false);
             waits_until_due(&mut policy)
         });
         let doubled = (0..11).map(|n| 1 << n).chain([1024, 1024]);
@@ -185,10 +185,10 @@ mod tests {
     fn a_yield_that_finds_work_halves_the_waits() {
         let mut policy = YieldPolicy::default();
         for _ in 0..FREE_MISSES + 3 {
-            policy.record_yield(SHORT, false);
+            policy.record_yield(SHORT_WAIT, false);
         }
         assert_eq!(waits_until_due(&mut policy), 4);
-        policy.record_yield(SHORT, true);
+        policy.record_yield(SHORT_WAIT, true);
         assert_eq!(waits_until_due(&mut policy), 2);
     }
 }

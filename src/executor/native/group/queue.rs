@@ -8,13 +8,13 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A queue of runnable tasks, first in, first out.
 #[derive(Debug)]
-pub(super) struct Queue<T> {
+pub(super) struct RunQueue<T> {
     tasks: Mutex<VecDeque<T>>,
     /// The length, readable without the lock.
     len: AtomicUsize,
 }
 
-impl<T> Queue<T> {
+impl<T> RunQueue<T> {
     pub(super) fn new() -> Self {
         Self {
             tasks: Mutex::new(VecDeque::new()),
@@ -69,8 +69,8 @@ impl<T> Queue<T> {
 mod tests {
     use super::*;
 
-    fn queue(tasks: usize) -> Queue<usize> {
-        let queue = Queue::new();
+    fn queue(tasks: usize) -> RunQueue<usize> {
+        let queue = RunQueue::new();
         queue.append((0..tasks).collect());
         queue
     }
