@@ -43,13 +43,15 @@ use crate::reactor::{WatchedFd, slices_to_read};
 pub struct FdReader(ReadSource);
 
 enum ReadSource {
-    Watched {
-        fd: WatchedFd,
-        kind: FdKind,
-        /// Set for a FIFO that may not have had a writer yet.
-        awaits_writer: bool,
-    },
+    Watched(WatchedReader),
     Pool(PoolReader),
+}
+
+struct WatchedReader {
+    fd: WatchedFd,
+    kind: FdKind,
+    /// Set for a FIFO that may not have had a writer yet.
+    awaits_writer: bool,
 }
 
 impl FdReader {
@@ -95,11 +97,11 @@ impl FdReader {
             return Ok(Self::pool(fd));
         }
         set_nonblocking(&fd)?;
-        Ok(Self(ReadSource::Watched {
+        Ok(Self(ReadSource::Watched(WatchedReader {
             fd: WatchedFd::new(fd),
             kind,
             awaits_writer: awaits_writer && kind == FdKind::Pipe,
-        }))
+        })))
     }
 
     fn pool(fd: OwnedFd) -> Self {
@@ -110,9 +112,25 @@ impl FdReader {
     /// Returns another handle to the descriptor, if it is watched.
     pub(crate) fn watched(&self) -> Option<WatchedFd> {
         match &self.0 {
-            ReadSource::Watched { fd, .. } => Some(fd.clone()),
+            ReadSource::Watched(reader) => Some(reader.fd.clone()),
             ReadSource::Pool(_) => None,
         }
+    }
+}
+
+impl WatchedReader {
+    /// Polls `read`, which reads at most `len` bytes from the descriptor.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        len: usize,
+        mut read: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let (kind, awaits_writer) = (self.kind, &mut self.awaits_writer);
+        self.fd.poll_read(cx, len, |fd| {
+            let result = read(fd);
+            check_read(fd, result, kind, awaits_writer)
+        })
     }
 }
 
@@ -124,14 +142,9 @@ impl AsyncRead for FdReader {
     ) -> Poll<io::Result<usize>> {
         let len = buf.len();
         match &mut self.0 {
-            ReadSource::Watched {
-                fd,
-                kind,
-                awaits_writer,
-            } => fd.poll_read(cx, len, |fd| {
-                let result = rustix::io::read(fd, &mut *buf);
-                check_read(fd, result, *kind, awaits_writer)
-            }),
+            ReadSource::Watched(reader) => {
+                reader.poll_read(cx, len, |fd| rustix::io::read(fd, &mut *buf))
+            }
             ReadSource::Pool(file) => file.poll_read(cx, buf),
         }
     }
@@ -143,14 +156,9 @@ impl AsyncRead for FdReader {
     ) -> Poll<io::Result<usize>> {
         let (bufs, len) = slices_to_read(bufs);
         match &mut self.0 {
-            ReadSource::Watched {
-                fd,
-                kind,
-                awaits_writer,
-            } => fd.poll_read(cx, len, |fd| {
-                let result = rustix::io::readv(fd, &mut *bufs);
-                check_read(fd, result, *kind, awaits_writer)
-            }),
+            ReadSource::Watched(reader) => {
+                reader.poll_read(cx, len, |fd| rustix::io::readv(fd, &mut *bufs))
+            }
             ReadSource::Pool(file) => {
                 let first = bufs.iter_mut().find(|buf| !buf.is_empty());
                 file.poll_read(cx, first.map_or(&mut [], |buf| buf))
