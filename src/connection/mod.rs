@@ -1,20 +1,32 @@
 //! A connection: a reader, a writer, the peer, and the state that they share.
+//!
+//! Each part imports only from `Connection` and from parts before it in this list: `close`,
+//! `shared`, `endpoint`, `state`, `peer`, `halves`, `stream`.
 
 mod close;
+mod endpoint;
 mod halves;
 mod peer;
+mod shared;
 mod state;
 mod stream;
 
+use std::future::poll_fn;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
+use crate::reactor::Source;
 pub use close::Link;
-pub(crate) use close::{DiscardBudget, Linger, Ownership, SocketGuard};
+pub(crate) use close::{DiscardBudget, Linger};
+use endpoint::CompactEndpoint;
+pub use endpoint::{Credentials, Endpoint, UnixName};
 pub use halves::{AnyRead, AnyWrite, Buffered, Chunk, Frames, ReadAhead, Reader, Writer};
-pub use peer::{Credentials, Endpoint, Handshake, Peer, Phase, UnixName};
-pub(crate) use state::{DeadlineCheck, Flag, Record, ServerContext, ServerHooks};
+pub use peer::{Handshake, Peer};
+pub use state::Phase;
+pub(crate) use state::{DeadlineCheck, Flag, Record, ServerContext, ServerHooks, SocketGuard};
 pub(crate) use stream::flush_on_close;
 pub use stream::{ReadHalf, WriteHalf, split};
 
@@ -49,6 +61,16 @@ pub struct Connection<R = AnyRead, W = AnyWrite> {
     pub writer: Writer<W>,
     /// The peer's address, and the traffic so far.
     pub peer: Peer,
+}
+
+/// The ownership of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ownership {
+    /// Only this process has the socket open.
+    Ours,
+    /// Other processes may have the socket open as well. Its options are left alone, and closing it
+    /// here does not end the stream for the peer.
+    Shared,
 }
 
 impl<R, W> Connection<R, W> {
@@ -189,6 +211,42 @@ impl<R, W> Connection<R, W> {
     /// ```
     pub fn identify(&self, real: impl Into<Endpoint>) -> io::Result<()> {
         self.peer.identify(real.into())
+    }
+}
+
+impl Connection {
+    /// Makes a connection from a stream socket. The socket is connected or, unless it is a Unix
+    /// socket, connecting.
+    pub(crate) fn of_socket(
+        socket: OwnedFd,
+        remote: Endpoint,
+        local: Arc<Endpoint>,
+        ownership: Ownership,
+    ) -> Self {
+        let credentials = match *local {
+            Endpoint::Unix(_) => Credentials::of(socket.as_fd()),
+            _ => None,
+        };
+        let remote = CompactEndpoint::new(remote, credentials);
+        let source = match *local {
+            Endpoint::Inet(_) => Source::trusted(socket),
+            _ => Source::new(socket),
+        };
+        let record = Record::of_socket(source, remote, local);
+        if ownership == Ownership::Shared {
+            record.flags.set(Flag::SharedSocket);
+        }
+        let guard = SocketGuard::first(Arc::new(record));
+        let peer = Peer::of(guard.owner());
+        let (reader, writer) = (AnyRead::of(guard.clone()), AnyWrite::of(guard));
+        Self::from_parts(reader, writer, peer)
+    }
+
+    /// Waits until the socket is connected. Fails with the error of the connect.
+    pub(crate) async fn established(self) -> io::Result<Self> {
+        let guard = SocketGuard::of(self.peer.record());
+        poll_fn(|cx| guard.poll_connected(cx)).await?;
+        Ok(self)
     }
 }
 

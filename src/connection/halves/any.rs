@@ -13,8 +13,8 @@ use crate::connection::{Endpoint, Record, SocketGuard};
 
 /// A type-erased reading half: a socket of this crate, or the half passed to
 /// [`Connection::erase`](crate::Connection::erase).
-// This is one pointer, since there are many. The socket, or the boxed half, is stored in the record
-// that all parts of a connection share.
+// One pointer wide: each connection has two of these. The socket, or the boxed half, is stored in the
+// record that all parts of a connection share.
 pub struct AnyRead(SocketGuard);
 
 /// A type-erased writing half: a socket of this crate, or the half passed to

@@ -3,7 +3,7 @@
 mod any;
 mod buffered;
 mod chunk;
-mod copy;
+mod drain;
 mod framed;
 mod read_ahead;
 mod reader;
@@ -17,5 +17,4 @@ pub use framed::Frames;
 pub use read_ahead::ReadAhead;
 pub(super) use read_ahead::reads_beneath;
 pub use reader::Reader;
-pub(super) use write_queue::SendQueued;
 pub use writer::Writer;

@@ -1,20 +1,17 @@
-//! The reading half: counts bytes, yields to other tasks, and ends a handler in a drain.
+//! The reading half: counts bytes and yields to other tasks.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures_lite::{AsyncBufRead, AsyncRead};
 
 use super::{AnyRead, Chunk};
 use crate::connection::{Flag, Peer, Record};
 
-/// Once the server drains, a peer that sends nothing for this long counts as idle.
-const QUIET_TIMEOUT: Duration = Duration::from_secs(1);
 /// Reads into a buffer of at least this size never read ahead.
 const DIRECT_READ_BYTES: usize = 16 * 1024;
 
@@ -75,44 +72,6 @@ impl<R> Reader<R> {
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
-    /// Reads like [`read`](futures_lite::AsyncReadExt::read), and also returns `Ok(0)` when the
-    /// server drains and the peer has sent nothing for one second.
-    ///
-    /// A handler that loops over this method ends in time for the drain, with the reason
-    /// [`Drained`](crate::Reason::Drained), and does not stop while the client is sending.
-    ///
-    /// Cancel-safe: bytes that are not returned stay unread, and the second continues when the method
-    /// is called again.
-    ///
-    /// # Errors
-    ///
-    /// Those of the stream, and [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use futures_lite::AsyncWriteExt;
-    /// use halves::Connection;
-    ///
-    /// async fn echo(mut c: Connection) -> std::io::Result<()> {
-    ///     let mut buf = [0; 1024];
-    ///     loop {
-    ///         match c.reader.read_or_drain(&mut buf).await? {
-    ///             0 => return c.writer.close().await,
-    ///             n => c.writer.write_all(&buf[..n]).await?,
-    ///         }
-    ///     }
-    /// }
-    /// ```
-    pub async fn read_or_drain(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut poll = |cx: &mut Context<'_>| {
-            let read =
-                |this: &mut Self, cx: &mut Context<'_>| Pin::new(this).poll_read(cx, &mut *buf);
-            self.poll_or_drain(cx, read)
-        };
-        poll_fn(&mut poll).await
-    }
-
     /// Reads the available bytes, at most 64 KiB. The chunk is empty at the end of input.
     ///
     /// The buffer of the chunk is allocated when bytes arrive, so a waiting connection holds none.
@@ -140,110 +99,17 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(chunk)
     }
 
-    /// Reads like [`read_chunk`](Self::read_chunk), and also returns an empty chunk when
-    /// [`read_or_drain`](Self::read_or_drain) would return `Ok(0)` because of a drain.
-    ///
-    /// Cancel-safe, as these are.
-    ///
-    /// # Errors
-    ///
-    /// Those of the stream, and [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use futures_lite::AsyncWriteExt;
-    /// use halves::Connection;
-    ///
-    /// async fn echo(mut c: Connection) -> std::io::Result<()> {
-    ///     loop {
-    ///         let chunk = c.reader.read_chunk_or_drain().await?;
-    ///         if chunk.is_empty() {
-    ///             return c.writer.close().await;
-    ///         }
-    ///         c.writer.write_all(&chunk).await?;
-    ///     }
-    /// }
-    /// ```
-    pub async fn read_chunk_or_drain(&mut self) -> io::Result<Chunk> {
-        let mut chunk = Chunk::default();
-        poll_fn(|cx| self.poll_fill_or_drain(cx, &mut chunk)).await?;
-        Ok(chunk)
-    }
-
-    /// Polls [`read_chunk_or_drain`](Self::read_chunk_or_drain), into a chunk that may already have
-    /// a buffer. It has none after `Pending`.
-    pub(crate) fn poll_fill_or_drain(
+    pub(super) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         chunk: &mut Chunk,
     ) -> Poll<io::Result<()>> {
-        self.poll_or_drain(cx, |this, cx| this.poll_fill(cx, chunk))
-    }
-
-    fn poll_fill(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
             return chunk.poll_fill(|buf| Pin::new(&mut *self).poll_read(cx, buf));
         }
         ready!(self.poll_budget(cx))?;
         *chunk = mem::take(&mut self.ahead);
         self.count_read(chunk.len(), chunk.counted());
-        Poll::Ready(Ok(()))
-    }
-
-    /// Polls `poll`. While that is pending, returns the default value once the server drains and the
-    /// peer is idle.
-    pub(super) fn poll_or_drain<T: Default>(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        self.record.waiting().forget();
-        let mut is_last = false;
-        // One call of `poll`, so that the compiler inlines it.
-        let polled = loop {
-            let polled = poll(self, cx);
-            if polled.is_ready() {
-                break polled;
-            }
-            if is_last {
-                self.record.flags.set(Flag::Drained);
-                return Poll::Ready(Ok(T::default()));
-            }
-            ready!(self.poll_quiet(cx))?;
-            // Bytes that arrived in time may not be reported as readable yet.
-            self.record.assume_readable();
-            is_last = true;
-        };
-        if self.record.flags.has(Flag::AwaitingQuiet) {
-            self.record.flags.clear(Flag::AwaitingQuiet);
-            drop(self.record.cold().quiet_sleep.take());
-        }
-        polled
-    }
-
-    /// Ready when the server drains and the peer has sent nothing for [`QUIET_TIMEOUT`].
-    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(context) = self.record.context() else {
-            return Poll::Pending;
-        };
-        if !self.record.waiting().reaches(cx.waker()) {
-            self.record.waiting().register(cx.waker());
-        }
-        // Checked after the registration: an end that comes later wakes the task.
-        self.record.check()?;
-        if !context.shutdown.is_draining() {
-            return Poll::Pending;
-        }
-        self.record.flags.set(Flag::AwaitingQuiet);
-        let quiet = &self.record.cold().quiet_sleep;
-        let mut sleep = quiet
-            .take()
-            .unwrap_or_else(|| Box::new(context.clock.sleep(QUIET_TIMEOUT)));
-        if Pin::new(&mut *sleep).poll(cx).is_pending() {
-            quiet.put(sleep);
-            return Poll::Pending;
-        }
         Poll::Ready(Ok(()))
     }
 
@@ -291,7 +157,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     fn is_final(&self, error: ErrorKind) -> bool {
         match error {
             ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => true,
-            // On other streams it may be the deadline of one read.
+            // On other streams, `TimedOut` may concern this read only.
             ErrorKind::TimedOut => self.record.is_socket(),
             _ => false,
         }

@@ -3,16 +3,15 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 
 use futures_lite::AsyncWrite;
 
 use super::Writer;
-use crate::catch::catch_panic;
-use crate::connection::stream::WakerPair;
-use crate::connection::{Flag, Record};
+use crate::connection::Record;
+use crate::connection::shared::WakerPair;
+use crate::connection::state::SendQueued;
 
 /// The default high water mark. The low one is a quarter of it.
 const HIGH_WATER_BYTES: usize = 64 * 1024;
@@ -40,13 +39,6 @@ pub(super) struct QueueState<W> {
     /// [`Buffered::close`](super::Buffered::close) was called.
     pub(super) closing: bool,
     closed: bool,
-}
-
-/// Sends the bytes of a queue, as far as the stream accepts them.
-pub(in crate::connection) trait SendQueued: Send {
-    /// Sends queued bytes in the connection's task, which is woken when more can be sent. Returns
-    /// false if the writer is gone.
-    fn send_queued(&self, cx: &mut Context<'_>) -> bool;
 }
 
 /// The state of the queue at which a call is complete.
@@ -216,43 +208,5 @@ impl<W: AsyncWrite + Send + Unpin> SendQueued for Weak<SharedWriter<W>> {
             shared.wakers.first.wake();
         }
         true
-    }
-}
-
-impl Record {
-    /// Makes the connection's task send this queue. The task may wait already, so it is woken.
-    pub(in crate::connection) fn set_queue(&self, queue: Box<dyn SendQueued>) {
-        self.cold().queue.put(queue);
-        self.flags.set(Flag::HasQueue);
-        self.wake();
-    }
-
-    /// Sends queued bytes. Called at the end of each poll of the task in which the handler waits.
-    #[inline]
-    pub(crate) fn send_queued(&self, cx: &mut Context<'_>) {
-        if self.flags.has(Flag::HasQueue) {
-            self.run_send_queued(cx);
-        }
-    }
-
-    #[cold]
-    fn run_send_queued(&self, cx: &mut Context<'_>) {
-        let slot = &self.cold().queue;
-        let Some(queue) = slot.take() else { return };
-        // A queue that panics is not used again, and its bytes are reported as unsent.
-        if catch_panic(|| queue.send_queued(cx)).is_ok_and(|is_open| is_open) {
-            slot.put_back(queue);
-        }
-    }
-
-    /// Reports the bytes that were dropped with a writer.
-    pub(in crate::connection) fn report_dropped(self: &Arc<Self>, bytes: usize) {
-        self.cold()
-            .dropped
-            .fetch_add(bytes as u64, Ordering::Relaxed);
-        if let Some(context) = self.context() {
-            // This is called in a drop, so a panic of the observer must not unwind.
-            let _ = catch_panic(|| context.hooks.dropped(self, bytes));
-        }
     }
 }

@@ -116,7 +116,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         Ok(())
     }
 
-    /// Pending while other tasks have their turn.
+    /// Returns `Pending` once the budget is used up.
     #[inline(always)]
     fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.record.check()?;

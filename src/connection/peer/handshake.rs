@@ -1,43 +1,14 @@
-//! The phase of a connection, handshakes, and the address of the real client.
+//! Handshakes, and the address of the real client.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::{Endpoint, Peer};
-use crate::connection::{Flag, Record};
-
-/// The phase of a connection.
-///
-/// # Examples
-///
-/// ```
-/// assert_eq!(halves::connection::Phase::Open.to_string(), "open");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Phase {
-    /// A handshake is in progress, or the real client is not known yet.
-    Handshake,
-    /// The handler runs.
-    Open,
-    /// The handler has ended. The server flushes its output and waits for the end of the peer.
-    Closing,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Handshake => "handshake",
-            Self::Open => "open",
-            Self::Closing => "closing",
-        })
-    }
-}
+use super::Peer;
+use crate::connection::{Endpoint, Flag, Record};
 
 /// A handshake in progress, made by [`Peer::handshake`].
 ///
-/// Until it is dropped, the connection is in [`Phase::Handshake`], and the deadline of
+/// Until it is dropped, the connection is in [`Phase::Handshake`](crate::connection::Phase::Handshake), and the deadline of
 /// [`Timeouts::handshake`](crate::Timeouts::handshake) applies.
 ///
 /// # Examples

@@ -1,21 +1,15 @@
 //! The peer: its address, its credentials, and the handler's access to the connection's state.
 
-mod compact;
-mod credentials;
-mod endpoint;
 mod handshake;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::connection::{Flag, Link, Record};
+use crate::connection::{Credentials, Endpoint, Flag, Link, Record};
 use crate::reason::Reason;
 use crate::shutdown::Shutdown;
-pub(super) use compact::CompactEndpoint;
-pub use credentials::Credentials;
-pub use endpoint::{Endpoint, UnixName};
-pub use handshake::{Handshake, Phase};
+pub use handshake::Handshake;
 
 /// The peer of a connection: its address, and the traffic so far.
 ///

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::DeadlineCheck;
 use super::input_wait::InputWait;
-use crate::connection::halves::SendQueued;
+use super::{DeadlineCheck, SendQueued};
 use crate::connection::{DiscardBudget, Endpoint, Link};
 use crate::framing::DEFAULT_FRAME_LIMIT_BYTES;
 use crate::time::{AtomicStamp, Sleep, Stamp};

@@ -21,7 +21,7 @@ pub(in crate::connection) struct InputWait {
     partial: AtomicBool,
     /// The time since which the handler waits; `NEVER` while it does not wait.
     since: AtomicStamp,
-    /// The time that its own writes had waited by then, in nanoseconds.
+    /// The total wait of the handler's writes at `since`, in nanoseconds.
     blocked: AtomicU64,
     /// The total time of earlier waits, in nanoseconds.
     before: AtomicU64,

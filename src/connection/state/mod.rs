@@ -1,22 +1,22 @@
 //! The state of one connection, including its socket. The halves, the task and the server share it.
 
 mod cold;
-mod deadlines;
 mod end;
-mod flags;
+mod guard;
 mod input_wait;
+mod task;
 mod traffic;
 
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use once_cell::race::OnceBox;
 
-use super::peer::CompactEndpoint;
-use super::{Credentials, Endpoint, Link, Phase};
+use super::close::Link;
+use super::endpoint::{CompactEndpoint, Credentials, Endpoint};
 use crate::framing::DEFAULT_FRAME_LIMIT_BYTES;
 use crate::reactor::{Source, SourceOwner};
 use crate::reason::Reason;
@@ -24,8 +24,9 @@ use crate::shutdown::Shutdown;
 use crate::time::{AtomicStamp, Clock, Stamp};
 use crate::waker_slot::WakerSlot;
 pub(super) use cold::{BoxSlot, ColdState};
-pub(crate) use deadlines::DeadlineCheck;
-pub(crate) use flags::{Flag, Flags};
+pub(crate) use guard::SocketGuard;
+pub(crate) use task::DeadlineCheck;
+pub(super) use task::SendQueued;
 use traffic::Budget;
 
 /// The state of one connection. Each counter has one writer, so the halves use plain stores.
@@ -80,6 +81,100 @@ pub(crate) trait ServerHooks: Send + Sync {
     fn dropped(&self, record: &Arc<Record>, bytes: usize);
     /// The connection has ended for this reason.
     fn closed(&self, record: &Arc<Record>, reason: Reason, error: Option<io::Error>);
+}
+
+/// The phase of a connection.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(halves::connection::Phase::Open.to_string(), "open");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// A handshake is in progress, or the real client is not known yet.
+    Handshake,
+    /// The handler runs.
+    Open,
+    /// The handler has ended. The server flushes its output and waits for the end of the peer.
+    Closing,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Handshake => "handshake",
+            Self::Open => "open",
+            Self::Closing => "closing",
+        })
+    }
+}
+
+/// A flag of a connection.
+#[derive(Clone, Copy, Debug)]
+#[repr(u16)]
+pub(crate) enum Flag {
+    /// The address of the real client is not set yet.
+    Anonymous = 1,
+    /// The connection is counted in the account of its source.
+    SourceCounted = 1 << 1,
+    /// The end of input was read.
+    Eof = 1 << 2,
+    /// `read_or_drain` has returned the end because of a drain.
+    Drained = 1 << 3,
+    /// The handler and its halves are dropped, and the stream is being closed.
+    Closing = 1 << 4,
+    /// The server is about to end: a close does not wait for the peer any more.
+    SkipLinger = 1 << 5,
+    /// `read_or_drain` waits for the peer to be idle.
+    AwaitingQuiet = 1 << 6,
+    /// A check of the deadlines is due.
+    DeadlinesDue = 1 << 7,
+    /// The last read filled its buffer, so more bytes are likely to be available.
+    LastReadFull = 1 << 8,
+    /// Other processes may have the socket open, so closing it does not end the stream.
+    SharedSocket = 1 << 9,
+    /// The link has ended its stream in order.
+    LinkEnded = 1 << 10,
+    /// A write of the handler is blocked.
+    Writing = 1 << 11,
+    /// This side has reset the stream.
+    Reset = 1 << 12,
+    /// Neither direction can end alone.
+    NoHalfClose = 1 << 13,
+    /// The task sends the queue of a buffered writer while the handler waits.
+    HasQueue = 1 << 14,
+    /// A read has failed, so a later end of input is an error.
+    ReadFailed = 1 << 15,
+}
+
+/// The set of flags of a connection, in two bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Flags(AtomicU16);
+
+impl Flags {
+    pub(crate) fn has(&self, flag: Flag) -> bool {
+        self.0.load(Ordering::Acquire) & flag as u16 != 0
+    }
+
+    /// Returns true if the flag was set before.
+    pub(crate) fn set(&self, flag: Flag) -> bool {
+        self.0.fetch_or(flag as u16, Ordering::AcqRel) & flag as u16 != 0
+    }
+
+    /// Returns true if the flag was set before.
+    pub(crate) fn clear(&self, flag: Flag) -> bool {
+        self.0.fetch_and(!(flag as u16), Ordering::AcqRel) & flag as u16 != 0
+    }
+
+    pub(crate) fn put(&self, flag: Flag, on: bool) {
+        if on {
+            self.set(flag);
+        } else {
+            self.clear(flag);
+        }
+    }
 }
 
 impl Record {

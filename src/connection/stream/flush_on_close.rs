@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::AsyncWrite;
 
-use super::shared::SharedStream;
 use crate::connection::Link;
 use crate::connection::close::is_gone;
+use crate::connection::shared::SharedStream;
 
 /// Splits a writer into the handler's half and the server's link. Writers of files, pipes and standard
 /// output buffer bytes, which are lost if the writer is dropped without a flush.

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker, ready};
 use atomic_waker::AtomicWaker;
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::shared::{SharedStream, WakerPair};
 use crate::connection::halves::reads_beneath;
+use crate::connection::shared::{SharedStream, WakerPair};
 
 /// Splits a stream into two halves, which may be used in two tasks.
 ///

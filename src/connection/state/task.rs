@@ -1,7 +1,9 @@
-//! The check of a connection's deadlines, in the connection's task.
+//! Work of the connection's task besides the handler: the check of the deadlines, and the queue of a
+//! buffered writer.
 
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Wake, Waker};
 
 use super::{Flag, Phase, Record};
 use crate::catch::catch_panic;
@@ -13,6 +15,13 @@ pub(crate) trait DeadlineCheck: Send {
     /// Ends the connection if a deadline has passed, or else schedules the next check. Returns true
     /// if a next check is scheduled, false if no further check is needed.
     fn check(&mut self, record: &Arc<Record>, clock: &Clock, task: &Waker) -> bool;
+}
+
+/// Sends the bytes of a queue, as far as the stream accepts them.
+pub(in crate::connection) trait SendQueued: Send {
+    /// Sends queued bytes in the connection's task, which is woken when more can be sent. Returns
+    /// false if the writer is gone.
+    fn send_queued(&self, cx: &mut Context<'_>) -> bool;
 }
 
 impl Record {
@@ -65,6 +74,44 @@ impl Record {
             Ok(true) => slot.put(deadlines),
             Ok(false) => {}
             Err(_) => self.abort(Reason::Panic),
+        }
+    }
+}
+
+impl Record {
+    /// Makes the connection's task send this queue. The task may wait already, so it is woken.
+    pub(in crate::connection) fn set_queue(&self, queue: Box<dyn SendQueued>) {
+        self.cold().queue.put(queue);
+        self.flags.set(Flag::HasQueue);
+        self.wake();
+    }
+
+    /// Sends queued bytes. Called at the end of each poll of the task in which the handler waits.
+    #[inline]
+    pub(crate) fn send_queued(&self, cx: &mut Context<'_>) {
+        if self.flags.has(Flag::HasQueue) {
+            self.run_send_queued(cx);
+        }
+    }
+
+    #[cold]
+    fn run_send_queued(&self, cx: &mut Context<'_>) {
+        let slot = &self.cold().queue;
+        let Some(queue) = slot.take() else { return };
+        // A queue that panics is not used again, and its bytes are reported as unsent.
+        if catch_panic(|| queue.send_queued(cx)).is_ok_and(|is_open| is_open) {
+            slot.put_back(queue);
+        }
+    }
+
+    /// Reports the bytes that were dropped with a writer.
+    pub(in crate::connection) fn report_dropped(self: &Arc<Self>, bytes: usize) {
+        self.cold()
+            .dropped
+            .fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(context) = self.context() {
+            // This is called in a drop, so a panic of the observer must not unwind.
+            let _ = catch_panic(|| context.hooks.dropped(self, bytes));
         }
     }
 }

@@ -74,9 +74,9 @@ impl<S> SharedStream<S> {
 
 /// Two wakers. As a waker it wakes both.
 #[derive(Default)]
-pub(in crate::connection) struct WakerPair {
-    pub(in crate::connection) first: AtomicWaker,
-    pub(in crate::connection) second: AtomicWaker,
+pub(super) struct WakerPair {
+    pub(super) first: AtomicWaker,
+    pub(super) second: AtomicWaker,
 }
 
 impl Wake for WakerPair {

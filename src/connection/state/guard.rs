@@ -1,20 +1,17 @@
-//! Connections over a socket, which is stored in the record of the connection.
+//! The handle to the socket that is stored in the record of a connection.
 
-use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker, ready};
 
 use rustix::net::{RecvFlags, Shutdown as ShutdownHow, shutdown};
 
-use super::linger::MAX_DISCARD_BYTES;
-use super::{DiscardBudget, Linger, Link};
+use super::{Flag, Record};
 use crate::catch::catch_panic;
-use crate::connection::peer::CompactEndpoint;
-use crate::connection::{AnyRead, AnyWrite, Connection, Credentials, Endpoint, Flag, Peer, Record};
-use crate::reactor::{Socket, Source, SourceOwner, reset};
+use crate::connection::close::{DiscardBudget, Linger, Link, MAX_DISCARD_BYTES};
+use crate::reactor::{Socket, SourceOwner, reset};
 
 /// A reference to a connection's stream, held by each half and by the server. Dropping the last one
 /// closes the socket, if the stream is a socket.
@@ -22,52 +19,6 @@ use crate::reactor::{Socket, Source, SourceOwner, reset};
 /// As a [`Link`] it first ends the link stored in the record, such as that of a layer above the
 /// socket, and then the socket.
 pub(crate) type SocketGuard = Socket<Record>;
-
-/// The ownership of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ownership {
-    /// Only this process has the socket open.
-    Ours,
-    /// Other processes may have the socket open as well. Its options are left alone, and closing it
-    /// here does not end the stream for the peer.
-    Shared,
-}
-
-impl Connection {
-    /// Makes a connection from a stream socket. The socket is connected or, unless it is a Unix
-    /// socket, connecting.
-    pub(crate) fn of_socket(
-        socket: OwnedFd,
-        remote: Endpoint,
-        local: Arc<Endpoint>,
-        ownership: Ownership,
-    ) -> Self {
-        let credentials = match *local {
-            Endpoint::Unix(_) => Credentials::of(socket.as_fd()),
-            _ => None,
-        };
-        let remote = CompactEndpoint::new(remote, credentials);
-        let source = match *local {
-            Endpoint::Inet(_) => Source::trusted(socket),
-            _ => Source::new(socket),
-        };
-        let record = Record::of_socket(source, remote, local);
-        if ownership == Ownership::Shared {
-            record.flags.set(Flag::SharedSocket);
-        }
-        let guard = SocketGuard::first(Arc::new(record));
-        let peer = Peer::of(guard.owner());
-        let (reader, writer) = (AnyRead::of(guard.clone()), AnyWrite::of(guard));
-        Self::from_parts(reader, writer, peer)
-    }
-
-    /// Waits until the socket is connected. Fails with the error of the connect.
-    pub(crate) async fn established(self) -> io::Result<Self> {
-        let guard = SocketGuard::of(self.peer.record());
-        poll_fn(|cx| guard.poll_connected(cx)).await?;
-        Ok(self)
-    }
-}
 
 impl SocketGuard {
     /// Ends the output, at the end of the thread's turn at the latest.
