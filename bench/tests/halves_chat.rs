@@ -71,14 +71,7 @@ fn a_queue_is_bounded_in_bytes_too() {
 #[test]
 fn queued_frames_are_sent_by_the_task_of_their_receiver() {
     let chat = new(SlowClient::Disconnect, IN_PIPE * NUMBERED);
-    let (mut talker, mut late) = (chat.join(), chat.join());
-    let most = IN_PIPE + MAX_QUEUED_FRAMES;
-    chat.talk(&mut talker, 0..most);
-    let all: Vec<_> = (0..most).collect();
-    assert_eq!(chat.numbers(&mut late, most - 1), all);
-    // The queue is empty, so this works again.
-    chat.talk(&mut talker, 0..most);
-    assert_eq!(chat.numbers(&mut late, most - 1), all);
+    check_the_queue(&chat, IN_PIPE + MAX_QUEUED_FRAMES);
 }
 
 #[test]
@@ -86,16 +79,8 @@ fn dropping_the_oldest_keeps_the_newest_and_frames_whole() {
     // The first frame of the queue is unsent, or a part of it is sent.
     for part in [0, 4] {
         let chat = new(SlowClient::DropOldest, IN_PIPE * NUMBERED + part);
-        let (mut talker, mut late) = (chat.join(), chat.join());
-        let last = IN_PIPE + 3 * MAX_QUEUED_FRAMES;
-        chat.talk(&mut talker, 0..last + 1);
-        let begun = IN_PIPE + usize::from(part > 0);
-        let newest = last + 1 - (MAX_QUEUED_FRAMES - usize::from(part > 0));
-        let expected: Vec<_> = (0..begun).chain(newest..=last).collect();
-        assert_eq!(chat.numbers(&mut late, last), expected);
-        chat.talk(&mut talker, 0..1);
-        assert_eq!(chat.receive(&mut late), Some(numbered(0)));
-        assert_eq!(chat.served.open(), 2);
+        let begun = usize::from(part > 0);
+        check_dropping_the_oldest(&chat, IN_PIPE + begun, MAX_QUEUED_FRAMES - begun);
     }
 }
 

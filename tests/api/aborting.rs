@@ -11,7 +11,7 @@ use crate::support::harness::World;
 use crate::support::harness::sockets::{self, Client, Family};
 use crate::support::receipts::Receipts;
 
-const HALF: &[u8] = b"half of an answer";
+const HALF_ANSWER: &[u8] = b"half of an answer";
 
 fn failed() -> io::Result<()> {
     Err(io::Error::other("no more"))
@@ -22,13 +22,13 @@ fn an_error_ends_the_stream_after_the_written_bytes() {
     for family in [Family::Tcp, Family::Unix] {
         sockets::run(family, async |world| {
             let handler = async |mut c: Connection| {
-                c.writer.write_all(HALF).await?;
+                c.writer.write_all(HALF_ANSWER).await?;
                 failed()
             };
             let served = world.serve(Server::default(), handler).await;
             let client = served.connect();
             let (received, end) = client.rest().await;
-            assert_eq!(received, HALF);
+            assert_eq!(received, HALF_ANSWER);
             end.expect("an orderly end");
             drop(client);
             assert_eq!(served.until_closed().await, ["closed 1 error: no more"]);
@@ -41,7 +41,7 @@ fn an_abort_is_a_reset_and_reports_the_handlers_error() {
     for layered in [false, true] {
         sockets::run(Family::Tcp, async |world| {
             let handler = async move |mut c: Connection| {
-                c.writer.write_all(HALF).await?;
+                c.writer.write_all(HALF_ANSWER).await?;
                 if layered {
                     let (reader, writer, peer) = c.into_parts();
                     let c = Connection::from_stream(Receipts::new(reader, writer), peer);
@@ -65,9 +65,9 @@ fn an_abort_is_a_reset_and_reports_the_handlers_error() {
 fn an_abort_drops_the_handler_where_it_waits() {
     let world = World::new();
     let handler = async |mut c: MemoryConnection| {
-        c.writer.write_all(HALF).await?;
+        c.writer.write_all(HALF_ANSWER).await?;
         c.peer.abort();
-        let written = c.writer.write_all(HALF).await;
+        let written = c.writer.write_all(HALF_ANSWER).await;
         assert_eq!(
             written.expect_err("cut").kind(),
             ErrorKind::ConnectionAborted
@@ -86,9 +86,9 @@ fn an_abort_drops_the_handler_where_it_waits() {
 #[test]
 fn an_abort_may_come_from_elsewhere_and_twice() {
     let world = World::new();
-    let (says, peers) = smol::channel::unbounded();
+    let (sender, peers) = smol::channel::unbounded();
     let handler = async move |c: MemoryConnection| {
-        says.try_send(c.peer.clone()).expect("received");
+        sender.try_send(c.peer.clone()).expect("received");
         let _kept = c;
         pending().await
     };

@@ -19,8 +19,8 @@ fn port_of(listeners: &Listeners) -> u16 {
 /// The reason that an address cannot be listened on.
 fn problem(address: &str) -> String {
     let error = block_on(bind(address)).expect_err(address).to_string();
-    let said = format!("cannot listen on {address}: ");
-    let problem = error.strip_prefix(&said);
+    let prefix = format!("cannot listen on {address}: ");
+    let problem = error.strip_prefix(&prefix);
     problem.unwrap_or_else(|| panic!("{error}")).to_owned()
 }
 
@@ -87,7 +87,7 @@ fn a_port_in_use_says_what_to_do() -> io::Result<()> {
 #[test]
 fn a_port_without_the_right_to_it_says_what_to_do() {
     let test = "a_port_without_the_right_to_it_says_what_to_do";
-    let said = thread::spawn(|| {
+    let thread = thread::spawn(|| {
         if rustix::process::geteuid().is_root() {
             let user = rustix::fs::Uid::from_raw(12345);
             // It applies to this thread alone, as its capabilities do.
@@ -95,7 +95,7 @@ fn a_port_without_the_right_to_it_says_what_to_do() {
         }
         block_on(bind("127.0.0.1:1")).err()
     });
-    let Some(error) = said.join().expect("no panic") else {
+    let Some(error) = thread.join().expect("no panic") else {
         return skip(test, "every port is free to all here");
     };
     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);

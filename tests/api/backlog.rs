@@ -183,7 +183,7 @@ fn an_accept_after_a_cancelled_one_finds_new_clients() -> io::Result<()> {
 /// The number of errors in a row before the server pauses.
 const PASSED_OVER: usize = 32;
 /// The number of accepts after the end, for each address.
-const LATE: usize = 65_536;
+const MAX_LATE_ACCEPTS: usize = 65_536;
 
 #[test]
 fn errors_in_a_row_before_the_end_do_not_count_after_it() {
@@ -247,7 +247,7 @@ fn a_listener_that_is_always_ready_is_polled_a_bounded_number_of_times() {
         let served = world.serve(Server::default(), listener, uppercase);
         served.handle.shutdown().drain();
         world.settle();
-        assert_eq!(accepts.get(), LATE * addresses.max(1));
+        assert_eq!(accepts.get(), MAX_LATE_ACCEPTS * addresses.max(1));
         assert!(served.serving.is_finished());
     }
 }

@@ -26,8 +26,8 @@ where
 {
     let world = World::new();
     let (listener, connector) = memory::listener(64);
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let received = said.clone();
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let received = events.clone();
     let server = Server::default()
         .clock(world.clock.clone())
         .on_event(move |event| received.lock().expect("no panic").push(event.to_string()));
@@ -45,7 +45,7 @@ where
     }
     shutdown.drain();
     world.now(serving).expect("it ends well");
-    said.lock().expect("no panic").clone()
+    events.lock().expect("no panic").clone()
 }
 
 #[test]
@@ -96,15 +96,15 @@ fn the_name_of_a_clients_socket_stays_in_its_line() {
         Endpoint::Unix(UnixName::Path(name.into())),
         Endpoint::Unknown,
     );
-    let said = Event::Opened(peer).to_string();
-    assert_eq!(said, "unix:/tmp/a\\n/tmp/b connected connected");
+    let text = Event::Opened(peer).to_string();
+    assert_eq!(text, "unix:/tmp/a\\n/tmp/b connected connected");
 }
 
 #[test]
 fn every_other_event_is_one_line() {
     let second = Duration::from_secs(1);
     let (peer, error) = (Peer::default, io::Error::other("no"));
-    for (event, said) in [
+    for (event, text) in [
         (
             Event::Unsent {
                 peer: peer(),
@@ -147,7 +147,7 @@ fn every_other_event_is_one_line() {
             "still draining 2 connections, 1s left",
         ),
     ] {
-        assert_eq!(event.to_string(), said);
+        assert_eq!(event.to_string(), text);
     }
 }
 

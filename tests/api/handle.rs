@@ -21,8 +21,16 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The capacity of the pipes in these tests, in bytes.
 const BOUND: usize = 100;
 
-/// Obeys the first byte: `h`andshake and stay in it, `s`tay, `w`rite and block, write and `r`eturn,
-/// `a`nswer and stay; echoes everything after any other byte.
+/// The first byte selects the action:
+///
+/// | byte | action |
+/// |---|---|
+/// | `h` | begins a handshake that never ends |
+/// | `s` | waits for ever |
+/// | `w` | writes more than the pipe holds |
+/// | `r` | writes an answer and returns |
+/// | `a` | writes an answer and waits for ever |
+/// | another | echoes all later bytes |
 async fn obedient(mut c: MemoryConnection) -> io::Result<()> {
     let mut order = [0];
     c.reader.read_exact(&mut order).await?;

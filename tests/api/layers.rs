@@ -15,13 +15,13 @@ use crate::support::harness::sockets::{Family, Served, World, eventually, run};
 use crate::support::place;
 
 /// How long a drained handler waits for an idle client.
-const QUIET: Duration = Duration::from_secs(1);
+const QUIET_TIME: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
 const MOMENT: Duration = Duration::from_nanos(1);
 /// More than the buffer of one socket, in bytes.
 const ANSWER: usize = 200_000;
 /// More than the buffers of two sockets, in bytes.
-const MUCH: usize = 16 << 20;
+const LARGE_ANSWER_BYTES: usize = 16 << 20;
 
 /// A layer with input that ends after a number of bytes, regardless of the client. It keeps written
 /// bytes until it is flushed or closed.
@@ -228,18 +228,22 @@ async fn assert_whole(world: &World, served: &Served) {
 fn a_client_that_takes_none_of_the_bytes_in_a_layer_is_reset() {
     for (family, renamed) in sockets() {
         run(family, async |world| {
-            let served = serve(&world, Way::Layer, renamed, MUCH).await;
+            let served = serve(&world, Way::Layer, renamed, LARGE_ANSWER_BYTES).await;
             let client = served.connect();
             client.send(b"hello");
             world.settle().await;
             // Acknowledgements that come late count as progress, which happens at most twice.
-            let mut said = Vec::new();
+            let mut events = Vec::new();
             for _ in 0..5 {
                 world.pass(LINGER).await;
-                said.extend(served.events());
+                events.extend(served.events());
             }
-            assert_eq!(said, ["closed 1 error: timed out"], "{family:?} {renamed}");
-            assert!(client.rest().await.0.len() < MUCH);
+            assert_eq!(
+                events,
+                ["closed 1 error: timed out"],
+                "{family:?} {renamed}"
+            );
+            assert!(client.rest().await.0.len() < LARGE_ANSWER_BYTES);
         });
     }
 }
@@ -248,13 +252,16 @@ fn a_client_that_takes_none_of_the_bytes_in_a_layer_is_reset() {
 fn a_client_that_takes_some_of_the_bytes_in_a_layer_is_waited_for() {
     for (family, renamed) in sockets() {
         run(family, async |world| {
-            let served = serve(&world, Way::Layer, renamed, MUCH).await;
+            let served = serve(&world, Way::Layer, renamed, LARGE_ANSWER_BYTES).await;
             let client = served.connect();
             client.send(b"hello");
             let mut received = 0;
-            while received < MUCH {
+            while received < LARGE_ANSWER_BYTES {
                 // The layer fills the room at once.
-                received += client.take((MUCH - received).min(MUCH / 8)).await.len();
+                received += client
+                    .take((LARGE_ANSWER_BYTES - received).min(LARGE_ANSWER_BYTES / 8))
+                    .await
+                    .len();
                 world.pass(LINGER - MOMENT).await;
             }
             let (rest, end) = client.rest().await;
@@ -288,7 +295,7 @@ fn late_input_of_a_drained_client_does_not_cut_the_answer() {
             let read = || connections().first().is_some_and(|c| c.bytes_in == 5);
             eventually(|| read().then_some(())).await;
             served.shutdown.drain();
-            world.pass(QUIET).await;
+            world.pass(QUIET_TIME).await;
             client.send(b"more");
             world.settle().await;
             let (received, end) = client.rest().await;
@@ -315,7 +322,7 @@ fn a_layer_without_bytes_for_a_drained_client_does_not_linger() {
         let connections = || served.handle.connections();
         eventually(|| (!connections().is_empty()).then_some(())).await;
         served.shutdown.drain();
-        world.pass(QUIET).await;
+        world.pass(QUIET_TIME).await;
         let closed = served.until_closed().await;
         assert_eq!(closed[..2], ["draining 1 within 30s", "closed 1 drained"]);
         drop(client);

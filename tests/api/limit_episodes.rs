@@ -15,8 +15,8 @@ use crate::support::harness::{Served, World};
 const CALM: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
 
-const FULL: &str = "max_connections=1";
-const NO_FILES: &str = "RLIMIT_NOFILE (EMFILE)";
+const CONNECTION_LIMIT: &str = "max_connections=1";
+const FILE_LIMIT: &str = "RLIMIT_NOFILE (EMFILE)";
 
 /// A server with room for one connection, which reports only its limits and its end.
 struct One {
@@ -127,9 +127,9 @@ fn successive_clients_at_the_limit_are_reported_as_one() {
     for _ in 0..50 {
         one.visit();
     }
-    assert_eq!(one.limits(), [format!("reached {FULL}")]);
+    assert_eq!(one.limits(), [format!("reached {CONNECTION_LIMIT}")]);
     one.world.pass(CALM);
-    assert_eq!(one.limits(), [format!("over {FULL}")]);
+    assert_eq!(one.limits(), [format!("over {CONNECTION_LIMIT}")]);
     assert_eq!(one.served.handle.stats().limit_episodes, 1);
     assert!(!one.world.manual.advance_to_next(), "nothing sleeps now");
 }
@@ -141,11 +141,11 @@ fn a_limit_reached_again_within_a_second_restarts_the_second() {
     one.world.pass(CALM - MOMENT);
     one.visit();
     one.world.pass(CALM - MOMENT);
-    assert_eq!(one.limits(), [format!("reached {FULL}")]);
+    assert_eq!(one.limits(), [format!("reached {CONNECTION_LIMIT}")]);
     one.world.pass(MOMENT);
-    assert_eq!(one.limits(), [format!("over {FULL}")]);
+    assert_eq!(one.limits(), [format!("over {CONNECTION_LIMIT}")]);
     one.visit();
-    assert_eq!(one.limits(), [format!("reached {FULL}")]);
+    assert_eq!(one.limits(), [format!("reached {CONNECTION_LIMIT}")]);
     assert_eq!(one.served.handle.stats().limit_episodes, 2);
 }
 
@@ -154,10 +154,10 @@ fn a_long_wait_at_the_limit_is_reported_as_one() {
     let one = One::new();
     let client = one.stay();
     one.world.pass(CALM * 100);
-    assert_eq!(one.limits(), [format!("reached {FULL}")]);
+    assert_eq!(one.limits(), [format!("reached {CONNECTION_LIMIT}")]);
     drop(client);
     one.world.pass(CALM);
-    assert_eq!(one.limits(), [format!("over {FULL}")]);
+    assert_eq!(one.limits(), [format!("over {CONNECTION_LIMIT}")]);
 }
 
 #[test]
@@ -165,18 +165,21 @@ fn the_end_of_a_limit_is_reported_before_another_begins() {
     let one = One::new();
     one.script.fail(Errno::MFILE);
     let client = one.stay();
-    assert_eq!(one.limits(), [format!("reached {NO_FILES}")]);
+    assert_eq!(one.limits(), [format!("reached {FILE_LIMIT}")]);
     one.world.pass(Duration::from_millis(5));
     assert_eq!(
         one.limits(),
-        [format!("over {NO_FILES}"), format!("reached {FULL}")]
+        [
+            format!("over {FILE_LIMIT}"),
+            format!("reached {CONNECTION_LIMIT}")
+        ]
     );
     one.script.fail(Errno::NFILE);
     drop(client);
     assert_eq!(
         one.limits(),
         [
-            format!("over {FULL}"),
+            format!("over {CONNECTION_LIMIT}"),
             format!("reached {}", Limit::SystemFiles)
         ]
     );
@@ -192,31 +195,37 @@ fn the_accept_loop_reports_the_end_of_each_limit() {
     let one = One::new();
     let client = one.stay();
     one.served.handle.shutdown().drain();
-    let said = [
-        format!("reached {FULL}"),
-        format!("over {FULL}"),
+    let limits = [
+        format!("reached {CONNECTION_LIMIT}"),
+        format!("over {CONNECTION_LIMIT}"),
         "draining 1 within 30s".into(),
     ];
-    assert_eq!(one.limits(), said);
+    assert_eq!(one.limits(), limits);
     drop(client);
 
     let one = One::new();
     one.script.fail(Errno::MFILE);
     one.world.settle();
     one.served.handle.shutdown().drain();
-    let said = one.limits();
+    let limits = one.limits();
     assert_eq!(
-        said[..2],
-        [format!("reached {NO_FILES}"), format!("over {NO_FILES}")]
+        limits[..2],
+        [
+            format!("reached {FILE_LIMIT}"),
+            format!("over {FILE_LIMIT}")
+        ]
     );
 
     let one = One::new();
     one.visit();
     one.served.handle.shutdown().drain();
-    let said = one.limits();
+    let limits = one.limits();
     assert_eq!(
-        said[..2],
-        [format!("reached {FULL}"), format!("over {FULL}")]
+        limits[..2],
+        [
+            format!("reached {CONNECTION_LIMIT}"),
+            format!("over {CONNECTION_LIMIT}")
+        ]
     );
 }
 
@@ -226,10 +235,13 @@ fn a_reached_limit_ends_with_its_listener() {
         let one = One::new();
         one.visit();
         one.script.push(step);
-        let said = one.limits();
+        let limits = one.limits();
         assert_eq!(
-            said[..2],
-            [format!("reached {FULL}"), format!("over {FULL}")]
+            limits[..2],
+            [
+                format!("reached {CONNECTION_LIMIT}"),
+                format!("over {CONNECTION_LIMIT}")
+            ]
         );
         assert!(one.served.serving.is_finished());
     }

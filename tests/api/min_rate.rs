@@ -93,7 +93,7 @@ fn a_request_that_drips_is_ended_and_one_at_the_rate_is_not() {
         let world = World::new();
         let (served, connector) = serve(&world, 10, handler);
         let (mut drips, mut steady) = (world.connect(&connector), world.connect(&connector));
-        // Whole requests before it change nothing.
+        // Earlier whole requests do not change the rate.
         send(&world, &mut drips, REQUEST);
         world.pass(SECOND * 7);
         for second in 1..=5 {

@@ -169,12 +169,14 @@ fn a_wait_for_an_idle_client_continues_after_it_was_cancelled() {
     assert_eq!(served.events(), events);
 }
 
-/// A writer that panics in its close, or in its drop.
-struct Panics {
-    in_drop: bool,
+/// A writer with a fault at its end. It accepts all bytes.
+enum Faulty {
+    PanicsInClose,
+    PanicsInDrop,
+    NeverFlushes,
 }
 
-impl AsyncWrite for Panics {
+impl AsyncWrite for Faulty {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -184,18 +186,21 @@ impl AsyncWrite for Panics {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        match *self {
+            Self::NeverFlushes => Poll::Pending,
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        assert!(self.in_drop, "in close");
+        assert!(!matches!(*self, Self::PanicsInClose), "in close");
         Poll::Pending
     }
 }
 
-impl Drop for Panics {
+impl Drop for Faulty {
     fn drop(&mut self) {
-        assert!(!self.in_drop, "in drop");
+        assert!(!matches!(*self, Self::PanicsInDrop), "in drop");
     }
 }
 
@@ -203,7 +208,7 @@ impl Drop for Panics {
 fn a_writer_that_panics_when_the_server_closes_it_is_a_panic_of_its_connection() {
     let world = World::new();
     let (reader, _kept) = memory::pair(8);
-    let listener = Once::new(Connection::new(reader.reader, Panics { in_drop: false }).erase());
+    let listener = Once::new(Connection::new(reader.reader, Faulty::PanicsInClose).erase());
     let served = world.serve(Server::default(), listener, async |_| Ok(()));
     assert_eq!(served.events(), ["closed 1 panic: in close", "ended 1 0"]);
 }
@@ -213,7 +218,7 @@ fn a_writer_that_panics_in_its_drop_does_not_end_the_server() {
     let world = World::new();
     let shutdown = Shutdown::default();
     let (reader, _kept) = memory::pair(8);
-    let listener = Once::new(Connection::new(reader.reader, Panics { in_drop: true }).erase());
+    let listener = Once::new(Connection::new(reader.reader, Faulty::PanicsInDrop).erase());
     let server = Server::default().shutdown(shutdown.clone());
     let served = world.serve(server, listener, async |c| {
         let _kept = c;
@@ -224,33 +229,12 @@ fn a_writer_that_panics_in_its_drop_does_not_end_the_server() {
     assert_eq!(world.report(served).aborted, 1);
 }
 
-/// A writer that never sends its last bytes.
-struct Stuck;
-
-impl AsyncWrite for Stuck {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(buf.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
-}
-
 #[test]
 fn bytes_that_are_never_flushed_are_cut_by_the_idle_timeout_in_every_phase() {
     for returns in [true, false] {
         let world = World::new();
         let (reader, _kept) = memory::pair(8);
-        let listener = Once::new(Connection::new(reader.reader, Stuck).erase());
+        let listener = Once::new(Connection::new(reader.reader, Faulty::NeverFlushes).erase());
         let server = Server::default().timeouts(Timeouts::default().idle(SECOND * 5));
         let served = world.serve(server, listener, async move |c| {
             let _kept = c;
@@ -274,7 +258,7 @@ fn an_abort_after_a_close_does_not_linger() {
     });
     let client = world.connect(&connector);
     world.settle();
-    // Both before the task has run again.
+    // Both calls come before the task of the connection runs again.
     shutdown.abort();
     served.handle.close_clients();
     world.settle();

@@ -38,7 +38,7 @@ fn an_idle_client_of_a_socket_delays_a_drain_by_one_second() {
         sockets::run(family, async |world| {
             // Nothing is written, as the kernel acknowledges at any time.
             let begun = Arc::new(AtomicBool::new(false));
-            let says = begun.clone();
+            let sink = begun.clone();
             let handler = async move |mut c: Connection| {
                 let (peer, mut buf) = (c.peer.clone(), [0; 10]);
                 loop {
@@ -46,7 +46,7 @@ fn an_idle_client_of_a_socket_delays_a_drain_by_one_second() {
                     let read = poll_fn(|cx| {
                         let polled = read.as_mut().poll(cx);
                         let quiet = polled.is_pending() && peer.shutdown().is_draining();
-                        says.fetch_or(quiet, Ordering::Relaxed);
+                        sink.fetch_or(quiet, Ordering::Relaxed);
                         polled
                     });
                     if read.await? == 0 {

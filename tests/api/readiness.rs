@@ -118,7 +118,7 @@ fn during_the_drain_delay_clients_are_served_and_the_server_is_not_ready() {
     assert!(served.handle.shutdown().is_draining());
     drop(stays);
     world.settle();
-    let said = [
+    let events = [
         "delaying 5s",
         "closed 1 eof",
         "closed 2 eof",
@@ -126,7 +126,7 @@ fn during_the_drain_delay_clients_are_served_and_the_server_is_not_ready() {
         "closed 3 eof",
         "ended 1 0",
     ];
-    assert_eq!(served.events(), said);
+    assert_eq!(served.events(), events);
 }
 
 #[test]
@@ -159,13 +159,13 @@ fn a_second_signal_during_the_delay_ends_everything_at_once() {
     world.pass(SECOND);
     shutdown.abort();
     world.settle();
-    let said = [
+    let events = [
         "delaying 5s",
         "draining 1 within 30s",
         "closed 1 aborted",
         "ended 0 1",
     ];
-    assert_eq!(served.events(), said);
+    assert_eq!(served.events(), events);
     assert!(is_refused(&world, &connector));
     assert_eq!(world.report(served).aborted, 1);
     drop(client);
@@ -179,8 +179,8 @@ fn a_forced_shutdown_has_no_delay() {
     shutdown.abort();
     world.settle();
     assert!(is_refused(&world, &connector));
-    let said = ["draining 1 within 30s", "closed 1 aborted", "ended 0 1"];
-    assert_eq!(served.events(), said);
+    let events = ["draining 1 within 30s", "closed 1 aborted", "ended 0 1"];
+    assert_eq!(served.events(), events);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::support::place;
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
 /// More bytes than one poll of a lingering close discards.
-const LONG: usize = 100 * 1024;
+const LONG_INPUT_BYTES: usize = 100 * 1024;
 
 /// The input of a client that has sent bytes before it is refused, while its `Peer` is held.
 fn refused<L>(listener: L)
@@ -99,7 +99,12 @@ impl Listener for Named {
 
 #[test]
 fn a_client_refused_on_a_unix_socket_reads_the_end() {
-    for (anonymous, sent) in [(false, 9), (true, 9), (false, LONG), (true, LONG)] {
+    for (anonymous, sent) in [
+        (false, 9),
+        (true, 9),
+        (false, LONG_INPUT_BYTES),
+        (true, LONG_INPUT_BYTES),
+    ] {
         let dir = place::dir();
         let path = dir.path().join("socket");
         let listeners = block_on(bind(&*path)).expect("it listens");

@@ -83,7 +83,7 @@ fn an_error_that_persists_is_retried_after_pauses() {
     let events = served.events();
     let failed = |event: &&String| event.starts_with("accept failed");
     assert!(events.iter().filter(failed).count() < 20, "{events:#?}");
-    // One success, and as many errors are passed over as before.
+    // A success resets the count of errors.
     let client = script.connect();
     for _ in 0..31 {
         script.fail(Errno::ACCESS);

@@ -131,8 +131,8 @@ fn connections_left_at_the_deadline_are_reset_and_counted() {
         world.pass(SECOND);
     }
     world.pass(SECOND - MOMENT);
-    let said = ["draining 2 within 12s", "still 2 for 7s", "still 2 for 2s"];
-    assert_eq!(served.events(), said);
+    let events = ["draining 2 within 12s", "still 2 for 7s", "still 2 for 2s"];
+    assert_eq!(served.events(), events);
     assert_eq!(drops.count(), 0);
     world.pass(MOMENT);
     assert_eq!(drops.count(), 2, "the handlers are dropped");

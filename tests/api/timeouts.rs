@@ -49,7 +49,7 @@ fn an_idle_connection_is_closed_in_order_at_the_timeout_and_not_before() {
 }
 
 #[test]
-fn bytes_in_either_direction_put_the_idle_timeout_off() {
+fn bytes_in_either_direction_restart_the_idle_timeout() {
     let world = World::new();
     let server = Server::default().timeouts(Timeouts::default().idle(HOUR));
     // The handler writes by its own clock; the client sends nothing.

@@ -6,7 +6,7 @@
 use crate::fed::{fed, incomplete, left, limited, now, too_long, while_it_waits};
 
 #[test]
-fn exactly_no_bytes_are_there_at_once() {
+fn exactly_of_zero_bytes_returns_at_once() {
     let (mut reader, feed) = fed();
     assert_eq!(now(reader.exactly(0)).expect("nothing"), b"");
     feed.push(b"line1\n");

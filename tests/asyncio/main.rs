@@ -32,7 +32,7 @@
 //! | `readuntil_multi_separator` | `until::of_several_separators_the_one_counts_that_ends_first` |
 //! | `readuntil_multi_separator_limit` | `until::of_several_separators_the_limit_is_before_the_one_that_counts` |
 //! | `readuntil_multi_separator_negative_offset` | `until::a_short_separator_is_found_before_there_is_room_for_a_long_one` |
-//! | `readexactly_zero_or_less` | `exactly::exactly_no_bytes_are_there_at_once` |
+//! | `readexactly_zero_or_less` | `exactly::exactly_of_zero_bytes_returns_at_once` |
 //! | `readexactly` | `exactly::exactly_so_many_bytes_are_waited_for_and_the_rest_is_left` |
 //! | `readexactly_limit` | `exactly::more_than_the_limit_is_refused_and_nothing_is_read` |
 //! | `readexactly_eof` | `exactly::the_end_of_input_before_enough_is_an_error_with_the_bytes` |

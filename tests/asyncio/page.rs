@@ -67,7 +67,7 @@ fn every_row_of_the_page_has_an_example_or_a_reason() {
         }
         let calls: Vec<_> = ours.split('`').skip(1).step_by(2).collect();
         assert!(!calls.is_empty(), "{theirs}: {ours}");
-        // A name in passing is no call.
+        // A name without arguments is not a call.
         let calls = calls.iter().filter(|call| call.contains(['(', '{']));
         for call in calls {
             assert!(examples.contains(*call), "{theirs}: {call}");
@@ -105,7 +105,7 @@ fn our_program_has_no_more_lines_than_the_python_one() {
     assert_eq!(rust, &example[program..], "the page has the example");
     let (theirs, ours) = (code_lines(python), code_lines(rust));
     assert!(ours <= theirs, "{ours}, and theirs are {theirs}");
-    let said = format!("on asyncio's streams, {theirs} lines");
-    assert!(PAGE.contains(&said), "{said}");
+    let sentence = format!("on asyncio's streams, {theirs} lines");
+    assert!(PAGE.contains(&sentence), "{sentence}");
     assert!(PAGE.contains(&format!("in Rust, {ours} ")));
 }

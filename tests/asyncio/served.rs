@@ -85,7 +85,7 @@ fn an_error_or_a_panic_of_a_handler_is_reported_with_its_text_and_the_server_goe
         _ => Ok(()),
     };
     let (served, connector) = world.serve_memory(Server::default(), handler);
-    for (word, said) in [
+    for (word, event) in [
         (b"e", "closed 1 error: an error"),
         (b"p", "closed 2 panic: a panic"),
         (b"o", "closed 3 handler"),
@@ -98,7 +98,7 @@ fn an_error_or_a_panic_of_a_handler_is_reported_with_its_text_and_the_server_goe
                 writer.close().await
             })
             .expect("it listens");
-        assert_eq!(served.events(), [said]);
+        assert_eq!(served.events(), [event]);
         drop(c.reader);
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Halves {
     child: Child,
     lines: Option<Receiver<String>>,
     /// The lines of the log so far.
-    pub(crate) said: Vec<String>,
+    pub(crate) log: Vec<String>,
     /// The addresses that it listens on.
     pub(crate) at: Vec<SocketAddr>,
 }
@@ -134,7 +134,7 @@ impl Halves {
         Self {
             child,
             lines: None,
-            said: Vec::new(),
+            log: Vec::new(),
             at: Vec::new(),
         }
     }
@@ -161,9 +161,9 @@ impl Halves {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = lines.recv_timeout(left).unwrap_or_else(|_| {
-                panic!("it never said '{beginning}', but {:#?}", self.said);
+                panic!("there is no line '{beginning}', but {:#?}", self.log);
             });
-            self.said.push(line.clone());
+            self.log.push(line.clone());
             if line.starts_with(beginning) {
                 return line;
             }
@@ -188,15 +188,11 @@ impl Halves {
             if let Some(status) = self.child.try_wait().expect("a child") {
                 break status;
             }
-            assert!(
-                Instant::now() < deadline,
-                "it never ended: {:#?}",
-                self.said
-            );
+            assert!(Instant::now() < deadline, "it never ended: {:#?}", self.log);
             thread::sleep(Duration::from_millis(2));
         };
         if let Some(lines) = &self.lines {
-            self.said.extend(lines.iter());
+            self.log.extend(lines.iter());
         }
         status
     }
@@ -209,13 +205,18 @@ impl Halves {
     /// Ends it with TERM, and asserts that it exits with 0.
     pub(crate) fn end(&mut self) {
         self.signal(Signal::TERM);
-        assert_eq!(self.code(), Some(0), "{:#?}", self.said);
+        assert_eq!(self.code(), Some(0), "{:#?}", self.log);
     }
 
     /// The number of lines with this beginning.
     pub(crate) fn count(&self, beginning: &str) -> usize {
-        let lines = self.said.iter();
+        let lines = self.log.iter();
         lines.filter(|line| line.starts_with(beginning)).count()
+    }
+
+    /// Returns true if a line so far contains `part`.
+    pub(crate) fn has_logged(&self, part: &str) -> bool {
+        self.log.iter().any(|line| line.contains(part))
     }
 
     pub(crate) fn client(&self) -> Client {

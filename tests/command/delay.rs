@@ -36,7 +36,7 @@ fn after_the_delay_it_drains() {
     server.end();
     assert!(begin.elapsed() >= Duration::from_millis(300));
     assert_eq!(
-        server.said[server.said.len() - 3..],
+        server.log[server.log.len() - 3..],
         [
             "draining delay=300ms (signal again to cut connections now)",
             "draining connections=0 deadline=30s (signal again to cut connections now)",

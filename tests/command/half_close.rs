@@ -19,7 +19,8 @@ use crate::common::{Halves, TIMEOUT, free_port, halves, halves_after, serve};
 use crate::support::place;
 use crate::support::skip::skip;
 
-const LATE: Duration = Duration::from_millis(1200);
+/// The time in which a client reads nothing, and a child writes nothing.
+const READ_DELAY: Duration = Duration::from_millis(1200);
 
 /// Sends as much as the server reads, ends its side, reads nothing for a while, and then
 /// everything.
@@ -41,7 +42,7 @@ fn asks_and_reads_late(to: OwnedFd, from: Option<OwnedFd>) {
         to.try_clone().expect("a socket")
     });
     drop(to);
-    thread::sleep(LATE);
+    thread::sleep(READ_DELAY);
     ioctl_fionbio(&from, false).expect("it is open");
     let mut answer = Vec::new();
     from.read_to_end(&mut answer).expect("it ends in order");
@@ -50,7 +51,7 @@ fn asks_and_reads_late(to: OwnedFd, from: Option<OwnedFd>) {
 }
 
 #[test]
-fn over_tcp() {
+fn a_late_reader_receives_the_whole_answer_over_tcp() {
     let mut server = serve(&["upper"]);
     let client = TcpStream::connect(server.at[0]).expect("it accepts");
     asks_and_reads_late(client.into(), None);
@@ -59,7 +60,7 @@ fn over_tcp() {
 }
 
 #[test]
-fn over_unix_sockets() {
+fn a_late_reader_receives_the_whole_answer_over_unix_sockets() {
     let dir = place::dir();
     let path = dir.path().join("x.sock");
     let at = path.to_str().expect("text");
@@ -72,7 +73,7 @@ fn over_unix_sockets() {
 }
 
 #[test]
-fn over_an_inherited_listener() {
+fn a_late_reader_receives_the_whole_answer_over_an_inherited_listener() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let at = listener.local_addr().expect("an address");
     let args = ["serve", "upper", "--listen", "fd:3"];
@@ -85,7 +86,7 @@ fn over_an_inherited_listener() {
 }
 
 #[test]
-fn over_a_socket_as_standard_input_and_output() {
+fn a_late_reader_receives_the_whole_answer_over_a_socket_as_standard_input_and_output() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let at = listener.local_addr().expect("an address");
     let tcp = TcpStream::connect(at).expect("it accepts");
@@ -104,7 +105,7 @@ fn over_a_socket_as_standard_input_and_output() {
 }
 
 #[test]
-fn over_pipes_as_standard_input_and_output() {
+fn a_late_reader_receives_the_whole_answer_over_pipes_as_standard_input_and_output() {
     let mut command = halves(&["serve", "upper", "--listen", "-"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut server = Halves::start(&mut command);
@@ -115,7 +116,7 @@ fn over_pipes_as_standard_input_and_output() {
 }
 
 /// Waits, and then writes more than all buffers on the way hold.
-const SLOW: &str = "n=$(wc -c); sleep 1.2; head -c 300000 /dev/zero; echo $n";
+const SLOW_ANSWER_SCRIPT: &str = "n=$(wc -c); sleep 1.2; head -c 300000 /dev/zero; echo $n";
 
 /// A server with late answers, after `shell` in a shell: the example that has a child answer each
 /// client. The services of the command are never late.
@@ -130,7 +131,7 @@ fn late(shell: &str, address: &str) -> Option<Command> {
     command
         .args(["-c", &format!("{shell} && exec \"$0\" \"$@\"")])
         .arg(child)
-        .args([address, "sh", "-c", SLOW]);
+        .args([address, "sh", "-c", SLOW_ANSWER_SCRIPT]);
     Some(command)
 }
 
@@ -149,7 +150,7 @@ fn asks_and_is_answered_late(mut to: OwnedFd, from: Option<OwnedFd>) {
     let (zeros, last) = answer.split_at(answer.len().min(300_000));
     assert!(zeros.len() == 300_000 && zeros.iter().all(|&byte| byte == 0));
     assert_eq!(String::from_utf8_lossy(last).trim(), "5");
-    assert!(begun.elapsed() >= LATE, "it was not late");
+    assert!(begun.elapsed() >= READ_DELAY, "it was not late");
 }
 
 /// Connects once there is a listener.
@@ -167,7 +168,7 @@ fn connect_in_time(address: &SocketAddrAny) -> OwnedFd {
 }
 
 #[test]
-fn a_late_answer_over_sockets() {
+fn a_late_answer_arrives_whole_over_sockets() {
     let dir = place::dir();
     let path = dir.path().join("x.sock");
     let tcp = SocketAddr::from(([127, 0, 0, 1], free_port()));
@@ -196,7 +197,7 @@ fn a_late_answer_over_sockets() {
 }
 
 #[test]
-fn a_late_answer_over_inherited_sockets() {
+fn a_late_answer_arrives_whole_over_inherited_sockets() {
     let activated = "exec 3<&0 0</dev/null && export LISTEN_PID=$$ LISTEN_FDS=1";
     for (shell, address) in [
         (activated, "sd-listen"),
@@ -215,7 +216,7 @@ fn a_late_answer_over_inherited_sockets() {
 }
 
 #[test]
-fn a_late_answer_over_standard_streams() {
+fn a_late_answer_arrives_whole_over_standard_streams() {
     let (near, far) = UnixStream::pair().expect("a socket");
     let Some(mut command) = late("exec 1>&0", "-") else {
         return;

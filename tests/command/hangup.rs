@@ -40,10 +40,10 @@ fn a_closed_terminal_begins_the_drain() {
     drop(person);
     server.wait_for("draining connections=1 ");
     assert_eq!(client.ask("still here"), "STILL HERE");
-    // A shell may send it in addition to the system: it is not a second signal to end.
+    // A shell may send HUP as well; the second HUP must not force the end.
     server.signal(Signal::HUP);
     client.finish();
-    assert_eq!(server.code(), Some(0), "{:#?}", server.said);
+    assert_eq!(server.code(), Some(0), "{:#?}", server.log);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_closed_terminal_that_is_the_log_begins_the_drain() {
     let mut person = BufReader::new(File::from(person));
     person
         .read_line(&mut line)
-        .expect("it says where it listens");
+        .expect("a line with its address");
     // On a terminal each line begins with the time.
     let (time, rest) = line.split_once(' ').expect("two words");
     assert!(time.starts_with("20") && time.ends_with('Z'), "{line}");

@@ -32,12 +32,12 @@ pub(crate) fn accepted() -> (Client, TcpStream) {
 /// Asserts that it fails with one line that contains `problem`.
 pub(crate) fn fails(command: &mut Command, problem: &str) {
     let output = output_of(command);
-    let said = String::from_utf8(output.stderr).expect("text");
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let message = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
     assert!(
-        said.starts_with("halves: ") && said.contains(problem),
-        "{said}"
+        message.starts_with("halves: ") && message.contains(problem),
+        "{message}"
     );
 }
 
@@ -160,7 +160,7 @@ fn no_client_receives_the_log() {
         let status = child.as_mut().map(Child::wait).expect("it starts");
         assert_eq!(status.expect("it ends").code(), Some(0));
     }
-    // Nor errors of the arguments.
+    // Errors of the arguments are not written to the client either.
     let (mut client, socket) = accepted();
     let mut child = with(socket, "exec 1>&0 2>&0", &["--listen=-", "--bogus"]).spawn();
     assert_eq!(client.rest(), b"");
@@ -256,7 +256,7 @@ fn descriptors_without_a_byte_stream_are_refused_as_standard_streams() {
 
 #[test]
 fn descriptors_that_cannot_be_taken_are_errors() {
-    // Or a descriptor that this process has opened.
+    // The server may have opened descriptor 9 itself, so the error has one of two endings.
     let problem = "cannot listen on fd:9: it ";
     fails(
         &mut halves_after("exec 9>&-", &["serve", "upper", "--listen=fd:9"]),

@@ -37,7 +37,7 @@ fn more_clients_than_descriptors_are_all_served() {
         server.wait_for(&format!("limit over=\"{limit}\""));
         server.signal(Signal::TERM);
         assert_eq!(server.code(), Some(0));
-        assert_eq!(server.count("limit reached"), 1, "{:#?}", server.said);
+        assert_eq!(server.count("limit reached"), 1, "{:#?}", server.log);
         assert_eq!(server.count("limit over"), 1);
         assert_eq!(server.count("closed"), 200);
     }

@@ -26,14 +26,14 @@ fn every_connection_ends_with_one_line_and_one_reason() {
     assert_eq!(server.code(), Some(0));
     for conn in 1..=30 {
         let beginning = format!("closed conn={conn} peer=127.0.0.1:");
-        assert_eq!(server.count(&beginning), 1, "{:#?}", server.said);
+        assert_eq!(server.count(&beginning), 1, "{:#?}", server.log);
     }
-    let closed = server.said.iter().filter(|line| line.starts_with("closed"));
+    let closed = server.log.iter().filter(|line| line.starts_with("closed"));
     for line in closed {
         assert_eq!(line.matches(" reason=").count(), 1, "{line}");
         assert!(line.contains(" in=4 out=4 ms="), "{line}");
     }
-    let errors = server.said.iter().filter(|line| line.contains("error=\""));
+    let errors = server.log.iter().filter(|line| line.contains("error=\""));
     assert_eq!(errors.count(), 10);
     assert_eq!(server.count("opened"), 0);
 }
@@ -66,8 +66,8 @@ fn v_logs_more_and_q_logs_problems_only() {
     server.wait_for("closed conn=2 ");
     server.signal(Signal::TERM);
     assert_eq!(server.code(), Some(0));
-    for said in ["listening", "  bash", "closed conn=1", "draining", "ended"] {
-        assert_eq!(server.count(said), 0, "{said}");
+    for beginning in ["listening", "  bash", "closed conn=1", "draining", "ended"] {
+        assert_eq!(server.count(beginning), 0, "{beginning}");
     }
     assert!(server.count("limit reached=") >= 1);
 }
@@ -91,7 +91,7 @@ fn json_lines_are_json() {
         ("ended", r#""finished":0,"aborted":0}"#),
     ] {
         let of_event = |line: &&String| line.contains(&format!(r#""event":"{event}""#));
-        let line = server.said.iter().find(of_event).expect(event);
+        let line = server.log.iter().find(of_event).expect(event);
         assert!(
             line.starts_with(r#"{"ts":1"#) && line.ends_with('}'),
             "{line}"
@@ -108,7 +108,7 @@ fn json_lines_are_json() {
     };
     let mut input = python.stdin.take().expect("a pipe");
     input
-        .write_all(server.said.join("\n").as_bytes())
+        .write_all(server.log.join("\n").as_bytes())
         .expect("it reads");
     drop(input);
     assert!(python.wait().expect("a child").success());
@@ -120,8 +120,8 @@ fn logfmt_lines_begin_with_the_time() {
     server.wait_for("ts=");
     server.signal(Signal::TERM);
     assert_eq!(server.code(), Some(0));
-    let [start, draining, ended] = &server.said[..] else {
-        panic!("{:#?}", server.said);
+    let [start, draining, ended] = &server.log[..] else {
+        panic!("{:#?}", server.log);
     };
     assert!(start.contains(" event=listening local=127.0.0.1:"));
     assert!(start.contains(" try=\"bash -c 'exec "));
@@ -136,11 +136,11 @@ fn text_lines_begin_with_the_time_if_that_is_wanted() {
     server.signal(Signal::TERM);
     assert_eq!(server.code(), Some(0));
     let events: Vec<_> = server
-        .said
+        .log
         .iter()
         .filter(|line| !line.starts_with(' '))
         .collect();
-    assert_eq!(events.len(), 3, "{:#?}", server.said);
+    assert_eq!(events.len(), 3, "{:#?}", server.log);
     for (line, event) in events.iter().zip(["listening", "draining", "ended"]) {
         let (time, rest) = line.split_once(' ').expect("two words");
         let shape = time.replace(|c: char| c.is_ascii_digit(), "0");
@@ -214,9 +214,9 @@ fn lines_that_a_stalled_standard_error_cost_are_counted() {
     });
     let dropped: u64 = dropped.sum();
     assert!(dropped > 0, "all {} lines came through", lines.len());
-    let said = count(r#""event":"opened""#) + count(r#""event":"closed""#);
+    let logged = count(r#""event":"opened""#) + count(r#""event":"closed""#);
     let end = count(r#""event":"draining""#) + count(r#""event":"ended""#);
-    assert_eq!(said + end + dropped, 2 * CLIENTS + 2);
+    assert_eq!(logged + end + dropped, 2 * CLIENTS + 2);
 }
 
 /// A server. Its standard error is read as far as the line with its address.

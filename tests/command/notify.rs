@@ -138,9 +138,9 @@ fn every_state_is_reported() {
     assert!((5_000_000..=12_000_000).contains(&micros), "{micros}");
     server.signal(Signal::TERM);
     assert_eq!(server.code(), Some(143));
-    let said = manager.rest();
-    assert_eq!(said.iter().filter(|line| *line == "STOPPING=1").count(), 1);
-    assert!(!said.iter().any(|line| line.starts_with("WATCHDOG")));
+    let lines = manager.rest();
+    assert_eq!(lines.iter().filter(|line| *line == "STOPPING=1").count(), 1);
+    assert!(!lines.iter().any(|line| line.starts_with("WATCHDOG")));
 }
 
 #[test]
@@ -166,9 +166,9 @@ fn stopping_is_reported_before_the_delay() {
     server.wait_for("reloaded rules=0");
     server.signal(Signal::TERM);
     assert_eq!(server.code(), Some(143));
-    let said = manager.rest();
-    assert_eq!(said.iter().filter(|line| *line == "READY=1").count(), 1);
-    assert!(!said.contains(&"RELOADING=1".to_owned()));
+    let lines = manager.rest();
+    assert_eq!(lines.iter().filter(|line| *line == "READY=1").count(), 1);
+    assert!(!lines.contains(&"RELOADING=1".to_owned()));
 }
 
 #[test]
@@ -177,17 +177,17 @@ fn the_shortest_end_is_reported_too() {
         let manager = Manager::at_a_path();
         let mut server = manager.serve(&["upper"]);
         server.end();
-        let said = manager.rest();
-        assert!(said.contains(&"STOPPING=1".to_owned()), "{said:?}");
+        let lines = manager.rest();
+        assert!(lines.contains(&"STOPPING=1".to_owned()), "{lines:?}");
     }
     let manager = Manager::at_a_path();
     let mut command = halves(&["serve", "upper", "--listen", "-"]);
     let command = command.stdin(process::Stdio::null());
     let mut server = Halves::start(command.env("NOTIFY_SOCKET", &manager.name));
     assert_eq!(server.code(), Some(0));
-    let said = manager.rest();
-    assert_eq!(said[0], "READY=1");
-    assert_eq!(said.last().map(String::as_str), Some("STOPPING=1"));
+    let lines = manager.rest();
+    assert_eq!(lines[0], "READY=1");
+    assert_eq!(lines.last().map(String::as_str), Some("STOPPING=1"));
 }
 
 #[test]
@@ -223,8 +223,8 @@ fn a_watchdog_for_another_process_receives_nothing() {
         manager.wait_for("STATUS=serving open=1 ");
         drop(client);
         server.end();
-        let said = manager.rest();
-        assert!(!said.contains(&"WATCHDOG=1".to_owned()), "{shell}");
+        let lines = manager.rest();
+        assert!(!lines.contains(&"WATCHDOG=1".to_owned()), "{shell}");
     }
 }
 
@@ -237,9 +237,9 @@ fn a_manager_that_is_not_there_changes_nothing() {
     ] {
         let mut command = halves(&with_port(&["upper"]));
         let mut server = Halves::start(command.env("NOTIFY_SOCKET", name));
-        let said = server.wait_for("notify_failed");
+        let line = server.wait_for("notify_failed");
         let beginning = format!("notify_failed socket={name} error=\"{problem}");
-        assert!(said.starts_with(&beginning), "{said}");
+        assert!(line.starts_with(&beginning), "{line}");
         server.signal(Signal::HUP);
         server.wait_for("reloaded");
         server.end();

@@ -15,11 +15,11 @@ fn one_empty_line_is_written_once_every_listener_is_open() {
     args.extend(listen.iter().flat_map(|at| ["--listen", at]));
     let mut command = halves_after("exec 3>&1 1>/dev/null", &args);
     let mut server = Halves::start(command.stdout(Stdio::piped()));
-    let mut said = Vec::new();
+    let mut written = Vec::new();
     let mut ready = server.child().stdout.take().expect("a pipe");
-    // To the end, which comes while the server serves.
-    ready.read_to_end(&mut said).expect("a pipe");
-    assert_eq!(said, b"\n");
+    // The end of the pipe comes while the server still serves.
+    ready.read_to_end(&mut written).expect("a pipe");
+    assert_eq!(written, b"\n");
     for port in ports {
         let mut client = Client::new(([127, 0, 0, 1], port).into());
         assert_eq!(client.ask("here"), "HERE");
@@ -46,9 +46,9 @@ fn a_descriptor_that_is_not_there_or_not_for_writing_is_exit_1() {
     ] {
         let args = with_port(&["upper", "--ready-fd", fd]);
         let output = run_to_end(&mut halves_after(shell, &args));
-        let said = String::from_utf8(output.stderr).expect("text");
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert_eq!(said, format!("halves: --ready-fd {fd}: {problem}\n"));
+        let message = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert_eq!(message, format!("halves: --ready-fd {fd}: {problem}\n"));
     }
 }
 

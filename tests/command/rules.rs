@@ -66,27 +66,27 @@ fn a_hangup_reads_the_files_again() {
 
     fs::write(&file, "127.0.0.2\n\n127.0.0.300\n").expect("a file");
     server.signal(Signal::HUP);
-    let said = server.wait_for("reload");
+    let line = server.wait_for("reload");
     let error = "error=\"bad network '127.0.0.300': ";
     let beginning = format!("reload_failed file={} line=3 {error}", file.display());
-    assert!(said.starts_with(&beginning), "{said}");
-    assert!(said.ends_with(" (the rules are unchanged)"), "{said}");
+    assert!(line.starts_with(&beginning), "{line}");
+    assert!(line.ends_with(" (the rules are unchanged)"), "{line}");
     check(&server, [3, 4]);
 
     fs::remove_file(&file).expect("it is there");
     server.signal(Signal::HUP);
-    let said = server.wait_for("reload");
+    let line = server.wait_for("reload");
     let beginning = format!("reload_failed file={} error=\"No such", file.display());
-    assert!(said.starts_with(&beginning), "{said}");
+    assert!(line.starts_with(&beginning), "{line}");
     check(&server, [3, 4]);
 
     // A file that is being written may be empty.
     for text in ["", "# 127.0.0.3\n"] {
         fs::write(&file, text).expect("a file");
         server.signal(Signal::HUP);
-        let said = server.wait_for("reload");
+        let line = server.wait_for("reload");
         let beginning = format!("reload_failed file={} error=\"no net", file.display());
-        assert!(said.starts_with(&beginning), "{said}");
+        assert!(line.starts_with(&beginning), "{line}");
         check(&server, [3, 4]);
     }
 
@@ -129,10 +129,10 @@ fn a_bad_file_at_the_start_is_exit_1_and_named_with_its_line() {
         .expect("a file");
         let given = format!("@{}", file.display());
         let output = run(&["serve", "upper", "--listen=127.0.0.1:0", "--allow", &given]);
-        let said = String::from_utf8(output.stderr).expect("text");
-        assert_eq!(output.status.code(), Some(1), "{said}");
+        let message = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(1), "{message}");
         let beginning = format!("halves: {}{problem}", file.display());
-        assert!(said.starts_with(&beginning), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(message.starts_with(&beginning), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
     }
 }

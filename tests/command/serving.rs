@@ -145,7 +145,7 @@ fn standard_input_and_output_are_one_connection() {
     writer.join().expect("no panic").expect("it reads");
     assert_eq!(server.code(), Some(0));
     assert_eq!(
-        server.said.last().expect("an end"),
+        server.log.last().expect("an end"),
         "ended finished=1 aborted=0"
     );
     assert_eq!(server.count("  bash"), 0);
@@ -179,12 +179,7 @@ fn an_idle_standard_input_does_not_hold_the_end() {
     server.wait_for("serving local=stdio");
     server.signal(Signal::TERM);
     assert_eq!(server.code(), Some(0));
-    assert!(
-        server
-            .said
-            .iter()
-            .any(|line| line.contains("reason=drained"))
-    );
+    assert!(server.has_logged("reason=drained"), "{:#?}", server.log);
 }
 
 #[test]
@@ -202,7 +197,7 @@ fn no_space_left_on_standard_output_is_exit_1() {
         let _ = input.write_all(&vec![b'a'; length]);
         drop(input);
         assert_eq!(server.code(), Some(1));
-        let closed = server.said.iter().find(|line| line.starts_with("closed"));
+        let closed = server.log.iter().find(|line| line.starts_with("closed"));
         assert!(
             closed.expect("a line").contains("reason=error"),
             "{closed:?}"

@@ -44,7 +44,7 @@ fn usr1_logs_the_statistics_with_q_too() {
     let end = r#","event":"stats","open":1,"accepted":1,"in":5,"out":5}"#;
     ask_until(&mut server, |line| line.ends_with(end));
     let only_stats = |line: &String| line.contains(r#""event":"stats""#);
-    assert!(server.said.iter().all(only_stats), "{:?}", server.said);
+    assert!(server.log.iter().all(only_stats), "{:?}", server.log);
 }
 
 /// A client may have its answer just before the server counts it.
@@ -61,7 +61,7 @@ fn ask_until(server: &mut Halves, is_right: impl Fn(&str) -> bool) {
 }
 
 #[test]
-fn they_are_handled_in_a_drain_and_do_not_end_it() {
+fn usr1_and_hup_are_handled_in_a_drain_and_do_not_end_it() {
     let mut server = serve(&["upper"]);
     let _stuck = stuck(server.at[0]);
     server.signal(Signal::TERM);
@@ -109,7 +109,7 @@ fn signals_that_the_parent_has_ignored_stay_ignored() {
     server.signal(Signal::USR1);
     server.wait_for("stats ");
     server.end();
-    assert_eq!(server.count("reload"), 0, "{:#?}", server.said);
+    assert_eq!(server.count("reload"), 0, "{:#?}", server.log);
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn a_log_that_reaches_the_limit_of_a_file_changes_nothing() {
     }
     server.signal(Signal::TERM);
     assert_eq!(server.code(), Some(0));
-    let said = fs::read_to_string(log).expect("a log");
-    assert!(!said.contains(" conn=50 "), "all of it fits:\n{said}");
+    let text = fs::read_to_string(log).expect("a log");
+    assert!(!text.contains(" conn=50 "), "all of it fits:\n{text}");
 }
 
 #[test]

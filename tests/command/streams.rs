@@ -59,12 +59,11 @@ fn a_line_typed_on_a_terminal_is_answered_and_the_input_ended() {
     let mut seen = [0; 14];
     person.read_exact(&mut seen).expect("it answers");
     assert_eq!(&seen, b"hello\r\nHELLO\r\n", "with the echo");
-    assert_eq!(server.code(), Some(0), "{:?}", server.said);
+    assert_eq!(server.code(), Some(0), "{:?}", server.log);
     assert!(
-        server
-            .said
-            .iter()
-            .any(|line| line.contains("reason=eof in=6 out=6"))
+        server.has_logged("reason=eof in=6 out=6"),
+        "{:#?}",
+        server.log
     );
 }
 
@@ -74,8 +73,8 @@ fn a_terminal_that_hangs_up_is_an_end() {
     let output = program.try_clone().expect("a copy");
     let mut server = serve(&mut upper(), program, output);
     drop(person);
-    assert_eq!(server.code(), Some(0), "{:?}", server.said);
-    assert!(server.said.iter().any(|line| line.contains("reason=eof")));
+    assert_eq!(server.code(), Some(0), "{:?}", server.log);
+    assert!(server.has_logged("reason=eof"), "{:#?}", server.log);
 }
 
 /// The reader of a pipe receives the end at once, and not when the server, which has other
@@ -133,7 +132,7 @@ fn unread_output_is_aborted_at_the_deadline_and_by_force() {
         if signals == 2 {
             server.signal(Signal::TERM);
         }
-        assert_eq!(server.code(), Some(code), "{:?}", server.said);
+        assert_eq!(server.code(), Some(code), "{:?}", server.log);
         let cut = full.join().expect("no panic");
         assert!(cut.is_err(), "the reader is gone");
     }
@@ -179,10 +178,9 @@ fn writers_of_a_fifo_come_and_go() {
     }
     server.end();
     assert!(
-        server
-            .said
-            .iter()
-            .any(|line| line.contains("reason=drained in=11 out=11"))
+        server.has_logged("reason=drained in=11 out=11"),
+        "{:#?}",
+        server.log
     );
 }
 
@@ -270,5 +268,5 @@ fn pipes_that_cannot_be_opened_again_are_served_alike() {
     let mut seen = [0; 14];
     person.read_exact(&mut seen).expect("it answers");
     assert_eq!(&seen, b"hello\r\nHELLO\r\n", "with the echo");
-    assert_eq!(server.code(), Some(0), "{:?}", server.said);
+    assert_eq!(server.code(), Some(0), "{:?}", server.log);
 }

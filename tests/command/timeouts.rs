@@ -64,7 +64,7 @@ fn plain_tcp_has_no_handshake_that_could_be_late() {
 }
 
 #[test]
-fn nothing_is_the_default() {
+fn zero_turns_a_timeout_or_limit_off() {
     let off = [
         "--handshake-timeout=0",
         "--idle-timeout=0",

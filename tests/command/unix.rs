@@ -47,6 +47,23 @@ fn ask(client: &mut UnixStream, text: &str) -> String {
     String::from_utf8(answer).expect("text")
 }
 
+/// Asserts that a server answers at `path`, and removes it when it ends.
+fn assert_served_and_removed(server: &mut Halves, path: &Path) {
+    assert_eq!(ask(&mut connect(path), "hello"), "HELLO");
+    server.end();
+    assert!(!path.exists());
+}
+
+/// A server in its drain, which waits for this client.
+fn draining(path: &Path) -> (Halves, UnixStream) {
+    let mut server = serve(&[path.to_str().expect("text")]);
+    let mut client = connect(path);
+    assert_eq!(ask(&mut client, "hello"), "HELLO");
+    server.signal(Signal::TERM);
+    server.wait_for("draining connections=1");
+    (server, client)
+}
+
 #[test]
 fn a_path_is_served_and_removed_at_the_end() {
     let (_dir, path) = place();
@@ -98,9 +115,7 @@ fn a_relative_path_is_in_the_directory_of_its_start() {
     let mut command = halves(&["serve", "upper", "--listen", "./x.sock"]);
     let mut server = Halves::start(command.current_dir(dir.path()));
     assert_eq!(server.wait_for_local(), "unix:./x.sock");
-    assert_eq!(ask(&mut connect(&path), "hello"), "HELLO");
-    server.end();
-    assert!(!path.exists());
+    assert_served_and_removed(&mut server, &path);
 }
 
 #[test]
@@ -147,10 +162,10 @@ fn a_second_server_does_not_disturb_the_first() {
     let mut server = serve(&[at]);
     let output = run(&["serve", "upper", "--listen", at]);
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8(output.stderr).expect("text");
+    let message = String::from_utf8(output.stderr).expect("text");
     let problem = "it is in use: choose another path, or end the server that has it";
     assert_eq!(
-        said,
+        message,
         format!("halves: cannot listen on unix:{at}: {problem}\n")
     );
     assert_eq!(ask(&mut connect(&path), "hello"), "HELLO");
@@ -166,19 +181,13 @@ fn the_file_of_a_killed_server_is_replaced() {
     server.wait();
     assert!(path.exists(), "it was not removed");
     let mut server = serve(&[at]);
-    assert_eq!(ask(&mut connect(&path), "hello"), "HELLO");
-    server.end();
-    assert!(!path.exists());
+    assert_served_and_removed(&mut server, &path);
 }
 
 #[test]
 fn its_file_is_removed_before_the_drain_and_a_new_one_is_left_alone() {
     let (_dir, path) = place();
-    let mut server = serve(&[path.to_str().expect("text")]);
-    let mut client = connect(&path);
-    assert_eq!(ask(&mut client, "hello"), "HELLO");
-    server.signal(Signal::TERM);
-    server.wait_for("draining connections=1");
+    let (mut server, mut client) = draining(&path);
     // The listener is closed before this line.
     let successor = UnixListener::bind(&path).expect("no peer is there");
     assert_eq!(ask(&mut client, "still"), "STILL");
@@ -191,11 +200,7 @@ fn its_file_is_removed_before_the_drain_and_a_new_one_is_left_alone() {
 #[test]
 fn a_forced_end_leaves_nothing() {
     let (_dir, path) = place();
-    let mut server = serve(&[path.to_str().expect("text")]);
-    let mut client = connect(&path);
-    assert_eq!(ask(&mut client, "hello"), "HELLO");
-    server.signal(Signal::TERM);
-    server.wait_for("draining connections=1");
+    let (mut server, mut client) = draining(&path);
     server.signal(Signal::INT);
     assert_eq!(server.code(), Some(130));
     assert_eq!(client.read(&mut [0; 8]).expect("an end"), 0);
@@ -308,8 +313,8 @@ fn the_mode_is_set_without_proc() {
     let listen = format!("{at},mode=0660");
     let args = ["serve", "upper", "--listen", &listen];
     let refused = run_to_end(&mut without_proc("022", &args).expect("as before"));
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(said.contains("there is no /proc"), "{said}");
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{message}");
+    assert!(message.contains("there is no /proc"), "{message}");
     assert!(!path.exists(), "it is removed again");
 }

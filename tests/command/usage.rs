@@ -11,16 +11,19 @@ use crate::common::{halves, run, serve};
 
 /// Asserts that it failed with this code and one or two lines, and returns them.
 fn complaint(output: &Output, code: i32) -> String {
-    let said = String::from_utf8(output.stderr.clone()).expect("text");
-    assert_eq!(output.status.code(), Some(code), "{said}");
+    let message = String::from_utf8(output.stderr.clone()).expect("text");
+    assert_eq!(output.status.code(), Some(code), "{message}");
     assert!(output.stdout.is_empty(), "{output:?}");
-    assert!((1..=2).contains(&said.lines().count()), "{said}");
+    assert!((1..=2).contains(&message.lines().count()), "{message}");
     assert!(
-        said.lines().all(|line| line.starts_with("halves: ")),
-        "{said}"
+        message.lines().all(|line| line.starts_with("halves: ")),
+        "{message}"
     );
-    assert!(said.ends_with('\n') && !said.contains("panicked"), "{said}");
-    said
+    assert!(
+        message.ends_with('\n') && !message.contains("panicked"),
+        "{message}"
+    );
+    message
 }
 
 #[test]
@@ -72,8 +75,8 @@ fn bad_usage_is_exit_2_with_the_reason() {
         (&["--listen", "1"], "--listen"),
         (&["a\nb\u{1b}[31m"], "a b\\u{1b}[31m"),
     ] {
-        let said = complaint(&run(args), 2);
-        assert!(said.contains(word), "{args:?}: {said}");
+        let message = complaint(&run(args), 2);
+        assert!(message.contains(word), "{args:?}: {message}");
     }
 }
 
@@ -97,16 +100,16 @@ fn an_invalid_address_is_exit_2_with_the_reason() {
         (&["--listen=fd:3", "--ready-fd=3"], "--ready-fd 3"),
         (&["--listen=fd:2"], "for the log"),
     ] {
-        let said = complaint(&run(&[&["serve", "upper"], args].concat()), 2);
-        assert!(said.contains(word), "{args:?}: {said}");
+        let message = complaint(&run(&[&["serve", "upper"], args].concat()), 2);
+        assert!(message.contains(word), "{args:?}: {message}");
     }
 }
 
 /// Asserts that these arguments are bad usage, with this error.
 fn refused(args: &[&str], problem: &str) {
-    let said = complaint(&run(args), 2);
+    let message = complaint(&run(args), 2);
     let help = "halves: run 'halves serve --help' for the services and options";
-    assert_eq!(said, format!("halves: {problem}\n{help}\n"));
+    assert_eq!(message, format!("halves: {problem}\n{help}\n"));
 }
 
 #[test]
@@ -195,12 +198,12 @@ fn an_address_that_cannot_be_listened_on_is_exit_1() {
         ("sd-listen", "LISTEN_PID and LISTEN_FDS are not both set"),
         (&too_long, "has 121 bytes"),
     ] {
-        let said = complaint(&run(&["serve", "upper", "--listen", address]), 1);
+        let message = complaint(&run(&["serve", "upper", "--listen", address]), 1);
         assert!(
-            said.contains("cannot listen on") && said.contains(problem),
-            "{said}"
+            message.contains("cannot listen on") && message.contains(problem),
+            "{message}"
         );
-        assert_eq!(said.lines().count(), 1);
+        assert_eq!(message.lines().count(), 1);
     }
 }
 
@@ -208,11 +211,11 @@ fn an_address_that_cannot_be_listened_on_is_exit_1() {
 fn a_failure_is_an_object_in_a_json_log() {
     let args = ["serve", "upper", "--log=json", "--listen=192.0.2.1:50007"];
     let output = run(&args);
-    let said = String::from_utf8(output.stderr).expect("text");
+    let message = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        said.contains(r#""event":"failed","error":"cannot listen on"#),
-        "{said}"
+        message.contains(r#""event":"failed","error":"cannot listen on"#),
+        "{message}"
     );
 }
 
@@ -294,8 +297,8 @@ fn too_few_descriptors_to_start_are_exit_1_in_one_line() {
     for files in 5..=18 {
         let script = format!("ulimit -n {files} && exec {halves} serve upper --listen=127.0.0.1:0");
         let output = Command::new("sh").args(["-c", &script]).output();
-        let said = complaint(&output.expect("it runs"), 1);
-        assert_eq!(said.lines().count(), 1, "{said}");
-        assert!(said.contains("open files (ulimit -n)"), "{said}");
+        let message = complaint(&output.expect("it runs"), 1);
+        assert_eq!(message.lines().count(), 1, "{message}");
+        assert!(message.contains("open files (ulimit -n)"), "{message}");
     }
 }

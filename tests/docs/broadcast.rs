@@ -52,8 +52,8 @@ fn bursts_at_the_same_time_disconnect_no_client_that_reads() {
     let mut talkers = [(); TALKERS].map(|()| chat.join());
     for talker in &mut talkers {
         // No task runs before all bursts are there.
-        let said = future::poll_once(talker.writer.write_all(&[0; BURST]));
-        assert!(matches!(future::block_on(said), Some(Ok(()))));
+        let write = future::poll_once(talker.writer.write_all(&[0; BURST]));
+        assert!(matches!(future::block_on(write), Some(Ok(()))));
     }
     chat.world.settle();
     assert_eq!(chat.served.open(), TALKERS);
@@ -80,14 +80,7 @@ fn a_client_that_has_left_keeps_no_queue_when_another_joins() {
 #[test]
 fn queued_frames_are_sent_by_the_task_of_their_reader() {
     let chat = new(false, IN_PIPE * NUMBERED);
-    let (mut talker, mut late) = (chat.join(), chat.join());
-    let most = IN_PIPE + BEING_SENT + MAX_QUEUED_FRAMES;
-    chat.talk(&mut talker, 0..most);
-    let all: Vec<_> = (0..most).collect();
-    assert_eq!(chat.numbers(&mut late, most - 1), all);
-    // And again, as its queue is empty now.
-    chat.talk(&mut talker, 0..most);
-    assert_eq!(chat.numbers(&mut late, most - 1), all);
+    check_the_queue(&chat, IN_PIPE + BEING_SENT + MAX_QUEUED_FRAMES);
 }
 
 #[test]
@@ -95,16 +88,7 @@ fn dropping_the_oldest_keeps_the_newest_and_frames_whole() {
     // The frame that is being sent has not left at all, or in part.
     for part in [0, 4] {
         let chat = new(true, IN_PIPE * NUMBERED + part);
-        let (mut talker, mut late) = (chat.join(), chat.join());
-        let last = IN_PIPE + 3 * MAX_QUEUED_FRAMES;
-        chat.talk(&mut talker, 0..last + 1);
-        let begun = IN_PIPE + BEING_SENT;
-        let newest = last + 1 - MAX_QUEUED_FRAMES;
-        let expected: Vec<_> = (0..begun).chain(newest..=last).collect();
-        assert_eq!(chat.numbers(&mut late, last), expected);
-        chat.talk(&mut talker, 0..1);
-        assert_eq!(chat.receive(&mut late), Some(numbered(0)));
-        assert_eq!(chat.served.open(), 2);
+        check_dropping_the_oldest(&chat, IN_PIPE + BEING_SENT, MAX_QUEUED_FRAMES);
     }
 }
 

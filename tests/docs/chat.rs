@@ -22,7 +22,7 @@ use crate::support::skip::skip;
 pub(crate) const IN_PIPE: usize = 8;
 pub(crate) const NUMBERED: usize = 8;
 /// Bytes of a long frame, without its end.
-const LONG: usize = 4 * 1024;
+const LONG_FRAME_BYTES: usize = 4 * 1024;
 
 /// A room in memory.
 pub(crate) struct Chat {
@@ -71,8 +71,8 @@ impl Chat {
     }
 
     pub(crate) fn say(&self, client: &mut MemoryConnection, frame: &[u8]) {
-        let said = client.writer.write_all(frame);
-        self.now(said).expect("it is read");
+        let write = client.writer.write_all(frame);
+        self.now(write).expect("it is read");
     }
 
     /// The next frame. None at the end.
@@ -105,6 +105,29 @@ pub(crate) fn numbered(number: usize) -> Vec<u8> {
     format!("{number:07}\0").into_bytes()
 }
 
+/// `most` frames fit into the pipe of a client and its queue.
+pub(crate) fn check_the_queue(chat: &Chat, most: usize) {
+    let (mut talker, mut late) = (chat.join(), chat.join());
+    let all: Vec<_> = (0..most).collect();
+    // The queue is empty at the second time, so this works again.
+    for _ in 0..2 {
+        chat.talk(&mut talker, 0..most);
+        assert_eq!(chat.numbers(&mut late, most - 1), all);
+    }
+}
+
+/// A client reads late: it receives the first `begun` frames, and then the `newest` ones.
+pub(crate) fn check_dropping_the_oldest(chat: &Chat, begun: usize, newest: usize) {
+    let (mut talker, mut late) = (chat.join(), chat.join());
+    let sent = begun + 3 * newest;
+    chat.talk(&mut talker, 0..sent);
+    let expected: Vec<_> = (0..begun).chain(sent - newest..sent).collect();
+    assert_eq!(chat.numbers(&mut late, sent - 1), expected);
+    chat.talk(&mut talker, 0..1);
+    assert_eq!(chat.receive(&mut late), Some(numbered(0)));
+    assert_eq!(chat.served.open(), 2);
+}
+
 pub(crate) fn check_order(chat: &Chat) {
     let mut clients = [chat.join(), chat.join(), chat.join()];
     // Several frames in one write, and one frame in two.
@@ -122,8 +145,8 @@ pub(crate) fn check_that_nothing_overtakes(chat: &Chat) {
     let (mut talker, mut late) = (chat.join(), chat.join());
     chat.talk(&mut talker, 0..100);
     // The task of the talker is woken first, and finds room for its frame.
-    let (said, mut read) = (numbered(100), [0; NUMBERED]);
-    let write = future::poll_once(talker.writer.write_all(&said));
+    let (frame, mut read) = (numbered(100), [0; NUMBERED]);
+    let write = future::poll_once(talker.writer.write_all(&frame));
     let read = future::poll_once(late.reader.read_exact(&mut read));
     let both = future::block_on(future::zip(write, read));
     assert!(matches!(both, (Some(Ok(())), Some(Ok(())))));
@@ -186,7 +209,7 @@ where
     H: FnOnce(Connection) -> F + Clone + Send + 'static,
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
-    let frame = [vec![b'x'; LONG], vec![0]].concat();
+    let frame = [vec![b'x'; LONG_FRAME_BYTES], vec![0]].concat();
     // More than the kernel and the server hold for one connection.
     let enough = 64 * 1024 * 1024 / frame.len();
     on_tcp(handler, async |address, server| {
@@ -244,8 +267,8 @@ where
         }
         for (talker, client) in clients[..TALKERS].iter_mut().enumerate() {
             for frame in 0..FRAMES {
-                let said = format!("{talker} {frame}\0");
-                client.writer.write_all(said.as_bytes()).await?;
+                let text = format!("{talker} {frame}\0");
+                client.writer.write_all(text.as_bytes()).await?;
             }
         }
         for client in &mut clients {
@@ -267,8 +290,8 @@ async fn receive_in_order(
 ) -> Result<(), FrameError> {
     let frame = client.reader.until(&[b"\0"]).await?.expect("not the end");
     let text = str::from_utf8(&frame).expect("text");
-    let said = text.trim_end_matches('\0').split_once(' ');
-    let (talker, number) = said.expect("a talker and a number");
+    let parts = text.trim_end_matches('\0').split_once(' ');
+    let (talker, number) = parts.expect("a talker and a number");
     let count = received
         .entry(talker.parse().expect("a number"))
         .or_default();

@@ -61,15 +61,15 @@ fn each_mistake_is_answered_by_its_remedy() {
     let library = library();
     for (name, lines) in MISTAKES {
         let output = check(name, &library);
-        let said = String::from_utf8_lossy(&output.stderr);
+        let message = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{name} compiles");
         for line in *lines {
-            assert!(said.contains(line), "{name}: no '{line}' in:\n{said}");
+            assert!(message.contains(line), "{name}: no '{line}' in:\n{message}");
         }
     }
     let output = check("remedied", &library);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{message}");
 }
 
 /// Checks a program against the built library.

@@ -74,7 +74,7 @@ fn the_python_program_beside_ours_does_the_same() {
 }
 
 #[test]
-fn local_counts_its_visitors() {
+fn the_local_example_counts_its_visitors() {
     let mut server = Server::start("local", &[]);
     // The first visitor was the probe for a running server.
     assert_eq!(server.ask(""), "You are visitor 2.\n");
@@ -179,8 +179,8 @@ fn the_readme_begins_with_the_two_commands() {
 #[test]
 fn each_server_of_the_readme_answers_the_readme_s_line_to_try_it() {
     let readme = read("README.md");
-    let (_, said) = code_blocks(&readme)[1];
-    let line = said.lines().nth(1).expect("the line to try it by");
+    let (_, block) = code_blocks(&readme)[1];
+    let line = block.lines().nth(1).expect("the line to try it by");
     assert!(line.contains("/dev/tcp/127.0.0.1/50007"));
     for (example, answer) in [("upper", "HELLO\n"), ("greet", "Hello, hello!\n")] {
         let mut server = Server::start(example, &[]);

@@ -167,9 +167,9 @@ fn write_until_full(mut client: &TcpStream, message: &[u8]) -> usize {
 #[test]
 fn a_client_that_resets_does_not_affect_others() {
     for step in steps() {
-        for said in [&b""[..], b"a"] {
+        for input in [&b""[..], b"a"] {
             let mut rude = step.connect();
-            rude.write_all(said).expect("the kernel takes it");
+            rude.write_all(input).expect("the kernel takes it");
             set_socket_linger(&rude, Some(Duration::ZERO)).expect("a socket");
             drop(rude);
         }
@@ -205,8 +205,8 @@ fn ctrl_c_ends_each_with_all_that_it_has_started() {
         // A terminal signals the whole group. A process that is left would hold the other end of
         // the pipe.
         kill_process_group(step.group(), Signal::INT).expect("it runs");
-        let mut said = String::new();
-        step.stderr.read_to_string(&mut said).expect("text");
+        let mut errors = String::new();
+        step.stderr.read_to_string(&mut errors).expect("text");
         let ended = client.read(&mut [0]);
         assert!(matches!(ended, Ok(0) | Err(_)), "{}: {ended:?}", step.name);
         let status = step.child.wait().expect("our child");

@@ -106,12 +106,12 @@ fn sockets_work_in_a_block_on_of_another_executor_within_a_task_and_after_it() {
 /// Another thread in `block_on` until it receives a message. It returns or panics then.
 fn occupy(ex: &Executor, panics: bool) -> (channel::Sender<()>, thread::JoinHandle<()>) {
     let (leave, left) = channel::bounded::<()>(1);
-    let (said, inside) = mpsc::channel();
+    let (sender, inside) = mpsc::channel();
     let ex = ex.clone();
     let thread = thread::spawn(move || {
         let blocked = catch_unwind(AssertUnwindSafe(|| {
             ex.block_on(async {
-                said.send(()).expect("received");
+                sender.send(()).expect("received");
                 let _ = left.recv().await;
                 if panics {
                     resume_unwind(Box::new("asked to"));

@@ -33,10 +33,10 @@ impl Drop for OnDrop {
 
 /// Runs `does` on another thread. Panics if it does not end.
 fn ends(does: impl FnOnce() + Send + 'static) {
-    let (said, received) = mpsc::channel();
+    let (sender, received) = mpsc::channel();
     let doing = thread::spawn(move || {
         does();
-        said.send(()).expect("received");
+        sender.send(()).expect("received");
     });
     let ended = received.recv_timeout(TIMEOUT);
     assert!(ended.is_ok() || doing.is_finished(), "it sleeps on");

@@ -35,7 +35,7 @@ fn assert_runs(ex: &Executor) {
 fn threads_outlive_wakers_that_panic_when_a_socket_is_ready() {
     for n in [1, 2] {
         let ex = threads(n);
-        let (says, received) = unbounded();
+        let (sender, received) = unbounded();
         let mut clients = Vec::new();
         let mut waiting = Vec::new();
         // Held by the threads that have polled them.
@@ -44,7 +44,7 @@ fn threads_outlive_wakers_that_panic_when_a_socket_is_ready() {
             let (client, mut server) = ex.block_on(in_time(pair()));
             clients.push(client);
             let (waker, together) = (
-                Waker::from(Arc::new(Panics(says.clone()))),
+                Waker::from(Arc::new(Panics(sender.clone()))),
                 together.clone(),
             );
             waiting.push(ex.spawn(async move {
@@ -76,12 +76,12 @@ fn threads_outlive_wakers_that_panic_when_a_socket_is_ready() {
 fn threads_outlive_wakers_that_panic_when_it_is_time() {
     for n in [1, 2] {
         let ex = threads(n);
-        let (says, received) = unbounded();
+        let (sender, received) = unbounded();
         let (done, ends) = channel::bounded::<()>(1);
         let together = Arc::new(Barrier::new(n));
         for _ in 0..n {
             let (together, ends) = (together.clone(), ends.clone());
-            let waker = Waker::from(Arc::new(Panics(says.clone())));
+            let waker = Waker::from(Arc::new(Panics(sender.clone())));
             ex.spawn(async move {
                 together.wait();
                 let _sleep = short_sleep(&waker);

@@ -85,40 +85,35 @@ fn async_std_serves() {
     ));
 }
 
+fn runtime(builder: &mut tokio::runtime::Builder) -> tokio::runtime::Runtime {
+    builder.enable_all().build().expect("a runtime")
+}
+
+fn current_thread() -> tokio::runtime::Runtime {
+    runtime(&mut tokio::runtime::Builder::new_current_thread())
+}
+
+fn serve_with_tasks_of_tokio(runtime: &tokio::runtime::Runtime) {
+    let executor = spawn_fn(|task| drop(tokio::spawn(task)));
+    runtime.block_on(check_serving(executor, service));
+}
+
 #[test]
 fn tokio_serves_on_one_thread() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(check_serving(
-        spawn_fn(|task| drop(tokio::spawn(task))),
-        service,
-    ));
+    serve_with_tasks_of_tokio(&current_thread());
 }
 
 #[test]
 fn tokio_serves_on_several_threads() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(check_serving(
-        spawn_fn(|task| drop(tokio::spawn(task))),
-        service,
-    ));
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    serve_with_tasks_of_tokio(&runtime(builder.worker_threads(2)));
 }
 
 #[test]
 fn a_local_set_of_tokio_serves_a_handler_that_is_not_send() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
     let (calls, seen) = counting_service();
     let report = tokio::task::LocalSet::new().block_on(
-        &runtime,
+        &current_thread(),
         check_serving(spawn_fn(|task| drop(tokio::task::spawn_local(task))), calls),
     );
     assert_eq!(seen.get(), report.stats.accepted);
@@ -127,11 +122,7 @@ fn a_local_set_of_tokio_serves_a_handler_that_is_not_send() {
 #[test]
 #[cfg(feature = "tokio")]
 fn tokio_serves_on_a_listener_of_its_own() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+    current_thread().block_on(async {
         let listener = tokio::net::TcpListener::bind(own_address()).await;
         let listener = listener.expect("a free port");
         let executor = spawn_fn(|task| drop(tokio::spawn(task)));
@@ -166,15 +157,17 @@ where
     F: Future<Output = io::Result<()>>,
 {
     let (clock, time) = halves::Clock::manual();
-    let (said, received) = mpsc::channel();
+    let (sender, received) = mpsc::channel();
     let server = Server::default()
         .clock(clock)
         .drain_timeout(DEADLINE)
         .on_event(move |event| {
             // The client may have failed and ended.
             let _ = match event {
-                Event::Draining { connections, .. } => said.send(Reported::Draining(*connections)),
-                Event::Closed(closed) => said.send(Reported::Closed(closed.reason)),
+                Event::Draining { connections, .. } => {
+                    sender.send(Reported::Draining(*connections))
+                }
+                Event::Closed(closed) => sender.send(Reported::Closed(closed.reason)),
                 _ => Ok(()),
             };
         });

@@ -17,7 +17,7 @@ const TASKS: usize = 48;
 const TOKENS: usize = 24;
 const HOPS: usize = 400;
 /// Longer than a worker may spend in one task before other workers take its queue.
-const LONG: Duration = Duration::from_millis(3);
+const LONG_WORK_TIME: Duration = Duration::from_millis(3);
 
 /// Tokens for one task. Each is the number of hops that are left.
 #[derive(Default)]
@@ -30,7 +30,7 @@ struct World {
     ex: Executor,
     mailboxes: Arc<[Mailbox]>,
     /// Delivers a token to a task, on a thread of its own.
-    courier: mpsc::Sender<(usize, usize)>,
+    delivery: mpsc::Sender<(usize, usize)>,
     ended: channel::Sender<()>,
 }
 
@@ -69,7 +69,7 @@ async fn pass_on(world: Arc<World>, me: usize, mut client: Connection, mut rng: 
     loop {
         let hops = world.mailboxes[me].take().await;
         match rng.u8(..64) {
-            0 => thread::sleep(LONG * rng.u32(1..4)),
+            0 => thread::sleep(LONG_WORK_TIME * rng.u32(1..4)),
             1..5 => {
                 let short = Duration::from_micros(rng.u64(..500));
                 Clock::default().sleep(short).await;
@@ -97,7 +97,7 @@ async fn pass_on(world: Arc<World>, me: usize, mut client: Connection, mut rng: 
         }
         let to = rng.usize(..TASKS);
         match hops.checked_sub(1) {
-            Some(hops) if rng.u8(..8) == 0 => world.courier.send((to, hops)).expect("received"),
+            Some(hops) if rng.u8(..8) == 0 => world.delivery.send((to, hops)).expect("received"),
             Some(hops) => world.mailboxes[to].post(hops),
             None => world.ended.send(()).await.expect("received"),
         }
@@ -114,11 +114,11 @@ fn run(seed: u64) {
     let ex = threads(THREADS);
     let (ended, ends) = channel::unbounded();
     let mailboxes: Arc<[_]> = (0..TASKS).map(|_| Mailbox::default()).collect();
-    let (courier, errands) = mpsc::channel();
-    let bringing = thread::spawn({
+    let (delivery, deliveries) = mpsc::channel();
+    let delivering = thread::spawn({
         let mailboxes = mailboxes.clone();
         move || {
-            for (to, hops) in errands {
+            for (to, hops) in deliveries {
                 let mailbox: &Mailbox = &mailboxes[to];
                 mailbox.post(hops);
             }
@@ -127,7 +127,7 @@ fn run(seed: u64) {
     let world = Arc::new(World {
         ex: ex.clone(),
         mailboxes: mailboxes.clone(),
-        courier,
+        delivery,
         ended,
     });
     let tasks = (0..TASKS).map(|me| {
@@ -148,7 +148,7 @@ fn run(seed: u64) {
         }
     }));
     drop(world);
-    bringing.join().expect("it has brought all");
+    delivering.join().expect("it has brought all");
     let left = mailboxes.iter().map(|mailbox| lock(&mailbox.tokens).len());
     assert_eq!(left.sum::<usize>(), 0);
 }

@@ -19,9 +19,9 @@ use crate::support::skip::skip;
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Idle connections.
-const MANY: usize = 1_000;
+const CONNECTIONS: usize = 1_000;
 /// Descriptors for both ends of them, and for the rest of the process.
-const DESCRIPTORS: u64 = 2 * MANY as u64 + 100;
+const DESCRIPTORS: u64 = 2 * CONNECTIONS as u64 + 100;
 
 /// The record, with its socket and two reference counts, in bytes.
 const RECORD: usize = 200;
@@ -29,8 +29,8 @@ const RECORD: usize = 200;
 const TASK: usize = 136;
 /// Entries in the lists of tasks, connections and sources, which grow to powers of two.
 const ENTRIES: usize = 40;
-/// All of it, as the allocator rounds it, in bytes.
-const TOGETHER: usize = 392;
+/// The sum of these, as the allocator rounds it, in bytes.
+const BYTES_PER_CONNECTION: usize = 392;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
@@ -118,13 +118,16 @@ pub(crate) fn an_idle_connection_is_two_allocations_and_its_entries() {
     // Allocates what stays, and lists with room for 16.
     idle(10);
     // The lists do not shrink.
-    let (first, second) = (idle(MANY), idle(MANY));
-    assert_eq!(second.pieces, 2 * MANY, "a record and a task each");
-    assert_eq!(second.bytes, (RECORD + TASK) * MANY);
+    let (first, second) = (idle(CONNECTIONS), idle(CONNECTIONS));
+    assert_eq!(second.pieces, 2 * CONNECTIONS, "a record and a task each");
+    assert_eq!(second.bytes, (RECORD + TASK) * CONNECTIONS);
     assert_eq!(first.pieces, second.pieces);
-    let places = MANY.next_power_of_two() - 16;
+    let places = CONNECTIONS.next_power_of_two() - 16;
     assert_eq!(first.bytes - second.bytes, ENTRIES * places);
-    assert_eq!(allocated(RECORD) + allocated(TASK) + ENTRIES, TOGETHER);
+    assert_eq!(
+        allocated(RECORD) + allocated(TASK) + ENTRIES,
+        BYTES_PER_CONNECTION
+    );
     shutdown.abort();
     let served = serving.join().expect("no panic");
     served.expect("served");

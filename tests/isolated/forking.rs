@@ -10,7 +10,7 @@ use halves::{Connection, Executor, Listener, bind, connect};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 /// The exit code of a child that has passed.
-const FINE: i32 = 7;
+const PASSED_EXIT_CODE: i32 = 7;
 
 pub(crate) async fn pair() -> (Connection, Connection) {
     let mut listener = bind("127.0.0.1:0").await.expect("bound");
@@ -42,14 +42,14 @@ pub(crate) fn fork() -> Option<Pid> {
 
 pub(crate) fn exit(fine: bool) -> ! {
     // SAFETY: it only ends the process; its destructors are for the parent to run.
-    unsafe { libc::_exit(if fine { FINE } else { 1 }) }
+    unsafe { libc::_exit(if fine { PASSED_EXIT_CODE } else { 1 }) }
 }
 
 pub(crate) fn assert_fine(child: Pid) {
     let (_, status) = waitpid(Some(child), WaitOptions::empty())
         .expect("ours")
         .expect("ended");
-    assert_eq!(status.exit_status(), Some(FINE));
+    assert_eq!(status.exit_status(), Some(PASSED_EXIT_CODE));
 }
 
 /// Runs a new executor in the child, within the one where it was forked.

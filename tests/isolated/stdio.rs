@@ -59,7 +59,7 @@ async fn pass(n: usize, near: Connection, mut far: Far) -> io::Result<()> {
 
 pub(crate) fn standard_streams_conform_and_leave_nothing() {
     for on in [on_pipes, on_sockets] {
-        let check = || conformance::check(conformance::LONG, async || on());
+        let check = || conformance::check(conformance::LARGE_TRANSFER_BYTES, async || on());
         Executor::new().block_on(check());
         smol::block_on(check());
     }

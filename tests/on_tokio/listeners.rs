@@ -14,7 +14,7 @@ use crate::{conformance, on_both, one_thread};
 #[test]
 fn connections_of_a_tcp_listener_conform() {
     on_both(async || {
-        conformance::check(conformance::LONG, async || {
+        conformance::check(conformance::LARGE_TRANSFER_BYTES, async || {
             let mut listener = TcpListener::bind("127.0.0.1:0").await?;
             let address = listener.local_addr()?.to_string();
             let (near, far) =

@@ -46,7 +46,10 @@ fn unix_sockets_conform() {
 #[test]
 fn pipes_conform() {
     on_both(async || {
-        conformance::check(conformance::LONG, async || conformance::pipes()).await;
+        conformance::check(conformance::LARGE_TRANSFER_BYTES, async || {
+            conformance::pipes()
+        })
+        .await;
     });
 }
 
@@ -57,14 +60,14 @@ fn a_child_answers_and_its_exit_is_seen() {
         let sent = async {
             connection
                 .writer
-                .write_all(&vec![b'x'; conformance::LONG])
+                .write_all(&vec![b'x'; conformance::LARGE_TRANSFER_BYTES])
                 .await?;
             connection.writer.close().await
         };
         let mut answer = Vec::new();
         let read = connection.reader.read_to_end(&mut answer);
         future::try_zip(sent, read).await.expect("a relay");
-        assert_eq!(answer.len(), conformance::LONG);
+        assert_eq!(answer.len(), conformance::LARGE_TRANSFER_BYTES);
         assert!(child.wait().await.expect("ours").success());
     });
 }

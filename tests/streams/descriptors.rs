@@ -44,14 +44,17 @@ fn over(near: impl Into<OwnedFd>, far: impl Into<OwnedFd>) -> io::Result<(Halves
 #[test]
 fn pipes_conform() {
     on_both(async || {
-        conformance::check(conformance::LONG, async || conformance::pipes()).await;
+        conformance::check(conformance::LARGE_TRANSFER_BYTES, async || {
+            conformance::pipes()
+        })
+        .await;
     });
 }
 
 #[test]
 fn a_socket_that_is_only_a_descriptor_conforms() {
     on_both(async || {
-        conformance::check(conformance::LONG, async || {
+        conformance::check(conformance::LARGE_TRANSFER_BYTES, async || {
             let (near, far) = UnixStream::pair()?;
             over(near, far)
         })
@@ -107,7 +110,7 @@ fn reset() -> io::Result<(FdReader, FdWriter)> {
 #[test]
 fn fifos_opened_as_files_conform() {
     on_both(async || {
-        conformance::check(conformance::LONG, async || {
+        conformance::check(conformance::LARGE_TRANSFER_BYTES, async || {
             let dir = place::dir();
             let (there, back) = (fifo(dir.path(), "there"), fifo(dir.path(), "back"));
             // Each waits, in order to write, until the other can read.
@@ -121,7 +124,7 @@ fn fifos_opened_as_files_conform() {
 #[test]
 fn fifos_that_last_conform_as_far_as_they_can() {
     on_both(async || {
-        conformance::check_without_end(conformance::LONG, async || {
+        conformance::check_without_end(conformance::LARGE_TRANSFER_BYTES, async || {
             let dir = place::dir();
             let (there, back) = (fifo(dir.path(), "there"), fifo(dir.path(), "back"));
             future::try_zip(fifos(&back, &there), fifos(&there, &back)).await
@@ -133,7 +136,7 @@ fn fifos_that_last_conform_as_far_as_they_can() {
 #[test]
 fn terminals_conform_as_far_as_they_can() {
     on_both(async || {
-        conformance::check_without_half_close(conformance::LONG, async || {
+        conformance::check_without_half_close(conformance::LARGE_TRANSFER_BYTES, async || {
             let (person, program) = terminal()?;
             over(person, program)
         })
@@ -155,9 +158,13 @@ fn a_terminal_by_its_name_is_a_device() {
         let mut reader = FdReader::new(person).expect("the person");
         let mut received = [0; 5];
         writer.write_all(b"hello").await.expect("it reads");
-        device.reader.read_exact(&mut received).await.expect("said");
+        device
+            .reader
+            .read_exact(&mut received)
+            .await
+            .expect("a message");
         device.writer.write_all(&received).await.expect("it reads");
-        reader.read_exact(&mut received).await.expect("said");
+        reader.read_exact(&mut received).await.expect("a message");
         assert_eq!(&received, b"hello");
         drop(device);
         let n = reader.read(&mut received).await;

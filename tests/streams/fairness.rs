@@ -203,37 +203,25 @@ impl Turns {
     /// Pending, without a poll of the stream, which is ready; and the task is woken.
     #[track_caller]
     fn assert_yields(&mut self) {
-        let (woken, operations) = (self.woken.count(), self.io.operations());
-        let polled = self.poll();
-        assert!(
-            polled.is_pending(),
-            "{:?} of {}: {polled:?}",
-            self.half,
-            self.size
-        );
-        assert_eq!(
-            self.woken.count(),
-            woken + 1,
-            "{:?} of {}",
-            self.half,
-            self.size
-        );
+        let operations = self.io.operations();
+        self.assert_pending(1);
         assert_eq!(self.io.operations(), operations);
     }
 
     /// Pending, because the stream is; no task is woken.
     #[track_caller]
     fn assert_waits(&mut self) {
-        let woken = self.woken.count();
         self.io.0.waits.store(true, Ordering::Relaxed);
+        self.assert_pending(0);
+    }
+
+    /// Pending, after this many wakes of the task.
+    #[track_caller]
+    fn assert_pending(&mut self, wakes: usize) {
+        let (half, size, woken) = (self.half, self.size, self.woken.count());
         let polled = self.poll();
-        assert!(
-            polled.is_pending(),
-            "{:?} of {}: {polled:?}",
-            self.half,
-            self.size
-        );
-        assert_eq!(self.woken.count(), woken);
+        assert!(polled.is_pending(), "{half:?} of {size}: {polled:?}");
+        assert_eq!(self.woken.count(), woken + wakes, "{half:?} of {size}");
     }
 
     fn poll(&mut self) -> Poll<io::Result<usize>> {

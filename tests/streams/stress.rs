@@ -22,17 +22,17 @@ use crate::support::seed::seed;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const ROUNDS: usize = 30;
-/// On a slow machine there are fewer rounds.
-const ENOUGH: Duration = Duration::from_secs(6);
+/// A slow machine ends after fewer rounds.
+const MAX_ROUNDS_TIME: Duration = Duration::from_secs(6);
 const PAIRS: usize = 24;
 /// The largest number of bytes of one writer.
-const LONGEST: usize = 300_000;
+const MAX_STREAM_BYTES: usize = 300_000;
 
 #[test]
 fn sent_bytes_arrive_however_halves_move() {
     let mut rng = Rng::with_seed(seed());
     let start = Instant::now();
-    let rounds = (0..ROUNDS).take_while(|_| start.elapsed() < ENOUGH);
+    let rounds = (0..ROUNDS).take_while(|_| start.elapsed() < MAX_ROUNDS_TIME);
     for _ in rounds {
         run(&mut rng.fork());
     }
@@ -147,7 +147,7 @@ struct Writing {
     at: usize,
     end: usize,
     drops: bool,
-    says: Reports,
+    reports: Reports,
 }
 
 struct Reading {
@@ -155,7 +155,7 @@ struct Reading {
     key: usize,
     at: usize,
     drops: bool,
-    says: Reports,
+    reports: Reports,
 }
 
 /// Writes a part, and leaves the rest to another executor.
@@ -165,20 +165,20 @@ async fn write(world: Arc<World>, mut half: Writing, mut rng: Rng) {
         let part: Vec<_> = (half.at..half.at + n)
             .map(|at| byte(half.key, at))
             .collect();
-        let written = half.says.unless_gone(half.writer.write_all(&part)).await;
+        let written = half.reports.unless_gone(half.writer.write_all(&part)).await;
         if written.is_err() {
-            return half.says.end(End::Dropped);
+            return half.reports.end(End::Dropped);
         }
         half.at += n;
         if half.at == half.end {
             let closed = half.writer.close().await;
             let end = closed.map_or(End::Dropped, |()| End::Written(half.at));
-            return half.says.end(end);
+            return half.reports.end(end);
         }
         pause(&mut rng).await;
     }
     if half.drops && rng.u8(..4) == 0 {
-        return half.says.end(End::Dropped);
+        return half.reports.end(End::Dropped);
     }
     let next = rng.fork();
     world.clone().go_on(&mut rng, write_on(world, half, next));
@@ -198,14 +198,14 @@ async fn read(world: Arc<World>, mut half: Reading, mut rng: Rng) {
         };
         let read: io::Result<usize> = match begun {
             Some(read) => read,
-            None => half.says.unless_gone(half.reader.read(&mut buf)).await,
+            None => half.reports.unless_gone(half.reader.read(&mut buf)).await,
         };
         match read {
-            Ok(0) => return half.says.end(End::Read(half.at)),
+            Ok(0) => return half.reports.end(End::Read(half.at)),
             Ok(n) => {
                 for &got in &buf[..n] {
                     if got != byte(half.key, half.at) {
-                        return half.says.end(End::Wrong(half.at));
+                        return half.reports.end(End::Wrong(half.at));
                     }
                     half.at += 1;
                 }
@@ -217,13 +217,13 @@ async fn read(world: Arc<World>, mut half: Reading, mut rng: Rng) {
                 } else {
                     End::Wrong(half.at)
                 };
-                return half.says.end(end);
+                return half.reports.end(end);
             }
         }
         pause(&mut rng).await;
     }
     if half.drops && rng.u8(..4) == 0 {
-        return half.says.end(End::Dropped);
+        return half.reports.end(End::Dropped);
     }
     let next = rng.fork();
     world.clone().go_on(&mut rng, read_on(world, half, next));
@@ -265,8 +265,12 @@ fn start(
     (reader, to): (Reader, &Side),
 ) -> (Receiver<End>, Receiver<End>, usize) {
     let (written, read) = (bounded(1), bounded(1));
-    let (key, end, drops) = (rng.usize(..), rng.usize(1..LONGEST), rng.u8(..8) == 0);
-    let says = |to, side: &Side| Reports {
+    let (key, end, drops) = (
+        rng.usize(..),
+        rng.usize(1..MAX_STREAM_BYTES),
+        rng.u8(..8) == 0,
+    );
+    let reports = |to, side: &Side| Reports {
         to,
         end: End::Lost,
         side: side.clone(),
@@ -277,14 +281,14 @@ fn start(
         at: 0,
         end,
         drops,
-        says: says(written.0, from),
+        reports: reports(written.0, from),
     };
     let reading = Reading {
         reader,
         key,
         at: 0,
         drops,
-        says: says(read.0, to),
+        reports: reports(read.0, to),
     };
     let work = write_on(world.clone(), writing, rng.fork());
     world.clone().go_on(rng, work);
@@ -321,7 +325,7 @@ fn run(rng: &mut Rng) {
     let ended = async {
         let mut ended = Vec::new();
         for (written, read_to, length) in ends {
-            let end = async |ends: Receiver<End>| ends.recv().await.expect("it says");
+            let end = async |ends: Receiver<End>| ends.recv().await.expect("it reports");
             ended.push((end(written).await, end(read_to).await, length));
         }
         ended

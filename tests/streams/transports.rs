@@ -16,20 +16,20 @@ use crate::support::place;
 use crate::support::skip::skip;
 
 #[test]
-fn tcp_over_ipv4() {
+fn tcp_over_ipv4_conforms() {
     smol::block_on(conformance::check_address("127.0.0.1:0"));
 }
 
 #[test]
-fn tcp_over_ipv6() {
+fn tcp_over_ipv6_conforms() {
     if TcpListener::bind("[::1]:0").is_err() {
-        return skip("tcp_over_ipv6", "there is no IPv6");
+        return skip("tcp_over_ipv6_conforms", "there is no IPv6");
     }
     smol::block_on(conformance::check_address("[::1]:0"));
 }
 
 #[test]
-fn unix_sockets_by_path() {
+fn unix_sockets_by_path_conform() {
     let dir = place::dir();
     let path = dir.path().join("socket");
     smol::block_on(conformance::check_address(&format!(
@@ -39,9 +39,9 @@ fn unix_sockets_by_path() {
 }
 
 #[test]
-fn unix_sockets_by_abstract_name() {
+fn abstract_unix_sockets_conform() {
     if !cfg!(target_os = "linux") {
-        return skip("unix_sockets_by_abstract_name", "only Linux has them");
+        return skip("abstract_unix_sockets_conform", "only Linux has them");
     }
     smol::block_on(conformance::check_address(&format!(
         "@halves-conformance-{}",
@@ -51,37 +51,46 @@ fn unix_sockets_by_abstract_name() {
 
 /// A socket that was opened elsewhere, such as by a service manager.
 #[test]
-fn inherited_listeners() {
+fn inherited_listeners_conform() {
     let dir = place::dir();
     for n in 0..2 {
-        smol::block_on(conformance::check(conformance::LONG, async || {
-            let path = dir.path().join("socket");
-            let socket = match n {
-                0 => OwnedFd::from(TcpListener::bind("127.0.0.1:0")?),
-                _ => OwnedFd::from(UnixListener::bind(&path)?),
-            };
-            let mut listeners = Listeners::try_from(socket)?;
-            let address = listeners.local_addrs()[0].to_string();
-            let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
-            // The listener does not remove the file, as it did not create it.
-            let _ = std::fs::remove_file(&path);
-            Ok((near, far.expect("a listener of sockets does not end")))
-        }));
+        smol::block_on(conformance::check(
+            conformance::LARGE_TRANSFER_BYTES,
+            async || {
+                let path = dir.path().join("socket");
+                let socket = match n {
+                    0 => OwnedFd::from(TcpListener::bind("127.0.0.1:0")?),
+                    _ => OwnedFd::from(UnixListener::bind(&path)?),
+                };
+                let mut listeners = Listeners::try_from(socket)?;
+                let address = listeners.local_addrs()[0].to_string();
+                let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
+                // The listener does not remove the file, as it did not create it.
+                let _ = std::fs::remove_file(&path);
+                Ok((near, far.expect("a listener of sockets does not end")))
+            },
+        ));
     }
 }
 
 #[test]
-fn inherited_connections() {
-    smol::block_on(conformance::check(conformance::LONG, async || {
-        let (near, far) = UnixStream::pair()?;
-        Ok((inherited(near).await?, inherited(far).await?))
-    }));
-    smol::block_on(conformance::check(conformance::LONG, async || {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let near = TcpStream::connect(listener.local_addr()?)?;
-        let (far, _) = listener.accept()?;
-        Ok((inherited(near).await?, inherited(far).await?))
-    }));
+fn inherited_connections_conform() {
+    smol::block_on(conformance::check(
+        conformance::LARGE_TRANSFER_BYTES,
+        async || {
+            let (near, far) = UnixStream::pair()?;
+            Ok((inherited(near).await?, inherited(far).await?))
+        },
+    ));
+    smol::block_on(conformance::check(
+        conformance::LARGE_TRANSFER_BYTES,
+        async || {
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            let near = TcpStream::connect(listener.local_addr()?)?;
+            let (far, _) = listener.accept()?;
+            Ok((inherited(near).await?, inherited(far).await?))
+        },
+    ));
 }
 
 async fn inherited(socket: impl Into<OwnedFd>) -> io::Result<Connection> {
@@ -92,42 +101,49 @@ async fn inherited(socket: impl Into<OwnedFd>) -> io::Result<Connection> {
 }
 
 #[test]
-fn a_listener_and_a_stream_of_async_net() {
-    smol::block_on(conformance::check(conformance::LONG, async || {
-        let mut listener = async_net::TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let (near, far) =
-            future::try_zip(connect(address), Listener::accept(&mut listener)).await?;
-        Ok((near, far.expect("a listener of sockets does not end")))
-    }));
+fn a_listener_and_a_stream_of_async_net_conform() {
+    smol::block_on(conformance::check(
+        conformance::LARGE_TRANSFER_BYTES,
+        async || {
+            let mut listener = async_net::TcpListener::bind("127.0.0.1:0").await?;
+            let address = listener.local_addr()?;
+            let (near, far) =
+                future::try_zip(connect(address), Listener::accept(&mut listener)).await?;
+            Ok((near, far.expect("a listener of sockets does not end")))
+        },
+    ));
 }
 
 #[test]
-fn a_unix_listener_and_a_stream_of_async_net() {
+fn a_unix_listener_and_a_stream_of_async_net_conform() {
     let dir = place::dir();
     let path = dir.path().join("socket");
-    smol::block_on(conformance::check(conformance::LONG, async || {
-        let mut listener = async_net::unix::UnixListener::bind(&path)?;
-        let (near, far) = future::try_zip(connect(&*path), Listener::accept(&mut listener)).await?;
-        let far = far.expect("a listener of sockets does not end");
-        assert_eq!(near.peer.endpoint(), far.peer.local());
-        assert_eq!(far.peer.endpoint(), near.peer.local());
-        assert_eq!(far.peer.credentials(), near.peer.credentials());
-        std::fs::remove_file(&path)?;
-        Ok((near, far))
-    }));
+    smol::block_on(conformance::check(
+        conformance::LARGE_TRANSFER_BYTES,
+        async || {
+            let mut listener = async_net::unix::UnixListener::bind(&path)?;
+            let (near, far) =
+                future::try_zip(connect(&*path), Listener::accept(&mut listener)).await?;
+            let far = far.expect("a listener of sockets does not end");
+            assert_eq!(near.peer.endpoint(), far.peer.local());
+            assert_eq!(far.peer.endpoint(), near.peer.local());
+            assert_eq!(far.peer.credentials(), near.peer.credentials());
+            std::fs::remove_file(&path)?;
+            Ok((near, far))
+        },
+    ));
 }
 
 #[test]
-fn memory_in_lockstep_and_with_room() {
+fn pipes_in_memory_of_any_capacity_conform() {
     for bound in [1, 7, 4096, 1 << 20] {
-        let long = (bound * 1000).min(conformance::LONG);
+        let long = (bound * 1000).min(conformance::LARGE_TRANSFER_BYTES);
         smol::block_on(conformance::check(long, async || Ok(memory::pair(bound))));
     }
 }
 
 #[test]
-fn memory_connected_and_erased() {
+fn erased_connections_in_memory_conform() {
     smol::block_on(conformance::check(100_000, async || {
         let (listener, connector) = memory::listener(100);
         let mut listeners = Listeners::from(listener);
@@ -138,26 +154,32 @@ fn memory_connected_and_erased() {
 
 /// Halves of another crate: here a Unix socket of async-net.
 #[test]
-fn custom_halves() {
-    smol::block_on(conformance::check(conformance::LONG, async || {
-        let (near, far) = async_net::unix::UnixStream::pair()?;
-        Ok((
-            Connection::new(near.clone(), near),
-            Connection::new(far.clone(), far).erase(),
-        ))
-    }));
+fn custom_halves_conform() {
+    smol::block_on(conformance::check(
+        conformance::LARGE_TRANSFER_BYTES,
+        async || {
+            let (near, far) = async_net::unix::UnixStream::pair()?;
+            Ok((
+                Connection::new(near.clone(), near),
+                Connection::new(far.clone(), far).erase(),
+            ))
+        },
+    ));
 }
 
 /// Two OS pipes behind the blocking pool, as standard streams and FIFOs are.
 #[test]
-fn pipes_of_the_system() {
-    smol::block_on(conformance::check(conformance::LONG, async || {
-        let (near_reader, far_writer) = io::pipe()?;
-        let (far_reader, near_writer) = io::pipe()?;
-        let near = Connection::new(Unblock::new(near_reader), Unblock::new(near_writer));
-        let far = Connection::new(Unblock::new(far_reader), Unblock::new(far_writer));
-        Ok((near.erase(), far.erase()))
-    }));
+fn pipes_of_the_system_conform() {
+    smol::block_on(conformance::check(
+        conformance::LARGE_TRANSFER_BYTES,
+        async || {
+            let (near_reader, far_writer) = io::pipe()?;
+            let (far_reader, near_writer) = io::pipe()?;
+            let near = Connection::new(Unblock::new(near_reader), Unblock::new(near_writer));
+            let far = Connection::new(Unblock::new(far_reader), Unblock::new(far_writer));
+            Ok((near.erase(), far.erase()))
+        },
+    ));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// The path of a socket has at most 103 bytes, 107 on Linux; this leaves room for its name.
-const LONGEST: usize = 64;
+const MAX_DIR_BYTES: usize = 64;
 
 /// A directory that is removed when it is dropped. It is in `TMPDIR`. It is in `/tmp` if `TMPDIR`
 /// is too long for sockets, relative, or has characters that addresses and logs quote.
@@ -23,5 +23,5 @@ pub(crate) fn dir() -> TempDir {
 fn is_plain(path: &Path) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     let path = path.to_str().unwrap_or_default();
-    path.starts_with('/') && path.len() <= LONGEST && path.chars().all(plain)
+    path.starts_with('/') && path.len() <= MAX_DIR_BYTES && path.chars().all(plain)
 }

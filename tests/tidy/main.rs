@@ -55,7 +55,7 @@ fn an_arrow_that_goes_up_is_seen() {
     for (path, text) in [
         (
             "src/server/mod.rs",
-            "use crate::{connection::{Home, Record}, time::Clock};",
+            "use crate::{connection::{Context, Record}, time::Clock};",
         ),
         (
             "src/server/state.rs",
@@ -194,7 +194,7 @@ fn files_and_functions_are_short() {
 }
 
 #[test]
-fn what_is_too_long_is_seen() {
+fn files_and_functions_that_are_too_long_are_reported() {
     let lines = |n| "    g();\n".repeat(n);
     let function = |n| format!("fn f(\n    a: [u8; 4],\n) {{\n{}}}\n", lines(n));
     keeps("src/a.rs", &function(LONGEST_FUNCTION - 4), lengths);
@@ -220,7 +220,7 @@ fn each_file_begins_with_its_purpose() {
 }
 
 #[test]
-fn a_file_that_does_not_is_seen() {
+fn a_file_without_a_purpose_is_reported() {
     breaks("src/a.rs", "use std::io;\n//! Late.", opening);
     breaks("src/a.rs", "//!\nuse std::io;", opening);
     breaks("src/a.rs", "", opening);
@@ -233,7 +233,7 @@ fn nothing_is_left_for_later() {
 }
 
 #[test]
-fn what_is_left_for_later_is_seen() {
+fn marks_of_unfinished_work_are_reported() {
     for text in [
         "// TODO: more",
         "/* FIXME */",

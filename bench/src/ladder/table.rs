@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_measured_is_said() {
+    fn a_step_without_figures_shows_its_reason() {
         assert_eq!(speed(&Outcome::OneAtATime), "one at a time");
         assert_eq!(speed(&Outcome::Failed("why".into())), "failed: why");
         assert_eq!(speed(&Outcome::NotTried), "-");

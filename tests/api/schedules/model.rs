@@ -233,9 +233,9 @@ impl Model {
         let ended = || self.known.values().filter(|known| known.ended.is_some());
         assert_eq!(self.known.len() - ended().count(), connections.len());
         for &reason in Reason::ALL {
-            let said = ended().filter(|known| known.ended == Some(reason)).count() as u64;
+            let count = ended().filter(|known| known.ended == Some(reason)).count() as u64;
             assert!(
-                said == stats.ended[reason] || REFUSALS.contains(&reason),
+                count == stats.ended[reason] || REFUSALS.contains(&reason),
                 "{reason}"
             );
         }

@@ -18,17 +18,17 @@ fn a_client_that_reads_nothing_for_two_seconds_is_reset() {
 
 #[test]
 fn a_clock_that_jumps_finds_one_end() {
-    for family in BOTH {
+    for family in FAMILIES {
         run(family, async |world| {
             let (served, client, n) = left(&world, Server::default()).await;
             world.manual.advance(LINGER * 10);
             // Acknowledgements that come late count as progress, which happens at most twice.
-            let mut said = Vec::new();
+            let mut events = Vec::new();
             for _ in 0..5 {
                 world.pass(LINGER).await;
-                said.extend(served.events());
+                events.extend(served.events());
             }
-            assert_eq!(said, ["closed 1 error: timed out"]);
+            assert_eq!(events, ["closed 1 error: timed out"]);
             assert_cut(&world, &client, n).await;
         });
     }
@@ -61,9 +61,9 @@ fn a_client_that_reads_a_little_in_each_two_seconds_is_waited_for() {
 fn progress_before_the_handler_returned_does_not_count() {
     run(Family::Unix, async |world| {
         let (clock, written) = (world.clock.clone(), Written::default());
-        let says = written.clone();
+        let sink = written.clone();
         let handler = async move |mut c: Connection| {
-            *says.lock().expect("no panic") = Some(stuff(&mut c.writer).await);
+            *sink.lock().expect("no panic") = Some(stuff(&mut c.writer).await);
             clock.sleep(SECOND).await;
             Ok(())
         };
@@ -81,7 +81,7 @@ fn progress_before_the_handler_returned_does_not_count() {
 
 #[test]
 fn a_client_that_keeps_reading_is_served_to_the_end() {
-    for family in BOTH {
+    for family in FAMILIES {
         run(family, async |world| {
             let (served, client, n) = left(&world, Server::default()).await;
             let (mut received, mut waits) = (0, 0);
@@ -104,7 +104,7 @@ fn a_client_that_keeps_reading_is_served_to_the_end() {
 
 #[test]
 fn the_wait_for_its_end_begins_when_all_is_sent() {
-    for family in BOTH {
+    for family in FAMILIES {
         run(family, async |world| {
             let (served, client, n) = left(&world, Server::default()).await;
             world.pass(LINGER - MOMENT).await;

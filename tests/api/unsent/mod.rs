@@ -25,7 +25,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
 /// The time that a client may make no progress.
 const LINGER: Duration = Duration::from_secs(2);
-const BOTH: [Family; 2] = [Family::Tcp, Family::Unix];
+const FAMILIES: [Family; 2] = [Family::Tcp, Family::Unix];
 
 /// The action of a handler after it has written.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,10 +46,10 @@ type Written = Arc<Mutex<Option<usize>>>;
 /// A server with handlers that write more than the kernel accepts.
 async fn serve(world: &World, server: Server, then: Then) -> (Served, Written) {
     let written = Written::default();
-    let (says, ex) = (written.clone(), world.ex.clone());
+    let (sink, ex) = (written.clone(), world.ex.clone());
     let handler = async move |mut c: Connection| {
         let n = stuff(&mut c.writer).await;
-        *says.lock().expect("no panic") = Some(n);
+        *sink.lock().expect("no panic") = Some(n);
         match then {
             Then::Returns => {}
             Then::WaitsForSomethingElse => pending().await,

@@ -28,14 +28,14 @@ fn a_forced_end_does_not_wait_for_unsent_bytes() {
         Then::WritesMore,
     ] {
         for (order, reason) in CUTS {
-            for family in BOTH {
+            for family in FAMILIES {
                 run(family, async |world| {
                     let (served, client, n) = stuffed(&world, Server::default(), then).await;
                     world.pass(SECOND).await;
                     order(&served.handle, &served.shutdown);
-                    let said = served.until_closed().await;
+                    let events = served.until_closed().await;
                     // The loss of the bytes is no error of its own.
-                    assert!(said.contains(&format!("closed 1 {reason}")), "{said:?}");
+                    assert!(events.contains(&format!("closed 1 {reason}")), "{events:?}");
                     assert_cut(&world, &client, n).await;
                 });
             }
@@ -46,7 +46,7 @@ fn a_forced_end_does_not_wait_for_unsent_bytes() {
 #[test]
 fn a_drain_waits_for_unsent_bytes_up_to_its_deadline() {
     for takes in [true, false] {
-        for family in BOTH {
+        for family in FAMILIES {
             run(family, async |world| {
                 let server = Server::default().drain_timeout(SECOND);
                 let (served, client, n) = left(&world, server).await;
@@ -114,8 +114,8 @@ fn a_close_allows_two_seconds_for_unsent_bytes() {
                         world.pass(MOMENT).await;
                         assert_cut(&world, &client, n).await;
                     }
-                    let said = served.until_closed().await;
-                    assert_eq!(said, [format!("closed 1 {reason}")]);
+                    let events = served.until_closed().await;
+                    assert_eq!(events, [format!("closed 1 {reason}")]);
                 });
             }
         }
@@ -124,7 +124,7 @@ fn a_close_allows_two_seconds_for_unsent_bytes() {
 
 #[test]
 fn a_close_in_the_middle_of_a_write_resets_at_once() {
-    for family in BOTH {
+    for family in FAMILIES {
         run(family, async |world| {
             let (served, client, n) = stuffed(&world, Server::default(), Then::WritesMore).await;
             served.handle.close_clients();
@@ -157,7 +157,7 @@ fn a_close_does_not_extend_two_seconds_that_have_begun() {
 
 #[test]
 fn a_kill_after_a_close_is_not_reported_as_an_error() {
-    for family in BOTH {
+    for family in FAMILIES {
         run(family, async |world| {
             let (served, client, n) = left(&world, Server::default()).await;
             served.handle.close_clients();
@@ -198,7 +198,7 @@ fn a_deadline_passes_despite_progress_of_the_client() {
 
 #[test]
 fn a_dropped_server_resets_connections_with_unsent_bytes() {
-    for family in BOTH {
+    for family in FAMILIES {
         run(family, async |world| {
             let (served, client, n) = left(&world, Server::default()).await;
             let Served {

@@ -6,26 +6,26 @@ use crate::support::harness::sockets::run;
 
 #[test]
 fn a_reset_by_the_client_is_an_error_of_a_connection_that_waits_for_it() {
-    for family in BOTH {
+    for family in FAMILIES {
         run(family, async |world| {
             let (served, client, _) = left(&world, Server::default()).await;
             client.reset();
-            let said = served.until_closed().await;
-            assert!(said[0].starts_with("closed 1 error: "), "{said:?}");
+            let events = served.until_closed().await;
+            assert!(events[0].starts_with("closed 1 error: "), "{events:?}");
         });
     }
 }
 
 #[test]
 fn a_loss_after_a_close_is_reported_too() {
-    for family in BOTH {
+    for family in FAMILIES {
         run(family, async |world| {
             let (served, client, _) = left(&world, Server::default()).await;
             served.handle.close_clients();
             world.settle().await;
             client.reset();
-            let said = served.until_closed().await;
-            assert!(said[0].starts_with("closed 1 closed: "), "{said:?}");
+            let events = served.until_closed().await;
+            assert!(events[0].starts_with("closed 1 closed: "), "{events:?}");
         });
     }
 }
@@ -38,7 +38,7 @@ fn a_loss_is_reported_to_the_handler_once() {
         run(Family::Tcp, async |world| {
             let (received, clock, written) =
                 (Results::default(), world.clock.clone(), Written::default());
-            let (says, writes) = (received.clone(), written.clone());
+            let (results, writes) = (received.clone(), written.clone());
             let handler = async move |mut c: Connection| {
                 *writes.lock().expect("no panic") = Some(stuff(&mut c.writer).await);
                 clock.sleep(SECOND).await;
@@ -50,7 +50,7 @@ fn a_loss_is_reported_to_the_handler_once() {
                         _ => c.reader.read(&mut [0; 8]).await.map(drop),
                     };
                     let kind = result.err().map(|error| error.kind());
-                    says.lock().expect("no panic").push(kind);
+                    results.lock().expect("no panic").push(kind);
                 }
                 Ok(())
             };

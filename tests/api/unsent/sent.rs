@@ -18,7 +18,7 @@ fn unsent_bytes_are_sent_when_the_client_reads_whatever_the_handler_does() {
         Then::KeepsItsHalvesInAnotherTask,
         Then::FlushesInAnotherTask,
     ] {
-        for family in BOTH {
+        for family in FAMILIES {
             run(family, async |world| {
                 let (served, client, n) = stuffed(&world, Server::default(), then).await;
                 assert_bytes(0, &client.take(n).await);
@@ -36,8 +36,8 @@ fn unsent_bytes_are_sent_when_the_client_reads_whatever_the_handler_does() {
                     Then::DropsItsWriterAndReads => "eof",
                     _ => "handler",
                 };
-                let said = served.until_closed().await;
-                assert_eq!(said, [format!("closed 1 {reason}")], "{then:?}");
+                let events = served.until_closed().await;
+                assert_eq!(events, [format!("closed 1 {reason}")], "{then:?}");
             });
         }
     }
@@ -45,7 +45,7 @@ fn unsent_bytes_are_sent_when_the_client_reads_whatever_the_handler_does() {
 
 #[test]
 fn the_connection_keeps_its_place_until_all_is_sent() {
-    for family in BOTH {
+    for family in FAMILIES {
         run(family, async |world| {
             let server = Server::default().max_connections(1);
             let (served, client, n) = left(&world, server).await;

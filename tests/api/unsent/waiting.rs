@@ -53,7 +53,7 @@ fn a_task_that_keeps_writing_does_not_delay_its_end() {
 /// If they shared a waker slot, only the last one would be woken.
 #[test]
 fn a_task_that_flushes_and_the_end_are_both_woken() {
-    for family in BOTH {
+    for family in FAMILIES {
         run(family, async |world| {
             let (written, ex) = (Written::default(), world.ex.clone());
             let (wrote, (sender, receiver)) = (written.clone(), smol::channel::unbounded());

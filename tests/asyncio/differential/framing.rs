@@ -163,7 +163,7 @@ impl Call {
     }
 }
 
-/// asyncio's `readline`, made of ours.
+/// asyncio's `readline`, built on `Reader::line`.
 async fn line(reader: &mut Reader<Pieces>) -> String {
     match reader.line().await {
         Ok(line) => format!("f:{}", hex(&line.unwrap_or_default())),
@@ -216,7 +216,7 @@ impl Asyncio {
     fn answer(&mut self) -> String {
         let mut line = String::new();
         let read = self.answers.read_line(&mut line).expect("it is text");
-        assert!(read > 0, "python3 has ended: what it said is above");
+        assert!(read > 0, "python3 has ended: its errors are above");
         line.trim_end().into()
     }
 }

@@ -28,7 +28,7 @@ const BIG_ONES: usize = 10;
 /// How long a client waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// A send that takes longer has stalled. (A wrong guess does no harm.)
-const STALL: Duration = Duration::from_millis(20);
+const STALL_TIMEOUT: Duration = Duration::from_millis(20);
 
 #[test]
 fn ours_answers_as_asyncio_does() {
@@ -150,7 +150,7 @@ impl Script {
         let stream = TcpStream::connect(server).expect("connected");
         stream.set_nodelay(true).expect("set");
         stream.set_read_timeout(Some(TIMEOUT)).expect("set");
-        stream.set_write_timeout(Some(STALL)).expect("set");
+        stream.set_write_timeout(Some(STALL_TIMEOUT)).expect("set");
         let (answered, stalled) = (Progress::default(), Progress::default());
         thread::scope(|scope| {
             let sent = scope.spawn(|| {
@@ -223,7 +223,7 @@ fn send_all(mut stream: &TcpStream, mut bytes: &[u8], stalled: &Progress) -> io:
             Ok(n) => (bytes, waited) = (&bytes[n..], Duration::ZERO),
             Err(error) if error.kind() == ErrorKind::WouldBlock && waited < TIMEOUT => {
                 stalled.set(1);
-                waited += STALL;
+                waited += STALL_TIMEOUT;
             }
             Err(error) => return Err(error),
         }

@@ -23,10 +23,10 @@ fn bytes_dropped_by_a_handler_are_reported_once() {
     let served = world.serve(Server::default(), network, handler);
     let mut client = clients.connect(&world, "192.0.2.1:5");
     world.settle();
-    let said = served.events();
-    assert!(said[0].starts_with("Unsent"), "{said:?}");
-    assert!(said[0].ends_with("bytes: 6 }"), "{said:?}");
-    assert_eq!(said[1..], ["closed 1 handler"]);
+    let events = served.events();
+    assert!(events[0].starts_with("Unsent"), "{events:?}");
+    assert!(events[0].ends_with("bytes: 6 }"), "{events:?}");
+    assert_eq!(events[1..], ["closed 1 handler"]);
     let stats = served.handle.stats();
     assert_eq!((stats.bytes_unsent, stats.bytes_out), (6, 4));
     // A cut answer does not look like a whole one.

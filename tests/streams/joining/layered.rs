@@ -51,6 +51,14 @@ fn bytes_read_ahead_go_to_the_layer_first() -> io::Result<()> {
     })
 }
 
+/// Sends a request, and returns the input up to its end.
+async fn ask(mut client: Layered) -> io::Result<Vec<u8>> {
+    client.writer.write_all(b"hello").await?;
+    let mut received = Vec::new();
+    client.reader.read_to_end(&mut received).await?;
+    Ok(received)
+}
+
 /// The input of a client of a handler on such a stream, and the event at its end.
 fn served(
     handler: impl AsyncFn(Layered) -> io::Result<()> + Copy,
@@ -59,18 +67,9 @@ fn served(
     let ex = smol::LocalExecutor::new();
     smol::block_on(ex.run(async {
         let (near, far) = tcp().await.expect("both ends connect");
-        let mut near = over(near);
-        let client = async move {
-            near.writer.write_all(b"hello").await?;
-            let mut received = Vec::new();
-            near.reader
-                .read_to_end(&mut received)
-                .await
-                .map(|_| received)
-        };
         let listener = Once::new(again(over(far)));
         let server = serve(&ex, listener, async move |c| handler(c).await);
-        let (received, report) = future::zip(client, server).await;
+        let (received, report) = future::zip(ask(over(near)), server).await;
         let ended = report.expect("it serves").stats.ended;
         let reason = Reason::ALL.iter().find(|&&reason| ended[reason] == 1);
         (received, *reason.expect("one has ended"))
@@ -124,17 +123,8 @@ fn served_beneath(
     let ex = smol::LocalExecutor::new();
     smol::block_on(ex.run(async {
         let (near, far) = tcp().await.expect("both ends connect");
-        let mut near = over(near);
-        let client = async move {
-            near.writer.write_all(b"hello").await?;
-            let mut received = Vec::new();
-            near.reader
-                .read_to_end(&mut received)
-                .await
-                .map(|_| received)
-        };
         let server = serve(&ex, Once::new(far), async move |c| handler(over(c)).await);
-        let (received, report) = future::zip(client, server).await;
+        let (received, report) = future::zip(ask(over(near)), server).await;
         assert_eq!(report.expect("it serves").stats.ended[reason], 1);
         received
     }))

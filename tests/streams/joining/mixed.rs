@@ -34,14 +34,17 @@ fn tcp_one_way_and_memory_the_other_conform() {
 
 #[test]
 fn a_pipe_one_way_and_tcp_the_other_conform() {
-    Executor::new().block_on(conformance::check(conformance::LONG, async || {
-        let (near, far) = tcp().await?;
-        let (from, to) = io::pipe()?;
-        Ok((
-            Connection::new(FdReader::new(from)?, near.writer),
-            Connection::new(far.reader, FdWriter::new(to)?),
-        ))
-    }));
+    Executor::new().block_on(conformance::check(
+        conformance::LARGE_TRANSFER_BYTES,
+        async || {
+            let (near, far) = tcp().await?;
+            let (from, to) = io::pipe()?;
+            Ok((
+                Connection::new(FdReader::new(from)?, near.writer),
+                Connection::new(far.reader, FdWriter::new(to)?),
+            ))
+        },
+    ));
 }
 
 /// Serves capital letters on these halves, to the end.

@@ -263,9 +263,9 @@ fn a_child_that_the_system_has_forgotten_is_not_killed() {
     let mut inner = ignoring();
     inner.arg(us).args(["--exact", name]).env(IGNORES, "1");
     let output = inner.output().expect("env");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("1 passed"), "{said}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{stdout}");
+    assert!(stdout.contains("1 passed"), "{stdout}");
 }
 
 fn forgotten() {

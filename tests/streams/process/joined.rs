@@ -46,7 +46,7 @@ fn a_child_on_pipes_conforms() {
     on_both(async || {
         let dir = tempfile::tempdir().expect("a directory");
         let connect = async || relayed(dir.path(), |command| command).await;
-        conformance::check(conformance::LONG, connect).await;
+        conformance::check(conformance::LARGE_TRANSFER_BYTES, connect).await;
     });
 }
 
@@ -56,7 +56,7 @@ fn a_child_on_a_socket_conforms_as_far_as_it_can() {
     on_both(async || {
         let dir = tempfile::tempdir().expect("a directory");
         let connect = async || relayed(dir.path(), Command::socketpair).await;
-        conformance::check_without_half_close(conformance::LONG, connect).await;
+        conformance::check_without_half_close(conformance::LARGE_TRANSFER_BYTES, connect).await;
     });
 }
 
@@ -117,8 +117,9 @@ fn an_unread_standard_error_blocks_the_child_only() {
         command.args(["-c", script]);
         command.stderr(std::process::Stdio::piped());
         let (mut noisy, mut child) = Command::from(command).connect().expect("it runs");
-        let mut said = [0; 5];
-        let done = ex.spawn(async move { noisy.reader.read_exact(&mut said).await.map(|()| said) });
+        let mut output = [0; 5];
+        let done =
+            ex.spawn(async move { noisy.reader.read_exact(&mut output).await.map(|()| output) });
 
         let (mut calm, _child) = Command::new("cat").connect().expect("it runs");
         calm.writer.write_all(b"hello").await.expect("it reads");
@@ -134,7 +135,7 @@ fn an_unread_standard_error_blocks_the_child_only() {
         let read = stderr.read_to_end(&mut noise);
         let (read, done) = future::zip(read, done).await;
         assert_eq!(read.expect("it ends"), 500_000);
-        assert_eq!(&done.expect("it is said"), b"done\n");
+        assert_eq!(&done.expect("it is written"), b"done\n");
     });
 }
 

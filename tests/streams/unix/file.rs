@@ -45,8 +45,8 @@ fn temporary_files_may_be_anywhere() -> io::Result<()> {
         .args(["--exact", other])
         .env("TMPDIR", &long)
         .output()?;
-    let said = String::from_utf8_lossy(&test.stdout);
-    assert!(said.contains("1 passed"), "{said}");
+    let stdout = String::from_utf8_lossy(&test.stdout);
+    assert!(stdout.contains("1 passed"), "{stdout}");
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use halves::{Connection, Listener, Reader, Writer, bind, connect};
 use smol::LocalExecutor;
 
 /// More bytes than the kernel buffers for any kind of stream.
-pub(crate) const LONG: usize = 1_500_000;
+pub(crate) const LARGE_TRANSFER_BYTES: usize = 1_500_000;
 
 /// Checks two ends. `connect` makes a new pair for each check. Checks that need much data send
 /// `long` bytes. Panics if a check fails.
@@ -44,7 +44,7 @@ pub(crate) async fn check<R1, W1, R2, W2>(
 
 /// Checks connections to a listener on this address.
 pub(crate) async fn check_address(address: &str) {
-    check(LONG, async || {
+    check(LARGE_TRANSFER_BYTES, async || {
         let mut listeners = bind(address).await?;
         let address = listeners.local_addrs()[0].to_string();
         let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;

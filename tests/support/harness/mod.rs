@@ -126,9 +126,9 @@ impl Served {
     /// The events since the last call, without those of opened connections.
     pub(crate) fn events(&self) -> Vec<String> {
         let mut events = self.events.lock().expect("no panic");
-        let mut said = std::mem::take(&mut *events);
-        said.retain(|event| !event.starts_with("opened"));
-        said
+        let mut taken = std::mem::take(&mut *events);
+        taken.retain(|event| !event.starts_with("opened"));
+        taken
     }
 }
 

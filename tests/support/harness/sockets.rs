@@ -144,18 +144,18 @@ impl Served {
     /// The events since the last call, without those of opened connections.
     pub(crate) fn events(&self) -> Vec<String> {
         let mut events = self.events.lock().expect("no panic");
-        let mut said = std::mem::take(&mut *events);
-        said.retain(|event| !event.starts_with("opened"));
-        said
+        let mut taken = std::mem::take(&mut *events);
+        taken.retain(|event| !event.starts_with("opened"));
+        taken
     }
 
     /// The events until a connection is closed, with that one.
     pub(crate) async fn until_closed(&self) -> Vec<String> {
-        let mut said = Vec::new();
+        let mut all = Vec::new();
         let closed = || {
-            said.extend(self.events());
-            let is_closed = said.iter().any(|event| event.starts_with("closed"));
-            is_closed.then(|| said.clone())
+            all.extend(self.events());
+            let is_closed = all.iter().any(|event| event.starts_with("closed"));
+            is_closed.then(|| all.clone())
         };
         eventually(closed).await
     }
