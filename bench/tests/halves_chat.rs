@@ -35,15 +35,15 @@ fn new(slow: SlowClient, pipe: usize) -> Chat {
 
 #[test]
 fn a_client_that_does_not_read_is_disconnected_when_its_queue_is_full() {
-    let chat = new(SlowClient::Disconnect, IN_PIPE * NUMBERED);
+    let chat = new(SlowClient::Disconnect, FRAMES_IN_PIPE * NUMBERED_BYTES);
     let (mut talker, mut silent) = (chat.join(), chat.join());
-    let most = IN_PIPE + MAX_QUEUED_FRAMES;
+    let most = FRAMES_IN_PIPE + MAX_QUEUED_FRAMES;
     chat.talk(&mut talker, 0..most);
     assert_eq!(chat.served.open(), 2);
     chat.talk(&mut talker, most..most + 1);
     assert_eq!(chat.served.open(), 1);
     // The client receives the bytes that its socket had taken, then the end.
-    for number in 0..IN_PIPE {
+    for number in 0..FRAMES_IN_PIPE {
         assert_eq!(chat.receive(&mut silent), Some(numbered(number)));
     }
     assert_eq!(chat.receive(&mut silent), None);
@@ -70,17 +70,20 @@ fn a_queue_is_bounded_in_bytes_too() {
 
 #[test]
 fn queued_frames_are_sent_by_the_task_of_their_receiver() {
-    let chat = new(SlowClient::Disconnect, IN_PIPE * NUMBERED);
-    check_the_queue(&chat, IN_PIPE + MAX_QUEUED_FRAMES);
+    let chat = new(SlowClient::Disconnect, FRAMES_IN_PIPE * NUMBERED_BYTES);
+    check_the_queue(&chat, FRAMES_IN_PIPE + MAX_QUEUED_FRAMES);
 }
 
 #[test]
 fn dropping_the_oldest_keeps_the_newest_and_frames_whole() {
     // The first frame of the queue is unsent, or a part of it is sent.
     for part in [0, 4] {
-        let chat = new(SlowClient::DropOldest, IN_PIPE * NUMBERED + part);
+        let chat = new(
+            SlowClient::DropOldest,
+            FRAMES_IN_PIPE * NUMBERED_BYTES + part,
+        );
         let begun = usize::from(part > 0);
-        check_dropping_the_oldest(&chat, IN_PIPE + begun, MAX_QUEUED_FRAMES - begun);
+        check_dropping_the_oldest(&chat, FRAMES_IN_PIPE + begun, MAX_QUEUED_FRAMES - begun);
     }
 }
 
@@ -91,7 +94,10 @@ fn all_clients_receive_all_frames_in_the_same_order() {
 
 #[test]
 fn no_frame_overtakes_a_queued_frame() {
-    check_that_nothing_overtakes(&new(SlowClient::Disconnect, IN_PIPE * NUMBERED));
+    check_that_nothing_overtakes(&new(
+        SlowClient::Disconnect,
+        FRAMES_IN_PIPE * NUMBERED_BYTES,
+    ));
 }
 
 #[test]
@@ -104,13 +110,16 @@ fn a_frame_that_is_too_long_ends_only_its_sender() {
 
 #[test]
 fn a_client_that_ends_its_half_receives_its_queue_and_its_partial_frame_is_dropped() {
-    check_leaving(&new(SlowClient::Disconnect, IN_PIPE * NUMBERED));
+    check_leaving(&new(
+        SlowClient::Disconnect,
+        FRAMES_IN_PIPE * NUMBERED_BYTES,
+    ));
 }
 
 #[test]
 fn a_drain_ends_an_idle_client_once_its_queue_is_sent() {
     check_the_drain(
-        new(SlowClient::Disconnect, IN_PIPE * NUMBERED),
+        new(SlowClient::Disconnect, FRAMES_IN_PIPE * NUMBERED_BYTES),
         Duration::ZERO,
     );
 }

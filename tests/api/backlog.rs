@@ -181,7 +181,7 @@ fn an_accept_after_a_cancelled_one_finds_new_clients() -> io::Result<()> {
 }
 
 /// The number of errors in a row before the server pauses.
-const PASSED_OVER: usize = 32;
+const MAX_ERRORS_IN_A_ROW: usize = 32;
 /// The number of accepts after the end, for each address.
 const MAX_LATE_ACCEPTS: usize = 65_536;
 
@@ -189,12 +189,12 @@ const MAX_LATE_ACCEPTS: usize = 65_536;
 fn errors_in_a_row_before_the_end_do_not_count_after_it() {
     let (world, script) = (World::new(), Script::default());
     let served = world.serve(Server::default(), script.clone(), uppercase);
-    for _ in 0..PASSED_OVER {
+    for _ in 0..MAX_ERRORS_IN_A_ROW {
         script.fail(Errno::CONNABORTED);
     }
     world.settle();
     // One error less than ends the accepts.
-    for _ in 1..PASSED_OVER {
+    for _ in 1..MAX_ERRORS_IN_A_ROW {
         script.fail(Errno::CONNABORTED);
     }
     let client = script.connect();
@@ -220,7 +220,7 @@ impl Listener for Endless {
             std::future::pending::<()>().await;
         }
         self.accepts.set(self.accepts.get() + 1);
-        if self.accepts.get().is_multiple_of(PASSED_OVER) {
+        if self.accepts.get().is_multiple_of(MAX_ERRORS_IN_A_ROW) {
             return Ok(Some(memory::pair(1).1));
         }
         Err(Errno::CONNABORTED.into())

@@ -19,7 +19,7 @@ use crate::support::harness::{Served, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The capacity of the pipes in these tests, in bytes.
-const BOUND: usize = 100;
+const PIPE_BYTES: usize = 100;
 
 /// The first byte selects the action:
 ///
@@ -40,7 +40,7 @@ async fn obedient(mut c: MemoryConnection) -> io::Result<()> {
             pending().await
         }
         b"s" => pending().await,
-        b"w" => c.writer.write_all(&[b'x'; 10 * BOUND]).await,
+        b"w" => c.writer.write_all(&[b'x'; 10 * PIPE_BYTES]).await,
         b"r" => c.writer.write_all(b"answer").await,
         b"a" => {
             c.writer.write_all(b"answer").await?;
@@ -51,7 +51,7 @@ async fn obedient(mut c: MemoryConnection) -> io::Result<()> {
 }
 
 fn serve(world: &World) -> (Served, Connector) {
-    let (listener, connector) = memory::listener(BOUND);
+    let (listener, connector) = memory::listener(PIPE_BYTES);
     let served = world.serve(Server::default(), listener, obedient);
     (served, connector)
 }
@@ -354,7 +354,7 @@ fn until(mut holds: impl FnMut() -> bool) {
 #[test]
 fn a_handle_works_from_another_thread() {
     let ex = Executor::new();
-    let (listener, connector) = memory::listener(BOUND);
+    let (listener, connector) = memory::listener(PIPE_BYTES);
     let server = Server::default();
     let handle = server.handle();
     let other = thread::spawn(move || {

@@ -19,7 +19,7 @@ const QUIET_TIME: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
 const MOMENT: Duration = Duration::from_nanos(1);
 /// More than the buffer of one socket, in bytes.
-const ANSWER: usize = 200_000;
+const ANSWER_BYTES: usize = 200_000;
 /// More than the buffers of two sockets, in bytes.
 const LARGE_ANSWER_BYTES: usize = 16 << 20;
 
@@ -190,7 +190,7 @@ fn input_after_the_end_of_a_layer_does_not_cut_the_answer() {
     for (family, renamed) in sockets() {
         for way in [Way::Layer, Way::Around, Way::AroundLayer] {
             run(family, async |world| {
-                let served = serve(&world, way, renamed, ANSWER).await;
+                let served = serve(&world, way, renamed, ANSWER_BYTES).await;
                 assert_whole(&world, &served).await;
             });
         }
@@ -204,7 +204,7 @@ fn input_after_the_end_of_a_layer_does_not_cut_the_answer_with_async_net() {
         let listener = listener.expect("a free port");
         let at = listener.local_addr().expect("an address").into();
         let dir = place::dir();
-        let handler = async |c: Connection<_, _>| around(c, ANSWER).await;
+        let handler = async |c: Connection<_, _>| around(c, ANSWER_BYTES).await;
         let serve = async move |ex, server: Server| server.serve(&ex, listener, handler).await;
         let served = world.serve_by(at, dir, Server::default(), serve);
         assert_whole(&world, &served).await;
@@ -218,7 +218,7 @@ async fn assert_whole(world: &World, served: &Served) {
     // The server has done all it can without the client.
     world.settle().await;
     let (received, end) = client.rest().await;
-    assert_eq!(received.len(), ANSWER, "{end:?}");
+    assert_eq!(received.len(), ANSWER_BYTES, "{end:?}");
     end.expect("an orderly end");
     drop(client);
     assert_eq!(served.until_closed().await, ["closed 1 eof"]);
@@ -277,7 +277,7 @@ async fn answer_drained(c: Connection) -> io::Result<()> {
     let mut c = c.upgrade(|r, w| Layer::over((r, w), usize::MAX)).await?;
     let mut buf = [0; 64];
     while c.reader.read_or_drain(&mut buf).await? > 0 {}
-    c.writer.write_all(&vec![b'x'; ANSWER]).await
+    c.writer.write_all(&vec![b'x'; ANSWER_BYTES]).await
 }
 
 #[test]
@@ -299,7 +299,11 @@ fn late_input_of_a_drained_client_does_not_cut_the_answer() {
             client.send(b"more");
             world.settle().await;
             let (received, end) = client.rest().await;
-            assert_eq!(received.len(), ANSWER, "{family:?} {renamed}: {end:?}");
+            assert_eq!(
+                received.len(),
+                ANSWER_BYTES,
+                "{family:?} {renamed}: {end:?}"
+            );
             end.expect("an orderly end");
             drop(client);
             let closed = served.until_closed().await;

@@ -12,7 +12,7 @@ use crate::support::harness::script::{Script, ask, uppercase};
 use crate::support::harness::{Served, World};
 
 /// The time without a waiting connection after which a limit is over.
-const CALM: Duration = Duration::from_secs(1);
+const CALM_TIME: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
 
 const CONNECTION_LIMIT: &str = "max_connections=1";
@@ -79,7 +79,7 @@ fn exhausted_descriptors_are_waited_for_and_reported_once() {
     let client = script.connect();
     assert_eq!(world.now(ask(client, "back")), "BACK");
     assert_eq!(served.events(), ["closed 1 eof"]);
-    world.pass(CALM);
+    world.pass(CALM_TIME);
     assert_eq!(served.events(), ["over RLIMIT_NOFILE (EMFILE)"]);
     assert!(
         !world.manual.advance_to_next(),
@@ -128,7 +128,7 @@ fn successive_clients_at_the_limit_are_reported_as_one() {
         one.visit();
     }
     assert_eq!(one.limits(), [format!("reached {CONNECTION_LIMIT}")]);
-    one.world.pass(CALM);
+    one.world.pass(CALM_TIME);
     assert_eq!(one.limits(), [format!("over {CONNECTION_LIMIT}")]);
     assert_eq!(one.served.handle.stats().limit_episodes, 1);
     assert!(!one.world.manual.advance_to_next(), "nothing sleeps now");
@@ -138,9 +138,9 @@ fn successive_clients_at_the_limit_are_reported_as_one() {
 fn a_limit_reached_again_within_a_second_restarts_the_second() {
     let one = One::new();
     one.visit();
-    one.world.pass(CALM - MOMENT);
+    one.world.pass(CALM_TIME - MOMENT);
     one.visit();
-    one.world.pass(CALM - MOMENT);
+    one.world.pass(CALM_TIME - MOMENT);
     assert_eq!(one.limits(), [format!("reached {CONNECTION_LIMIT}")]);
     one.world.pass(MOMENT);
     assert_eq!(one.limits(), [format!("over {CONNECTION_LIMIT}")]);
@@ -153,10 +153,10 @@ fn a_limit_reached_again_within_a_second_restarts_the_second() {
 fn a_long_wait_at_the_limit_is_reported_as_one() {
     let one = One::new();
     let client = one.stay();
-    one.world.pass(CALM * 100);
+    one.world.pass(CALM_TIME * 100);
     assert_eq!(one.limits(), [format!("reached {CONNECTION_LIMIT}")]);
     drop(client);
-    one.world.pass(CALM);
+    one.world.pass(CALM_TIME);
     assert_eq!(one.limits(), [format!("over {CONNECTION_LIMIT}")]);
 }
 
@@ -184,7 +184,7 @@ fn the_end_of_a_limit_is_reported_before_another_begins() {
         ]
     );
     one.world.pass(Duration::from_millis(5));
-    one.world.pass(CALM);
+    one.world.pass(CALM_TIME);
     assert_eq!(one.limits(), [format!("over {}", Limit::SystemFiles)]);
     assert_eq!(one.served.handle.stats().limit_episodes, 3);
 }

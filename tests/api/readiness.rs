@@ -12,7 +12,7 @@ use crate::support::harness::{Served, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
-const DELAY: Duration = Duration::from_secs(5);
+const DRAIN_DELAY: Duration = Duration::from_secs(5);
 
 fn serve(world: &World, delay: Duration) -> (Served, Connector, Shutdown) {
     let shutdown = Shutdown::default();
@@ -64,7 +64,7 @@ fn a_server_is_ready_from_its_first_accept_until_it_is_shut_down() {
 #[test]
 fn a_server_whose_listener_has_ended_is_not_ready() {
     let world = World::new();
-    let (served, connector, _) = serve(&world, DELAY);
+    let (served, connector, _) = serve(&world, DRAIN_DELAY);
     let _client = world.connect(&connector);
     drop(connector);
     world.settle();
@@ -74,7 +74,7 @@ fn a_server_whose_listener_has_ended_is_not_ready() {
 #[test]
 fn a_server_whose_future_is_dropped_is_not_ready() {
     let world = World::new();
-    let (served, _connector, _) = serve(&world, DELAY);
+    let (served, _connector, _) = serve(&world, DRAIN_DELAY);
     let Served {
         serving, handle, ..
     } = served;
@@ -90,22 +90,24 @@ fn a_server_that_is_shut_down_before_it_starts_is_never_ready() {
     let (listener, connector) = memory::listener(1);
     let shutdown = Shutdown::default();
     shutdown.drain();
-    let server = Server::default().shutdown(shutdown).drain_delay(DELAY);
+    let server = Server::default()
+        .shutdown(shutdown)
+        .drain_delay(DRAIN_DELAY);
     let served = world.serve(server, listener, uppercase);
     assert!(!served.handle.is_ready());
-    world.pass(DELAY);
+    world.pass(DRAIN_DELAY);
     assert!(is_refused(&world, &connector));
 }
 
 #[test]
 fn during_the_drain_delay_clients_are_served_and_the_server_is_not_ready() {
     let world = World::new();
-    let (served, connector, shutdown) = serve(&world, DELAY);
+    let (served, connector, shutdown) = serve(&world, DRAIN_DELAY);
     shutdown.drain();
     world.settle();
     assert!(!served.handle.is_ready());
     assert!(is_served(&world, &connector));
-    world.pass(DELAY - MOMENT);
+    world.pass(DRAIN_DELAY - MOMENT);
     assert!(is_served(&world, &connector));
     assert!(!served.handle.is_ready());
     let stays = world.connect(&connector);
@@ -132,10 +134,10 @@ fn during_the_drain_delay_clients_are_served_and_the_server_is_not_ready() {
 #[test]
 fn the_drain_deadline_counts_from_the_end_of_the_delay() {
     let world = World::new();
-    let (served, connector, shutdown) = serve(&world, DELAY);
+    let (served, connector, shutdown) = serve(&world, DRAIN_DELAY);
     let mut talks = world.connect(&connector);
     shutdown.drain();
-    world.pass(DELAY);
+    world.pass(DRAIN_DELAY);
     for _ in 0..60 {
         // It sends something every half second, so it is never idle.
         talks = world.now(async move {
@@ -153,7 +155,7 @@ fn the_drain_deadline_counts_from_the_end_of_the_delay() {
 #[test]
 fn a_second_signal_during_the_delay_ends_everything_at_once() {
     let world = World::new();
-    let (served, connector, shutdown) = serve(&world, DELAY);
+    let (served, connector, shutdown) = serve(&world, DRAIN_DELAY);
     let client = world.connect(&connector);
     shutdown.drain();
     world.pass(SECOND);
@@ -174,7 +176,7 @@ fn a_second_signal_during_the_delay_ends_everything_at_once() {
 #[test]
 fn a_forced_shutdown_has_no_delay() {
     let world = World::new();
-    let (served, connector, shutdown) = serve(&world, DELAY);
+    let (served, connector, shutdown) = serve(&world, DRAIN_DELAY);
     let _client = world.connect(&connector);
     shutdown.abort();
     world.settle();
@@ -186,7 +188,7 @@ fn a_forced_shutdown_has_no_delay() {
 #[test]
 fn a_handle_cuts_the_delay_short() {
     let world = World::new();
-    let (served, connector, shutdown) = serve(&world, DELAY);
+    let (served, connector, shutdown) = serve(&world, DRAIN_DELAY);
     let client = world.connect(&connector);
     shutdown.drain();
     world.pass(SECOND);

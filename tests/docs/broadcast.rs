@@ -15,7 +15,7 @@ use futures_lite::{AsyncWriteExt, future};
 use crate::chat::*;
 
 /// The frame that has left the queue and waits for room in the pipe.
-const BEING_SENT: usize = 1;
+const FRAMES_BEING_SENT: usize = 1;
 
 fn room(drop_oldest: bool) -> Arc<Room> {
     Arc::new(Room {
@@ -31,9 +31,9 @@ fn new(drop_oldest: bool, pipe: usize) -> Chat {
 
 #[test]
 fn a_client_that_does_not_read_is_disconnected_once_its_queue_is_full() {
-    let chat = new(false, IN_PIPE * NUMBERED);
+    let chat = new(false, FRAMES_IN_PIPE * NUMBERED_BYTES);
     let (mut talker, mut silent) = (chat.join(), chat.join());
-    let most = IN_PIPE + BEING_SENT + MAX_QUEUED_FRAMES;
+    let most = FRAMES_IN_PIPE + FRAMES_BEING_SENT + MAX_QUEUED_FRAMES;
     chat.talk(&mut talker, 0..most);
     assert_eq!(chat.served.open(), 2);
     chat.talk(&mut talker, most..most + 1);
@@ -79,16 +79,19 @@ fn a_client_that_has_left_keeps_no_queue_when_another_joins() {
 
 #[test]
 fn queued_frames_are_sent_by_the_task_of_their_reader() {
-    let chat = new(false, IN_PIPE * NUMBERED);
-    check_the_queue(&chat, IN_PIPE + BEING_SENT + MAX_QUEUED_FRAMES);
+    let chat = new(false, FRAMES_IN_PIPE * NUMBERED_BYTES);
+    check_the_queue(
+        &chat,
+        FRAMES_IN_PIPE + FRAMES_BEING_SENT + MAX_QUEUED_FRAMES,
+    );
 }
 
 #[test]
 fn dropping_the_oldest_keeps_the_newest_and_frames_whole() {
     // The frame that is being sent has not left at all, or in part.
     for part in [0, 4] {
-        let chat = new(true, IN_PIPE * NUMBERED + part);
-        check_dropping_the_oldest(&chat, IN_PIPE + BEING_SENT, MAX_QUEUED_FRAMES);
+        let chat = new(true, FRAMES_IN_PIPE * NUMBERED_BYTES + part);
+        check_dropping_the_oldest(&chat, FRAMES_IN_PIPE + FRAMES_BEING_SENT, MAX_QUEUED_FRAMES);
     }
 }
 
@@ -99,7 +102,7 @@ fn every_client_receives_every_frame_in_the_same_order() {
 
 #[test]
 fn no_frame_overtakes_queued_ones() {
-    check_that_nothing_overtakes(&new(false, IN_PIPE * NUMBERED));
+    check_that_nothing_overtakes(&new(false, FRAMES_IN_PIPE * NUMBERED_BYTES));
 }
 
 #[test]
@@ -109,12 +112,15 @@ fn a_frame_that_is_too_long_ends_only_its_sender() {
 
 #[test]
 fn a_client_that_leaves_receives_its_queue_and_half_a_frame_is_none() {
-    check_leaving(&new(false, IN_PIPE * NUMBERED));
+    check_leaving(&new(false, FRAMES_IN_PIPE * NUMBERED_BYTES));
 }
 
 #[test]
 fn a_drain_ends_a_silent_client_once_it_has_received_everything() {
-    check_the_drain(new(false, IN_PIPE * NUMBERED), Duration::from_secs(1));
+    check_the_drain(
+        new(false, FRAMES_IN_PIPE * NUMBERED_BYTES),
+        Duration::from_secs(1),
+    );
 }
 
 #[test]

@@ -19,8 +19,8 @@ use crate::support::harness::{Served, World};
 use crate::support::skip::skip;
 
 /// The capacity of the pipe to a client, in frames of `numbered`.
-pub(crate) const IN_PIPE: usize = 8;
-pub(crate) const NUMBERED: usize = 8;
+pub(crate) const FRAMES_IN_PIPE: usize = 8;
+pub(crate) const NUMBERED_BYTES: usize = 8;
 /// Bytes of a long frame, without its end.
 const LONG_FRAME_BYTES: usize = 4 * 1024;
 
@@ -94,7 +94,7 @@ impl Chat {
         let mut numbers = vec![];
         while numbers.last() != Some(&last) {
             let frame = self.receive(client).expect("not the end yet");
-            let text = str::from_utf8(&frame[..NUMBERED - 1]).expect("digits");
+            let text = str::from_utf8(&frame[..NUMBERED_BYTES - 1]).expect("digits");
             numbers.push(text.parse().expect("a number"));
         }
         numbers
@@ -140,12 +140,12 @@ pub(crate) fn check_order(chat: &Chat) {
     }
 }
 
-/// The pipe holds [`IN_PIPE`] frames.
+/// The pipe holds [`FRAMES_IN_PIPE`] frames.
 pub(crate) fn check_that_nothing_overtakes(chat: &Chat) {
     let (mut talker, mut late) = (chat.join(), chat.join());
     chat.talk(&mut talker, 0..100);
     // The task of the talker is woken first, and finds room for its frame.
-    let (frame, mut read) = (numbered(100), [0; NUMBERED]);
+    let (frame, mut read) = (numbered(100), [0; NUMBERED_BYTES]);
     let write = future::poll_once(talker.writer.write_all(&frame));
     let read = future::poll_once(late.reader.read_exact(&mut read));
     let both = future::block_on(future::zip(write, read));
@@ -170,7 +170,7 @@ pub(crate) fn check_the_limit(chat: &Chat, limit: usize) {
     assert_eq!(chat.served.handle.stats().ended[Reason::Error], 1);
 }
 
-/// The pipe holds [`IN_PIPE`] frames.
+/// The pipe holds [`FRAMES_IN_PIPE`] frames.
 pub(crate) fn check_leaving(chat: &Chat) {
     let (mut talker, mut leaving, mut cut) = (chat.join(), chat.join(), chat.join());
     chat.say(&mut cut, b"half a fra");
@@ -185,7 +185,7 @@ pub(crate) fn check_leaving(chat: &Chat) {
     chat.talk(&mut talker, 0..10);
 }
 
-/// The pipe holds [`IN_PIPE`] frames. A client that has caught up ends after `quiet`.
+/// The pipe holds [`FRAMES_IN_PIPE`] frames. A client that has caught up ends after `quiet`.
 pub(crate) fn check_the_drain(chat: Chat, quiet: Duration) {
     let (mut talker, mut late) = (chat.join(), chat.join());
     chat.talk(&mut talker, 0..50);

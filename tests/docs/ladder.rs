@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The time without progress after which a server counts as stuck. With a shorter one, a test would
 /// find less.
-const STALLED: Timespec = Timespec {
+const STALL_TIMEOUT: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
 };
@@ -158,7 +158,7 @@ fn write_until_full(mut client: &TcpStream, message: &[u8]) -> usize {
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
         }
         let mut poll_fd = [PollFd::new(client, PollFlags::OUT)];
-        room = poll(&mut poll_fd, Some(&STALLED)).expect("a socket");
+        room = poll(&mut poll_fd, Some(&STALL_TIMEOUT)).expect("a socket");
     }
     client.set_nonblocking(false).expect("a socket");
     sent

@@ -6,7 +6,7 @@ use halves::time::Sleep;
 
 use super::*;
 
-const SHORT: Duration = Duration::from_millis(3);
+const SHORT_SLEEP: Duration = Duration::from_millis(3);
 
 /// A sleep, and the instant before which it may not end.
 fn nap(duration: Duration) -> (Sleep, Instant) {
@@ -34,7 +34,7 @@ fn a_thousand_sleeps_end_and_none_too_early() {
             .map(|n| ex.spawn(through(nap(Duration::from_micros(n * 7 % 20_000)))))
             .collect();
         ex.block_on(in_time(async {
-            through(nap(SHORT)).await;
+            through(nap(SHORT_SLEEP)).await;
             for task in tasks {
                 task.await;
             }
@@ -44,7 +44,11 @@ fn a_thousand_sleeps_end_and_none_too_early() {
 
 #[test]
 fn a_sleep_that_is_over_stays_over() {
-    let mut sleeps = [nap(SHORT).0, nap(Duration::ZERO).0, nap(Duration::ZERO).0];
+    let mut sleeps = [
+        nap(SHORT_SLEEP).0,
+        nap(Duration::ZERO).0,
+        nap(Duration::ZERO).0,
+    ];
     for sleep in &mut sleeps[..2] {
         smol::block_on(in_time(&mut *sleep));
     }
@@ -59,7 +63,7 @@ fn a_sleep_that_is_over_stays_over() {
 #[test]
 fn a_sleep_goes_on_wherever_it_is_taken() {
     let (ex, other) = (Executor::new(), threads(2));
-    let sleep = ex.block_on(waiting(SHORT));
+    let sleep = ex.block_on(waiting(SHORT_SLEEP));
     let sleep = ex.block_on(async {
         // A thread without a reactor, while the loop goes on.
         let (mut sleep, end) = sleep;
@@ -71,17 +75,17 @@ fn a_sleep_goes_on_wherever_it_is_taken() {
     });
     smol::block_on(in_time(through(sleep)));
     // From a task to one of another executor, which sleeps longer than the first loop runs.
-    let sleep = ex.block_on(ex.spawn(waiting(SHORT)));
+    let sleep = ex.block_on(ex.spawn(waiting(SHORT_SLEEP)));
     other.block_on(in_time(other.spawn(through(sleep))));
     // And from there to a loop on this thread.
-    let sleep = other.block_on(other.spawn(waiting(SHORT)));
+    let sleep = other.block_on(other.spawn(waiting(SHORT_SLEEP)));
     ex.block_on(in_time(through(sleep)));
 }
 
 #[test]
 fn a_sleep_of_a_task_that_is_not_driven_ends_with_another_driver() {
     let ex = Executor::new();
-    let task = ex.spawn(through(nap(SHORT)));
+    let task = ex.spawn(through(nap(SHORT_SLEEP)));
     ex.block_on(yield_now());
     let there = ex.clone();
     let ended = thread::spawn(move || there.block_on(in_time(task)));
@@ -92,14 +96,14 @@ fn a_sleep_of_a_task_that_is_not_driven_ends_with_another_driver() {
 fn sleeps_within_a_loop_and_around_it() {
     for ex in [Executor::new(), threads(2)] {
         let task = ex.spawn(async {
-            let long = waiting(SHORT * 3).await;
+            let long = waiting(SHORT_SLEEP * 3).await;
             let inner = Executor::new();
             // Sleeps registered with the outer loop are awaited in the inner one, and the other way
             // round.
             let left = inner.block_on(in_time(async {
-                through(waiting(SHORT).await).await;
+                through(waiting(SHORT_SLEEP).await).await;
                 through(long).await;
-                waiting(SHORT).await
+                waiting(SHORT_SLEEP).await
             }));
             through(left).await;
         });

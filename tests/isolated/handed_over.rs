@@ -15,12 +15,12 @@ use rustix::fs::fstat;
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 /// Set in the process that has received a socket.
-const INSIDE: &str = "HALVES_TEST_INSIDE";
+const INSIDE_VARIABLE: &str = "HALVES_TEST_INSIDE";
 /// The inode of the pidfd of a process. It stays the same across an exec.
 const ID: &str = "LISTEN_PIDFDID";
 
 pub(crate) fn variables_of_the_service_manager_are_not_inherited() {
-    if env::var_os(INSIDE).is_some() {
+    if env::var_os(INSIDE_VARIABLE).is_some() {
         if env::var_os(ID).is_some() {
             return inside();
         }
@@ -34,7 +34,11 @@ pub(crate) fn variables_of_the_service_manager_are_not_inherited() {
     let status = Command::new("sh")
         .args(["-c", script])
         .arg(env::current_exe().expect("a path"))
-        .envs([(INSIDE, "1"), ("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", "x")])
+        .envs([
+            (INSIDE_VARIABLE, "1"),
+            ("LISTEN_FDS", "1"),
+            ("LISTEN_FDNAMES", "x"),
+        ])
         .stdin(OwnedFd::from(listener))
         .status();
     assert!(status.expect("it starts").success());
@@ -44,7 +48,7 @@ fn inside() {
     assert!(environment_of_a_child().contains("LISTEN_PID="), "so far");
     inherited::receive_sockets();
     let environment = environment_of_a_child();
-    assert!(environment.contains(INSIDE), "the rest stays");
+    assert!(environment.contains(INSIDE_VARIABLE), "the rest stays");
     assert!(!environment.contains("LISTEN_"), "{environment}");
     // The child does not inherit the socket. This process can still listen on it.
     let sockets = "for n in /proc/$$/fd/*; do readlink $n; done | grep -c socket: || true";

@@ -10,18 +10,18 @@ use crate::support::namespace::{as_process_1, processes, wait_until};
 use crate::support::skip::skip;
 
 /// Set in the process that is process 1.
-const INSIDE: &str = "HALVES_TEST_INSIDE";
+const INSIDE_VARIABLE: &str = "HALVES_TEST_INSIDE";
 
 pub(crate) fn orphans_are_reaped_and_other_children_are_not() {
     let name = "orphans_are_reaped_and_other_children_are_not";
-    if env::var_os(INSIDE).is_some() {
+    if env::var_os(INSIDE_VARIABLE).is_some() {
         assert_eq!(id(), 1);
         return inside();
     }
     let Some(mut unshare) = as_process_1(env::current_exe().expect("a path")) else {
         return skip(name, "no namespace of our own is allowed");
     };
-    let output = unshare.env(INSIDE, "1").output();
+    let output = unshare.env(INSIDE_VARIABLE, "1").output();
     let output = output.expect("unshare");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");

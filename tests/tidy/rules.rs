@@ -26,7 +26,7 @@ pub(crate) const LONGEST_FILE: usize = 400;
 pub(crate) const LONGEST_FUNCTION: usize = 60;
 
 /// Names of things beneath the halves, which a service may not use.
-const BENEATH: &[&str] = &[
+const NAMES_BENEATH: &[&str] = &[
     "AsFd",
     "AsRawFd",
     "BorrowedFd",
@@ -84,7 +84,7 @@ const UNSAFE: &[&str] = &[
 /// Words that mark unfinished work.
 const UNFINISHED: &[&str] = &["TODO", "FIXME", "XXX", "HACK"];
 /// Macros of unfinished work, and paths outside the repository.
-const UNFIT: &[&str] = &[
+const UNFIT_TEXTS: &[&str] = &[
     "todo!",
     "unimplemented!",
     "shared/",
@@ -134,7 +134,7 @@ pub(crate) fn sockets(source: &Source) -> Vec<String> {
     if source.module() != "service" {
         return Vec::new();
     }
-    let named = BENEATH.iter().flat_map(|name| found(source, name));
+    let named = NAMES_BENEATH.iter().flat_map(|name| found(source, name));
     named
         .map(|what| format!("{what} in a service, which knows halves only"))
         .collect()
@@ -234,7 +234,10 @@ pub(crate) fn leftovers(source: &Source) -> Vec<String> {
     for (n, line) in source.text.lines().enumerate() {
         let mut words = line.split(|c: char| !c.is_alphanumeric());
         let unfinished = words.find(|word| UNFINISHED.contains(word));
-        let unfit = UNFIT.iter().find(|text| line.contains(**text)).copied();
+        let unfit = UNFIT_TEXTS
+            .iter()
+            .find(|text| line.contains(**text))
+            .copied();
         if let Some(word) = unfinished.or(unfit) {
             complaints.push(format!(
                 "{}:{}: {word}: finish it, or file it",

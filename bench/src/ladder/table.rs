@@ -29,7 +29,7 @@ pub fn table(options: &Options, results: &[StepResult]) -> String {
                 grouped(figures.threads, 0),
                 grouped(figures.processes, 0),
             ],
-            _ => [(); 3].map(|()| MISSING.into()),
+            _ => [(); 3].map(|()| MISSING_FIGURE.into()),
         });
         lines.push(format!("| {} |", cells.join(" | ")));
     }
@@ -46,7 +46,7 @@ fn speed(outcome: &Outcome) -> String {
         }) => format!("{} ({})", grouped(*echoes_per_second, 0), time(*p99_us)),
         Outcome::OneAtATime => "one at a time".into(),
         Outcome::Failed(reason) => format!("failed: {reason}"),
-        Outcome::NotTried => MISSING.into(),
+        Outcome::NotTried => MISSING_FIGURE.into(),
     }
 }
 
@@ -67,7 +67,7 @@ pub fn bytes(bytes: f64) -> String {
 }
 
 /// The cell of a missing figure.
-const MISSING: &str = "-";
+const MISSING_FIGURE: &str = "-";
 
 #[cfg(test)]
 mod tests {

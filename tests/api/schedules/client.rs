@@ -5,7 +5,7 @@ use std::io;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory::MemoryConnection;
 
-use crate::schedules::handlers::{Behaviour, SHAKE};
+use crate::schedules::handlers::{Behaviour, HANDSHAKE_BYTES};
 
 pub(crate) struct Client {
     pub(crate) address: &'static str,
@@ -76,7 +76,7 @@ impl Client {
     pub(crate) fn check(&self, behaviour: Behaviour) {
         let from = match behaviour {
             Behaviour::Echo => 0,
-            Behaviour::Shake => SHAKE,
+            Behaviour::Shake => HANDSHAKE_BYTES,
             Behaviour::Flood => return assert!(self.received.iter().all(|&byte| byte == b'f')),
             _ => return assert_eq!(self.received, b""),
         };

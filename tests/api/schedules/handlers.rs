@@ -11,7 +11,7 @@ use halves::service::{discard, echo};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     Echo,
-    /// A handshake of [`SHAKE`] bytes, then an echo.
+    /// A handshake of [`HANDSHAKE_BYTES`] bytes, then an echo.
     Shake,
     /// Reads, and writes nothing.
     Collect,
@@ -26,7 +26,7 @@ pub(crate) enum Behaviour {
 }
 
 /// The length of a handshake in bytes.
-pub(crate) const SHAKE: usize = 2;
+pub(crate) const HANDSHAKE_BYTES: usize = 2;
 
 impl Behaviour {
     /// The behaviour of the connection with this id, in the schedule of this seed.
@@ -55,7 +55,7 @@ pub(crate) async fn handle(seed: u64, mut c: MemoryConnection) -> io::Result<()>
         Behaviour::Echo => echo(c.reader, c.writer).await,
         Behaviour::Shake => {
             let handshake = c.peer.handshake();
-            c.reader.read_exact(&mut [0; SHAKE]).await?;
+            c.reader.read_exact(&mut [0; HANDSHAKE_BYTES]).await?;
             drop(handshake);
             echo(c.reader, c.writer).await
         }

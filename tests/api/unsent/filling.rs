@@ -12,7 +12,7 @@ use halves::{Peer, Writer};
 pub(crate) const PIECE: usize = 5000;
 /// A state in `/proc/net/tcp`: everything sent is acknowledged, and the peer was asked for room
 /// several times.
-const PROBING: &str = "04:";
+const PROBING_STATE: &str = "04:";
 
 /// A prime: the length of a gap or a repetition is no multiple of it.
 const PERIOD: usize = 65_521;
@@ -82,5 +82,5 @@ fn is_stuck(peer: &Peer) -> bool {
     let ours = |line: &&str| ports(line) == Some((near.port(), far.port()));
     let ours = sockets.lines().find(ours).expect("it is listed");
     let timer = ours.split_whitespace().nth(5).expect("the timer");
-    timer.starts_with(PROBING)
+    timer.starts_with(PROBING_STATE)
 }

@@ -8,7 +8,7 @@ use crate::support::harness::sockets::run;
 type Order = fn(&Handle, &Shutdown);
 
 /// Orders that reset a connection, and the reason in the report.
-const CUTS: [(Order, &str); 3] = [
+const RESETTING_ORDERS: [(Order, &str); 3] = [
     (|handle, _| assert!(handle.kill(1)), "killed"),
     (|handle, _| handle.abort_clients(), "aborted"),
     (|_, shutdown| shutdown.abort(), "aborted"),
@@ -27,7 +27,7 @@ fn a_forced_end_does_not_wait_for_unsent_bytes() {
         Then::Flushes,
         Then::WritesMore,
     ] {
-        for (order, reason) in CUTS {
+        for (order, reason) in RESETTING_ORDERS {
             for family in FAMILIES {
                 run(family, async |world| {
                     let (served, client, n) = stuffed(&world, Server::default(), then).await;

@@ -24,7 +24,7 @@ use crate::support::skip::skip;
 
 const SCRIPTS: usize = 40;
 /// One of so many scripts sends 8 MiB.
-const BIG_ONES: usize = 10;
+const LARGE_SCRIPT_INTERVAL: usize = 10;
 /// How long a client waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// A send that takes longer has stalled. (A wrong guess does no harm.)
@@ -41,7 +41,7 @@ fn ours_answers_as_asyncio_does() {
     let mut resets = 0;
     for n in 0..SCRIPTS {
         let mut rng = Rng::with_seed(seed.wrapping_add(n as u64));
-        let script = Script::random(&mut rng, n % BIG_ONES == 0);
+        let script = Script::random(&mut rng, n % LARGE_SCRIPT_INTERVAL == 0);
         resets += u64::from(script.end == End::Reset);
         let [ours, theirs] =
             [ours.address, theirs.address].map(|address| script.play_in_thread(address));

@@ -240,13 +240,13 @@ fn the_drain_deadline_kills() {
 }
 
 /// Set in the process that ignores `SIGCHLD`.
-const IGNORES: &str = "HALVES_TEST_IGNORES_SIGCHLD";
+const IGNORES_VARIABLE: &str = "HALVES_TEST_IGNORES_SIGCHLD";
 
 /// If the system does not remember exits, an id may be reused, and is not killed.
 #[test]
 fn a_child_that_the_system_has_forgotten_is_not_killed() {
     let name = "process::ending::a_child_that_the_system_has_forgotten_is_not_killed";
-    if std::env::var_os(IGNORES).is_some() {
+    if std::env::var_os(IGNORES_VARIABLE).is_some() {
         return forgotten();
     }
     // An ignored signal stays ignored across an exec. A shell may not ignore this one.
@@ -261,7 +261,10 @@ fn a_child_that_the_system_has_forgotten_is_not_killed() {
     }
     let us = std::env::current_exe().expect("a path");
     let mut inner = ignoring();
-    inner.arg(us).args(["--exact", name]).env(IGNORES, "1");
+    inner
+        .arg(us)
+        .args(["--exact", name])
+        .env(IGNORES_VARIABLE, "1");
     let output = inner.output().expect("env");
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{stdout}");
