@@ -90,13 +90,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// server drains and the peer has sent nothing for one second. The writer is flushed at the end,
     /// and whenever there is nothing to read. It is not closed.
     ///
-    /// Cancel-safe: bytes that the writer has not accepted stay in the reader.
+    /// Cancel-safe. Bytes that the writer has not accepted stay in the reader, also after an error.
     ///
     /// # Errors
     ///
     /// Those of both halves, [`ConnectionAborted`](io::ErrorKind::ConnectionAborted), and
-    /// [`WriteZero`](io::ErrorKind::WriteZero) if the writer accepts no bytes. Bytes that the writer
-    /// has not accepted stay in the reader.
+    /// [`WriteZero`](io::ErrorKind::WriteZero) if the writer accepts no bytes.
     ///
     /// # Examples
     ///
