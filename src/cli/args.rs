@@ -13,10 +13,9 @@ use super::conflicts;
 use super::format::Format;
 use super::log::Level;
 use super::rules::RuleSource;
-use super::serve::Service;
+use super::service::{Service, no_service_given};
 use super::values::{
-    PerSource, address, count, deadline, descriptor, duration, no_service_given, number, rule,
-    threads, word,
+    PerSource, address, count, deadline, descriptor, duration, number, rule, threads, word,
 };
 use super::words::Words;
 

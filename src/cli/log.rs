@@ -9,10 +9,9 @@ use halves::server::Closed;
 use halves::time::unix_time;
 use halves::{Event, Listeners, Peer};
 
-use super::format::{Format, Line};
+use super::format::{Format, Line, one_line};
 use super::hint::{HintOptions, hint};
 use super::log_queue::{LogQueue, Stderr};
-use super::quote;
 
 /// The remark on a drain, for text logs.
 const FORCE_REMARK: &str = "signal again to cut connections now";
@@ -74,7 +73,7 @@ impl Log {
     /// Logs the error with which the command fails.
     pub(super) fn complain(&self, problem: &str) {
         if self.lines.format.is_text() {
-            let problem = quote::one_line(problem);
+            let problem = one_line(problem);
             self.lines.queue.push(&format!("halves: {problem}\n"));
         } else {
             let line = Line::new("failed").text("error", problem);

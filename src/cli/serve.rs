@@ -1,11 +1,9 @@
 //! `halves serve`: sets up the server, binds the addresses, serves, and returns the exit code.
 
 use std::fs::File;
-use std::future::Future;
 use std::io::{self, Write};
 use std::mem::{self, ManuallyDrop};
 use std::os::fd::RawFd;
-use std::pin::Pin;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,10 +13,9 @@ use halves::limits::Sources;
 use halves::listener::inherited::unclaimed;
 use halves::process::reap_all_orphans;
 use halves::server::Closed;
-use halves::service::{BuiltIn, RunHandler, ServiceSettings};
+use halves::service::ServiceSettings;
 use halves::{
-    Address, Connection, Endpoint, Event, Executor, Listeners, Reason, Report, Server, Shutdown,
-    Timeouts, bind,
+    Address, Endpoint, Event, Executor, Listeners, Reason, Report, Server, Shutdown, Timeouts, bind,
 };
 
 use super::args::Serve;
@@ -26,39 +23,10 @@ use super::format::Line;
 use super::hint::HintOptions;
 use super::log::{Level, Lines, Log};
 use super::rules::RuleSources;
+use super::service::{Service, ServiceRunner};
 use super::signals::{self, SignalHandler};
 use super::supervisor::Supervisor;
 use super::{EXIT_ABORTED, EXIT_FAILED, conflicts, forced_exit, inherited, resources};
-
-/// A service of the command, as a row of the library's table.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Service(pub(super) &'static BuiltIn<ServiceRunner>);
-
-impl Service {
-    /// Every service, in the order of `--help`.
-    pub(super) fn all() -> impl Iterator<Item = Self> {
-        BuiltIn::ALL.iter().map(Self)
-    }
-}
-
-/// Serves connections with the handler of the service that was chosen.
-pub(super) struct ServiceRunner {
-    server: Server,
-    ex: Executor,
-    listeners: Listeners,
-}
-
-impl RunHandler for ServiceRunner {
-    type Output = Pin<Box<dyn Future<Output = io::Result<Report>> + Send>>;
-
-    fn run<H, F>(self, handler: H) -> Self::Output
-    where
-        H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = io::Result<()>> + Send + 'static,
-    {
-        Box::pin(self.server.serve(self.ex, self.listeners, handler))
-    }
-}
 
 /// A server that is set up and does not listen yet.
 struct PreparedServer {

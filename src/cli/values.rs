@@ -9,8 +9,6 @@ use halves::duration::parse_duration;
 use halves::{Address, Error};
 
 use super::rules::RuleSource;
-use super::serve::Service;
-use super::words::{did_you_mean, nearest};
 
 /// The highest value of `--threads`. The system would take long to refuse much more.
 const MAX_THREADS: usize = 1024;
@@ -54,34 +52,6 @@ impl FromStr for PerSource {
             None => Ok(value),
             Some(_) => Err("too many parts; write N, N/V4 or N/V4/V6".into()),
         }
-    }
-}
-
-impl FromStr for Service {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::all().find(|service| service.0.name == text);
-        found.ok_or_else(|| {
-            let names = list(Self::all().map(|service| service.0.name.to_owned()));
-            let meant = nearest(text, Self::all().map(|service| service.0.name));
-            did_you_mean(&format!("not a service; the services are {names}"), meant)
-        })
-    }
-}
-
-/// The error of a command without a service.
-pub(super) fn no_service_given() -> String {
-    let services = list(Service::all().map(|Service(row)| format!("{} ({})", row.name, row.help)));
-    format!("no service given; the services are {services}")
-}
-
-/// Joins items as in "a, b and c".
-fn list(items: impl Iterator<Item = String>) -> String {
-    let items: Vec<_> = items.collect();
-    match &items[..] {
-        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
-        _ => items.concat(),
     }
 }
 
@@ -163,19 +133,6 @@ pub(super) fn word(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_service_is_read_and_listed() {
-        for service in Service::all() {
-            let name = service.0.name;
-            assert_eq!(name.parse::<Service>().map(|read| read.0.name), Ok(name));
-            assert!(no_service_given().contains(&format!(" {name} (")));
-        }
-        assert_eq!(
-            list(["a", "b", "c"].map(String::from).into_iter()),
-            "a, b and c"
-        );
-    }
 
     #[test]
     fn a_maximum_per_source_may_have_a_prefix_for_each_family() {
