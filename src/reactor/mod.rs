@@ -8,7 +8,7 @@
 //!
 //! Each file imports only from `Reactor` and from files before it in this list: `sys`, `state`,
 //! `wake_fd`, `fork_check`, `shared_fd`, `timers`, `outbox`, `reactor_slot`, `current`, `foreign`,
-//! `source`, `registration`, `attach`, `readiness`, `flush`, `driver`, `socket`, `watched`.
+//! `source`, `registration`, `attach`, `readiness`, `flush`, `driver`, `socket`.
 
 #![allow(unsafe_code)]
 
@@ -31,7 +31,6 @@ mod sys;
 mod tests;
 mod timers;
 mod wake_fd;
-mod watched;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -47,13 +46,12 @@ pub(crate) use flush::WrittenSockets;
 pub(crate) use foreign::current_tokio;
 use fork_check::ForkCheck;
 use registration::Registration;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Socket, WatchedFd};
 pub(crate) use source::{Source, SourceOwner};
 pub(crate) use sys::{reset, slices_to_read, slices_to_write, unsent_bytes};
 pub(crate) use timers::Alarm;
 use timers::Timers;
 use wake_fd::WakeFd;
-pub(crate) use watched::WatchedFd;
 
 /// The data of the events of `wake_fd`. It is no address, as the data of a source is.
 const WAKE_FD_DATA: u64 = 0;

@@ -7,7 +7,6 @@ mod socket;
 #[allow(dead_code, reason = "some flags are for a reactor of ours")]
 mod state;
 mod sys;
-mod watched;
 
 #[cfg(feature = "tokio")]
 mod current {
@@ -58,6 +57,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use rustix::io::Errno;
 
@@ -66,10 +66,32 @@ use crate::waker_slot::WakerSlot;
 pub(crate) use foreign::current_tokio;
 use foreign::{Foreign, ForeignPoll, ReportReady};
 use shared_fd::SharedFd;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Socket, WatchedFd};
 use state::{Direction, PARTIAL, READ, StateWord};
 pub(crate) use sys::{reset, slices_to_read, slices_to_write, unsent_bytes};
-pub(crate) use watched::WatchedFd;
+
+/// A sleep that no reactor of ours can wake: the timer of another runtime does.
+pub(crate) struct Alarm(Instant);
+
+impl Alarm {
+    pub(crate) fn new(deadline: Instant) -> Self {
+        Self(deadline)
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.0
+    }
+
+    /// Returns None: this thread has no reactor to wake the task.
+    #[allow(clippy::unused_self, reason = "used with a reactor of ours")]
+    pub(crate) fn poll(
+        &mut self,
+        _: &mut Context<'_>,
+        _: impl FnOnce() -> Instant,
+    ) -> Option<Poll<()>> {
+        None
+    }
+}
 
 /// A value that contains a source, so that a connection's socket and all other state of the
 /// connection are one allocation.

@@ -2,7 +2,6 @@
 
 mod accept;
 mod accept_error;
-mod admission;
 mod deadlines;
 mod drain;
 mod event;

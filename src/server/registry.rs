@@ -1,16 +1,18 @@
-//! The open connections of a server, and the counts of those that ended.
+//! The open connections of a server, the counts of those that ended, and the admission of new ones.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Poll;
 
 use atomic_waker::AtomicWaker;
 
-use super::admission::Admission;
-use crate::connection::{Endpoint, Record};
+use crate::connection::{Endpoint, Flag, Record};
+use crate::limits::{Accounts, Rules, Sources};
+use crate::reason::Reason;
 use crate::shutdown::Shutdown;
 use crate::stats::{Counters, Stats};
+use crate::time::Stamp;
 
 /// The connections of one server. The lock is taken when a connection is accepted and when it ends.
 /// Reads and writes do not use it.
@@ -34,6 +36,14 @@ pub(super) struct Registry {
     pub(super) ended: Shutdown,
     /// The waker of the accept loop or the drain while it waits for a connection to end.
     left: AtomicWaker,
+}
+
+/// Admission: the rules and the limits per source, by which the source of each connection is
+/// checked.
+#[derive(Default)]
+pub(super) struct Admission {
+    rules: RwLock<Rules>,
+    accounts: Mutex<Accounts>,
 }
 
 impl Registry {
@@ -135,6 +145,50 @@ impl Registry {
 
     fn live(&self) -> MutexGuard<'_, Vec<Arc<Record>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Admission {
+    pub(super) fn set_sources(&self, sources: Sources) {
+        *self.accounts() = Accounts::new(sources);
+    }
+
+    pub(super) fn set_rules(&self, rules: Rules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    /// Checks the source, and counts the connection for it. A peer without an IP address passes.
+    pub(super) fn check(&self, record: &Record, now: Stamp) -> Result<(), Reason> {
+        let Some(source) = record.peer().socket_addr() else {
+            return Ok(());
+        };
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        if !rules.admit(source.ip()) {
+            return Err(Reason::Denied);
+        }
+        drop(rules);
+        let mut accounts = self.accounts();
+        if accounts.is_on() {
+            accounts.open(source, now)?;
+            record.flags.set(Flag::SourceCounted);
+        }
+        Ok(())
+    }
+
+    /// Gives back the count of a connection that has ended.
+    pub(super) fn leave(&self, record: &Record, now: Stamp) {
+        // The flag is set and cleared under one lock: if a client is identified while its
+        // connection ends, exactly one of the two sides gives the count back.
+        let mut accounts = self.accounts();
+        if record.flags.clear(Flag::SourceCounted)
+            && let Some(source) = record.peer().socket_addr()
+        {
+            accounts.close(source, now);
+        }
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

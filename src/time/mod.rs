@@ -1,10 +1,6 @@
 //! Clocks, sleeps and timeouts. No other module reads a clock or sleeps.
 
 mod manual;
-#[cfg(all(target_os = "linux", not(halves_portable)))]
-mod native;
-#[cfg(not(all(target_os = "linux", not(halves_portable))))]
-mod portable;
 mod runtime;
 mod stamp;
 
@@ -18,10 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use manual::ManualClock;
 use manual::{ManualSleep, ManualState};
-#[cfg(all(target_os = "linux", not(halves_portable)))]
-use native::Timer;
-#[cfg(not(all(target_os = "linux", not(halves_portable))))]
-use portable::Timer;
+use runtime::Timer;
 pub(crate) use stamp::{AtomicStamp, Stamp, TurnClock};
 
 /// The source of time of a server: reads the time and makes sleeps and timeouts.

@@ -1,11 +1,23 @@
-//! Sleeps on the timers of other runtimes: tokio's in its tasks, async-io's everywhere else.
+//! Sleeps on the system clock: with this crate's reactor on its threads, with tokio's timers in its
+//! tasks, and with async-io's everywhere else.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 #[cfg(feature = "tokio")]
 use tokio_sleep::TokioSleep;
+
+use crate::reactor::Alarm;
+
+/// A sleep on the system clock.
+pub(super) enum Timer {
+    /// Not polled yet, or last polled on a thread that drives a reactor of this crate.
+    Reactor(Alarm),
+    /// Last polled on another thread.
+    Runtime(RuntimeTimer),
+}
 
 /// A sleep on the timer of another runtime. Boxed, because most sleeps use this crate's reactor.
 pub(super) enum RuntimeTimer {
@@ -22,6 +34,33 @@ pub(super) struct WrongRuntime {
         allow(dead_code, reason = "a timer of async-io works on every thread")
     )]
     pub(super) deadline: Instant,
+}
+
+impl Timer {
+    pub(super) fn at(deadline: Instant) -> Self {
+        Self::Reactor(Alarm::new(deadline))
+    }
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut *self {
+                Self::Reactor(alarm) => {
+                    if let Some(polled) = alarm.poll(cx, super::now) {
+                        return polled;
+                    }
+                    *self = Self::Runtime(RuntimeTimer::at(alarm.deadline()));
+                }
+                Self::Runtime(timer) => match timer.poll(cx) {
+                    Ok(polled) => return polled,
+                    Err(WrongRuntime { deadline }) => *self = Self::at(deadline),
+                },
+            }
+        }
+    }
 }
 
 impl RuntimeTimer {
@@ -93,5 +132,15 @@ mod tokio_sleep {
             let deadline = this.sleep.deadline().into_std();
             Err(WrongRuntime { deadline })
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(halves_portable)))]
+mod tests {
+    use crate::time::Sleep;
+
+    #[test]
+    fn a_sleep_has_at_most_32_bytes() {
+        assert!(size_of::<Option<Sleep>>() <= 32);
     }
 }
