@@ -15,6 +15,7 @@ mod layers;
 mod limit_episodes;
 mod min_rate;
 mod other_tasks;
+mod proxy_protocol;
 mod quiet;
 mod readiness;
 mod refused;

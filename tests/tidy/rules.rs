@@ -14,7 +14,7 @@ pub(crate) const LAYERS: &[&[&str]] = &[
     &["address", "reactor"],
     &["descriptor", "time"],
     &["connection", "executor", "limits"],
-    &["listener", "process", "service"],
+    &["listener", "process", "proxy_protocol", "service"],
     &["server"],
     &["lib"],
     &["cli"],
