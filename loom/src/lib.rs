@@ -10,11 +10,11 @@ pub mod closing;
 pub mod end;
 mod epoll;
 pub mod first_write;
-pub mod retired;
 pub mod group;
 pub mod inbox;
 pub mod moving;
 pub mod readiness;
+pub mod retired;
 pub mod watch;
 
 #[allow(dead_code)]

@@ -2,7 +2,7 @@
 
 use halves_loom::group::Task::{Blocks, Short, Writes};
 use halves_loom::watch::Unblocked;
-use halves_loom::{closing, end, first_write, retired, group, inbox, moving, readiness, watch};
+use halves_loom::{closing, end, first_write, group, inbox, moving, readiness, retired, watch};
 
 #[test]
 fn every_reported_byte_is_read() {

@@ -184,7 +184,7 @@ impl Header {
         self.addresses.as_ref()
     }
 
-    /// What else the load balancer knows about the connection.
+    /// The other facts that the load balancer sends about the connection.
     ///
     /// # Examples
     ///
