@@ -22,8 +22,8 @@ pub(super) struct Registry {
     live: Mutex<Vec<Arc<Record>>>,
     /// Connections that have not ended.
     open: AtomicUsize,
-    /// Connections in `live`, readable without its lock. Includes connections that have ended but
-    /// are not reported yet.
+    /// Connections that have not left: those in `live`, and those that have ended but are not
+    /// reported yet.
     entered: AtomicUsize,
     ids: AtomicU64,
     pub(super) counters: Counters,
@@ -59,22 +59,23 @@ impl Registry {
         live.push(record.clone());
     }
 
-    /// Counts a connection as ended, before its event is emitted.
-    pub(super) fn end(&self) {
+    /// Removes a connection that has ended, before its bytes count in the totals: they never count
+    /// twice.
+    pub(super) fn end(&self, record: &Record) {
         self.open.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    /// Removes a connection after its event was emitted. The process may end as soon as the last
-    /// one is gone.
-    pub(super) fn leave(&self, record: &Record) {
         let mut live = self.live();
         let index = record.registry_index.load(Ordering::Relaxed) as usize;
-        let left = live.swap_remove(index);
+        let ended = live.swap_remove(index);
         if let Some(moved) = live.get(index) {
             set_index(moved, index);
         }
         drop(live);
-        drop(left);
+        drop(ended);
+    }
+
+    /// Makes room for another connection, after the event of the end was emitted. The process may
+    /// end as soon as the last connection has left.
+    pub(super) fn leave(&self) {
         self.entered.fetch_sub(1, Ordering::AcqRel);
         self.left.wake();
     }

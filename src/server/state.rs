@@ -179,8 +179,8 @@ impl ServerHooks for ServerState {
         let now = self.clock.stamp();
         self.registry.admission.leave(record, now);
         let (bytes_in, bytes_out) = (record.bytes_in(), record.bytes_out());
+        self.registry.end(record);
         self.registry.counters.end(reason, bytes_in, bytes_out);
-        self.registry.end();
         let peer = || Peer::of(record);
         if reason.is_refusal() {
             self.report_refusal(&peer(), reason, now);
@@ -193,7 +193,7 @@ impl ServerHooks for ServerState {
                 age: now.since(record.opened()),
             })
         });
-        self.registry.leave(record);
+        self.registry.leave();
     }
 }
 

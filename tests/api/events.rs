@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use halves::connection::UnixName;
 use halves::limits::Rules;
 use halves::listener::memory::{self, MemoryConnection};
@@ -185,4 +186,38 @@ fn an_observer_may_call_the_handle_in_each_event() {
     });
     let events = ended.recv_timeout(Duration::from_mins(1));
     assert_eq!(events, Ok(4), "opened, closed, draining, ended");
+}
+
+#[test]
+fn no_byte_counts_twice_while_an_end_is_reported() {
+    let world = World::new();
+    let server = Server::default();
+    let handle = server.handle();
+    let (send, counts) = mpsc::channel();
+    let server = server.clock(world.clock.clone()).on_event(move |event| {
+        if let Event::Closed(_) = event {
+            let live = handle.connections();
+            let live_bytes: u64 = live.iter().map(|connection| connection.bytes_in).sum();
+            send.send((handle.stats().bytes_in, live_bytes))
+                .expect("the test waits");
+        }
+    });
+    let (listener, connector) = memory::listener(1);
+    let handler = async |MemoryConnection { mut reader, .. }| {
+        let mut word = [0; 5];
+        reader.read_exact(&mut word).await
+    };
+    let serving = world
+        .ex
+        .spawn(server.serve(world.ex.clone(), listener, handler));
+    let mut client = world.connect(&connector);
+    let client = world.now(async move {
+        client.writer.write_all(b"hello").await.expect("room");
+        client
+    });
+    world.settle();
+    drop(client);
+    world.settle();
+    assert_eq!(counts.try_recv(), Ok((5, 0)));
+    drop(serving);
 }
