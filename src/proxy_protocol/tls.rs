@@ -16,7 +16,7 @@ const CLIENT_CERTIFICATE: u8 = 0x02;
 /// The client presented a certificate over this TLS session.
 const CLIENT_SESSION_CERTIFICATE: u8 = 0x04;
 
-/// The facts about TLS between the client and the load balancer, from [`Tlvs::tls`].
+/// The facts about TLS between the client and the load balancer, from [`Tlvs::tls`](super::Tlvs::tls).
 ///
 /// # Examples
 ///
