@@ -45,12 +45,7 @@ fn unix_sockets_conform() {
 
 #[test]
 fn pipes_conform() {
-    on_both(async || {
-        conformance::check(conformance::LARGE_TRANSFER_BYTES, async || {
-            conformance::pipes()
-        })
-        .await;
-    });
+    on_both(conformance::check_pipes);
 }
 
 #[test]

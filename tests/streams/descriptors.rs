@@ -43,12 +43,7 @@ fn over(near: impl Into<OwnedFd>, far: impl Into<OwnedFd>) -> io::Result<(Halves
 
 #[test]
 fn pipes_conform() {
-    on_both(async || {
-        conformance::check(conformance::LARGE_TRANSFER_BYTES, async || {
-            conformance::pipes()
-        })
-        .await;
-    });
+    on_both(conformance::check_pipes);
 }
 
 #[test]

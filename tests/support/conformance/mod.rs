@@ -53,8 +53,12 @@ pub(crate) async fn check_address(address: &str) {
     .await;
 }
 
-/// Two pipes, one for each direction.
-pub(crate) fn pipes() -> io::Result<(Connection<FdReader, FdWriter>, Connection)> {
+/// Checks two pipes, one for each direction.
+pub(crate) async fn check_pipes() {
+    check(LARGE_TRANSFER_BYTES, async || pipes()).await;
+}
+
+fn pipes() -> io::Result<(Connection<FdReader, FdWriter>, Connection)> {
     let (near_reader, far_writer) = io::pipe()?;
     let (far_reader, near_writer) = io::pipe()?;
     let near = Connection::new(FdReader::new(near_reader)?, FdWriter::new(near_writer)?);
