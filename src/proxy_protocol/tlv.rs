@@ -55,6 +55,13 @@ pub struct Tlv<'a> {
     pub value: &'a [u8],
 }
 
+impl Tlv<'_> {
+    /// The size of the type, the length and the value.
+    pub(super) fn encoded_bytes(&self) -> usize {
+        TLV_HEADER_BYTES + self.value.len()
+    }
+}
+
 impl Tlvs {
     /// Takes the bytes after the addresses of a header. Each TLV is complete, and nothing remains.
     /// A checksum is left out: it holds only for that header.
@@ -262,9 +269,7 @@ impl Tlvs {
 
 /// Fails unless the bytes are complete TLVs and nothing else.
 pub(super) fn check(bytes: &[u8]) -> Result<(), HeaderError> {
-    let used = fields(bytes)
-        .map(|tlv| TLV_HEADER_BYTES + tlv.value.len())
-        .sum::<usize>();
+    let used = fields(bytes).map(|tlv| tlv.encoded_bytes()).sum::<usize>();
     if used == bytes.len() {
         return Ok(());
     }

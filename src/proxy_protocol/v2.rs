@@ -128,7 +128,7 @@ fn unix_name(field: &[u8]) -> UnixName {
 fn verify(header: &[u8], tlvs: &[u8]) -> Result<(), HeaderError> {
     let mut end = header.len() - tlvs.len();
     for tlv in fields(tlvs) {
-        end += TLV_HEADER_BYTES + tlv.value.len();
+        end += tlv.encoded_bytes();
         if tlv.kind == CRC32C {
             let expected = <[u8; 4]>::try_from(tlv.value)
                 .map_err(|_| HeaderError::Invalid("length of the checksum"))?;
@@ -147,12 +147,10 @@ fn verify(header: &[u8], tlvs: &[u8]) -> Result<(), HeaderError> {
 /// Encodes the header.
 pub(super) fn encode(header: &Header, checksum: bool) -> Vec<u8> {
     let mut bytes = SIGNATURE.to_vec();
-    let command = if header.addresses.is_some() {
-        PROXY
-    } else {
-        LOCAL
+    let (command, (family, addresses)) = match header.addresses() {
+        Some(addresses) => (PROXY, block(addresses)),
+        None => (LOCAL, (UNSPECIFIED, Vec::new())),
     };
-    let (family, addresses) = header.addresses().map_or((UNSPECIFIED, Vec::new()), block);
     let tlvs = header.tlvs.as_bytes();
     let checksum_bytes = if checksum { CHECKSUM_TLV_BYTES } else { 0 };
     // Bounded by MAX_HEADER_BYTES and a checksum.
