@@ -56,10 +56,18 @@ fn connected(ex: &Executor) -> (Connection, TcpStream) {
 /// Has the reactor of this thread drop the waker before it sleeps next: its sleep is dropped on
 /// another thread.
 fn forget_a_sleep(waker: Waker) {
-    let mut sleep = Clock::default().sleep(Duration::from_hours(1));
+    let mut sleep = a_long_sleep();
     assert!(poll(Pin::new(&mut sleep), &waker).is_pending());
     drop(waker);
     elsewhere(move || drop(sleep));
+    // The reactor of async-io belongs to all threads, and the thread that waits in it is not woken
+    // when a sleep ends early: it keeps the waker until the next sleep begins.
+    let begins = poll(Pin::new(&mut a_long_sleep()), Waker::noop());
+    assert!(begins.is_pending());
+}
+
+fn a_long_sleep() -> halves::time::Sleep {
+    Clock::default().sleep(Duration::from_hours(1))
 }
 
 fn elsewhere(does: impl FnOnce() + Send + 'static) {
