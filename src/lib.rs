@@ -164,7 +164,8 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `cli` | yes | the command `halves`, with argh, humantime and sd-notify; nothing in the library |
+//! | `cli` | yes | the command `halves`, with argh, humantime and sd-notify; in the library, `tls` |
+//! | `tls` | no | [`tls`], with rustls, ring and x509-cert |
 //! | `tokio` | no | tokio's reactor for sockets and sleeps in its tasks, and its listeners |
 //!
 //! Programs that use only the library set `default-features = false`.
@@ -198,6 +199,8 @@ mod spawn;
 pub mod stats;
 mod sync;
 pub mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod waker_slot;
 
 pub use address::Address;
