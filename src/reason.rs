@@ -58,6 +58,13 @@ reasons! {
         PerSource => "per_source",
         /// The source exceeded its rate of new connections.
         AcceptRate => "accept_rate",
+        /// The header of the PROXY protocol was wrong or missing, or the source may not send one.
+        ProxyHeader => "proxy_header",
+        /// The TLS handshake failed.
+        Tls => "tls",
+        /// The peer ended the stream without the `close_notify` of TLS, so its last bytes may be
+        /// missing.
+        Truncated => "truncated",
         /// [`Handle::kill`](crate::Handle::kill) reset the connection.
         Killed => "killed",
         /// [`Handle::close_clients`](crate::Handle::close_clients) closed the connection.
@@ -91,7 +98,8 @@ impl Reason {
         WORDS[self as usize]
     }
 
-    /// Returns true if the connection was refused because of its source.
+    /// Returns true if the connection was refused because of its source, its PROXY header or its
+    /// TLS handshake.
     ///
     /// # Examples
     ///
@@ -101,7 +109,10 @@ impl Reason {
     /// ```
     #[must_use]
     pub const fn is_refusal(self) -> bool {
-        matches!(self, Self::Denied | Self::PerSource | Self::AcceptRate)
+        matches!(
+            self,
+            Self::Denied | Self::PerSource | Self::AcceptRate | Self::ProxyHeader | Self::Tls
+        )
     }
 
     /// Returns true if the connection failed: the reason is [`Error`](Self::Error),

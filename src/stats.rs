@@ -36,7 +36,7 @@ impl Ended {
         self.0.iter().sum()
     }
 
-    /// Returns the number of connections that were refused because of their source.
+    /// Returns the number of connections that were refused: see [`Reason::is_refusal`].
     ///
     /// # Examples
     ///

@@ -141,8 +141,8 @@ pub(super) struct Serve {
     #[argh(option, from_str_fn(rule))]
     pub(super) deny: Vec<RuleSource>,
 
-    /// end a connection if its handshakes take longer than DURATION from its accept; plain TCP has
-    /// no handshake; 0 is off (default 10s)
+    /// end a connection if a handshake takes longer than DURATION; plain TCP has no handshake; 0 is
+    /// off (default 10s)
     #[argh(option, default = "Duration::from_secs(10)", from_str_fn(duration))]
     pub(super) handshake_timeout: Duration,
 

@@ -142,8 +142,16 @@ fn line(event: &Event, level: Level) -> Option<Line> {
         Event::Closed(closed) if level >= Level::Normal || closed.reason.is_failure() => {
             ended(closed, level)
         }
-        Event::Refused { peer, reason } if level >= Level::Normal => {
-            connection("refused", peer, level).word("reason", reason)
+        Event::Refused {
+            peer,
+            reason,
+            error,
+        } if level >= Level::Normal => {
+            let line = connection("refused", peer, level).word("reason", reason);
+            match error {
+                Some(error) => line.text("error", error),
+                None => line,
+            }
         }
         &Event::Suppressed {
             refused,
@@ -328,6 +336,7 @@ mod tests {
             let event = Event::Refused {
                 peer: Peer::default(),
                 reason: Reason::AcceptRate,
+                error: None,
             };
             assert_eq!(
                 logged(&event, level),

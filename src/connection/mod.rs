@@ -23,7 +23,9 @@ pub use close::Link;
 pub(crate) use close::{DiscardBudget, Linger};
 use endpoint::CompactEndpoint;
 pub use endpoint::{Credentials, Endpoint, UnixName};
-pub use halves::{AnyRead, AnyWrite, Buffered, Chunk, Frames, ReadAhead, Reader, Writer};
+pub use halves::{
+    AnyRead, AnyWrite, Buffered, Chunk, Frames, Reader, WireReader, WireWriter, Writer,
+};
 pub use peer::{Handshake, Peer};
 pub use state::Phase;
 pub(crate) use state::{DeadlineCheck, Flag, Record, ServerContext, ServerHooks, SocketGuard};
@@ -120,10 +122,11 @@ impl<R, W> Connection<R, W> {
     /// Splits the connection into the underlying halves and the peer.
     ///
     /// Use this for a layer such as TLS, which makes a new connection from them with
-    /// [`from_stream`](Self::from_stream) or [`from_parts`](Self::from_parts). The underlying halves
-    /// do not count bytes and do not yield to other tasks. The returned reader first yields the
-    /// bytes that the connection has read ahead. Bytes written so far are in the underlying stream;
-    /// a flush of the layer flushes them, too.
+    /// [`from_stream`](Self::from_stream) or [`from_parts`](Self::from_parts). The bytes of the
+    /// returned halves count in [`Peer::bytes_in`] and [`Peer::bytes_out`], those of the new
+    /// connection in [`Peer::payload_in`] and [`Peer::payload_out`]. The returned halves do not
+    /// yield to other tasks. The reader first yields the bytes that the connection has read ahead.
+    /// Bytes written so far are in the underlying stream; a flush of the layer flushes them, too.
     ///
     /// # Examples
     ///
@@ -135,10 +138,12 @@ impl<R, W> Connection<R, W> {
     /// let buffered = Connection::from_parts(BufReader::new(reader), writer, peer);
     /// # drop(buffered);
     /// ```
-    pub fn into_parts(self) -> (ReadAhead<R>, W, Peer) {
-        let (reader, _, ahead) = self.reader.into_parts();
+    pub fn into_parts(self) -> (WireReader<R>, WireWriter<W>, Peer) {
+        let (reader, record, ahead) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
-        (ReadAhead::new(ahead, reader), writer, self.peer)
+        record.add_layer();
+        let reader = WireReader::new(ahead, reader, record.clone());
+        (reader, WireWriter::new(writer, record), self.peer)
     }
 }
 
@@ -146,7 +151,8 @@ impl<R, W> Connection<R, W> {
     /// Replaces the peer and keeps the halves.
     ///
     /// Use this in a listener that knows more about the origin of a connection. The new peer takes
-    /// over the [`Link`] and the credentials of the old one, unless it has its own.
+    /// over the [`Link`], the credentials and the extensions of the old one, unless it has its own,
+    /// and the index of the listener.
     ///
     /// # Examples
     ///
@@ -174,6 +180,8 @@ impl<R, W> Connection<R, W> {
         {
             peer.record().set_link(link);
         }
+        peer.record().set_listener(old.listener());
+        peer.record().copy_extensions(&old);
         if let (None, Some(credentials)) = (peer.credentials(), old.credentials()) {
             peer = peer.with_credentials(credentials);
         }

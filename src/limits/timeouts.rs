@@ -47,8 +47,9 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// Sets the time from the accept until all handshakes are done and the real client is known.
-    /// The default is 10 seconds; 0 is off. It does not apply to a connection without a handshake.
+    /// Sets the time from the begin of a handshake to its end, and from the accept until the real
+    /// client is known. The default is 10 seconds; 0 is off. It does not apply to a connection
+    /// without a handshake.
     ///
     /// # Examples
     ///

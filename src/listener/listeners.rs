@@ -16,6 +16,7 @@ use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint};
 /// yielded last, so a busy listener does not starve the others. It ends when all have ended.
 ///
 /// [`bind`](crate::bind) returns one; [`and`](Self::and) joins two.
+/// [`merge`](crate::listener::merge) adds a listener of any other type.
 ///
 /// # Examples
 ///
@@ -29,12 +30,18 @@ use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint};
 /// ```
 #[derive(Default)]
 pub struct Listeners {
-    members: Vec<Box<dyn DynListener + Send>>,
+    members: Vec<Member>,
     /// The index of the first member to poll.
     next: usize,
     /// Set if the next accept must call the kernel: the last accept was dropped while it waited,
     /// or the listeners were stopped.
     assume_readable: bool,
+}
+
+/// A listener, and its index in the list as it was joined.
+struct Member {
+    index: usize,
+    listener: Box<dyn DynListener + Send>,
 }
 
 /// A [`Listener`] that can be boxed and polled with others by one task.
@@ -59,7 +66,9 @@ impl Listeners {
     }
 
     pub(super) fn push(&mut self, member: impl DynListener + Send + 'static) {
-        self.members.push(Box::new(member));
+        let index = self.members.len();
+        let listener = Box::new(member);
+        self.members.push(Member { index, listener });
     }
 
     /// Adds other listeners to these.
@@ -76,7 +85,10 @@ impl Listeners {
     /// ```
     #[must_use]
     pub fn and(mut self, others: impl Into<Self>) -> Self {
-        self.members.extend(others.into().members);
+        for mut other in others.into().members {
+            other.index = self.members.len();
+            self.members.push(other);
+        }
         self
     }
 
@@ -93,7 +105,8 @@ impl Listeners {
     /// ```
     #[must_use]
     pub fn local_addrs(&self) -> Vec<Endpoint> {
-        self.members.iter().map(|member| member.local()).collect()
+        let members = self.members.iter();
+        members.map(|member| member.listener.local()).collect()
     }
 
     /// Returns, for each member in the order of [`local_addrs`](Self::local_addrs), true if clients
@@ -112,14 +125,15 @@ impl Listeners {
     /// ```
     #[must_use]
     pub fn listens(&self) -> Vec<bool> {
-        self.members.iter().map(|member| member.listens()).collect()
+        let members = self.members.iter();
+        members.map(|member| member.listener.listens()).collect()
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
         let mut waiting = 0;
         while waiting < self.members.len() {
             let index = (self.next + waiting) % self.members.len();
-            match self.members[index].poll_accept(cx) {
+            match self.members[index].listener.poll_accept(cx) {
                 Poll::Pending => waiting += 1,
                 Poll::Ready(Ok(None)) => {
                     self.members.remove(index);
@@ -127,6 +141,10 @@ impl Listeners {
                 }
                 Poll::Ready(result) => {
                     self.next = index + 1;
+                    if let Ok(Some(connection)) = &result {
+                        let record = connection.peer.record();
+                        record.set_listener(self.members[index].index);
+                    }
                     return Poll::Ready(result);
                 }
             }
@@ -146,7 +164,7 @@ impl Listener for Listeners {
         if mem::take(&mut self.assume_readable) {
             self.members
                 .iter()
-                .for_each(|member| member.assume_readable());
+                .for_each(|member| member.listener.assume_readable());
         }
         poll_fn(|cx| {
             let polled = self.poll_accept(cx);
@@ -157,7 +175,8 @@ impl Listener for Listeners {
     }
 
     fn stop(&mut self) {
-        self.members.iter_mut().for_each(|member| member.stop());
+        let members = self.members.iter_mut();
+        members.for_each(|member| member.listener.stop());
         self.assume_readable = true;
     }
 

@@ -9,6 +9,7 @@ mod files;
 pub mod inherited;
 mod listeners;
 pub mod memory;
+mod merge;
 mod socket;
 mod stdio;
 mod tcp;
@@ -29,6 +30,7 @@ use crate::time::Clock;
 pub use bind::{bind, connect};
 pub use files::{device, fifos, files};
 pub use listeners::Listeners;
+pub use merge::{Merged, merge};
 pub use stdio::stdio;
 
 /// The first pause of [`retry_while`]. Each pause is twice the one before.

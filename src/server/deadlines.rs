@@ -61,7 +61,7 @@ impl Deadlines {
             return Stamp::NEVER;
         }
         let handshake = timeouts.handshake.filter(|_| phase == Phase::Handshake);
-        let handshake = handshake.map(|timeout| record.opened() + timeout);
+        let handshake = handshake.map(|timeout| record.handshake_began() + timeout);
         let idle = timeouts.idle.map(|timeout| record.active() + timeout);
         let window = timeouts
             .min_rate
@@ -82,7 +82,7 @@ impl Deadlines {
         if shaking
             && timeouts
                 .handshake
-                .is_some_and(|limit| past(record.opened(), limit))
+                .is_some_and(|limit| past(record.handshake_began(), limit))
         {
             return Some(Reason::Handshake);
         }

@@ -47,16 +47,18 @@ pub enum Event {
         /// The number of lost bytes.
         bytes: usize,
     },
-    /// A connection was refused because of its source, at accept or when its client was
-    /// [identified](crate::Connection::identify). In the latter case [`Closed`](Self::Closed)
-    /// follows. At most ten per second are emitted; the others are
+    /// A connection was refused: because of its source, its PROXY header or its TLS handshake. After
+    /// a refusal at accept no other event follows. After a later one, by
+    /// [`Connection::identify`](crate::Connection::identify) or in a handshake,
+    /// [`Closed`](Self::Closed) follows. At most ten per second are emitted; the others are
     /// [`Suppressed`](Self::Suppressed).
     Refused {
         /// The peer of the connection.
         peer: Peer,
-        /// [`Denied`](Reason::Denied), [`PerSource`](Reason::PerSource) or
-        /// [`AcceptRate`](Reason::AcceptRate).
+        /// The reason, for which [`Reason::is_refusal`] is true.
         reason: Reason,
+        /// The error of the header or the handshake.
+        error: Option<String>,
     },
     /// One connection could not be accepted. The server goes on. At most ten per second are
     /// emitted; the others are [`Suppressed`](Self::Suppressed).
@@ -116,7 +118,15 @@ impl Event {
                 error.map_or(Ok(()), |error| write!(f, " ({error})"))
             }
             Self::Unsent { peer, bytes } => write!(f, "{peer} lost {bytes} unsent bytes"),
-            Self::Refused { peer, reason } => write!(f, "{peer} refused: {reason}"),
+            Self::Refused {
+                peer,
+                reason,
+                error,
+            } => {
+                write!(f, "{peer} refused: {reason}")?;
+                let error = error.as_ref();
+                error.map_or(Ok(()), |error| write!(f, " ({error})"))
+            }
             Self::AcceptFailed(error) => write!(f, "accept failed: {error}"),
             Self::Suppressed {
                 refused,

@@ -22,7 +22,7 @@ use crate::spawn::Spawn;
 /// The future of [`Server::serve_while`] that finishes first.
 enum Finished<T> {
     Body(T),
-    Server(io::Result<Report>),
+    Server(Box<io::Result<Report>>),
 }
 
 impl Server {
@@ -79,7 +79,7 @@ impl Server {
         let mut serving = pin!(self.serve(executor, listener, handler));
         let mut body = pin!(body(handle));
         // The server is polled first, so that it listens when the body starts.
-        let server = async { Finished::Server(serving.as_mut().await) };
+        let server = async { Finished::Server(Box::new(serving.as_mut().await)) };
         let first = future::or(server, async { Finished::Body(body.as_mut().await) }).await;
         match first {
             Finished::Body(done) => {
@@ -87,7 +87,7 @@ impl Server {
                 Ok((done, serving.await?))
             }
             Finished::Server(report) => {
-                let report = report?;
+                let report = (*report)?;
                 Ok((body.await, report))
             }
         }

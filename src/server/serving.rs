@@ -247,17 +247,22 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
         return Stage::Done;
     };
     // Read once: the next stage handles a later ending.
+    let cause = record.cause();
+    if let Some(reason) = cause.filter(|reason| reason.is_refusal()) {
+        record.close(reason);
+    }
     let ending = record.ending();
     let reason = match ending {
         Some(ending) => ending.reason,
+        None if let Some(cause) = cause => cause,
         None if error.is_some() => Reason::Error,
         None if record.flags.has(Flag::Drained) => Reason::Drained,
         None if record.flags.has(Flag::Eof) => Reason::Eof,
         None => Reason::Handler,
     };
     // An error that follows from the end of the connection is not the handler's own error, unless
-    // `Peer::abort` has ended the connection.
-    let error = error.filter(|_| reason == Reason::Error);
+    // `Peer::abort` or a layer has ended the connection.
+    let error = error.filter(|_| reason == Reason::Error || cause == Some(reason));
     // A cut answer must not look complete.
     let cut = ending.is_some() && record.is_writing() || record.bytes_dropped() > 0;
     if cut || ending.is_some_and(|ending| ending.reset) {

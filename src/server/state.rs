@@ -100,6 +100,10 @@ impl ServerState {
     pub(super) fn admit(&self, peer: &Peer) -> Result<Ticket, Reason> {
         let record = peer.record();
         count(&self.registry.counters.accepted, 1);
+        if let Some(ending) = record.ending() {
+            // The listener does not trust the source.
+            return Err(ending.reason);
+        }
         if !record.flags.has(Flag::Anonymous) {
             self.check(record)?;
         }
@@ -141,13 +145,14 @@ impl ServerState {
         let guard = SocketGuard::of(record);
         let _ = catch_panic(|| drop((reader, writer)));
         guard.refuse();
-        self.report_refusal(&peer, reason, record.opened());
+        self.report_refusal(&peer, reason, None, record.opened());
     }
 
-    fn report_refusal(&self, peer: &Peer, reason: Reason, now: Stamp) {
+    fn report_refusal(&self, peer: &Peer, reason: Reason, error: Option<&io::Error>, now: Stamp) {
         self.emit_limited(LimitedEvent::Refused, now, || Event::Refused {
             peer: peer.clone(),
             reason,
+            error: error.map(io::Error::to_string),
         });
     }
 }
@@ -183,7 +188,7 @@ impl ServerHooks for ServerState {
         self.registry.counters.end(reason, bytes_in, bytes_out);
         let peer = || Peer::of(record);
         if reason.is_refusal() {
-            self.report_refusal(&peer(), reason, now);
+            self.report_refusal(&peer(), reason, error.as_ref(), now);
         }
         self.emit(|| {
             Event::Closed(Closed {

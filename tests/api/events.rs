@@ -117,8 +117,17 @@ fn every_other_event_is_one_line() {
             Event::Refused {
                 peer: peer(),
                 reason: Reason::Denied,
+                error: None,
             },
             "unknown refused: denied",
+        ),
+        (
+            Event::Refused {
+                peer: peer(),
+                reason: Reason::Tls,
+                error: Some("not\nTLS".to_owned()),
+            },
+            "unknown refused: tls (not\\nTLS)",
         ),
         (
             Event::Suppressed {

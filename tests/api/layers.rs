@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use halves::connection::{AnyRead, AnyWrite, ReadAhead};
+use halves::connection::{AnyRead, AnyWrite, WireReader, WireWriter};
 use halves::{Connection, Endpoint, Listener, Listeners, Peer, Reader, Server, Writer, bind};
 
 use crate::support::harness::sockets::{Family, Served, World, eventually, run};
@@ -26,15 +26,15 @@ const LARGE_ANSWER_BYTES: usize = 16 << 20;
 /// A layer with input that ends after a number of bytes, regardless of the client. It keeps written
 /// bytes until it is flushed or closed.
 struct Layer {
-    reader: ReadAhead<AnyRead>,
-    writer: AnyWrite,
+    reader: WireReader<AnyRead>,
+    writer: WireWriter<AnyWrite>,
     left: usize,
     kept: Vec<u8>,
 }
 
 impl Layer {
     fn over(
-        (reader, writer): (ReadAhead<AnyRead>, AnyWrite),
+        (reader, writer): (WireReader<AnyRead>, WireWriter<AnyWrite>),
         left: usize,
     ) -> future::Ready<io::Result<Self>> {
         future::ready(Ok(Self {

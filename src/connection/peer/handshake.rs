@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Peer;
 use crate::connection::{Endpoint, Flag, Record};
+use crate::time::Stamp;
 
 /// A handshake in progress, made by [`Peer::handshake`].
 ///
@@ -25,7 +26,9 @@ pub struct Handshake(Arc<Record>);
 
 impl Handshake {
     fn begin(record: &Arc<Record>) -> Self {
-        record.cold().begin_handshake();
+        let context = record.context();
+        let now = context.map_or(Stamp::NEVER, |context| context.clock.stamp());
+        record.cold().begin_handshake(now);
         // The handshake may have a deadline.
         record.recheck_deadlines();
         Self(record.clone())
@@ -58,7 +61,7 @@ impl Peer {
     #[must_use]
     pub fn anonymous(self) -> Self {
         if !self.0.flags.set(Flag::Anonymous) {
-            self.0.cold().begin_handshake();
+            self.0.cold().begin_handshake(Stamp::NEVER);
         }
         self
     }
@@ -82,7 +85,8 @@ impl Peer {
 
     /// Begins a handshake, which ends when the returned value is dropped.
     ///
-    /// Meanwhile the handshake deadline applies. It counts from the accept.
+    /// Meanwhile the handshake deadline applies. It counts from this call, or from the begin of
+    /// another handshake that is still in progress.
     ///
     /// # Examples
     ///

@@ -1,6 +1,7 @@
 //! The peer: its address, its credentials, and the handler's access to the connection's state.
 
 mod handshake;
+mod layers;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -119,6 +120,40 @@ impl Peer {
         self.0.peer()
     }
 
+    /// Returns the address of the remote end of the stream. Behind a load balancer this is the
+    /// balancer, also after [`Connection::identify`](crate::Connection::identify).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(halves::Peer::default().transport(), halves::Endpoint::Unknown);
+    /// ```
+    #[must_use]
+    pub fn transport(&self) -> Endpoint {
+        self.0.transport()
+    }
+
+    /// Returns the index of the listener that accepted the connection, in the order of
+    /// [`Listeners::local_addrs`](crate::Listeners::local_addrs). The 256th listener and those
+    /// after it have the index 255. Other listeners have the index 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Connection, Listener, Listeners, Once};
+    ///
+    /// let (nobody, _connector) = halves::listener::memory::listener(64);
+    /// let once = Once::new(Connection::new(&b"hello"[..], vec![]));
+    /// let mut listeners = Listeners::from(nobody).and(once);
+    /// let connection = smol::block_on(listeners.accept())?.expect("one is ready");
+    /// assert_eq!(connection.peer.listener(), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn listener(&self) -> usize {
+        self.0.listener()
+    }
+
     /// Returns the user, the group and the process of the peer on a Unix socket, as the kernel
     /// recorded them when the connection was made. Returns `None` on other streams.
     ///
@@ -159,7 +194,8 @@ impl Peer {
         asked.unwrap_or_else(|| Endpoint::clone(&record.local))
     }
 
-    /// Returns the number of bytes received from the peer so far.
+    /// Returns the number of bytes received from the peer so far. With a layer such as TLS these
+    /// are the bytes of the wire, including handshakes.
     ///
     /// # Examples
     ///
@@ -171,7 +207,8 @@ impl Peer {
         self.0.bytes_in()
     }
 
-    /// Returns the number of bytes sent to the peer so far.
+    /// Returns the number of bytes sent to the peer so far. With a layer such as TLS these are the
+    /// bytes of the wire, including handshakes.
     ///
     /// # Examples
     ///
@@ -287,32 +324,6 @@ impl Peer {
     /// ```
     pub fn abort(&self) {
         self.0.abort(Reason::Error);
-    }
-
-    /// Returns the peer of a layer above this connection, and the link that the layer ends after
-    /// itself.
-    ///
-    /// The layer's link owns the layer, which owns the underlying halves, which may own this record.
-    /// A server breaks this cycle when it drops the link. Without a server, a new record has the link,
-    /// so that there is no cycle.
-    pub(in crate::connection) fn above(self) -> (Self, Option<Arc<dyn Link>>) {
-        let record = &self.0;
-        if record.context().is_some() {
-            let link = record.link();
-            return (self, link);
-        }
-        let mut above = Self::new(self.endpoint(), self.local());
-        if let Some(credentials) = self.credentials() {
-            above = above.with_credentials(credentials);
-        }
-        if record.flags.has(Flag::Anonymous) {
-            above = above.anonymous();
-        }
-        if record.flags.has(Flag::NoHalfClose) {
-            above = above.without_half_close();
-        }
-        above.record().set_frame_limit(record.frame_limit());
-        (above, record.as_link())
     }
 
     pub(crate) fn record(&self) -> &Arc<Record> {

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
+use once_cell::race::OnceBox;
 
 use super::input_wait::InputWait;
+use super::layers::LayerState;
 use super::{DeadlineCheck, SendQueued};
 use crate::connection::{DiscardBudget, Endpoint, Link};
 use crate::framing::DEFAULT_FRAME_LIMIT_BYTES;
@@ -20,6 +22,8 @@ pub(in crate::connection) struct ColdState {
     pub(super) real: OnceLock<Endpoint>,
     /// The number of handshakes in progress, including the wait for the real client.
     handshakes: AtomicU8,
+    /// The time at which the first of these began; `NEVER` before the accept.
+    handshakes_began: AtomicStamp,
     /// Dropped at the end of the connection, so that a `Peer` does not keep the stream open.
     link: Mutex<Option<Arc<dyn Link>>>,
     /// Type-erased halves that are not a socket of this crate.
@@ -43,6 +47,7 @@ pub(in crate::connection) struct ColdState {
     pub(in crate::connection) dropped: AtomicU64,
     /// The maximum size of a frame, in bytes.
     pub(in crate::connection) frame_limit: AtomicUsize,
+    pub(super) layers: OnceBox<LayerState>,
     /// The bytes discarded by a lingering close of the socket.
     pub(in crate::connection) discard: DiscardBudget,
     /// Bytes not acknowledged at the last check during a close.
@@ -54,8 +59,15 @@ impl ColdState {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(in crate::connection) fn begin_handshake(&self) {
-        self.handshakes.fetch_add(1, Ordering::AcqRel);
+    /// `now` is the time, or `NEVER` before the accept.
+    pub(in crate::connection) fn begin_handshake(&self, now: Stamp) {
+        if self.handshakes.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.handshakes_began.set(now);
+        }
+    }
+
+    pub(super) fn handshakes_began(&self) -> Stamp {
+        self.handshakes_began.get()
     }
 
     pub(in crate::connection) fn end_handshake(&self) {
@@ -81,6 +93,7 @@ impl Default for ColdState {
         Self {
             real: OnceLock::new(),
             handshakes: AtomicU8::new(0),
+            handshakes_began: AtomicStamp::new(Stamp::NEVER),
             link: Mutex::default(),
             reader: BoxSlot::default(),
             writer: BoxSlot::default(),
@@ -93,6 +106,7 @@ impl Default for ColdState {
             queue: BoxSlot::default(),
             dropped: AtomicU64::new(0),
             frame_limit: AtomicUsize::new(DEFAULT_FRAME_LIMIT_BYTES),
+            layers: OnceBox::new(),
             discard: DiscardBudget::default(),
             unsent: AtomicUsize::new(0),
         }

@@ -4,6 +4,7 @@ mod cold;
 mod end;
 mod guard;
 mod input_wait;
+mod layers;
 mod task;
 mod traffic;
 
@@ -50,6 +51,8 @@ pub(crate) struct Record {
     /// The index of this record in the server's registry.
     pub(crate) registry_index: AtomicU32,
     pub(crate) flags: Flags,
+    /// The index of the listener that accepted the connection.
+    listener: AtomicU8,
     /// The encoded [`Ending`], or 0 while the connection is open. Set once.
     ending: AtomicU8,
     cold: OnceBox<ColdState>,
@@ -191,6 +194,7 @@ impl Record {
             writing: Budget::default(),
             registry_index: AtomicU32::new(u32::MAX),
             flags: Flags::default(),
+            listener: AtomicU8::new(0),
             ending: AtomicU8::new(0),
             cold: OnceBox::new(),
         }
@@ -257,8 +261,7 @@ impl Record {
     /// The address of the real client if it is set, or else of the remote end of the stream.
     pub(crate) fn peer(&self) -> Endpoint {
         let real = self.cold.get().and_then(|cold| cold.real.get());
-        real.cloned()
-            .unwrap_or_else(|| Endpoint::from(&self.remote))
+        real.cloned().unwrap_or_else(|| self.transport())
     }
 
     /// The credentials of the peer's process, on a Unix socket.
@@ -273,6 +276,11 @@ impl Record {
 
     pub(crate) fn set_real(&self, real: Endpoint) {
         let _ = self.cold().real.set(real);
+    }
+
+    /// The address of the remote end of the stream.
+    pub(crate) fn transport(&self) -> Endpoint {
+        Endpoint::from(&self.remote)
     }
 
     /// Called by the server that accepted the connection. Returns false if a server has it already.
@@ -290,6 +298,16 @@ impl Record {
         first
     }
 
+    pub(crate) fn listener(&self) -> usize {
+        self.listener.load(Ordering::Relaxed).into()
+    }
+
+    /// Stores an index of at most 255.
+    pub(crate) fn set_listener(&self, index: usize) {
+        let index = u8::try_from(index).unwrap_or(u8::MAX);
+        self.listener.store(index, Ordering::Relaxed);
+    }
+
     pub(crate) fn id(&self) -> u64 {
         self.served.get().map_or(0, |served| served.id)
     }
@@ -298,6 +316,14 @@ impl Record {
         self.served
             .get()
             .map_or(Stamp::NEVER, |served| served.opened)
+    }
+
+    /// The time from which the handshake deadline counts: the begin of the first of the handshakes
+    /// in progress, and at the earliest the accept.
+    pub(crate) fn handshake_began(&self) -> Stamp {
+        let began = self.cold.get().map(ColdState::handshakes_began);
+        let began = began.filter(|&began| began != Stamp::NEVER);
+        began.unwrap_or_else(|| self.opened())
     }
 
     pub(crate) fn active(&self) -> Stamp {

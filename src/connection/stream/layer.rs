@@ -11,7 +11,7 @@ use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use super::split::SplitStream;
 use super::{ReadHalf, WriteHalf, split};
 use crate::connection::close::is_gone;
-use crate::connection::{Connection, DiscardBudget, Link, Peer, ReadAhead};
+use crate::connection::{Connection, DiscardBudget, Link, Peer, WireReader, WireWriter};
 
 impl<S> Connection<ReadHalf<S>, WriteHalf<S>>
 where
@@ -46,13 +46,28 @@ where
     /// ```
     pub fn from_stream(stream: S, peer: Peer) -> Self {
         let (reader, writer) = split(stream);
+        Self::layered(peer, |beneath| {
+            let link = LayerLink {
+                shared: writer.0.clone(),
+                beneath,
+                discard: DiscardBudget::default(),
+            };
+            (reader, writer, Arc::new(link))
+        })
+    }
+}
+
+impl<R, W> Connection<R, W> {
+    /// Makes a connection from the halves of a layer above the connection of `peer`. `layer`
+    /// receives the link that its own link ends after itself: `None` for the connection's own
+    /// socket.
+    pub(crate) fn layered(
+        peer: Peer,
+        layer: impl FnOnce(Option<Arc<dyn Link>>) -> (R, W, Arc<dyn Link>),
+    ) -> Self {
         let (peer, beneath) = peer.above();
-        let link = LayerLink {
-            shared: writer.0.clone(),
-            beneath,
-            discard: DiscardBudget::default(),
-        };
-        peer.record().set_layer_link(Arc::new(link));
+        let (reader, writer, link) = layer(beneath);
+        peer.record().set_layer_link(link);
         Self::from_parts(reader, writer, peer)
     }
 }
@@ -63,7 +78,8 @@ impl<R, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Written bytes are flushed first. `layer` then receives the underlying halves, does its
     /// handshake, and returns a stream that is both reader and writer. The layer first reads the
     /// bytes that this connection has read ahead. The result is a connection as
-    /// [`from_stream`](Self::from_stream) makes it, with the peer of this one.
+    /// [`from_stream`](Self::from_stream) makes it, with the peer of this one. Meanwhile the
+    /// connection is in a [handshake](Peer::handshake), with its deadline.
     ///
     /// Not cancel-safe: a cancelled call drops the connection.
     ///
@@ -78,9 +94,9 @@ impl<R, W: AsyncWrite + Unpin> Connection<R, W> {
     /// use halves::Connection;
     /// use std::io;
     /// # use futures_lite::{AsyncRead, AsyncWrite};
-    /// # use halves::connection::{AnyRead, AnyWrite, ReadAhead, ReadHalf, WriteHalf};
+    /// # use halves::connection::{AnyRead, AnyWrite, WireReader, WireWriter};
     /// # type Secret = async_net::TcpStream;
-    /// # async fn handshake(_: ReadAhead<AnyRead>, _: AnyWrite) -> io::Result<Secret> {
+    /// # async fn handshake(_: WireReader<AnyRead>, _: WireWriter<AnyWrite>) -> io::Result<Secret> {
     /// #     Err(io::ErrorKind::Unsupported.into())
     /// # }
     ///
@@ -100,7 +116,7 @@ impl<R, W: AsyncWrite + Unpin> Connection<R, W> {
     /// ```
     pub async fn upgrade<S, F>(
         mut self,
-        layer: impl FnOnce(ReadAhead<R>, W) -> F,
+        layer: impl FnOnce(WireReader<R>, WireWriter<W>) -> F,
     ) -> io::Result<Connection<ReadHalf<S>, WriteHalf<S>>>
     where
         F: Future<Output = io::Result<S>>,
@@ -108,6 +124,7 @@ impl<R, W: AsyncWrite + Unpin> Connection<R, W> {
     {
         self.writer.flush().await?;
         let (reader, writer, peer) = self.into_parts();
+        let _handshake = peer.handshake();
         let stream = layer(reader, writer).await?;
         Ok(Connection::from_stream(stream, peer))
     }

@@ -18,7 +18,7 @@ use crate::connection::shared::{SharedStream, WakerPair};
 /// The stream is polled with a single waker that wakes the tasks of both halves. This suits a stream
 /// such as TLS, in which a read may have to write and a write may have to read. A poll of one half
 /// can receive what the other half waits for, so a completed poll also wakes the other half. A poll
-/// that returns `Pending` wakes the other half only if the stream has read from a [`ReadAhead`] of
+/// that returns `Pending` wakes the other half only if the stream has read from a [`WireReader`] of
 /// [`Connection::into_parts`], or wakes its waker itself.
 ///
 /// Dropping a half does not end the stream. The stream is dropped with the second half.
@@ -26,7 +26,7 @@ use crate::connection::shared::{SharedStream, WakerPair};
 ///
 /// [`Connection::from_stream`]: crate::Connection::from_stream
 /// [`Connection::into_parts`]: crate::Connection::into_parts
-/// [`ReadAhead`]: crate::connection::ReadAhead
+/// [`WireReader`]: crate::connection::WireReader
 ///
 /// # Examples
 ///

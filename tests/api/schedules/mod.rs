@@ -32,13 +32,11 @@ fn the_counts_add_up_in_every_schedule() {
             *sum += stats.ended[reason];
         }
     }
-    // Schedules with few events would prove little.
-    let often = schedules < SCHEDULES || ended.iter().all(|&n| n >= 10);
-    assert!(
-        often,
-        "{:?}",
-        Reason::ALL.iter().zip(ended).collect::<Vec<_>>()
-    );
+    // Schedules with few events would prove little. They have no layers.
+    let of_layers = [Reason::ProxyHeader, Reason::Tls, Reason::Truncated];
+    let mut counts = Reason::ALL.iter().zip(ended);
+    let rare = counts.find(|(reason, n)| *n < 10 && !of_layers.contains(reason));
+    assert!(schedules < SCHEDULES || rare.is_none(), "{rare:?}");
 }
 
 /// Prints the steps and the settings of a schedule that has failed.

@@ -8,7 +8,7 @@ use futures_lite::future::{self, block_on};
 use futures_lite::io::BufWriter;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use halves::Listener;
-use halves::connection::{AnyRead, AnyWrite, ReadAhead};
+use halves::connection::{AnyRead, AnyWrite, WireReader, WireWriter};
 use halves::listener::memory::pair;
 use halves::{Connection, Executor, Once, Reason, bind, connect, serve};
 
@@ -157,7 +157,7 @@ fn a_client_is_upgraded_too() {
                 near.reader.line().await?.as_deref(),
                 Some(&b"go ahead\n"[..])
             );
-            let layer = |r: ReadAhead<AnyRead>, w: AnyWrite| handshake(r, w);
+            let layer = |r: WireReader<AnyRead>, w: WireWriter<AnyWrite>| handshake(r, w);
             let mut near = near.upgrade(layer).await?;
             near.writer.write_all(b"hello\n").await?;
             near.writer.close().await?;

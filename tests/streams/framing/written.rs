@@ -45,6 +45,7 @@ fn the_byte_order_is_that_of_the_name() {
         let frame = vec![b'x'; 0xFE];
         future::block_on(c.writer.write_frame(length, &frame)).expect("no error");
         let (_, bytes, _) = c.into_parts();
+        let bytes = bytes.into_inner();
         bytes[..bytes.len() - frame.len()].to_vec()
     };
     assert_eq!(written(Length::U8), [0xFE]);

@@ -3,13 +3,13 @@
 use std::io;
 
 use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, future};
-use halves::connection::{AnyRead, AnyWrite, ReadAhead, ReadHalf, WriteHalf};
+use halves::connection::{AnyRead, AnyWrite, ReadHalf, WireReader, WireWriter, WriteHalf};
 use halves::{Connection, Endpoint, Executor, Listener, Once, Peer, Reason, bind, connect, serve};
 
 use crate::support::conformance;
 use crate::support::receipts::Receipts;
 
-type Stream = Receipts<ReadAhead<AnyRead>, AnyWrite>;
+type Stream = Receipts<WireReader<AnyRead>, WireWriter<AnyWrite>>;
 type Layered = Connection<ReadHalf<Stream>, WriteHalf<Stream>>;
 
 fn over(beneath: Connection) -> Layered {

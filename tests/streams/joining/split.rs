@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_net::unix::UnixStream;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use halves::connection::{ReadAhead, ReadHalf, WriteHalf, split};
+use halves::connection::{ReadHalf, WireReader, WireWriter, WriteHalf, split};
 use halves::listener::memory::{self, MemoryConnection, PipeReader, PipeWriter};
 use halves::{Connection, Executor, Once, Peer, Reason, Server, Shutdown, serve};
 
@@ -16,7 +16,7 @@ use crate::support::receipts::Receipts;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-type Stream = Receipts<ReadAhead<PipeReader>, PipeWriter>;
+type Stream = Receipts<WireReader<PipeReader>, WireWriter<PipeWriter>>;
 type Split = Connection<ReadHalf<Stream>, WriteHalf<Stream>>;
 
 /// Over pipes with a capacity of `bound` bytes.
