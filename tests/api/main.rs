@@ -29,5 +29,7 @@ mod sources;
 #[path = "../support/mod.rs"]
 mod support;
 mod timeouts;
+#[cfg(feature = "tls")]
+mod tls_settings;
 mod unsent;
 mod upgrading;

@@ -8,6 +8,7 @@ pub(crate) mod harness;
 pub(crate) mod leftovers;
 pub(crate) mod namespace;
 pub(crate) mod pieces;
+pub(crate) mod pki;
 pub(crate) mod place;
 pub(crate) mod receipts;
 pub(crate) mod seed;
