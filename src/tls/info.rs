@@ -132,3 +132,21 @@ impl fmt::Debug for PeerCertificate {
         certificate.finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_the_digest_of_all_bytes() {
+        let certificate = PeerCertificate {
+            der: Box::from(&b"abc"[..]),
+        };
+        // FIPS 180-2, appendix B.1.
+        assert_eq!(
+            certificate.fingerprint(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(certificate.subject(), None);
+    }
+}

@@ -1,7 +1,10 @@
 //! TLS 1.2 and 1.3 as a layer on any connection, over rustls.
 
 mod config;
+mod describe;
 mod info;
+#[cfg(test)]
+mod tests;
 
 pub use config::{
     Acceptor, ClientAuth, ClientSettings, Connector, LoadError, ServerSettings, Version,

@@ -23,6 +23,8 @@ mod runner;
 mod stdio;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "tls")]
+mod system_cas;
 mod umask;
 
 use std::process::ExitCode;
@@ -65,6 +67,8 @@ const TESTS: &[Test] = tests! {
     leaks_of_streams::nothing_is_left_of_3000_connections_of_each_kind,
     orphans::orphans_are_reaped_and_other_children_are_not,
     stdio::standard_streams_conform_and_leave_nothing,
+    #[cfg(feature = "tls")]
+    system_cas::the_cas_of_the_system_are_read_once_and_only_if_there_are_any,
     umask::other_users_cannot_connect_before_the_mode_is_set,
     umask::without_a_mode_the_umask_applies,
 };

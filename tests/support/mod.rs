@@ -11,6 +11,8 @@ pub(crate) mod pieces;
 pub(crate) mod pki;
 pub(crate) mod place;
 pub(crate) mod receipts;
+#[cfg(feature = "tls")]
+pub(crate) mod rustls_ends;
 pub(crate) mod seed;
 pub(crate) mod skip;
 pub(crate) mod terminal;

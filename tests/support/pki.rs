@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
@@ -84,9 +84,14 @@ impl Authority {
 
     /// A client with this common name, of the organization `Example`.
     pub(crate) fn client(&self, name: &str) -> Leaf {
-        let mut params = named(name);
-        let subject = &mut params.distinguished_name;
-        subject.push(DnType::OrganizationName, "Example");
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        for (kind, value) in [
+            (DnType::OrganizationName, "Example"),
+            (DnType::CommonName, name),
+        ] {
+            params.distinguished_name.push(kind, value);
+        }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(&params, &new_key())
     }
@@ -124,7 +129,7 @@ impl Leaf {
 
 fn named(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params
 }

@@ -44,6 +44,13 @@ impl Acceptor {
     /// # Errors
     ///
     /// See [`ServerSettings::load`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let acceptor = halves::tls::Acceptor::from_files("cert.pem", "key.pem")?;
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     pub fn from_files(
         chain: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
@@ -74,6 +81,16 @@ impl Acceptor {
     /// # Errors
     ///
     /// See [`ServerSettings::load`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let acceptor = halves::tls::Acceptor::from_files("cert.pem", "key.pem")?;
+    /// if let Err(error) = acceptor.reload() {
+    ///     eprintln!("the old certificate stays: {error}");
+    /// }
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     pub fn reload(&self) -> Result<(), LoadError> {
         let Some(settings) = &self.0.settings else {
             return Ok(());

@@ -28,14 +28,12 @@ use super::{Connector, LoadError, Version, provider, roots};
 /// ```no_run
 /// use halves::tls::ClientSettings;
 ///
-/// # fn settings() -> Result<(), halves::tls::LoadError> {
 /// let connector = ClientSettings::new()
 ///     .ca("internal-ca.pem")
 ///     .certificate("client.pem", "client.key")
 ///     .server_name("db.internal")
 ///     .load()?;
-/// # Ok(())
-/// # }
+/// # Ok::<(), halves::tls::LoadError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
@@ -50,6 +48,13 @@ pub struct ClientSettings {
 
 impl ClientSettings {
     /// Makes settings that trust the CAs of the system.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let connector = halves::tls::ClientSettings::new().load()?;
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -57,12 +62,31 @@ impl ClientSettings {
     /// Trusts the CAs in this PEM file of at most 1 MiB, and not those of the system.
     ///
     /// Several calls add up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::tls::ClientSettings;
+    ///
+    /// let error = ClientSettings::new().ca("/nosuch.pem").load().unwrap_err();
+    /// assert!(error.to_string().starts_with("/nosuch.pem: "));
+    /// ```
     pub fn ca(mut self, file: impl Into<PathBuf>) -> Self {
         self.cas.push(Source::File(file.into()));
         self
     }
 
     /// Does the same as [`ca`](Self::ca), with PEM text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::tls::ClientSettings;
+    ///
+    /// let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    /// let connector = ClientSettings::new().ca_pem(made.cert.pem()).load()?;
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     pub fn ca_pem(mut self, text: impl AsRef<[u8]>) -> Self {
         let source = Source::Memory("CA in memory", text.as_ref().into());
         self.cas.push(source);
@@ -71,6 +95,15 @@ impl ClientSettings {
 
     /// Sets the certificate chain of the client, for servers that ask for one, and its private key:
     /// PEM files of at most 1 MiB.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use halves::tls::ClientSettings;
+    ///
+    /// let connector = ClientSettings::new().certificate("client.pem", "client.key").load()?;
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     pub fn certificate(mut self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.pair = Some(PairSource {
             certificate: Source::File(chain.into()),
@@ -80,6 +113,18 @@ impl ClientSettings {
     }
 
     /// Does the same as [`certificate`](Self::certificate), with PEM text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::tls::ClientSettings;
+    ///
+    /// let made = rcgen::generate_simple_self_signed(["ann".to_owned()]).unwrap();
+    /// let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// let settings = ClientSettings::new().ca_pem(&chain).certificate_pem(&chain, key);
+    /// let connector = settings.load()?;
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     pub fn certificate_pem(mut self, chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
         self.pair = Some(PairSource {
             certificate: Source::Memory("certificate in memory", chain.as_ref().into()),
@@ -90,12 +135,26 @@ impl ClientSettings {
 
     /// Sets the application protocols (ALPN) that are offered, in order of preference. Servers
     /// without ALPN ignore the offer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let settings = halves::tls::ClientSettings::new().alpn(["h2", "http/1.1"]);
+    /// ```
     pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.alpn = protocols.into_iter().map(P::into).collect();
         self
     }
 
     /// Sets the oldest version that the server may use. The default is TLS 1.2.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::tls::{ClientSettings, Version};
+    ///
+    /// let settings = ClientSettings::new().min_version(Version::Tls13);
+    /// ```
     pub fn min_version(mut self, version: Version) -> Self {
         self.min_version = version;
         self
@@ -103,6 +162,18 @@ impl ClientSettings {
 
     /// Sets the name that the server is asked for (SNI), and that its certificate must be for: a
     /// name of DNS or an IP address. The default is the host that the client connects to.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::tls::ClientSettings;
+    ///
+    /// # let made = rcgen::generate_simple_self_signed(["ann".to_owned()]).unwrap();
+    /// # let settings = ClientSettings::new().ca_pem(made.cert.pem());
+    /// let connector = settings.server_name("db.internal").load()?;
+    /// assert_eq!(connector.server_name().unwrap().to_str(), "db.internal");
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
@@ -111,6 +182,15 @@ impl ClientSettings {
     /// Takes any certificate of a server: **anyone on the way can read and change the data**.
     ///
     /// For tests only. With [`ca`](Self::ca), a private CA is verified.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::tls::ClientSettings;
+    ///
+    /// let connector = ClientSettings::new().danger_no_verification().load()?;
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     pub fn danger_no_verification(mut self) -> Self {
         self.is_unverified = true;
         self

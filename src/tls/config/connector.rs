@@ -36,6 +36,13 @@ impl Connector {
     /// # Errors
     ///
     /// If the system has no CAs.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let connector = halves::tls::Connector::new()?;
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     pub fn new() -> Result<Self, LoadError> {
         ClientSettings::new().load()
     }
@@ -48,12 +55,33 @@ impl Connector {
     }
 
     /// Returns the config of rustls.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::tls::ClientSettings;
+    ///
+    /// let settings = ClientSettings::new().danger_no_verification();
+    /// let connector = settings.alpn(["h2"]).load()?;
+    /// assert_eq!(connector.config().alpn_protocols, [b"h2"]);
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     #[must_use]
     pub fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)
     }
 
     /// Returns the name set by [`ClientSettings::server_name`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::tls::ClientSettings;
+    ///
+    /// let connector = ClientSettings::new().danger_no_verification().load()?;
+    /// assert_eq!(connector.server_name(), None);
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     #[must_use]
     pub fn server_name(&self) -> Option<&ServerName<'static>> {
         self.server_name.as_ref()

@@ -25,7 +25,6 @@ use super::{Acceptor, ClientAuth, LoadError, Version, provider, roots};
 /// ```no_run
 /// use halves::tls::{ClientAuth, ServerSettings};
 ///
-/// # fn settings() -> Result<(), halves::tls::LoadError> {
 /// let acceptor = ServerSettings::new()
 ///     .certificate("example.org.pem", "example.org.key")
 ///     .certificate("example.net.pem", "example.net.key")
@@ -33,8 +32,7 @@ use super::{Acceptor, ClientAuth, LoadError, Version, provider, roots};
 ///     .client_auth(ClientAuth::Optional)
 ///     .alpn(["h2", "http/1.1"])
 ///     .load()?;
-/// # Ok(())
-/// # }
+/// # Ok::<(), halves::tls::LoadError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
@@ -48,6 +46,13 @@ pub struct ServerSettings {
 
 impl ServerSettings {
     /// Makes settings without a certificate. At least one is needed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = halves::tls::ServerSettings::new().load().unwrap_err();
+    /// assert_eq!(error.to_string(), "a TLS server needs a certificate and its private key");
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -56,6 +61,15 @@ impl ServerSettings {
     ///
     /// The chain begins with the server's own certificate. One file may hold both chain and key.
     /// Keys are RSA of 2048 to 4096 bits, ECDSA with P-256 or P-384, or Ed25519, not encrypted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::tls::ServerSettings;
+    ///
+    /// let settings = ServerSettings::new().certificate("/nosuch.pem", "/nosuch.key");
+    /// assert!(settings.load().unwrap_err().to_string().starts_with("/nosuch.pem: "));
+    /// ```
     pub fn certificate(mut self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.pairs.push(PairSource {
             certificate: Source::File(chain.into()),
@@ -88,12 +102,36 @@ impl ServerSettings {
     /// required, unless [`client_auth`](Self::client_auth) makes it optional.
     ///
     /// Several calls add up.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use halves::tls::ServerSettings;
+    ///
+    /// let settings = ServerSettings::new()
+    ///     .certificate("server.pem", "server.key")
+    ///     .client_ca("clients.pem");
+    /// let acceptor = settings.load()?;
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     pub fn client_ca(mut self, file: impl Into<PathBuf>) -> Self {
         self.client_cas.push(Source::File(file.into()));
         self
     }
 
     /// Does the same as [`client_ca`](Self::client_ca), with PEM text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::tls::ServerSettings;
+    ///
+    /// let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    /// let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// let settings = ServerSettings::new().certificate_pem(&chain, key);
+    /// let acceptor = settings.client_ca_pem(&chain).load()?;
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     pub fn client_ca_pem(mut self, text: impl AsRef<[u8]>) -> Self {
         let source = Source::Memory("CA in memory", text.as_ref().into());
         self.client_cas.push(source);
@@ -102,6 +140,18 @@ impl ServerSettings {
 
     /// Sets whether clients must have a certificate. Without a CA for clients, [`load`](Self::load)
     /// returns an error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::tls::{ClientAuth, ServerSettings};
+    ///
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// let settings = ServerSettings::new().certificate_pem(chain, key);
+    /// let error = settings.client_auth(ClientAuth::Optional).load().unwrap_err();
+    /// assert!(error.to_string().ends_with("no CA for clients is set"));
+    /// ```
     pub fn client_auth(mut self, client_auth: ClientAuth) -> Self {
         self.client_auth = Some(client_auth);
         self
@@ -111,12 +161,31 @@ impl ServerSettings {
     ///
     /// If a client offers protocols and none of them is in the list, its handshake fails. A client
     /// that offers none is served. Without a list, offers are ignored.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// # let settings = halves::tls::ServerSettings::new().certificate_pem(chain, key);
+    /// let acceptor = settings.alpn(["h2", "http/1.1"]).load()?;
+    /// assert_eq!(acceptor.config().alpn_protocols, [&b"h2"[..], b"http/1.1"]);
+    /// # Ok::<(), halves::tls::LoadError>(())
+    /// ```
     pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.alpn = protocols.into_iter().map(P::into).collect();
         self
     }
 
     /// Sets the oldest version that clients may use. The default is TLS 1.2.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::tls::{ServerSettings, Version};
+    ///
+    /// let settings = ServerSettings::new().min_version(Version::Tls13);
+    /// ```
     pub fn min_version(mut self, version: Version) -> Self {
         self.min_version = version;
         self
