@@ -1,11 +1,12 @@
-//! Certificates: CAs, and servers and clients that they vouch for. Keys are ECDSA with P-256.
+//! Certificates: CAs, and servers and clients that they vouch for. Keys are ECDSA with P-256 unless
+//! a test asks for others.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SignatureAlgorithm, date_time_ymd,
 };
 
 /// A CA with a certificate of its own.
@@ -94,6 +95,12 @@ impl Authority {
         }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(&params, &new_key())
+    }
+
+    /// A server with a key of this kind.
+    pub(crate) fn server_with_key(&self, name: &str, kind: &'static SignatureAlgorithm) -> Leaf {
+        let params = CertificateParams::new([name.to_owned()]).expect("a good name");
+        self.sign(&params, &KeyPair::generate_for(kind).expect("a key"))
     }
 
     fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Leaf {

@@ -235,6 +235,35 @@ fn a_certificate_out_of_its_time_is_refused_with_the_date() {
     );
 }
 
+/// Made by `openssl x509 -req`.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBFjCBvQIUSM/nsSpEfq9sppfmDEMS3rNIbwswCgYIKoZIzj0EAwIwDTELMAkG
+A1UEAwwCdjEwIBcNMjYxMTI2MTYwMzI0WhgPMjEyNjExMDIxNjAzMjRaMA0xCzAJ
+BgNVBAMMAnYxMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEZMs2Gy9YYtQcCMFm
+38BsL3nPvqDS4CCEw9TzTd4IsBsQZSKYC4yr/zDYu4o/4LRylAXleyj0rdYGVx0I
+2QYcrzAKBggqhkjOPQQDAgNIADBFAiBjpZOVr348LhYS+eCq/U5Bbi9jbSrW9yo7
+XsbaW2yoWAIhANhKphfqylQfPIEttvmF0imfuDbKJl9FBb1VbZO0S8mT
+-----END CERTIFICATE-----
+";
+const VERSION_1_KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgtb4qqyX6pfzX5qOS
+IEhldtsjBXXIkLeYRCXebMDvIq6hRANCAARkyzYbL1hi1BwIwWbfwGwvec++oNLg
+IITD1PNN3giwGxBlIpgLjKv/MNi7ij/gtHKUBeV7KPSt1gZXHQjZBhyv
+-----END PRIVATE KEY-----
+";
+
+#[test]
+fn a_certificate_of_version_1_is_refused() {
+    let pair = ServerSettings::new().certificate_pem(VERSION_1, VERSION_1_KEY);
+    assert_eq!(
+        pair.load().expect_err("version 1").to_string(),
+        "certificate in memory: the certificate has X.509 version 1, which is refused by clients; \
+         make one of version 3, with the extension subjectAltName"
+    );
+}
+
 #[test]
 fn a_file_without_usable_cas_is_refused() {
     let files = Files::new();

@@ -1,6 +1,8 @@
 //! Settings of TLS: the errors of files, the choice of a certificate, and the reload.
 
+mod check;
 mod errors;
+mod random;
 mod reload;
 mod server_names;
 mod verification;

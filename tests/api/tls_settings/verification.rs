@@ -40,6 +40,19 @@ fn a_client_verifies_the_server_unless_it_is_off() {
 }
 
 #[test]
+fn keys_of_each_kind_serve() {
+    let authority = Authority::new("Test CA");
+    for kind in [
+        &rcgen::PKCS_ECDSA_P256_SHA256,
+        &rcgen::PKCS_ECDSA_P384_SHA384,
+        &rcgen::PKCS_ED25519,
+    ] {
+        let leaf = authority.server_with_key("localhost", kind);
+        handshake(&acceptor(&[&leaf]), &connector(&authority), "localhost").expect("a handshake");
+    }
+}
+
+#[test]
 fn a_client_certificate_is_required_or_optional() {
     let [authority, other] = ["Test CA", "Other CA"].map(Authority::new);
     let [ours, theirs] = [&authority, &other].map(|issuer| issuer.client("Ann"));
