@@ -161,7 +161,7 @@ impl DiscardBudget {
 
 /// Returns true if the error means that the peer has closed the connection. At the end of a stream
 /// this is not an error.
-pub(super) fn is_gone(error: &io::Error) -> bool {
+pub(crate) fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
     matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
 }

@@ -20,13 +20,19 @@ use futures_lite::{AsyncRead, AsyncWrite};
 
 use crate::reactor::Source;
 pub use close::Link;
+#[cfg(feature = "tls")]
+pub(crate) use close::is_gone;
 pub(crate) use close::{DiscardBudget, Linger};
 use endpoint::CompactEndpoint;
 pub use endpoint::{Credentials, Endpoint, UnixName};
+#[cfg(feature = "tls")]
+pub(crate) use halves::CHUNK_BYTES;
 pub use halves::{
     AnyRead, AnyWrite, Buffered, Chunk, Frames, Reader, WireReader, WireWriter, Writer,
 };
 pub use peer::{Handshake, Peer};
+#[cfg(feature = "tls")]
+pub(crate) use shared::{SharedStream, WakerPair};
 pub use state::Phase;
 pub(crate) use state::{DeadlineCheck, Flag, Record, ServerContext, ServerHooks, SocketGuard};
 pub(crate) use stream::flush_on_close;

@@ -12,13 +12,13 @@ use crate::catch::quietly_drop;
 
 /// A stream that a half and the server's link share. Either ends it: by closing it, or by an abort
 /// from any thread.
-pub(super) struct SharedStream<S> {
+pub(crate) struct SharedStream<S> {
     stream: Mutex<Option<S>>,
     aborted: AtomicBool,
 }
 
 impl<S> SharedStream<S> {
-    pub(super) fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         Self {
             stream: Mutex::new(Some(stream)),
             aborted: AtomicBool::new(false),
@@ -26,7 +26,7 @@ impl<S> SharedStream<S> {
     }
 
     /// Polls the stream. Fails with `BrokenPipe` once the stream is gone.
-    pub(super) fn poll<T>(
+    pub(crate) fn poll<T>(
         &self,
         poll: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>>
@@ -46,18 +46,18 @@ impl<S> SharedStream<S> {
         result
     }
 
-    pub(super) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.lock().is_none()
     }
 
     /// Drops the stream.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         let gone = self.lock().take();
         drop(gone);
     }
 
     /// Drops the stream now, or at the end of a poll in progress.
-    pub(super) fn abort(&self) {
+    pub(crate) fn abort(&self) {
         self.aborted.store(true, Ordering::Release);
         let gone = match self.stream.try_lock() {
             Ok(mut stream) => stream.take(),
@@ -74,9 +74,9 @@ impl<S> SharedStream<S> {
 
 /// Two wakers. As a waker it wakes both.
 #[derive(Default)]
-pub(super) struct WakerPair {
-    pub(super) first: AtomicWaker,
-    pub(super) second: AtomicWaker,
+pub(crate) struct WakerPair {
+    pub(crate) first: AtomicWaker,
+    pub(crate) second: AtomicWaker,
 }
 
 impl Wake for WakerPair {

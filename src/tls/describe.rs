@@ -58,7 +58,6 @@ pub(super) fn describe(error: &Error) -> String {
 
 /// Describes an error at the beginning of a connection. `received` are the first bytes from the
 /// peer: if they are no TLS, the text names the protocol or quotes them.
-#[cfg_attr(not(test), expect(dead_code, reason = "the handshake follows"))]
 pub(super) fn describe_start(error: &Error, received: &[u8]) -> String {
     // A record begins with its type and the major version.
     let is_record = matches!(received, [0x14..=0x18, 3, ..] | [0x14..=0x18] | []);

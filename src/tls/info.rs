@@ -31,7 +31,6 @@ pub struct PeerCertificate {
 
 impl Info {
     /// Reads the facts from a session after its handshake.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the handshake follows"))]
     pub(super) fn of(session: &CommonState, server_name: Option<Box<str>>) -> Self {
         let certificates = session.peer_certificates();
         let suite = session.negotiated_cipher_suite();

@@ -13,5 +13,7 @@ mod process;
 mod stress;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod transports;
 mod unix;

@@ -14,7 +14,7 @@ use std::task::Poll;
 
 /// The most bytes that a chunk holds, unless a frame is longer.
 // Where caches are contended, an echo of 64 KiB messages takes twice the CPU with 128 KiB.
-pub(super) const CHUNK_BYTES: usize = 64 * 1024;
+pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
 /// The beginning of a frame moves to a smaller buffer if it fits into 1/4 of the current one.
 const MIN_FILL_DIVISOR: usize = 4;
 /// The smallest buffer for the beginning of a frame.
@@ -61,7 +61,7 @@ thread_local! {
 impl Chunk {
     /// Replaces the contents by the bytes that `read` writes into the buffer. The chunk has no
     /// buffer after `Pending` or an error.
-    pub(super) fn poll_fill<E>(
+    pub(crate) fn poll_fill<E>(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> Poll<Result<usize, E>>,
     ) -> Poll<Result<(), E>> {
@@ -79,7 +79,7 @@ impl Chunk {
     /// Appends the bytes that `read` writes behind the contents, which are the beginning of a frame
     /// of at most `max_bytes` bytes. If `read` adds none, the contents move to a buffer of about their
     /// size.
-    pub(super) fn poll_append<E>(
+    pub(crate) fn poll_append<E>(
         &mut self,
         max_bytes: usize,
         read: impl FnOnce(&mut [u8]) -> Poll<Result<usize, E>>,
@@ -110,6 +110,37 @@ impl Chunk {
             (_, None) => *self = Self::shrunk(page),
         }
         polled
+    }
+
+    /// Replaces the contents by the bytes that `read` writes. Room for `front` bytes stays free before
+    /// them, for [`prepend`](Self::prepend).
+    #[cfg(feature = "tls")]
+    pub(crate) fn poll_fill_behind<E>(
+        &mut self,
+        front: usize,
+        read: impl FnOnce(&mut [u8]) -> Poll<Result<usize, E>>,
+    ) -> Poll<Result<(), E>> {
+        let filled = self.poll_fill(|page| read(&mut page[front..]).map_ok(|n| front + n));
+        if !self.is_empty() {
+            self.advance(front);
+        }
+        filled
+    }
+
+    /// Puts bytes before the contents, which are at least as many bytes from the begin of the buffer.
+    #[cfg(feature = "tls")]
+    pub(crate) fn prepend(&mut self, bytes: &[u8]) {
+        let Some(page) = &mut self.0 else { return };
+        page.start -= bytes.len();
+        page.bytes[page.start..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Moves the contents to a buffer of about their size, for a wait.
+    #[cfg(feature = "tls")]
+    pub(crate) fn shrink(&mut self) {
+        if let Some(page) = self.0.take() {
+            *self = Self::shrunk(page);
+        }
     }
 
     /// Moves the contents of a page to a page that is not much larger, or to none if it is empty.

@@ -12,6 +12,8 @@ mod writer;
 
 pub use any::{AnyRead, AnyWrite};
 pub use buffered::Buffered;
+#[cfg(feature = "tls")]
+pub(crate) use chunk::CHUNK_BYTES;
 pub use chunk::Chunk;
 pub use framed::Frames;
 pub use reader::Reader;

@@ -80,7 +80,7 @@ impl Record {
 
     /// Sets the reason of a failure in a layer, unless one is set. It becomes the reason of the
     /// end, whatever the handler returns.
-    #[expect(dead_code, reason = "the layers that use it follow")]
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS sets one"))]
     pub(crate) fn set_cause(&self, reason: Reason) {
         let code = 1 + reason as u8;
         let cause = &self.layers().cause;

@@ -19,7 +19,6 @@ pub use load_error::LoadError;
 pub use options::{ClientAuth, Version};
 pub use server::ServerSettings;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the handshake follows"))]
 pub(super) use resolver::take_server_name;
 pub(super) use x509::Fields;
 

@@ -22,7 +22,6 @@ thread_local! {
 /// resolver runs for each hello, also for that of a session that resumes, and for both if the first
 /// is answered with a retry. It runs within the call that processes the hello, so the same thread
 /// calls this function right after that call.
-#[cfg_attr(not(test), expect(dead_code, reason = "the handshake follows"))]
 pub(crate) fn take_server_name() -> Option<Box<str>> {
     SERVER_NAME.take()
 }

@@ -26,6 +26,36 @@ pub(crate) async fn check<R1, W1, R2, W2>(
 {
     let connect = async || connect().await.expect("both ends connect");
     check_without_half_close(long, async || Ok(connect().await)).await;
+    check_half_close(long, connect).await;
+}
+
+/// As [`check`], for a layer that distinguishes its end from that of the stream beneath, so that a
+/// drop is not an orderly end.
+pub(crate) async fn check_layer<R1, W1, R2, W2>(
+    long: usize,
+    connect: impl AsyncFn() -> io::Result<(Connection<R1, W1>, Connection<R2, W2>)>,
+) where
+    R1: AsyncRead + Unpin,
+    W1: AsyncWrite + Unpin,
+    R2: AsyncRead + Unpin,
+    W2: AsyncWrite + Unpin,
+{
+    let connect = async || connect().await.expect("both ends connect");
+    check_without_end(long, async || Ok(connect().await)).await;
+    let (near, far) = connect().await;
+    a_write_to_a_gone_peer_is_an_error(near, far).await;
+    check_half_close(long, connect).await;
+}
+
+async fn check_half_close<R1, W1, R2, W2>(
+    long: usize,
+    connect: impl AsyncFn() -> (Connection<R1, W1>, Connection<R2, W2>),
+) where
+    R1: AsyncRead + Unpin,
+    W1: AsyncWrite + Unpin,
+    R2: AsyncRead + Unpin,
+    W2: AsyncWrite + Unpin,
+{
     for size in [1, 7, 1024, 65_536] {
         let (near, far) = connect().await;
         // With small buffers, enough bytes that both sides have to wait, in bearable time.
@@ -155,8 +185,8 @@ async fn bytes_pass_both_ways_at_once<R1, W1, R2, W2>(
         }
     })
     .await;
-    assert_eq!(near.peer.bytes_in(), sent.len() as u64, "near counts");
-    assert_eq!(far.peer.bytes_out(), sent.len() as u64, "far counts");
+    assert_eq!(near.peer.payload_in(), sent.len() as u64, "near counts");
+    assert_eq!(far.peer.payload_out(), sent.len() as u64, "far counts");
 }
 
 async fn send<W: AsyncWrite + Unpin>(writer: &mut Writer<W>, bytes: &[u8], size: usize, end: End) {

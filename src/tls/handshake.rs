@@ -1,0 +1,185 @@
+//! The handshake, of either side.
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_lite::{AsyncRead, AsyncWrite};
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+use rustls::{ClientConfig, Error, ProtocolVersion, ServerConfig};
+use rustls_pki_types::ServerName;
+
+use super::config::take_server_name;
+use super::halves::Layer;
+use super::session::Session;
+use super::shared::Shared;
+use super::{Info, TlsConnection, TlsReader, TlsWriter};
+use crate::connection::{self, AnyRead, AnyWrite, Connection};
+use crate::reason::Reason;
+
+/// The future of a TLS handshake: that of [`Acceptor::accept`](super::Acceptor::accept) and
+/// [`Connector::handshake`](super::Connector::handshake).
+///
+/// Until it is done, the connection is in a [handshake](crate::Peer::handshake), with its deadline.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct Handshake<R = AnyRead, W = AnyWrite>(State<R, W>);
+
+enum State<R, W> {
+    InProgress(InProgress<R, W>),
+    Failed(io::Error),
+    Done,
+}
+
+struct InProgress<R, W> {
+    layer: Arc<Layer<R, W>>,
+    /// The name that the client asks for.
+    server_name: Option<Box<str>>,
+    is_complete: bool,
+    /// The connection is in a handshake until this is dropped.
+    _phase: connection::Handshake,
+}
+
+impl<R, W> Handshake<R, W> {
+    pub(super) fn server(config: Arc<ServerConfig>, connection: Connection<R, W>) -> Self {
+        let session = UnbufferedServerConnection::new(config);
+        Self::new(session.map(Session::from), None, connection)
+    }
+
+    pub(super) fn client(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        connection: Connection<R, W>,
+    ) -> Self {
+        let server_name = Some(name.to_str().into());
+        let session = UnbufferedClientConnection::new(config, name);
+        Self::new(session.map(Session::from), server_name, connection)
+    }
+
+    fn new(
+        session: Result<Session, Error>,
+        server_name: Option<Box<str>>,
+        connection: Connection<R, W>,
+    ) -> Self {
+        let session = match session {
+            Ok(session) => session,
+            Err(error) => return Self::failed(io::Error::other(error)),
+        };
+        let phase = connection.peer.handshake();
+        let (reader, writer, peer) = connection.into_parts();
+        Self(State::InProgress(InProgress {
+            layer: Arc::new(Shared::new(session, reader, writer, peer)),
+            server_name,
+            is_complete: false,
+            _phase: phase,
+        }))
+    }
+
+    pub(super) fn failed(error: io::Error) -> Self {
+        Self(State::Failed(error))
+    }
+}
+
+impl<R, W> Future for Handshake<R, W>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    type Output = io::Result<TlsConnection<R, W>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let completed = match &mut self.0 {
+            State::InProgress(handshake) => ready!(handshake.poll_complete(cx)),
+            State::Failed(_) | State::Done => Ok(()),
+        };
+        Poll::Ready(match mem::replace(&mut self.0, State::Done) {
+            State::InProgress(handshake) => match completed {
+                Ok(()) => Ok(handshake.into_connection()),
+                Err(error) => Err(handshake.fail(cx, error)),
+            },
+            State::Failed(error) => Err(error),
+            State::Done => Err(io::Error::other("the TLS handshake is over")),
+        })
+    }
+}
+
+impl<R, W> InProgress<R, W>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    fn poll_complete(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if !self.is_complete {
+                self.is_complete = self.process()?;
+            }
+            if self.is_complete && !self.has_to_flush() {
+                return Poll::Ready(Ok(()));
+            }
+            let flushed = self.layer.poll_flush(cx)?;
+            if self.is_complete {
+                return flushed.map(Ok);
+            }
+            // Both ends may send at the same time, so this one reads even if the stream is full.
+            ready!(self.layer.poll_receive(cx))?;
+        }
+    }
+
+    /// Continues with the bytes received so far. Returns true if the handshake is complete.
+    fn process(&mut self) -> io::Result<bool> {
+        let mut session = self.layer.session();
+        if !session.is_server() {
+            return session.handshake();
+        }
+        // Another session may have left one on this thread.
+        drop(take_server_name());
+        let is_complete = session.handshake();
+        if let Some(name) = take_server_name() {
+            self.server_name = Some(name);
+        }
+        is_complete
+    }
+
+    /// Returns true if the peer waits for the last records. Those of a server of TLS 1.3 are tickets
+    /// for later sessions, which cost less if they leave with the first payload.
+    fn has_to_flush(&self) -> bool {
+        let session = self.layer.session();
+        let version = session.common().protocol_version();
+        !session.is_server() || version != Some(ProtocolVersion::TLSv1_3)
+    }
+
+    fn into_connection(self) -> TlsConnection<R, W> {
+        let mut layer = self.layer;
+        let info = Info::of(layer.session().common(), self.server_name);
+        let connection = Connection::layered(layer.peer.clone(), |beneath| {
+            // The halves do not exist yet.
+            if let Some(layer) = Arc::get_mut(&mut layer) {
+                layer.beneath = beneath;
+            }
+            (TlsReader(layer.clone()), TlsWriter(layer.clone()), layer)
+        });
+        connection.peer.set_extension(info);
+        connection
+    }
+
+    /// Sends the alert, if the stream takes it at once.
+    fn fail(self, cx: &mut Context<'_>, error: io::Error) -> io::Error {
+        self.layer.peer.record().set_cause(Reason::Tls);
+        let _ = self.layer.poll_flush(cx);
+        if error.kind() == ErrorKind::UnexpectedEof {
+            let text = "the stream ended during the TLS handshake";
+            return io::Error::new(ErrorKind::UnexpectedEof, text);
+        }
+        error
+    }
+}
+
+impl<R, W> fmt::Debug for Handshake<R, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,204 @@
+//! Wrong records, and the traps of rustls.
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use rustls::{ConnectionTrafficSecrets, ContentType};
+
+use super::*;
+
+/// Makes records of TLS 1.3 as the peer of a session would.
+struct Forger {
+    next: u64,
+    key: LessSafeKey,
+    iv: [u8; 12],
+}
+
+impl Forger {
+    /// Takes the keys of the peer, which is not used any more.
+    fn new(pair: Pair) -> (Session, Self) {
+        let secrets = match pair.peer {
+            Peer::Client(client) => client.dangerous_extract_secrets(),
+            Peer::Server(server) => server.dangerous_extract_secrets(),
+        };
+        let (next, secrets) = secrets.expect("the config allows it").tx;
+        let ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else {
+            panic!("the first cipher is not used");
+        };
+        let key = UnboundKey::new(&AES_256_GCM, key.as_ref()).expect("a key");
+        let forger = Self {
+            next,
+            key: LessSafeKey::new(key),
+            iv: iv.as_ref().try_into().expect("a nonce"),
+        };
+        (pair.session, forger)
+    }
+
+    fn record(&mut self, typ: ContentType, content: &[u8]) -> Vec<u8> {
+        let mut nonce = self.iv;
+        for (byte, n) in nonce[4..].iter_mut().zip(self.next.to_be_bytes()) {
+            *byte ^= n;
+        }
+        self.next += 1;
+        let mut sealed = [content, &[typ.into()]].concat();
+        let length = u16::try_from(sealed.len() + 16).expect("a short record");
+        let head = [&[23, 3, 3], &length.to_be_bytes()[..]].concat();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let sealing = self
+            .key
+            .seal_in_place_append_tag(nonce, Aad::from(&head[..]), &mut sealed);
+        sealing.expect("sealed");
+        [head, sealed].concat()
+    }
+}
+
+fn connected() -> (Session, Forger) {
+    Forger::new(Pair::connected(&TLS13, At::Server))
+}
+
+fn written(session: &mut Session, bytes: &[u8]) -> io::Result<usize> {
+    session.write(&[IoSlice::new(bytes)], &mut Records::new())
+}
+
+/// Checks that the session has failed, and fails at each call.
+fn has_failed(session: &mut Session) {
+    for _ in 0..2 {
+        let error = read(session, 8).expect_err("it has failed");
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        let error = written(session, b"more").expect_err("it has failed");
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+    }
+    assert!(session.has_failed());
+    assert_eq!(session.held(), 0);
+}
+
+#[test]
+fn a_write_between_the_fragments_of_a_message_is_allowed() {
+    let (mut session, mut forger) = connected();
+    // A key update without a request for an answer. Its second fragment is split as well.
+    let first = forger.record(ContentType::Handshake, &[24, 0]);
+    let second = forger.record(ContentType::Handshake, &[0, 1, 0]);
+    let (second, third) = second.split_at(9);
+    give(&mut session, &[&first, second].concat());
+    assert_eq!(read(&mut session, 8).expect("no error"), None);
+    assert_eq!(written(&mut session, b"between").expect("no error"), 7);
+    session.wait();
+    assert_eq!(written(&mut session, b"again").expect("no error"), 5);
+    give(&mut session, third);
+    assert_eq!(read(&mut session, 8).expect("no error"), None);
+    assert_eq!(session.held(), 0);
+    assert_eq!(written(&mut session, b"after").expect("no error"), 5);
+    // The old keys are not used any more.
+    give(
+        &mut session,
+        &forger.record(ContentType::ApplicationData, b"old"),
+    );
+    has_failed(&mut session);
+}
+
+#[test]
+fn a_wrong_record_is_answered_with_an_alert_and_remembered() {
+    let (mut session, mut forger) = connected();
+    let good = forger.record(ContentType::ApplicationData, b"good");
+    let mut bad = forger.record(ContentType::ApplicationData, b"bad");
+    *bad.last_mut().expect("a byte") ^= 1;
+    give(&mut session, &[good, bad].concat());
+    // The payload comes first.
+    assert_eq!(
+        read(&mut session, 8).expect("payload").as_deref(),
+        Some(&b"good"[..])
+    );
+    has_failed(&mut session);
+    assert_eq!(records(&session.take_answers()), [2 + 1 + 16], "an alert");
+    // rustls would decrypt this one.
+    forger.next -= 1;
+    give(
+        &mut session,
+        &forger.record(ContentType::ApplicationData, b"good"),
+    );
+    has_failed(&mut session);
+    assert_eq!(session.take_answers(), b"");
+    let mut out = Records::new();
+    session.close(&mut out).expect("it does nothing");
+    assert!(out.is_empty());
+}
+
+#[test]
+fn a_wrong_record_after_close_notify_is_an_error() {
+    let (mut session, mut forger) = connected();
+    session.close(&mut Records::new()).expect("closed");
+    let good = forger.record(ContentType::ApplicationData, b"good");
+    give(&mut session, &good);
+    assert_eq!(
+        read(&mut session, 8).expect("payload").as_deref(),
+        Some(&b"good"[..])
+    );
+    give(&mut session, &good);
+    has_failed(&mut session);
+}
+
+#[test]
+fn an_end_without_close_notify_is_an_error_after_the_payload() {
+    for partial in [0, 10] {
+        let (mut session, mut forger) = connected();
+        let record = forger.record(ContentType::ApplicationData, b"good");
+        let next = forger.record(ContentType::ApplicationData, b"next");
+        give(&mut session, &[&record, &next[..partial]].concat());
+        assert_eq!(
+            read(&mut session, 2).expect("payload").as_deref(),
+            Some(&b"go"[..])
+        );
+        assert_eq!(
+            read(&mut session, 8).expect("payload").as_deref(),
+            Some(&b"od"[..])
+        );
+        assert_eq!(read(&mut session, 8).expect("no error"), None);
+        session.receive(Chunk::default());
+        for _ in 0..2 {
+            let error = read(&mut session, 8).expect_err("truncated");
+            assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        }
+        // The other direction is open.
+        assert_eq!(written(&mut session, b"answer").expect("no error"), 6);
+    }
+}
+
+#[test]
+fn an_end_within_the_handshake_is_an_error() {
+    for version in VERSIONS {
+        let mut pair = Pair::new(version, At::Client);
+        assert!(!pair.session.handshake().expect("no error"));
+        pair.session.receive(Chunk::default());
+        for _ in 0..2 {
+            let error = pair.session.handshake().expect_err("truncated");
+            assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        }
+    }
+}
+
+/// A handshake message of 65,535 bytes in records of this size, with a type that begins a handshake.
+fn endless(size: usize) -> Vec<u8> {
+    let message = [&[1, 0, 255, 255][..], &vec![0; 65_535]].concat();
+    let record = |fragment: &[u8]| {
+        let length = u16::try_from(fragment.len()).expect("short");
+        [&[22, 3, 1][..], &length.to_be_bytes(), fragment].concat()
+    };
+    message.chunks(size).flat_map(record).collect()
+}
+
+#[test]
+fn a_message_in_endless_fragments_is_an_error_before_it_fills_the_memory() {
+    for size in [1, 2, 100, 16_384] {
+        let mut session = Pair::new(&TLS13, At::Server).session;
+        let (bytes, mut at) = (endless(size), 0);
+        let error = loop {
+            match session.handshake() {
+                Err(error) => break error,
+                Ok(complete) => assert!(!complete),
+            }
+            assert!(session.held() < CHUNK_BYTES);
+            at += give(&mut session, &bytes[at..(at + 5000).min(bytes.len())]);
+        };
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        assert!(at <= CHUNK_BYTES, "{at} bytes were received");
+        assert_eq!(session.held(), 0);
+    }
+}

@@ -1,0 +1,60 @@
+//! TLS as a layer on streams of every kind.
+
+mod conforming;
+
+use std::io;
+use std::sync::Arc;
+
+use futures_lite::{AsyncRead, AsyncWrite, future};
+use halves::Connection;
+use halves::tls::rustls::crypto::ring::default_provider;
+use halves::tls::rustls::version::{TLS12, TLS13};
+use halves::tls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use halves::tls::{Acceptor, Connector, ServerSettings, TlsConnection};
+
+use crate::support::pki::Authority;
+
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+
+/// The settings of both ends of connections.
+struct Ends {
+    acceptor: Acceptor,
+    connector: Connector,
+}
+
+impl Ends {
+    fn new(version: &'static SupportedProtocolVersion) -> Self {
+        let authority = Authority::new("test CA");
+        let server = authority.server(&["localhost"]);
+        let settings = ServerSettings::new().certificate_pem(&server.certificate, &server.key);
+        let mut roots = RootCertStore::empty();
+        let added = roots.add(authority.der().to_vec().into());
+        added.expect("a certificate");
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[version])
+            .expect("ciphers")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.enable_secret_extraction = true;
+        Self {
+            acceptor: settings.load().expect("good settings"),
+            connector: Arc::new(config).into(),
+        }
+    }
+
+    /// Does both handshakes over the ends of a connection.
+    async fn shake_hands<R1, W1, R2, W2>(
+        &self,
+        client: Connection<R1, W1>,
+        server: Connection<R2, W2>,
+    ) -> io::Result<(TlsConnection<R1, W1>, TlsConnection<R2, W2>)>
+    where
+        R1: AsyncRead + Send + Unpin + 'static,
+        W1: AsyncWrite + Send + Unpin + 'static,
+        R2: AsyncRead + Send + Unpin + 'static,
+        W2: AsyncWrite + Send + Unpin + 'static,
+    {
+        let client = self.connector.handshake(client, "localhost");
+        future::try_zip(client, self.acceptor.accept(server)).await
+    }
+}
