@@ -153,6 +153,32 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         self.poll_or_drain(cx, |this, cx| this.poll_fill(cx, chunk))
     }
 
+    /// Polls for a header at the beginning of the input. `parse` receives all unread bytes after each
+    /// arrival, and returns the header with its length. The bytes behind the header stay unread.
+    ///
+    /// Returns `None` at the end of input, and when [`read_or_drain`](Self::read_or_drain) would
+    /// return `Ok(0)` because of a drain.
+    pub(crate) fn poll_header_or_drain<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        max_bytes: usize,
+        mut parse: impl FnMut(&[u8]) -> Option<(T, usize)>,
+    ) -> Poll<io::Result<Option<T>>> {
+        self.poll_or_drain(cx, |this, cx| {
+            loop {
+                ready!(this.poll_budget(cx))?;
+                if let Some((header, length)) = parse(&this.ahead) {
+                    this.consume_frame(length);
+                    return Poll::Ready(Ok(Some(header)));
+                }
+                if ready!(this.poll_more(cx, max_bytes))? == 0 {
+                    return Poll::Ready(Ok(None));
+                }
+                this.end_quiet();
+            }
+        })
+    }
+
     /// Polls `poll`. While that is pending, returns the default value once the server drains and the
     /// peer is idle.
     pub(super) fn poll_or_drain<T: Default>(
@@ -177,11 +203,16 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             self.record.assume_readable();
             is_last = true;
         };
+        self.end_quiet();
+        polled
+    }
+
+    /// Ends the wait for an idle peer, since the peer has sent bytes.
+    fn end_quiet(&self) {
         if self.record.flags.has(Flag::AwaitingQuiet) {
             self.record.flags.clear(Flag::AwaitingQuiet);
             drop(self.record.cold().quiet_sleep.take());
         }
-        polled
     }
 
     /// Ready when the server drains and the peer has sent nothing for [`QUIET_TIMEOUT`].

@@ -252,7 +252,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Reads more of a frame of at most `max_bytes` bytes. Returns the number of bytes, 0 at the end of
     /// input.
-    fn poll_more(&mut self, cx: &mut Context<'_>, max_bytes: usize) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        max_bytes: usize,
+    ) -> Poll<io::Result<usize>> {
         self.record.set_partial(!self.ahead.is_empty());
         let mut ahead = mem::take(&mut self.ahead);
         let polled = ahead.poll_append(max_bytes, |buf| {
@@ -267,7 +271,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// Accounts for `n` bytes yielded to the handler. Their reads are charged to the budget already.
-    fn consume_frame(&mut self, n: usize) {
+    pub(super) fn consume_frame(&mut self, n: usize) {
         let counted = self.ahead.counted();
         self.ahead.advance(n);
         if self.ahead.is_empty() {

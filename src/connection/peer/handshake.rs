@@ -76,6 +76,7 @@ impl Peer {
         let hooks = record.context().map(|context| &context.hooks);
         let admitted = hooks.map_or(Ok(()), |hooks| hooks.identify(record));
         record.cold().end_handshake();
+        record.end_message();
         admitted.map_err(|reason| {
             record.close(reason);
             let refused = format!("the client is refused: {reason}");

@@ -80,7 +80,6 @@ impl Record {
 
     /// Sets the reason of a failure in a layer, unless one is set. It becomes the reason of the
     /// end, whatever the handler returns.
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS sets one"))]
     pub(crate) fn set_cause(&self, reason: Reason) {
         let code = 1 + reason as u8;
         let cause = &self.layers().cause;
@@ -96,8 +95,9 @@ impl Record {
     pub(in crate::connection) fn set_extension<T: Any + Send + Sync>(&self, value: T) {
         let mut extensions = self.layers().extensions();
         extensions.retain(|held| !held.is::<T>());
+        // Most connections have one, or none.
+        extensions.reserve_exact(1);
         extensions.push(Arc::new(value));
-        extensions.shrink_to_fit();
     }
 
     pub(in crate::connection) fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
