@@ -44,6 +44,12 @@ pub enum Error {
         /// The reason.
         problem: Cow<'static, str>,
     },
+    /// The text is not a [`Version`](crate::proxy_protocol::Version) of the PROXY protocol: `v1`,
+    /// `v2` or `any`.
+    ProxyVersion {
+        /// The text.
+        text: String,
+    },
     /// The system refuses to listen on the address: it is in use, does not belong to this machine,
     /// or is a port below 1024 without the privilege. Another port, or port 0, avoids the error.
     Listen {
@@ -75,6 +81,9 @@ impl fmt::Display for Error {
             Self::Address { text, problem } => write!(f, "bad address '{text}': {problem}"),
             Self::Net { text, problem } => write!(f, "bad network '{text}': {problem}"),
             Self::Duration { text, problem } => write!(f, "bad duration '{text}': {problem}"),
+            Self::ProxyVersion { text } => {
+                write!(f, "bad PROXY version '{text}': write v1, v2 or any")
+            }
             Self::Listen { address, source } => write!(f, "cannot listen on {address}: {source}"),
             Self::Accept { address, source } => write!(f, "cannot accept at {address}: {source}"),
             Self::Connect { address, source } => write!(f, "cannot connect to {address}: {source}"),
@@ -85,7 +94,10 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Address { .. } | Self::Net { .. } | Self::Duration { .. } => None,
+            Self::Address { .. }
+            | Self::Net { .. }
+            | Self::Duration { .. }
+            | Self::ProxyVersion { .. } => None,
             Self::Listen { source, .. }
             | Self::Accept { source, .. }
             | Self::Connect { source, .. } => Some(source),
@@ -96,9 +108,10 @@ impl std::error::Error for Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error {
-            Error::Address { .. } | Error::Net { .. } | Error::Duration { .. } => {
-                io::ErrorKind::InvalidInput
-            }
+            Error::Address { .. }
+            | Error::Net { .. }
+            | Error::Duration { .. }
+            | Error::ProxyVersion { .. } => io::ErrorKind::InvalidInput,
             Error::Listen { source, .. }
             | Error::Accept { source, .. }
             | Error::Connect { source, .. } => source.kind(),

@@ -90,7 +90,7 @@
 //! | frames | [`Reader::line`], [`until`](Reader::until), [`exactly`](Reader::exactly), [`frame`](Reader::frame), [`frames`](Reader::frames) |
 //! | buffered writes | [`Writer::buffered`], [`connection::Buffered`] |
 //! | layers on a stream | [`Connection::upgrade`], [`Connection::into_parts`], [`Connection::from_stream`], [`connection::split`] |
-//! | headers of load balancers | [`proxy_protocol`] |
+//! | clients behind load balancers | [`proxy_protocol`] |
 //! | custom listeners | [`Listener`], [`connection::Link`] for the end of their streams |
 //! | limits | [`Server::max_connections`], [`limits::Sources`], [`limits::Rules`], [`Timeouts`] |
 //! | the end | [`Shutdown`], [`Report`], [`Reason`], [`stats::Stats`] |

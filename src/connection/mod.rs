@@ -1,7 +1,7 @@
 //! A connection: a reader, a writer, the peer, and the state that they share.
 //!
 //! Each part imports only from `Connection` and from parts before it in this list: `close`,
-//! `shared`, `endpoint`, `state`, `peer`, `halves`, `stream`.
+//! `shared`, `endpoint`, `state`, `peer`, `halves`, `stream`, `wrapped`.
 
 mod close;
 mod endpoint;
@@ -10,6 +10,7 @@ mod peer;
 mod shared;
 mod state;
 mod stream;
+mod wrapped;
 
 use std::future::poll_fn;
 use std::io;
@@ -37,6 +38,7 @@ pub use state::Phase;
 pub(crate) use state::{DeadlineCheck, Flag, Record, ServerContext, ServerHooks, SocketGuard};
 pub(crate) use stream::flush_on_close;
 pub use stream::{ReadHalf, WriteHalf, split};
+pub use wrapped::Wrapped;
 
 /// A connection as the handler receives it: two halves and the peer.
 ///

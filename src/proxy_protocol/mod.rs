@@ -1,16 +1,28 @@
 //! The PROXY protocol, versions 1 and 2: the header in which a load balancer passes on the
-//! addresses of its client. This module does no I/O.
+//! addresses of its client.
+//!
+#![doc = include_str!("../../docs/proxy-protocol.md")]
 
 mod crc32c;
 mod error;
+mod listen;
+mod receive;
+mod send;
+mod settings;
 mod tls;
 mod tlv;
 mod v1;
 mod v2;
+mod version;
 
 pub use error::HeaderError;
+pub use listen::ProxyListener;
+pub use receive::Receive;
+pub use send::send;
+pub use settings::ProxyProtocol;
 pub use tls::Tls;
 pub use tlv::{Tlv, Tlvs};
+pub use version::Version;
 
 use crate::connection::Endpoint;
 
@@ -34,26 +46,6 @@ use crate::connection::Endpoint;
 pub struct Header {
     addresses: Option<Addresses>,
     tlvs: Tlvs,
-}
-
-/// A version of the protocol.
-///
-/// # Examples
-///
-/// ```
-/// use halves::proxy_protocol::{Header, Version};
-///
-/// assert!(Header::parse(b"PROXY UNKNOWN\r\n", Version::V2).is_err());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Version {
-    /// A line of text. It holds only addresses of TCP.
-    V1,
-    /// A binary header. It also holds addresses of Unix sockets, and TLVs.
-    V2,
-    /// Version 1 or 2, by the first byte.
-    Any,
 }
 
 /// The two ends of the connection between the client and the load balancer.

@@ -9,7 +9,7 @@ use super::{Addresses, Header, HeaderError};
 /// The longest header: `PROXY UNKNOWN`, two IPv6 addresses, two ports and CRLF.
 pub(super) const MAX_HEADER_BYTES: usize = 107;
 
-const PREFIX: &[u8] = b"PROXY ";
+pub(super) const PREFIX: &[u8] = b"PROXY ";
 
 /// Parses the line at the beginning of `bytes`.
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, HeaderError> {

@@ -11,7 +11,7 @@ use super::v1::socket_addresses;
 use super::{Addresses, Header, HeaderError};
 use crate::connection::{Endpoint, UnixName};
 
-const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+pub(super) const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The signature, version and command, family and protocol, and the length of the rest.
 const FIXED_BYTES: usize = 16;
 /// The size of a path of a Unix socket.

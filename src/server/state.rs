@@ -41,6 +41,8 @@ pub(super) type Observer = Box<dyn Fn(&Event) + Send + Sync>;
 // One pointer, because each task has a ticket. The record leads to the server.
 pub(super) struct Ticket(Option<SocketGuard>);
 
+/// The error of a connection that is refused with the reason [`Reason::ProxyHeader`] at accept.
+const UNTRUSTED: &str = "the source is not trusted to send a PROXY header";
 /// The largest part by which a lifetime is shortened at random.
 const MAX_JITTER: f64 = 0.1;
 
@@ -101,7 +103,7 @@ impl ServerState {
         let record = peer.record();
         count(&self.registry.counters.accepted, 1);
         if let Some(ending) = record.ending() {
-            // The listener does not trust the source.
+            // The listener refuses it.
             return Err(ending.reason);
         }
         if !record.flags.has(Flag::Anonymous) {
@@ -145,14 +147,21 @@ impl ServerState {
         let guard = SocketGuard::of(record);
         let _ = catch_panic(|| drop((reader, writer)));
         guard.refuse();
-        self.report_refusal(&peer, reason, None, record.opened());
+        let error = (reason == Reason::ProxyHeader).then_some(UNTRUSTED);
+        self.report_refusal(&peer, reason, error, record.opened());
     }
 
-    fn report_refusal(&self, peer: &Peer, reason: Reason, error: Option<&io::Error>, now: Stamp) {
+    fn report_refusal(
+        &self,
+        peer: &Peer,
+        reason: Reason,
+        error: Option<impl ToString>,
+        now: Stamp,
+    ) {
         self.emit_limited(LimitedEvent::Refused, now, || Event::Refused {
             peer: peer.clone(),
             reason,
-            error: error.map(io::Error::to_string),
+            error: error.map(|error| error.to_string()),
         });
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::connection::{AnyRead, AnyWrite};
+use halves::proxy_protocol::{ProxyProtocol, Version};
 use halves::service::{Upper, echo, upper};
 use halves::{Chunk, Connection, Executor, Server, bind, connect, spawn_fn};
 
@@ -57,4 +58,14 @@ fn a_task_has_the_size_of_its_handler_and_a_ticket() {
         task(move |c| service.serve(c.reader, c.writer)),
     );
     assert_eq!([upper_task, echo_task, closing_task], [72, 64, 72]);
+}
+
+#[test]
+fn a_handler_behind_headers_has_a_task_of_one_word_more() {
+    let proxy = ProxyProtocol::new(Version::Any);
+    let (direct, wrapped) = (
+        task(|c| upper(c.reader, c.writer)),
+        task(proxy.wrap(|c: Connection| upper(c.reader, c.writer))),
+    );
+    assert_eq!(wrapped, direct + size_of::<usize>());
 }

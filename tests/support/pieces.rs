@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use futures_lite::AsyncRead;
 
 /// Its pieces, in order. It waits once at an empty piece.
+#[derive(Debug)]
 pub(crate) struct Pieces(pub(crate) VecDeque<Vec<u8>>);
 
 impl AsyncRead for Pieces {

@@ -1,6 +1,13 @@
 //! Headers of the PROXY protocol: random bytes, and random headers beside those of another codec.
 
+mod admission;
 mod check;
+mod garbage;
+mod passed_on;
+mod received;
+mod sockets;
+mod sources;
+mod waiting;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,7 +16,7 @@ use halves::Endpoint;
 use halves::proxy_protocol::{Header, Tlvs, Version};
 use ppp::{v1, v2};
 
-use crate::support::seed::seed;
+use crate::support::{pieces, seed::seed};
 
 fn random_ip(random: &mut Rng, is_v4: bool) -> IpAddr {
     if is_v4 {

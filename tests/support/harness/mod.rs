@@ -168,7 +168,14 @@ pub(crate) fn line(event: &Event) -> String {
             None => format!("closed {} {}", closed.peer.id(), closed.reason),
         },
         Event::AcceptFailed(error) => format!("accept failed: {error}"),
-        Event::Refused { peer, reason, .. } => format!("refused {} {reason}", peer.id()),
+        Event::Refused {
+            peer,
+            reason,
+            error,
+        } => match error {
+            Some(error) => format!("refused {} {reason}: {error}", peer.id()),
+            None => format!("refused {} {reason}", peer.id()),
+        },
         Event::Suppressed {
             refused,
             accept_failed,
