@@ -13,9 +13,9 @@ pin_project! {
     /// connection that `layer` returns. An error of `layer` is the result, and the handler is not
     /// called.
     ///
-    /// [`ProxyProtocol::wrap`](crate::proxy_protocol::ProxyProtocol::wrap) returns a handler with
-    /// this future. It takes the room of the larger of the two futures and a word, and no
-    /// allocation.
+    /// [`ProxyProtocol::wrap`](crate::proxy_protocol::ProxyProtocol::wrap) and `tls::Acceptor::wrap`
+    /// return handlers with this future. It takes the room of the larger of the two futures and a
+    /// word, and no allocation.
     ///
     /// # Examples
     ///
@@ -30,6 +30,7 @@ pin_project! {
     /// smol::block_on(wrapped)?;
     /// # std::io::Result::Ok(())
     /// ```
+    #[must_use = "futures do nothing unless they are polled"]
     pub struct Wrapped<L, H, F> {
         #[pin]
         stage: Stage<L, H, F>,
@@ -76,9 +77,10 @@ where
             match stage.as_mut().project() {
                 StageProjection::Layer { layer, handler } => {
                     let connection = ready!(layer.poll(cx))?;
-                    // `None` only after a panic of the handler.
                     let Some(handler) = handler.take() else {
-                        return Poll::Ready(Ok(()));
+                        return Poll::Ready(Err(io::Error::other(
+                            "the handler was called already",
+                        )));
                     };
                     let handler = handler(connection);
                     stage.set(Stage::Handler { handler });

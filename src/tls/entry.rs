@@ -1,18 +1,14 @@
 //! The calls that make a TLS connection from a connection.
 
-use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
 use futures_lite::{AsyncRead, AsyncWrite};
-use pin_project_lite::pin_project;
 use rustls_pki_types::ServerName;
 
 use super::{Acceptor, Connector, Handshake, TlsConnection};
 use crate::address::Address;
-use crate::connection::{AnyRead, AnyWrite, Connection};
+use crate::connection::{Connection, Wrapped};
 use crate::error::Error;
 use crate::listener;
 
@@ -83,72 +79,18 @@ impl Acceptor {
     /// })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn wrap<H, F, R, W>(
+    pub fn wrap<R, W, H, F>(
         &self,
         handler: H,
-    ) -> impl FnOnce(Connection<R, W>) -> Accepting<H, F, R, W> + Clone + use<H, F, R, W>
+    ) -> impl FnOnce(Connection<R, W>) -> Wrapped<Handshake<R, W>, H, F> + Clone + use<R, W, H, F>
     where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
         H: FnOnce(TlsConnection<R, W>) -> F + Clone,
         F: Future<Output = io::Result<()>>,
     {
         let acceptor = self.clone();
-        move |connection| Accepting {
-            stage: Stage::Handshake {
-                handshake: acceptor.accept(connection),
-                handler: Some(handler),
-            },
-        }
-    }
-}
-
-pin_project! {
-    /// The future of a handler made by [`Acceptor::wrap`]: the handshake, and then the future `F` of
-    /// the handler `H`.
-    #[must_use = "futures do nothing unless they are polled"]
-    pub struct Accepting<H, F, R = AnyRead, W = AnyWrite> {
-        #[pin]
-        stage: Stage<H, F, R, W>,
-    }
-}
-
-pin_project! {
-    #[project = StageProjection]
-    enum Stage<H, F, R, W> {
-        Handshake { handshake: Handshake<R, W>, handler: Option<H> },
-        Handler { #[pin] handler: F },
-    }
-}
-
-impl<H, F, R, W> Future for Accepting<H, F, R, W>
-where
-    H: FnOnce(TlsConnection<R, W>) -> F,
-    F: Future<Output = io::Result<()>>,
-    R: AsyncRead + Send + Unpin + 'static,
-    W: AsyncWrite + Send + Unpin + 'static,
-{
-    type Output = io::Result<()>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut stage = self.project().stage;
-        loop {
-            match stage.as_mut().project() {
-                StageProjection::Handshake { handshake, handler } => {
-                    let connection = ready!(Pin::new(handshake).poll(cx))?;
-                    let Some(handler) = handler.take() else {
-                        return Poll::Ready(Err(io::Error::other("the handler is done")));
-                    };
-                    let handler = handler(connection);
-                    stage.set(Stage::Handler { handler });
-                }
-                StageProjection::Handler { handler } => return handler.poll(cx),
-            }
-        }
-    }
-}
-
-impl<H, F, R, W> fmt::Debug for Accepting<H, F, R, W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accepting").finish_non_exhaustive()
+        move |connection| Wrapped::new(acceptor.accept(connection), handler)
     }
 }
 

@@ -15,7 +15,6 @@ mod tests;
 pub use config::{
     Acceptor, ClientAuth, ClientSettings, Connector, LoadError, ServerSettings, Version,
 };
-pub use entry::Accepting;
 pub use halves::{TlsConnection, TlsReader, TlsWriter};
 pub use handshake::Handshake;
 pub use info::{Info, PeerCertificate};

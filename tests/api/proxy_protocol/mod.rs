@@ -1,6 +1,8 @@
 //! Headers of the PROXY protocol: random bytes, and random headers beside those of another codec.
 
 mod admission;
+#[cfg(feature = "tls")]
+mod before_tls;
 mod check;
 mod garbage;
 mod passed_on;
