@@ -3,9 +3,9 @@
 use crate::cores::{self, Cores};
 use crate::measure::Bench;
 use crate::options::Options;
-use crate::prepare::{self, CHATS, Field, HALVES};
+use crate::prepare::{self, CHATS, Field, HALVES, HALVES_LIB, TOKIO_RUSTLS};
 use crate::report::{self, Entry};
-use crate::rows::{self, Row, Service};
+use crate::rows::{self, Layer, Row, Service};
 use crate::servers::Server;
 use std::io;
 
@@ -53,6 +53,8 @@ fn against(row: &Row, options: &Options) -> Vec<String> {
         Service::Chat => &CHATS,
         Service::Upper if row.beside_unix => &[HALVES],
         Service::Upper if !options.against.is_empty() => return options.against.clone(),
+        Service::Upper if row.layer == Layer::Tls => &[TOKIO_RUSTLS],
+        Service::Upper if row.layer == Layer::Proxy => &[HALVES, HALVES_LIB],
         Service::Upper if row.has_work() => &["tokio-mt-nodelay", "go"],
         Service::Upper if row.threads > 1 => &["c-epoll-nodelay", "tokio-mt-nodelay"],
         Service::Upper => &["c-epoll", "tokio"],

@@ -1,47 +1,52 @@
-//! Counts user-space instructions an echo, a figure that the load of the machine does not change.
+//! Counts user-space instructions an operation, a figure that the load of the machine does not
+//! change.
 
 use crate::cores::{self, Cores};
-use crate::load::{Limit, Load, Ping};
+use crate::load::Limit;
+use crate::measure;
 use crate::options::Options;
-use crate::prepare::Field;
-use crate::rows::{self, MESSAGE_BYTES, Row};
+use crate::prepare::{self, Field};
+use crate::rows::{self, Load, Row};
 use crate::running::Running;
 use crate::servers::Server;
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Prints one line for each server.
+/// Prints one table for each row, by default for 50 connections.
 pub fn run(options: &Options) -> io::Result<()> {
     let mut only = options.only.clone();
     if only.is_empty() {
-        let extra = options.extra.iter().map(|(name, _)| name.clone());
-        only = DEFAULT_SERVERS
-            .map(String::from)
-            .into_iter()
-            .chain(extra)
-            .collect();
+        only = prepare::COUNTED.map(String::from).to_vec();
+        only.extend(options.extra.iter().map(|(name, _)| name.clone()));
     }
     if !has_valgrind() {
         println!("Skipped: instructions: valgrind is missing");
         return Ok(());
     }
-    let row = rows::select(&["echo-50".into()]).map_err(io::Error::other)?[0];
+    let rows = match options.rows.is_empty() {
+        true => rows::select(&["echo-50".into()]),
+        false => rows::select(&options.rows),
+    };
+    let rows = rows.map_err(io::Error::other)?;
     cores::raise_descriptor_limit()?;
     let cores = Cores::detect()?;
     let field = Field::prepare(options, &only)?;
     cores.pin(1)?;
-    println!("| server | user-space instructions an echo, 50 connections |\n|---|--:|");
-    for server in &field.servers {
-        match per_echo(server, &row, &field.folder) {
-            Ok(count) => println!("| {} | {count:.0} |", server.name),
-            Err(error) => println!("| {} | not counted: {error} |", server.name),
+    for row in &rows {
+        println!("## {}: {}\n", row.name, row.title);
+        println!("| server | user-space instructions an operation |\n|---|--:|");
+        for server in field.servers.iter().filter(|server| server.takes_part(row)) {
+            match per_operation(server, row, &field.folder) {
+                Ok(count) => println!("| {} | {count:.0} |", server.name),
+                Err(error) => println!("| {} | not counted: {error} |", server.name),
+            }
         }
+        println!();
     }
     for skipped in &field.skipped {
-        println!("\nSkipped: {skipped}");
+        println!("Skipped: {skipped}\n");
     }
     Ok(())
 }
@@ -52,40 +57,53 @@ fn has_valgrind() -> bool {
     version.status().is_ok_and(|status| status.success())
 }
 
-/// Counts two runs that differ only in the number of echoes, so the cost of start and end cancels
-/// out.
-fn per_echo(server: &Server, row: &Row, folder: &Path) -> io::Result<f64> {
-    let short = count(server, row, ECHOES, folder)?;
-    let long = count(server, row, 2 * ECHOES, folder)?;
-    Ok((long as f64 - short as f64) / ECHOES as f64)
+/// Counts two runs that differ only in the number of operations, so the cost of start and end
+/// cancels out.
+fn per_operation(server: &Server, row: &Row, folder: &Path) -> io::Result<f64> {
+    let operations = operations(row)?;
+    let short = count(server, row, operations, folder)?;
+    let long = count(server, row, 2 * operations, folder)?;
+    Ok((long as f64 - short as f64) / operations as f64)
 }
 
-fn count(server: &Server, row: &Row, echoes: u64, folder: &Path) -> io::Result<u64> {
-    eprintln!("{} under valgrind, {echoes} echoes", server.name);
-    let log = folder.join(format!("{}.valgrind.log", server.name));
-    let place = server.place(folder)?;
-    let mut words = VALGRIND_OPTIONS.map(String::from).to_vec();
-    words.push(server.program.display().to_string());
-    words.extend(server.arguments(row, &place));
-    let running = Running::start(Path::new("valgrind"), &words, place, server.service, &log)?;
-    let mut ping = Ping::open(&running.place, CONNECTIONS, MESSAGE_BYTES)?;
-    run_in_lockstep(&mut ping, echoes)?;
-    drop(ping);
-    running.terminate()?;
-    collected(&fs::read_to_string(&log)?).ok_or_else(|| io::Error::other("valgrind gave no count"))
+/// Returns the number of operations of the shorter run.
+fn operations(row: &Row) -> io::Result<u64> {
+    match row.load {
+        Load::Echo { .. } => Ok(10_000),
+        Load::Close => Ok(2000),
+        Load::Bulk | Load::Handshake { .. } => Ok(500),
+        _ => Err(io::Error::other("this row has no single operation")),
+    }
+}
+
+fn count(server: &Server, row: &Row, operations: u64, folder: &Path) -> io::Result<u64> {
+    let name = &server.name;
+    eprintln!(
+        "{} {name} under valgrind, {operations} operations",
+        row.name
+    );
+    let running = Running::start(server, row, &VALGRIND, folder)?;
+    let mut load = measure::open(&running, server, row)?;
+    run_in_lockstep(&mut *load, row, operations)?;
+    drop(load);
+    collected(&running.terminate()?).ok_or_else(|| io::Error::other("valgrind gave no count"))
 }
 
 /// Sends on all connections, then waits for all answers.
 ///
 /// Valgrind slows the server down many times. A client that sent the next message at once would
 /// always be ahead, and no read of the server would find an empty socket, as most do at full speed.
-fn run_in_lockstep(ping: &mut Ping, echoes: u64) -> io::Result<()> {
+fn run_in_lockstep(load: &mut dyn crate::load::Load, row: &Row, operations: u64) -> io::Result<()> {
+    let step = match row.load {
+        Load::Echo { connections } => connections as u64,
+        _ => 1,
+    };
     let deadline = Instant::now() + RUN_TIMEOUT;
-    for _ in 0..echoes / CONNECTIONS as u64 {
+    for _ in 0..operations / step {
         if Instant::now() > deadline {
             return Err(io::Error::other("the run takes longer than 60 s"));
         }
-        ping.run(Limit::operations(CONNECTIONS as u64))?;
+        load.run(Limit::operations(step))?;
     }
     Ok(())
 }
@@ -96,10 +114,11 @@ fn collected(log: &str) -> Option<u64> {
     count.split_whitespace().next()?.parse().ok()
 }
 
-const DEFAULT_SERVERS: [&str; 3] = ["halves", "tokio", "c-epoll"];
-const VALGRIND_OPTIONS: [&str; 2] = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
-const CONNECTIONS: usize = 50;
-const ECHOES: u64 = 10_000;
+const VALGRIND: [&str; 3] = [
+    "valgrind",
+    "--tool=callgrind",
+    "--callgrind-out-file=/dev/null",
+];
 const RUN_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

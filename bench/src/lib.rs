@@ -4,8 +4,9 @@
 //!   `prepare` builds the peers.
 //! * `running` starts and ends a server, `place` connects to it, `cores` pins it, `usage` reads its
 //!   CPU time and memory.
-//! * `load` is the client: `ping`, `bulk`, `close`, `broadcast`, `blocked`, and the quiet
-//!   connections of `idle`.
+//! * `load` is the client: `ping`, `bulk`, `close`, `handshake`, `broadcast`, `blocked`, and the
+//!   quiet connections of `idle`.
+//! * `tls` makes the certificate of the servers, and is the client of the rows with TLS.
 //! * `measure` takes one figure, `compare` all of them in turns, `report` prints the tables;
 //!   `histogram` and `stats` compute the figures.
 //! * `ladder` measures the steps of examples/ladder and draws the result.
@@ -30,4 +31,5 @@ pub mod running;
 pub mod runtime;
 pub mod servers;
 pub mod stats;
+pub mod tls;
 pub mod usage;

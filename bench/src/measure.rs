@@ -2,8 +2,10 @@
 
 use crate::cores::Cores;
 use crate::histogram::Histogram;
-use crate::load::{self, Blocked, Broadcast, Bulk, Close, Exchange, Limit, Ping, Sample};
-use crate::rows::{BLOCKED_TIME, BULK_MESSAGE_BYTES, Load, MESSAGE_BYTES, Row};
+use crate::load::{
+    self, ANSWER_TIMEOUT, Blocked, Broadcast, Bulk, Close, Exchange, Handshake, Limit, Ping, Sample,
+};
+use crate::rows::{self, BLOCKED_TIME, BULK_MESSAGE_BYTES, Layer, MESSAGE_BYTES, Row};
 use crate::running::Running;
 use crate::servers::Server;
 use crate::usage::{self, Cpu};
@@ -28,26 +30,15 @@ impl Bench<'_> {
     /// layout do not affect all rounds.
     pub fn measure(&self, server: &Server, row: &Row) -> io::Result<Vec<f64>> {
         let running = self.start(server, row)?;
-        let (place, quantiles) = (&running.place, row.quantiles());
+        let place = &running.place;
         match row.load {
-            Load::Echo { connections } => {
-                let ping = Ping::open(place, connections, MESSAGE_BYTES)?;
-                self.rates(&running, ping, 1.0, quantiles)
-            }
-            Load::Bulk => {
-                let bulk = Bulk::open(place, BULK_MESSAGE_BYTES)?;
-                self.rates(&running, bulk, BULK_MESSAGE_BYTES as f64 / 1e6, quantiles)
-            }
-            Load::Close => self.rates(&running, Close::new(place, MESSAGE_BYTES)?, 1.0, quantiles),
-            Load::Idle { connections } => idle(&running, connections),
-            Load::Broadcast { clients, under_way } => {
-                let broadcast = Broadcast::open(place, clients, under_way)?;
-                self.rates(&running, broadcast, 1.0, quantiles)
-            }
-            Load::Skewed { connections } => {
+            rows::Load::Idle { connections } => idle(&running, connections),
+            rows::Load::Burst { connections } => burst(&running, connections),
+            rows::Load::Skewed { connections } => {
                 self.skewed(Ping::skewed(place, connections, MESSAGE_BYTES)?)
             }
-            Load::Blocked { connections } => blocked(&running, connections),
+            rows::Load::Blocked { connections } => blocked(&running, connections),
+            _ => self.rates(&running, server, row),
         }
     }
 
@@ -56,11 +47,8 @@ impl Bench<'_> {
     ///
     /// Children inherit the cores of the thread that starts them.
     pub fn start(&self, server: &Server, row: &Row) -> io::Result<Running> {
-        let log = self.logs.join(format!("{}.log", server.name));
-        let place = server.place(self.logs)?;
-        let arguments = server.arguments(row, &place);
         self.cores.pin(row.threads)?;
-        let running = Running::start(&server.program, &arguments, place, server.service, &log);
+        let running = Running::start(server, row, &[], self.logs);
         self.cores.pin(match row.client_free {
             true => self.cores.count(),
             false => 1,
@@ -68,14 +56,9 @@ impl Bench<'_> {
         running
     }
 
-    /// Measures CPU per operation, operations per second times `unit`, and latencies.
-    fn rates(
-        &self,
-        running: &Running,
-        mut load: impl load::Load,
-        unit: f64,
-        quantiles: &[f64],
-    ) -> io::Result<Vec<f64>> {
+    /// Measures CPU per operation, operations per second, and latencies.
+    fn rates(&self, running: &Running, server: &Server, row: &Row) -> io::Result<Vec<f64>> {
+        let mut load = open(running, server, row)?;
         load.run(Limit::time(self.duration.mul_f64(WARM_UP)))?;
         thread::sleep(SETTLE);
         let before = Cpu::of(running.pid())?;
@@ -87,13 +70,20 @@ impl Bench<'_> {
             elapsed,
             latencies,
         } = sample;
-        let operations = operations as f64;
         let mut figures = vec![
-            microseconds(cpu) / operations,
-            operations * unit / elapsed.as_secs_f64(),
+            microseconds(cpu) / operations as f64,
+            operations as f64 / elapsed.as_secs_f64(),
         ];
+        if let rows::Load::Bulk = row.load {
+            let megabytes = BULK_MESSAGE_BYTES as f64 / 1e6;
+            figures[1] *= megabytes;
+            if row.layer == Layer::Tls {
+                // Microseconds per megabyte are milliseconds per gigabyte.
+                figures[0] /= megabytes;
+            }
+        }
         let latency = |&share: &f64| microseconds(latencies.quantile(share));
-        figures.extend(quantiles.iter().map(latency));
+        figures.extend(row.quantiles().iter().map(latency));
         Ok(figures)
     }
 
@@ -111,6 +101,41 @@ impl Bench<'_> {
             microseconds(sample.latencies.quantile(0.99)),
         ])
     }
+}
+
+/// Opens the connections of a row that has rates.
+pub fn open<'a>(
+    running: &'a Running,
+    server: &Server,
+    row: &Row,
+) -> io::Result<Box<dyn load::Load + 'a>> {
+    let place = &running.place;
+    Ok(match row.load {
+        rows::Load::Echo { connections } => {
+            Box::new(Ping::open(place, connections, MESSAGE_BYTES)?)
+        }
+        rows::Load::Bulk if server.layer == Layer::Tls => {
+            Box::new(Bulk::open(BULK_MESSAGE_BYTES, || running.connect_tls())?)
+        }
+        rows::Load::Bulk => Box::new(Bulk::open(BULK_MESSAGE_BYTES, || {
+            place.connect(ANSWER_TIMEOUT)
+        })?),
+        rows::Load::Close => {
+            let exchange = match server.layer {
+                Layer::Proxy => Exchange::after_proxy_header(MESSAGE_BYTES),
+                _ => Exchange::new(MESSAGE_BYTES),
+            };
+            Box::new(Close::new(place, exchange)?)
+        }
+        rows::Load::Handshake { resumes } => {
+            let client = running.client()?;
+            Box::new(Handshake::new(place, client, resumes, MESSAGE_BYTES)?)
+        }
+        rows::Load::Broadcast { clients, under_way } => {
+            Box::new(Broadcast::open(place, clients, under_way)?)
+        }
+        _ => return Err(io::Error::other(format!("{} has no rates", row.name))),
+    })
 }
 
 /// Measures the worst latency in milliseconds while a handler blocks, the median, and echoes in a
@@ -133,17 +158,52 @@ fn blocked(running: &Running, connections: usize) -> io::Result<Vec<f64>> {
 
 /// Measures private memory and CPU per connection.
 fn idle(running: &Running, connections: usize) -> io::Result<Vec<f64>> {
-    thread::sleep(SETTLE_MEMORY);
-    let cpu = Cpu::of(running.pid())?;
-    let bytes = usage::private_bytes(running.pid())?;
-    let _open = load::open(&running.place, connections, &Exchange::new(MESSAGE_BYTES))?;
-    thread::sleep(SETTLE_MEMORY);
-    let grown = usage::private_bytes(running.pid())?.saturating_sub(bytes);
-    let cpu = Cpu::of(running.pid())?.since(&cpu);
-    Ok(vec![
-        grown as f64 / connections as f64,
-        microseconds(cpu) / connections as f64,
-    ])
+    let start = Usage::of(running)?;
+    let exchange = Exchange::new(MESSAGE_BYTES);
+    let connect = || running.place.connect(ANSWER_TIMEOUT);
+    let _open = load::open(connections, &exchange, connect)?;
+    let (bytes, cpu) = start.growth(running, connections)?;
+    Ok(vec![bytes, cpu])
+}
+
+/// Measures private memory per TLS connection, before and after a large echo on each; then CPU per
+/// connection and for a large echo.
+fn burst(running: &Running, connections: usize) -> io::Result<Vec<f64>> {
+    let start = Usage::of(running)?;
+    let exchange = Exchange::new(MESSAGE_BYTES);
+    let mut streams = load::open(connections, &exchange, || running.connect_tls())?;
+    let (bytes, cpu) = start.growth(running, connections)?;
+    let burst = Exchange::new(BULK_MESSAGE_BYTES);
+    let mut buffer = vec![0; BULK_MESSAGE_BYTES];
+    for stream in &mut streams {
+        burst.perform(stream, &mut buffer)?;
+    }
+    let (bytes_after, cpu_after) = start.growth(running, connections)?;
+    Ok(vec![bytes, bytes_after, cpu, cpu_after - cpu])
+}
+
+/// The memory and CPU time of a server at one time.
+struct Usage {
+    bytes: u64,
+    cpu: Cpu,
+}
+
+impl Usage {
+    fn of(running: &Running) -> io::Result<Usage> {
+        thread::sleep(SETTLE_MEMORY);
+        Ok(Usage {
+            bytes: usage::private_bytes(running.pid())?,
+            cpu: Cpu::of(running.pid())?,
+        })
+    }
+
+    /// Returns the growth since then, in bytes and in microseconds per connection.
+    fn growth(&self, running: &Running, connections: usize) -> io::Result<(f64, f64)> {
+        let now = Usage::of(running)?;
+        let bytes = now.bytes.saturating_sub(self.bytes) as f64;
+        let cpu = microseconds(now.cpu.since(&self.cpu));
+        Ok((bytes / connections as f64, cpu / connections as f64))
+    }
 }
 
 pub fn microseconds(duration: Duration) -> f64 {

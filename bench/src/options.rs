@@ -123,10 +123,11 @@ const LADDER_DURATION: Duration = Duration::from_millis(400);
 
 pub const USAGE: &str = "\
 halves-bench [OPTIONS] [ROW...]               compare servers, print tables
-halves-bench instructions [OPTIONS]           count user-space instructions an echo (needs valgrind)
+halves-bench instructions [OPTIONS] [ROW...]  count user-space instructions an operation (needs valgrind)
 halves-bench ladder [OPTIONS]                 measure the steps of examples/ladder, print and draw a table
 
 ROW: echo-1 echo-50 echo-500 echo-5000 bulk-1k bulk-64k close idle-10000 unix-50
+     tls-full tls-resumed tls-64k tls-idle-10000 proxy
      threads-4 threads-50 threads-500 free-4 free-50 free-500 skewed blocked
      broadcast-1 broadcast-64 on-RUNTIME-1 on-RUNTIME-50
      or the start of such a name; by default all. RUNTIME is tokio, smol, smol-local, smol-global or async-std
@@ -140,8 +141,8 @@ ROW: echo-1 echo-50 echo-500 echo-5000 bulk-1k bulk-64k close idle-10000 unix-50
 --seconds S              seconds of each measurement (default: 1; for the ladder 0.4)
 --plot PATH              the file for the picture of the ladder (default: docs/ladder.svg)
 
-WORDS and COMMAND are split at blanks; {port}, {buffer}, {threads}, {work} and {block} are replaced. A COMMAND
-with {work} takes part in skewed and blocked.
+WORDS and COMMAND are split at blanks; {port}, {buffer}, {threads}, {cert}, {key}, {work} and {block} are replaced.
+A COMMAND with {work} takes part in skewed and blocked, one with {cert} in tls-... only.
 ";
 
 #[cfg(test)]

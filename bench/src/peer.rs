@@ -1,11 +1,12 @@
 //! The options of every peer: `--port N [--buffer BYTES] [--threads N] [--runtime NAME]
 //! [--nodelay]`, and those for the work that messages request: `[--work MICROSECONDS] [--block
-//! MICROSECONDS]`.
+//! MICROSECONDS]`. Peers with TLS also have `--cert FILE --key FILE`.
 
 use crate::runtime::Runtime;
 use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,10 +32,7 @@ pub struct PeerOptions {
 impl PeerOptions {
     /// Parses the command line. Prints an error and exits if it is invalid.
     pub fn from_env() -> PeerOptions {
-        PeerOptions::parse(std::env::args_os().skip(1)).unwrap_or_else(|error| {
-            eprintln!("{error}");
-            process::exit(2)
-        })
+        PeerOptions::parse(std::env::args_os().skip(1)).unwrap_or_else(exit)
     }
 
     pub fn parse<I>(arguments: I) -> Result<PeerOptions, lexopt::Error>
@@ -85,6 +83,46 @@ impl PeerOptions {
     }
 }
 
+/// The options of a peer with TLS.
+#[derive(Debug, PartialEq)]
+pub struct TlsPeerOptions {
+    pub peer: PeerOptions,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl TlsPeerOptions {
+    /// Parses the command line. Prints an error and exits if it is invalid.
+    pub fn from_env() -> TlsPeerOptions {
+        TlsPeerOptions::parse(std::env::args_os().skip(1)).unwrap_or_else(exit)
+    }
+
+    pub fn parse<I>(arguments: I) -> Result<TlsPeerOptions, lexopt::Error>
+    where
+        I: IntoIterator<Item: Into<OsString>>,
+    {
+        let (mut certificate, mut key, mut others) = (None, None, Vec::new());
+        let mut arguments = arguments.into_iter().map(Into::into);
+        while let Some(argument) = arguments.next() {
+            match argument.to_str() {
+                Some("--cert") => certificate = arguments.next().map(PathBuf::from),
+                Some("--key") => key = arguments.next().map(PathBuf::from),
+                _ => others.push(argument),
+            }
+        }
+        Ok(TlsPeerOptions {
+            peer: PeerOptions::parse(others)?,
+            certificate: certificate.ok_or("--cert is missing")?,
+            key: key.ok_or("--key is missing")?,
+        })
+    }
+}
+
+fn exit<T>(error: lexopt::Error) -> T {
+    eprintln!("{error}");
+    process::exit(2)
+}
+
 /// Spins on the clock for this time.
 fn compute(time: Duration) {
     let start = Instant::now();
@@ -125,6 +163,18 @@ mod tests {
             assert!(start.elapsed() >= Duration::from_millis(at_least));
         }
         options.work_on(b"");
+    }
+
+    #[test]
+    fn a_peer_with_tls_needs_two_files() {
+        let line = ["--cert", "a", "--port", "1", "--key", "b", "--nodelay"];
+        let options = TlsPeerOptions::parse(line).unwrap();
+        assert!(options.peer.nodelay);
+        assert_eq!(options.certificate, PathBuf::from("a"));
+        assert_eq!(options.key, PathBuf::from("b"));
+        for end in [0, 2] {
+            assert!(TlsPeerOptions::parse(&line[end..end + 4]).is_err());
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The address of a server, and connections to it.
+//! The address of a server, connections to it, and the client's side of the layers on them.
 
 use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout, set_tcp_nodelay};
 use std::io::{self, Read, Write};
@@ -17,6 +17,18 @@ pub enum Place {
 
 /// A connected socket.
 pub struct Stream(OwnedFd);
+
+/// A connection, with TLS or without.
+pub trait Transport: Read + Write {
+    /// The socket beneath.
+    fn socket(&self) -> &Stream;
+
+    /// Ends the writing side.
+    fn finish(&mut self) -> io::Result<()>;
+
+    /// Returns true if `write` took bytes that the socket has not. The next call sends more.
+    fn has_unsent(&self) -> bool;
+}
 
 impl Place {
     /// Finds a free TCP port of this machine.
@@ -79,10 +91,19 @@ impl Stream {
     pub fn reset_on_close(&self) -> io::Result<()> {
         Ok(set_socket_linger(self, Some(Duration::ZERO))?)
     }
+}
 
-    /// Ends the writing side.
-    pub fn finish(&self) -> io::Result<()> {
+impl Transport for Stream {
+    fn socket(&self) -> &Stream {
+        self
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
         Ok(rustix::net::shutdown(self, rustix::net::Shutdown::Write)?)
+    }
+
+    fn has_unsent(&self) -> bool {
+        false
     }
 }
 

@@ -4,6 +4,7 @@ use crate::options::Options;
 use crate::rows::Service;
 use crate::runtime::Runtime;
 use crate::servers::{Listens, Server, split};
+use crate::tls;
 use std::env;
 use std::fs;
 use std::io;
@@ -14,7 +15,7 @@ use std::process::{Command, Stdio};
 pub struct Field {
     pub servers: Vec<Server>,
     pub skipped: Vec<String>,
-    /// The folder for logs.
+    /// The folder for logs, and for the certificate.
     pub folder: PathBuf,
 }
 
@@ -28,6 +29,7 @@ impl Field {
             folder: beside.join("halves-bench-peers"),
         };
         fs::create_dir_all(&field.folder)?;
+        tls::create_identity(&field.folder)?;
         field.add_halves(options, &beside);
         for (name, command) in &options.extra {
             let mut words = split(command);
@@ -86,7 +88,7 @@ impl Field {
         build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
         build.arg("--target-dir").arg(beside.join(".."));
         if !self.builds(
-            "halves-lib, tokio, async-net, std-threads and the chats",
+            "halves-lib, tokio, async-net, std-threads, the chats and the servers with TLS",
             &mut build,
         ) {
             return Ok(());
@@ -95,7 +97,7 @@ impl Field {
         let mut workers = Server::new("tokio-mt", &tokio.program, PEER_OPTIONS);
         workers.words.extend(split("--threads 2"));
         workers.words.extend(split(WORK_OPTIONS));
-        let mut library = Server::new("halves-lib", beside.join("peer-halves"), PEER_OPTIONS);
+        let mut library = Server::new(HALVES_LIB, beside.join("peer-halves"), PEER_OPTIONS);
         library.words_for_threads = split(THREADS_OPTION);
         library.words.extend(split(WORK_OPTIONS));
         self.servers.push(library);
@@ -104,6 +106,7 @@ impl Field {
         self.servers.extend(variants);
         self.add_chats(beside);
         self.add_on_runtimes(beside);
+        self.add_tls(beside);
         for (name, program) in [
             ("async-net", "peer-async-net"),
             ("std-threads", "peer-threads"),
@@ -123,6 +126,18 @@ impl Field {
         let halves = chat(HALVES_CHAT, "peer-halves-chat", "127.0.0.1:{port}");
         let nodelay = tokio.with_nodelay();
         self.servers.extend([halves, tokio, nodelay]);
+    }
+
+    fn add_tls(&mut self, beside: &Path) {
+        for (name, program) in [
+            (TOKIO_RUSTLS, "peer-tokio-rustls"),
+            ("futures-rustls", "peer-futures-rustls"),
+        ] {
+            let mut server = Server::new(name, beside.join(program), TLS_PEER_OPTIONS);
+            // Without it, tickets that are not yet acknowledged delay the echo by 40 ms.
+            server.words.push("--nodelay".into());
+            self.servers.push(server);
+        }
     }
 
     fn add_on_runtimes(&mut self, beside: &Path) {
@@ -225,10 +240,17 @@ fn source(name: &str) -> String {
 
 /// The server under test.
 pub const HALVES: &str = "halves";
+/// A handler with its own buffer, on the library.
+pub const HALVES_LIB: &str = "halves-lib";
+/// The reference server of the rows with TLS.
+pub const TOKIO_RUSTLS: &str = "tokio-rustls";
+/// The servers whose instructions are counted by default.
+pub const COUNTED: [&str; 5] = [HALVES, "tokio", "c-epoll", TOKIO_RUSTLS, "futures-rustls"];
 /// The reference servers of the broadcast rows.
 pub const CHATS: [&str; 2] = ["tokio-chat", "tokio-chat-nodelay"];
 const HALVES_CHAT: &str = "halves-chat";
 const HALVES_UNIX: &str = "halves-unix";
 const PEER_OPTIONS: &str = "--port {port} --buffer {buffer}";
+const TLS_PEER_OPTIONS: &str = "--port {port} --buffer {buffer} --cert {cert} --key {key}";
 const THREADS_OPTION: &str = "--threads {threads}";
 const WORK_OPTIONS: &str = "--work {work} --block {block}";

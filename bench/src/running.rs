@@ -1,11 +1,14 @@
 //! A running server: started, checked, and killed on drop.
 
-use crate::place::{Place, Stream};
-use crate::rows::Service;
+use crate::load::{ANSWER_TIMEOUT, PROXY_HEADER};
+use crate::place::{Place, Stream, Transport};
+use crate::rows::{Layer, Row, Service};
+use crate::servers::Server;
+use crate::tls::{Client, TlsStream};
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,26 +17,44 @@ use std::time::{Duration, Instant};
 pub struct Running {
     child: Child,
     pub place: Place,
+    /// The file with its standard error.
+    log: PathBuf,
+    client: Option<Client>,
 }
 
 impl Running {
-    /// Starts a server that listens on `place`, and waits until it has answered correctly. Its
-    /// standard error goes to `log`.
+    /// Starts a server and waits until it has answered correctly.
+    ///
+    /// `prefix` is the command that runs it, such as valgrind, or empty. `folder` has the
+    /// certificate, and gets the log.
     pub fn start(
-        program: &Path,
-        arguments: &[String],
-        place: Place,
-        service: Service,
-        log: &Path,
+        server: &Server,
+        row: &Row,
+        prefix: &[&str],
+        folder: &Path,
     ) -> io::Result<Running> {
-        let child = Command::new(program)
+        let place = server.place(folder)?;
+        let log = folder.join(format!("{}.log", server.name));
+        let program = server.program.display().to_string();
+        let arguments = server.arguments(row, &place, folder);
+        let mut words = prefix.iter().copied().map(String::from).chain([program]);
+        let child = Command::new(words.next().unwrap_or_default())
+            .args(words)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(log)?)
+            .stderr(File::create(&log)?)
             .spawn()?;
-        let mut running = Running { child, place };
-        running.wait_until_ready(service)?;
+        let mut running = Running {
+            child,
+            place,
+            log,
+            client: None,
+        };
+        if server.layer == Layer::Tls {
+            running.client = Some(Client::new(folder)?);
+        }
+        running.wait_until_ready(server)?;
         Ok(running)
     }
 
@@ -41,8 +62,20 @@ impl Running {
         self.child.id()
     }
 
-    /// Sends TERM and waits for the exit, for a server that prints results at its end.
-    pub fn terminate(mut self) -> io::Result<()> {
+    /// Returns the client of a server with TLS.
+    pub fn client(&self) -> io::Result<&Client> {
+        let missing = || io::Error::other("the server has no TLS");
+        self.client.as_ref().ok_or_else(missing)
+    }
+
+    /// Connects with a full TLS handshake.
+    pub fn connect_tls(&self) -> io::Result<TlsStream> {
+        self.client()?.connect(self.place.connect(ANSWER_TIMEOUT)?)
+    }
+
+    /// Sends TERM and waits for the exit. Returns the log, for a server that prints results at its
+    /// end.
+    pub fn terminate(mut self) -> io::Result<String> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         let deadline = Instant::now() + START_TIMEOUT;
         while self.child.try_wait()?.is_none() {
@@ -51,10 +84,10 @@ impl Running {
             }
             thread::sleep(POLL_INTERVAL);
         }
-        Ok(())
+        fs::read_to_string(&self.log)
     }
 
-    fn wait_until_ready(&mut self, service: Service) -> io::Result<()> {
+    fn wait_until_ready(&mut self, server: &Server) -> io::Result<()> {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -63,14 +96,21 @@ impl Running {
                 )));
             }
             match self.place.connect(START_TIMEOUT) {
-                Ok(stream) => {
-                    return match service {
-                        Service::Upper => check(stream),
-                        Service::Chat => check_chat(stream),
-                    };
-                }
+                Ok(stream) => return self.check(server, stream),
                 Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => thread::sleep(POLL_INTERVAL),
+            }
+        }
+    }
+
+    fn check(&self, server: &Server, mut stream: Stream) -> io::Result<()> {
+        match (server.service, server.layer) {
+            (Service::Chat, _) => check_chat(stream),
+            (Service::Upper, Layer::None) => check(stream),
+            (Service::Upper, Layer::Tls) => check(self.client()?.connect(stream)?),
+            (Service::Upper, Layer::Proxy) => {
+                stream.write_all(&PROXY_HEADER)?;
+                check(stream)
             }
         }
     }
@@ -85,7 +125,7 @@ impl Drop for Running {
 }
 
 /// Checks the echo: only the letters a to z change, and the answer ends after the question.
-fn check(mut stream: Stream) -> io::Result<()> {
+fn check(mut stream: impl Transport) -> io::Result<()> {
     let mut answer = Vec::new();
     stream.write_all(b"`az{ AZ 09 \xe9\xff\0\n")?;
     stream.finish()?;
@@ -97,7 +137,7 @@ fn check(mut stream: Stream) -> io::Result<()> {
 }
 
 /// Checks that a client receives its own frame.
-fn check_chat(mut stream: Stream) -> io::Result<()> {
+fn check_chat(mut stream: impl Transport) -> io::Result<()> {
     let mut received = [0; 6];
     stream.write_all(b"hello\0")?;
     stream.read_exact(&mut received)?;

@@ -1,8 +1,9 @@
 //! The servers of the comparison, and their command lines.
 
 use crate::place::Place;
-use crate::rows::{self, Row, Service};
+use crate::rows::{self, Layer, Row, Service};
 use crate::runtime::Runtime;
+use crate::tls;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,8 @@ use std::path::{Path, PathBuf};
 pub struct Server {
     pub name: String,
     pub program: PathBuf,
-    /// Placeholders: `{port}` or `{path}`, `{buffer}`, `{threads}`, and `{work}` and `{block}` in
-    /// microseconds.
+    /// Placeholders: `{port}` or `{path}`, `{buffer}`, `{threads}`, `{cert}` and `{key}` for files,
+    /// and `{work}` and `{block}` in microseconds.
     pub words: Vec<String>,
     /// Added for a row with several threads.
     pub words_for_threads: Vec<String>,
@@ -22,6 +23,9 @@ pub struct Server {
     pub service: Service,
     /// The kind of address that it listens on.
     pub listens: Listens,
+    pub layer: Layer,
+    /// True if it is also measured with a PROXY header.
+    pub beside_proxy: bool,
     /// The runtime of another project that it runs on; then it takes part in the rows of that
     /// runtime only.
     pub runtime: Option<Runtime>,
@@ -38,7 +42,12 @@ pub enum Listens {
 }
 
 impl Server {
+    /// A server with `{cert}` in its command speaks TLS.
     pub fn new(name: &str, program: impl Into<PathBuf>, words: &str) -> Server {
+        let layer = match words.contains("{cert}") {
+            true => Layer::Tls,
+            false => Layer::None,
+        };
         Server {
             name: name.into(),
             program: program.into(),
@@ -47,6 +56,8 @@ impl Server {
             nodelay_variant: false,
             service: Service::Upper,
             listens: Listens::Tcp,
+            layer,
+            beside_proxy: false,
             runtime: None,
         }
     }
@@ -65,6 +76,10 @@ impl Server {
             || self.runtime != row.runtime
             || (row.has_work() && !self.works())
         {
+            return false;
+        }
+        let without_proxy = row.layer == Layer::Proxy && self.beside_proxy;
+        if self.layer != row.layer && !without_proxy {
             return false;
         }
         match self.listens {
@@ -87,8 +102,8 @@ impl Server {
         }
     }
 
-    /// Returns the arguments to serve `row` on `place`.
-    pub fn arguments(&self, row: &Row, place: &Place) -> Vec<String> {
+    /// Returns the arguments to serve `row` on `place`, with the certificate in `folder`.
+    pub fn arguments(&self, row: &Row, place: &Place, folder: &Path) -> Vec<String> {
         let more: &[String] = match row.threads {
             1 => &[],
             _ => &self.words_for_threads,
@@ -97,6 +112,8 @@ impl Server {
             word.replace("{port}", &place.port())
                 .replace("{path}", &place.path())
                 .replace("{buffer}", &row.buffer.to_string())
+                .replace("{cert}", &tls::certificate_path(folder).to_string_lossy())
+                .replace("{key}", &tls::key_path(folder).to_string_lossy())
                 .replace("{threads}", &row.threads.to_string())
                 .replace("{work}", &rows::WORK_TIME.as_micros().to_string())
                 .replace("{block}", &rows::BLOCKED_TIME.as_micros().to_string())
@@ -125,7 +142,7 @@ mod tests {
     #[test]
     fn placeholders_are_filled_in() {
         let server = Server::new("s", "./s", "--listen 127.0.0.1:{port} --buffer {buffer}");
-        let arguments = server.arguments(&row("bulk-64k"), &port(7000));
+        let arguments = server.arguments(&row("bulk-64k"), &port(7000), Path::new("/tmp"));
         assert_eq!(
             arguments,
             ["--listen", "127.0.0.1:7000", "--buffer", "65536"]
@@ -138,9 +155,13 @@ mod tests {
             words_for_threads: split("--threads {threads}"),
             ..Server::new("s", "./s", "")
         };
-        assert!(server.arguments(&row("echo-50"), &port(1)).is_empty());
+        assert!(
+            server
+                .arguments(&row("echo-50"), &port(1), Path::new("/tmp"))
+                .is_empty()
+        );
         assert_eq!(
-            server.arguments(&row("threads"), &port(1)),
+            server.arguments(&row("threads"), &port(1), Path::new("/tmp")),
             ["--threads", "2"]
         );
     }
@@ -158,9 +179,45 @@ mod tests {
             assert_eq!([&idle, &works].map(|s| s.takes_part(&row)), takes_part);
         }
         assert_eq!(
-            works.arguments(&row("skewed"), &port(1)),
+            works.arguments(&row("skewed"), &port(1), Path::new("/tmp")),
             ["--work", "200", "--block", "1000000"]
         );
+    }
+
+    #[test]
+    fn a_server_with_a_certificate_takes_part_in_rows_with_tls_only() {
+        let plain = Server::new("s", "./s", "");
+        let tls = Server::new("s", "./s", "--cert {cert} --key {key}");
+        for (row_name, takes_part) in [("close", [true, false]), ("tls-full", [false, true])] {
+            let row = row(row_name);
+            assert_eq!([&plain, &tls].map(|s| s.takes_part(&row)), takes_part);
+        }
+        assert_eq!(
+            tls.arguments(&row("tls-full"), &port(1), Path::new("/tmp")),
+            ["--cert", "/tmp/cert.pem", "--key", "/tmp/key.pem"]
+        );
+    }
+
+    #[test]
+    fn the_proxy_row_compares_servers_with_and_without_the_header() {
+        let plain = Server::new("s", "./s", "");
+        let beside = Server {
+            beside_proxy: true,
+            ..plain.clone()
+        };
+        let proxy = Server {
+            layer: Layer::Proxy,
+            ..plain.clone()
+        };
+        for (row_name, takes_part) in [
+            ("close", [true, true, false]),
+            ("proxy", [false, true, true]),
+            ("tls-full", [false, false, false]),
+        ] {
+            let row = row(row_name);
+            let servers = [&plain, &beside, &proxy];
+            assert_eq!(servers.map(|s| s.takes_part(&row)), takes_part);
+        }
     }
 
     #[test]
@@ -206,7 +263,7 @@ mod tests {
             assert_eq!([&tcp, &both, &unix].map(|s| s.takes_part(&row)), takes_part);
         }
         let place = unix.place(Path::new("/tmp")).unwrap();
-        let arguments = unix.arguments(&row("unix-50"), &place);
+        let arguments = unix.arguments(&row("unix-50"), &place, Path::new("/tmp"));
         assert_eq!(arguments, ["--listen", "/tmp/socket"]);
     }
 }

@@ -1,6 +1,6 @@
 //! Blocked: the handler of one connection blocks its thread while the others send messages.
 
-use super::{Exchange, open};
+use super::{ANSWER_TIMEOUT, Exchange, open};
 use crate::histogram::Histogram;
 use crate::peer::BLOCK;
 use crate::place::{Place, Stream};
@@ -19,7 +19,7 @@ impl Blocked {
     pub fn open(place: &Place, count: usize, message: usize) -> io::Result<Blocked> {
         let light = Exchange::new(message);
         Ok(Blocked {
-            streams: open(place, count, &light)?,
+            streams: open(count, &light, || place.connect(ANSWER_TIMEOUT))?,
             light,
             blocking: Exchange::with_work(message, BLOCK),
             buffer: vec![0; message],

@@ -3,25 +3,25 @@
 
 use super::{ANSWER_TIMEOUT, Exchange, Limit, Load, Sample, closed_early, no_answer, open};
 use crate::histogram::Histogram;
-use crate::place::{Place, Stream};
+use crate::place::Transport;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::time::Instant;
 
 /// One open connection.
-pub struct Bulk {
-    stream: Stream,
+pub struct Bulk<T> {
+    stream: T,
     exchange: Exchange,
     answer: Vec<u8>,
 }
 
-impl Bulk {
-    pub fn open(place: &Place, message: usize) -> io::Result<Bulk> {
+impl<T: Transport> Bulk<T> {
+    pub fn open(message: usize, connect: impl Fn() -> io::Result<T>) -> io::Result<Bulk<T>> {
         let exchange = Exchange::new(message);
-        let mut streams = open(place, 1, &exchange)?;
+        let mut streams = open(1, &exchange, connect)?;
         let stream = streams.remove(0);
-        stream.set_nonblocking()?;
+        stream.socket().set_nonblocking()?;
         Ok(Bulk {
             stream,
             exchange,
@@ -30,7 +30,7 @@ impl Bulk {
     }
 }
 
-impl Load for Bulk {
+impl<T: Transport> Load for Bulk<T> {
     fn run(&mut self, limit: Limit) -> io::Result<Sample> {
         let start = Instant::now();
         let mut progress = Progress {
@@ -49,7 +49,8 @@ impl Load for Bulk {
                 break;
             }
             if !wrote && !read {
-                wait(&self.stream, progress.unsent > 0)?;
+                let for_room = progress.unsent > 0 || self.stream.has_unsent();
+                wait(&self.stream, for_room)?;
             }
         }
         Ok(Sample {
@@ -80,8 +81,12 @@ impl Progress {
     }
 
     /// Writes as much as the socket takes. Returns true if that is at least one byte.
-    fn write(&mut self, stream: &mut Stream, exchange: &Exchange) -> io::Result<bool> {
+    fn write(&mut self, stream: &mut impl Transport, exchange: &Exchange) -> io::Result<bool> {
         let mut any = false;
+        match stream.flush() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(any),
+            done => done?,
+        }
         loop {
             if self.unsent == 0 {
                 if self.under_way.len() >= MESSAGES_UNDER_WAY || !self.may_begin() {
@@ -104,7 +109,7 @@ impl Progress {
     /// Reads a part of one message. Returns true if that is at least one byte.
     fn read(
         &mut self,
-        stream: &mut Stream,
+        stream: &mut impl Transport,
         exchange: &Exchange,
         answer: &mut [u8],
     ) -> io::Result<bool> {
@@ -137,13 +142,16 @@ impl Progress {
     }
 }
 
-fn wait(stream: &Stream, for_room: bool) -> io::Result<()> {
+fn wait(stream: &impl Transport, for_room: bool) -> io::Result<()> {
     let interest = match for_room {
         true => PollFlags::IN | PollFlags::OUT,
         false => PollFlags::IN,
     };
     let timeout = Timespec::try_from(ANSWER_TIMEOUT).map_err(io::Error::other)?;
-    match poll(&mut [PollFd::new(stream, interest)], Some(&timeout))? {
+    match poll(
+        &mut [PollFd::new(stream.socket(), interest)],
+        Some(&timeout),
+    )? {
         0 => Err(no_answer()),
         _ => Ok(()),
     }

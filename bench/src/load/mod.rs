@@ -4,17 +4,19 @@ mod blocked;
 mod broadcast;
 mod bulk;
 mod close;
+mod handshake;
 mod ping;
 
 pub use blocked::Blocked;
 pub use broadcast::Broadcast;
 pub use bulk::Bulk;
 pub use close::Close;
+pub use handshake::Handshake;
 pub use ping::Ping;
 
 use crate::histogram::Histogram;
-use crate::place::{Place, Stream};
-use std::io::{self, Read, Write};
+use crate::place::Transport;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// A load for a server.
@@ -72,6 +74,13 @@ impl Exchange {
         Exchange { question, answer }
     }
 
+    /// A message that follows a PROXY header.
+    pub fn after_proxy_header(len: usize) -> Exchange {
+        let mut exchange = Exchange::new(len);
+        exchange.question.splice(0..0, PROXY_HEADER);
+        exchange
+    }
+
     /// A message with this first byte, which requests work.
     fn with_work(len: usize, first: u8) -> Exchange {
         let mut exchange = Exchange::new(len);
@@ -88,23 +97,48 @@ impl Exchange {
     }
 
     /// Performs one echo on a blocking stream.
-    fn perform(&self, stream: &mut Stream, buffer: &mut [u8]) -> io::Result<()> {
+    pub fn perform(&self, stream: &mut impl Transport, buffer: &mut [u8]) -> io::Result<()> {
         stream.write_all(&self.question)?;
         stream.read_exact(buffer)?;
         self.check(buffer)
     }
 }
 
+/// Performs an operation again and again until the limit is reached.
+fn until(limit: Limit, mut operation: impl FnMut() -> io::Result<()>) -> io::Result<Sample> {
+    let mut latencies = Histogram::default();
+    let mut operations = 0;
+    let deadline = limit.deadline();
+    let start = Instant::now();
+    let mut begun = start;
+    while operations < limit.operations && begun < deadline {
+        operation()?;
+        operations += 1;
+        let now = Instant::now();
+        latencies.record(now - begun);
+        begun = now;
+    }
+    Ok(Sample {
+        operations,
+        elapsed: start.elapsed(),
+        latencies,
+    })
+}
+
 /// Opens connections one after another, with one echo on each.
 ///
 /// Waiting for each echo keeps the server's backlog empty. The connections are reset on drop: tens
 /// of thousands of sockets in TIME_WAIT would slow down the next measurement.
-pub fn open(place: &Place, count: usize, exchange: &Exchange) -> io::Result<Vec<Stream>> {
+pub fn open<T: Transport>(
+    count: usize,
+    exchange: &Exchange,
+    connect: impl Fn() -> io::Result<T>,
+) -> io::Result<Vec<T>> {
     let mut buffer = vec![0; exchange.answer.len()];
     let mut streams = Vec::with_capacity(count);
     for _ in 0..count {
-        let mut stream = place.connect(ANSWER_TIMEOUT)?;
-        stream.reset_on_close()?;
+        let mut stream = connect()?;
+        stream.socket().reset_on_close()?;
         exchange.perform(&mut stream, &mut buffer)?;
         streams.push(stream);
     }
@@ -121,12 +155,20 @@ fn closed_early() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, message)
 }
 
+/// A header of version 2 with IPv4 addresses.
+pub const PROXY_HEADER: [u8; 28] =
+    *b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x9c\x40\x01\xbb";
 /// The longest wait for an answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::Place;
+    use crate::tls::testing;
+    use halves::proxy_protocol::{Header, Version};
+    use rustix::net::sockopt::set_socket_send_buffer_size;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
 
@@ -154,6 +196,32 @@ mod tests {
         let mut ping = Ping::skewed(&server(4), 4, 64).unwrap();
         let sample = ping.run(Limit::operations(4)).unwrap();
         assert_eq!((sample.operations, sample.latencies.count()), (4, 2));
+    }
+
+    #[test]
+    fn a_bulk_load_sends_all_of_its_messages_over_tls() {
+        let server = testing::Server::start();
+        let client = server.client();
+        // With a small buffer, the socket takes a part of what the session took.
+        let connect = || {
+            let stream = client.connect(server.place.connect(ANSWER_TIMEOUT)?)?;
+            set_socket_send_buffer_size(stream.socket(), 4096)?;
+            Ok(stream)
+        };
+        let mut bulk = Bulk::open(16 * 1024, connect).unwrap();
+        assert_eq!(bulk.run(Limit::operations(4)).unwrap().operations, 4);
+    }
+
+    #[test]
+    fn the_header_before_a_message_is_whole_and_correct() {
+        let exchange = Exchange::after_proxy_header(64);
+        let message = Exchange::new(64);
+        let parsed = Header::parse(&exchange.question, Version::V2).unwrap();
+        let (header, length) = parsed.unwrap();
+        let source = &header.addresses().unwrap().source;
+        assert_eq!(source.to_string(), "192.0.2.1:40000");
+        assert_eq!(exchange.question[length..], message.question);
+        assert_eq!(exchange.answer, message.answer);
     }
 
     #[test]

@@ -33,7 +33,8 @@ impl Ping {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let exchange = Rc::new(Exchange::new(message));
         let mut connections = Vec::with_capacity(count);
-        for (index, stream) in open(place, count, &exchange)?.into_iter().enumerate() {
+        let streams = open(count, &exchange, || place.connect(ANSWER_TIMEOUT))?;
+        for (index, stream) in streams.into_iter().enumerate() {
             stream.set_nonblocking()?;
             let data = epoll::EventData::new_u64(index as u64);
             let interest = epoll::EventFlags::IN | epoll::EventFlags::ET;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 pub use table::echo;
 use table::{
-    BLOCKED_COLUMNS, BROADCAST_COLUMNS, BULK_COLUMNS, CLOSE_COLUMNS, ECHO_COLUMNS, IDLE_COLUMNS,
-    ROWS, SKEWED_COLUMNS, THREADS_COLUMNS,
+    BLOCKED_COLUMNS, BROADCAST_COLUMNS, BULK_COLUMNS, BULK_TLS_COLUMNS, BURST_COLUMNS,
+    CLOSE_COLUMNS, ECHO_COLUMNS, IDLE_COLUMNS, ROWS, SKEWED_COLUMNS, THREADS_COLUMNS,
 };
 
 /// One table of the report.
@@ -27,6 +27,8 @@ pub struct Row {
     pub nodelay_matters: bool,
     /// If true, the row compares TCP with Unix sockets, for servers with both.
     pub beside_unix: bool,
+    /// The layer that its servers have; for `Proxy`, also the same servers without it.
+    pub layer: Layer,
     /// The runtime, for a row that compares the library with a plain loop on another runtime.
     pub runtime: Option<Runtime>,
 }
@@ -39,8 +41,12 @@ pub enum Load {
     Bulk,
     /// One connection after another: connect, one echo, close.
     Close,
+    /// The same, with a handshake.
+    Handshake { resumes: bool },
     /// Each connection has one echo and then stays idle.
     Idle { connections: usize },
+    /// The same, and then a large echo on each.
+    Burst { connections: usize },
     /// In each turn some clients send a frame each, and all clients receive these.
     Broadcast { clients: usize, under_way: usize },
     /// As `Echo`, but messages of every second connection make the handler compute.
@@ -59,6 +65,16 @@ pub enum Service {
     Chat,
 }
 
+/// The layer between TCP and the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    None,
+    /// TLS 1.3 with a P-256 certificate.
+    Tls,
+    /// The client begins with a PROXY header of version 2.
+    Proxy,
+}
+
 /// One figure of a row.
 #[derive(Debug)]
 pub struct Column {
@@ -72,9 +88,11 @@ impl Row {
         match self.load {
             Load::Echo { .. } if self.threads > 1 => &THREADS_COLUMNS,
             Load::Echo { .. } => &ECHO_COLUMNS,
+            Load::Bulk if self.layer == Layer::Tls => &BULK_TLS_COLUMNS,
             Load::Bulk => &BULK_COLUMNS,
-            Load::Close => &CLOSE_COLUMNS,
+            Load::Close | Load::Handshake { .. } => &CLOSE_COLUMNS,
             Load::Idle { .. } => &IDLE_COLUMNS,
+            Load::Burst { .. } => &BURST_COLUMNS,
             Load::Broadcast { .. } => &BROADCAST_COLUMNS,
             Load::Skewed { .. } => &SKEWED_COLUMNS,
             Load::Blocked { .. } => &BLOCKED_COLUMNS,

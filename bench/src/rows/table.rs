@@ -1,21 +1,26 @@
 //! The tables of rows and of their columns.
 
-use super::{Column, Load, Row};
+use super::{Column, Layer, Load, Row};
 use crate::runtime::Runtime;
 
 const SMALL_BUFFER_BYTES: usize = 1024;
 const LARGE_BUFFER_BYTES: usize = 64 * 1024;
 
 pub const fn echo(name: &'static str, title: &'static str, connections: usize) -> Row {
+    row(name, title, Load::Echo { connections })
+}
+
+const fn row(name: &'static str, title: &'static str, load: Load) -> Row {
     Row {
         name,
         title,
-        load: Load::Echo { connections },
+        load,
         buffer: SMALL_BUFFER_BYTES,
         threads: 1,
         client_free: false,
         nodelay_matters: false,
         beside_unix: false,
+        layer: Layer::None,
         runtime: None,
     }
 }
@@ -37,32 +42,35 @@ const fn free(name: &'static str, title: &'static str, connections: usize) -> Ro
 
 const fn bulk(name: &'static str, title: &'static str, buffer: usize) -> Row {
     Row {
-        name,
-        title,
-        load: Load::Bulk,
         buffer,
-        threads: 1,
-        client_free: false,
         nodelay_matters: true,
-        beside_unix: false,
-        runtime: None,
+        ..row(name, title, Load::Bulk)
+    }
+}
+
+const fn close(name: &'static str, title: &'static str) -> Row {
+    Row {
+        nodelay_matters: true,
+        ..row(name, title, Load::Close)
+    }
+}
+
+const fn handshake(name: &'static str, title: &'static str, resumes: bool) -> Row {
+    Row {
+        load: Load::Handshake { resumes },
+        layer: Layer::Tls,
+        ..close(name, title)
     }
 }
 
 const fn broadcast(name: &'static str, title: &'static str, under_way: usize) -> Row {
+    let load = Load::Broadcast {
+        clients: 1000,
+        under_way,
+    };
     Row {
-        name,
-        title,
-        load: Load::Broadcast {
-            clients: 1000,
-            under_way,
-        },
-        buffer: SMALL_BUFFER_BYTES,
-        threads: 1,
-        client_free: false,
         nodelay_matters: true,
-        beside_unix: false,
-        runtime: None,
+        ..row(name, title, load)
     }
 }
 
@@ -73,7 +81,7 @@ const fn on(runtime: Runtime, name: &'static str, title: &'static str, connectio
     }
 }
 
-pub(super) const ROWS: [Row; 29] = [
+pub(super) const ROWS: [Row; 34] = [
     echo("echo-1", "64 bytes to and fro, 1 connection", 1),
     echo("echo-50", "64 bytes to and fro, 50 connections", 50),
     echo("echo-500", "64 bytes to and fro, 500 connections", 500),
@@ -88,29 +96,48 @@ pub(super) const ROWS: [Row; 29] = [
         "64 KiB messages, server buffer 64 KiB",
         LARGE_BUFFER_BYTES,
     ),
-    Row {
-        name: "close",
-        title: "connect, echo 64 bytes, close",
-        load: Load::Close,
-        buffer: SMALL_BUFFER_BYTES,
-        threads: 1,
-        client_free: false,
-        nodelay_matters: true,
-        beside_unix: false,
-        runtime: None,
-    },
-    Row {
-        name: "idle-10000",
-        title: "10,000 quiet connections",
-        load: Load::Idle {
+    close("close", "connect, echo 64 bytes, close"),
+    row(
+        "idle-10000",
+        "10,000 quiet connections",
+        Load::Idle {
             connections: 10_000,
         },
-        buffer: SMALL_BUFFER_BYTES,
-        threads: 1,
-        client_free: false,
-        nodelay_matters: false,
-        beside_unix: false,
-        runtime: None,
+    ),
+    handshake(
+        "tls-full",
+        "connect, full TLS 1.3 handshake, echo 64 bytes, close",
+        false,
+    ),
+    handshake(
+        "tls-resumed",
+        "connect, resumed TLS 1.3 handshake, echo 64 bytes, close",
+        true,
+    ),
+    Row {
+        layer: Layer::Tls,
+        ..bulk(
+            "tls-64k",
+            "64 KiB messages over TLS, server buffer 64 KiB",
+            LARGE_BUFFER_BYTES,
+        )
+    },
+    Row {
+        layer: Layer::Tls,
+        ..row(
+            "tls-idle-10000",
+            "10,000 quiet TLS connections, after 64 bytes and after 64 KiB each",
+            Load::Burst {
+                connections: 10_000,
+            },
+        )
+    },
+    Row {
+        layer: Layer::Proxy,
+        ..close(
+            "proxy",
+            "connect, PROXY v2 header or none, echo 64 bytes, close",
+        )
     },
     threads(
         "threads-4",
@@ -272,6 +299,12 @@ pub(super) const BULK_COLUMNS: [Column; 4] = [
     column("p50 us", 1),
     column("p99 us", 1),
 ];
+pub(super) const BULK_TLS_COLUMNS: [Column; 4] = [
+    column("CPU ms/GB", 0),
+    column("MB/s", 0),
+    column("p50 us", 1),
+    column("p99 us", 1),
+];
 pub(super) const CLOSE_COLUMNS: [Column; 4] = [
     column("CPU us/connection", 2),
     column("connections/s", 0),
@@ -287,4 +320,10 @@ pub(super) const BROADCAST_COLUMNS: [Column; 4] = [
 pub(super) const IDLE_COLUMNS: [Column; 2] = [
     column("bytes/connection", 0),
     column("CPU us/connection", 2),
+];
+pub(super) const BURST_COLUMNS: [Column; 4] = [
+    column("bytes/connection", 0),
+    column("after a burst", 0),
+    column("CPU us/connection", 2),
+    column("CPU us/burst", 2),
 ];
