@@ -4,12 +4,13 @@
 #![cfg(all(target_os = "linux", not(halves_portable)))]
 
 use std::alloc::System;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
+use halves::proxy_protocol::{ProxyProtocol, Version};
 use halves::service::Upper;
-use halves::{Connection, Executor, Handle, Server, Shutdown, bind};
+use halves::{Connection, Executor, Handle, Listeners, Report, Server, Shutdown, bind};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
@@ -88,37 +89,53 @@ fn idle(many: usize, server: SocketAddr, other: &mut TcpStream, handle: &Handle)
     after.since(before)
 }
 
-pub(crate) fn an_idle_connection_is_two_allocations_and_its_entries() {
+/// The memory of [`CONNECTIONS`] idle connections of the server that `serve` runs: the first time,
+/// in which lists grow, and the second. Returns `None` if too few descriptors are allowed.
+fn measure(
+    serve: impl FnOnce(Executor, Server, Listeners) -> io::Result<Report> + Send + 'static,
+) -> Option<[Held; 2]> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
     if limit.maximum.is_some_and(|most| most < DESCRIPTORS) {
-        skip(
-            "an_idle_connection_is_two_allocations_and_its_entries",
-            "too few descriptors are allowed",
-        );
-        return;
+        return None;
     }
     let shutdown = Shutdown::default();
     let server = Server::default().shutdown(shutdown.clone());
     let handle = server.handle();
-    let (ex, service) = (Executor::new(), Upper::default());
+    let ex = Executor::new();
     let listeners = ex.block_on(bind("127.0.0.1:0")).expect("bound");
     let address = listeners.local_addrs()[0]
         .to_string()
         .parse()
         .expect("an address");
     // Not a scoped thread: a client that panics would wait for it.
-    let serving = thread::spawn(move || {
-        let handler = move |c: Connection| service.serve(c.reader, c.writer);
-        ex.block_on(server.serve(&ex, listeners, handler))
-    });
+    let serving = thread::spawn(move || serve(ex, server, listeners));
     let mut other = connect(address);
     let mut idle = |many| idle(many, address, &mut other, &handle);
     // Allocates what stays, and lists with room for 16.
     idle(10);
     // The lists do not shrink.
-    let (first, second) = (idle(CONNECTIONS), idle(CONNECTIONS));
+    let measured = [idle(CONNECTIONS), idle(CONNECTIONS)];
+    shutdown.abort();
+    let served = serving.join().expect("no panic");
+    served.expect("served");
+    Some(measured)
+}
+
+pub(crate) fn an_idle_connection_is_two_allocations_and_its_entries() {
+    let measured = measure(|ex, server, listeners| {
+        let service = Upper::default();
+        let handler = move |c: Connection| service.serve(c.reader, c.writer);
+        ex.block_on(server.serve(&ex, listeners, handler))
+    });
+    let Some([first, second]) = measured else {
+        skip(
+            "an_idle_connection_is_two_allocations_and_its_entries",
+            "too few descriptors are allowed",
+        );
+        return;
+    };
     assert_eq!(second.pieces, 2 * CONNECTIONS, "a record and a task each");
     assert_eq!(second.bytes, (RECORD + TASK) * CONNECTIONS);
     assert_eq!(first.pieces, second.pieces);
@@ -128,9 +145,26 @@ pub(crate) fn an_idle_connection_is_two_allocations_and_its_entries() {
         allocated(RECORD) + allocated(TASK) + ENTRIES,
         BYTES_PER_CONNECTION
     );
-    shutdown.abort();
-    let served = serving.join().expect("no panic");
-    served.expect("served");
+}
+
+pub(crate) fn an_idle_connection_that_expects_no_header_has_no_other_allocation() {
+    let measured = measure(|ex, server, listeners| {
+        let service = Upper::default();
+        let handler = move |c: Connection| service.serve(c.reader, c.writer);
+        let proxy = ProxyProtocol::new(Version::Any).except(0);
+        let (listener, handler) = (proxy.listen(listeners), proxy.wrap(handler));
+        ex.block_on(server.serve(&ex, listener, handler))
+    });
+    let Some([_, second]) = measured else {
+        skip(
+            "an_idle_connection_that_expects_no_header_has_no_other_allocation",
+            "too few descriptors are allowed",
+        );
+        return;
+    };
+    assert_eq!(second.pieces, 2 * CONNECTIONS, "a record and a task each");
+    let task = TASK + size_of::<usize>();
+    assert_eq!(second.bytes, (RECORD + task) * CONNECTIONS);
 }
 
 /// As glibc rounds it, with 8 bytes of its own.

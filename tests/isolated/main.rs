@@ -34,6 +34,8 @@ use runner::{Test, tests};
 const TESTS: &[Test] = tests! {
     #[cfg(all(target_os = "linux", not(halves_portable)))]
     allocations::an_idle_connection_is_two_allocations_and_its_entries,
+    #[cfg(all(target_os = "linux", not(halves_portable)))]
+    allocations::an_idle_connection_that_expects_no_header_has_no_other_allocation,
     child_processes::a_child_has_no_descriptor_but_its_standard_streams,
     child_processes::a_child_has_the_limit_of_open_files_that_it_is_given,
     child_processes::a_child_leads_a_group_and_has_default_signals,
