@@ -227,6 +227,11 @@ pub mod asyncio {}
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// Compiles the examples of docs/tls.md.
+#[cfg(all(doctest, feature = "tls"))]
+#[doc = include_str!("../docs/tls.md")]
+struct Tls;
+
 /// Compiles the examples of docs/testing.md.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/testing.md")]

@@ -3,21 +3,25 @@
 use std::ffi::OsString;
 use std::num::NonZero;
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
-use halves::Address;
+use halves::limits::Net;
+use halves::tls::{self, ClientAuth};
 
-use super::conflicts;
 use super::format::Format;
+use super::listen_address::ListenAddress;
 use super::log::Level;
 use super::rules::RuleSource;
 use super::service::{Service, no_service_given};
 use super::values::{
-    PerSource, address, count, deadline, descriptor, duration, number, rule, threads, word,
+    PerSource, ProxyVersion, count, deadline, descriptor, duration, net, number, rule, threads,
+    word,
 };
 use super::words::Words;
+use super::{conflicts, layers};
 
 /// The request that the arguments make.
 #[derive(Debug)]
@@ -68,6 +72,8 @@ enum Subcommand {
         {command_name} discard --listen :9 --max-connections 100 --log json\n\
         {command_name} echo --listen :7 --max-per-source 40/24/56 --idle-timeout 5m\n\
         {command_name} echo --listen :7 --allow 10.0.0.0/8 --deny @/etc/halves.deny\n\
+        {command_name} upper --listen :443 --tls-cert a.pem --tls-key a.key\n\
+        {command_name} echo --listen :7 --proxy-protocol v2 --trust-proxy 10.0.0.0/8\n\
         taskset -c 2,3 {command_name} upper --threads 2",
     note = "An ADDRESS is one of these:\n\
         \x20 PORT                  TCP on 127.0.0.1 only; port 0 picks a free port\n\
@@ -87,7 +93,9 @@ enum Subcommand {
         \x20 sd-listen[:NAME]      the sockets that systemd passes, all or by name; may be\n\
         \x20                       followed by the same; sockets that are not listed are closed\n\
         \x20 -                     standard input and output; if both are one socket, as under\n\
-        \x20                       inetd or tcpserver, the connection on it",
+        \x20                       inetd or tcpserver, the connection on it\n\
+        \x20 Any of these may be followed by ,tls=off and ,proxy=off: it has no TLS in spite of\n\
+        \x20 --tls-cert, and expects no header in spite of --proxy-protocol.",
     note = "A DURATION is 50us, 500ms, 10s, 5m, 1h, 1d, 1m30s, 1.5s, or a number of seconds.",
     note = "A rule file has a network (192.0.2.0/24, 2001:db8::/32) or an address on each line;\n\
         # starts a comment, and empty lines do not count. Files of --allow that leave nothing\n\
@@ -96,8 +104,8 @@ enum Subcommand {
     note = "TERM and INT: keep accepting for the drain delay, then accept no more and let\n\
         connections finish, then reset what is left at the drain timeout. A second signal\n\
         resets all connections now. INT has no effect if it was ignored at the start.",
-    note = "HUP: reload the rule files. If one is bad, the rules are unchanged. Open connections\n\
-        stay. USR1: log the number of open, accepted and ended connections, the latter by\n\
+    note = "HUP: reload the rule files and the files of --tls-*. If one is bad, nothing changes.\n\
+        Open connections stay. USR1: log the number of open, accepted and ended connections, the latter by\n\
         reason, and of bytes in and out. If the terminal closes, HUP acts as a first TERM. HUP\n\
         has no effect if it was ignored at the start, as under nohup.",
     note = "Under systemd and similar managers (NOTIFY_SOCKET): sends READY, STATUS, RELOADING,\n\
@@ -113,8 +121,8 @@ pub(super) struct Serve {
     pub(super) service: Service,
 
     /// listen on ADDRESS; repeatable (default 127.0.0.1:50007)
-    #[argh(option, from_str_fn(address))]
-    pub(super) listen: Vec<Address>,
+    #[argh(option)]
+    pub(super) listen: Vec<ListenAddress>,
 
     /// keep at most N connections open; further clients wait (default: from the limit of open
     /// files)
@@ -190,6 +198,42 @@ pub(super) struct Serve {
     #[argh(option, from_str_fn(descriptor))]
     pub(super) ready_fd: Option<RawFd>,
 
+    /// serve TLS with the certificates of FILE, in PEM: the server's first, then those that signed
+    /// it; repeatable, with one --tls-key each. A client gets the certificate for the name that it
+    /// asks for, or else the first
+    #[argh(option, arg_name = "file")]
+    pub(super) tls_cert: Vec<PathBuf>,
+
+    /// the private key of the --tls-cert at the same position, in PEM and not encrypted
+    #[argh(option, arg_name = "file")]
+    pub(super) tls_key: Vec<PathBuf>,
+
+    /// require a client certificate that an authority in FILE has signed
+    #[argh(option, arg_name = "file")]
+    pub(super) tls_client_ca: Option<PathBuf>,
+
+    /// required or optional: optional also serves clients without a certificate (default required)
+    #[argh(option, arg_name = "when")]
+    pub(super) tls_client_auth: Option<ClientAuth>,
+
+    /// offer PROTO in ALPN; repeatable, in the order of preference
+    #[argh(option, arg_name = "proto", from_str_fn(word))]
+    pub(super) tls_alpn: Vec<String>,
+
+    /// the lowest version of TLS, 1.2 or 1.3 (default 1.2)
+    #[argh(option, arg_name = "version")]
+    pub(super) tls_min: Option<tls::Version>,
+
+    /// expect a PROXY header from load balancers: v1, v2, any or off (default off). Rules, limits
+    /// per source and the log then use the address of the real client
+    #[argh(option, arg_name = "version", default = "ProxyVersion::default()")]
+    pub(super) proxy_protocol: ProxyVersion,
+
+    /// the network of load balancers, as 10.0.0.0/8; repeatable. Any other source is closed, except
+    /// on Unix sockets and standard input
+    #[argh(option, arg_name = "net", from_str_fn(net))]
+    pub(super) trust_proxy: Vec<Net>,
+
     /// log more: also the start of each connection
     #[argh(switch, short = 'v')]
     verbose: bool,
@@ -253,8 +297,9 @@ impl Serve {
         }
         conflicts::check(&mut self.listen, self.ready_fd)?;
         if self.listen.is_empty() {
-            self.listen.push(address(DEFAULT_ADDRESS)?);
+            self.listen.push(DEFAULT_ADDRESS.parse()?);
         }
+        layers::check(&self)?;
         Ok(self)
     }
 }

@@ -7,15 +7,22 @@ use std::os::fd::RawFd;
 use halves::Address;
 use halves::address::ListenOptions;
 
+use super::listen_address::ListenAddress;
+
 /// Returns an error of one line if two addresses conflict. Sets `v6-only` on `[::]` if `0.0.0.0` is
 /// listed with the same port.
-pub(super) fn check(listen: &mut [Address], ready_fd: Option<RawFd>) -> Result<(), String> {
-    set_v6_only_beside_v4(listen);
-    for (n, address) in listen.iter().enumerate() {
+pub(super) fn check(listen: &mut [ListenAddress], ready_fd: Option<RawFd>) -> Result<(), String> {
+    let mut addresses: Vec<_> = listen
+        .iter_mut()
+        .map(|listen| &mut listen.address)
+        .collect();
+    set_v6_only_beside_v4(&mut addresses);
+    for (n, address) in addresses.iter().enumerate() {
+        let address = &**address;
         if let Address::Fd { number: 2, .. } = address {
             return Err("--listen fd:2: standard error is for the log".to_owned());
         }
-        for earlier in &listen[..n] {
+        for earlier in &addresses[..n] {
             let problem = if are_same(earlier, address) {
                 "overlap: give one of them"
             } else if overlap(earlier, address) {
@@ -40,11 +47,11 @@ pub(super) fn check(listen: &mut [Address], ready_fd: Option<RawFd>) -> Result<(
 }
 
 /// Returns true if `v6-only` is set on any of these addresses.
-pub(super) fn any_is_v6_only(listen: &[Address]) -> bool {
+pub(super) fn any_is_v6_only(listen: &[ListenAddress]) -> bool {
     let v6_only = |options| has(options, ListenOptions::v6_only);
     listen
         .iter()
-        .any(|address| matches!(address, Address::Tcp { options, .. } if v6_only(options)))
+        .any(|listen| matches!(&listen.address, Address::Tcp { options, .. } if v6_only(options)))
 }
 
 /// Returns true if two addresses are the same inherited descriptor, path or name.
@@ -117,14 +124,17 @@ fn is_everywhere(host: &str) -> bool {
 }
 
 /// Sets `v6-only` on each `[::]` with a port that is listed for `0.0.0.0`, too.
-fn set_v6_only_beside_v4(listen: &mut [Address]) {
-    let v4_ports: Vec<u16> = listen.iter().filter_map(v4_port).collect();
+fn set_v6_only_beside_v4(listen: &mut [&mut Address]) {
+    let v4_ports: Vec<u16> = listen
+        .iter()
+        .filter_map(|address| v4_port(address))
+        .collect();
     for address in listen {
         if let Address::Tcp {
             host,
             port,
             options,
-        } = address
+        } = &mut **address
             && is_everywhere(host)
             && v4_ports.contains(port)
         {
@@ -153,9 +163,9 @@ mod tests {
 
     fn checked(listen: &[&str], ready_fd: Option<RawFd>) -> Result<Vec<String>, String> {
         let addresses = listen.iter().map(|text| text.parse().expect(text));
-        let mut addresses: Vec<Address> = addresses.collect();
+        let mut addresses: Vec<ListenAddress> = addresses.collect();
         check(&mut addresses, ready_fd)?;
-        Ok(addresses.iter().map(Address::to_string).collect())
+        Ok(addresses.iter().map(ListenAddress::to_string).collect())
     }
 
     fn problem(listen: &[&str], ready_fd: Option<RawFd>) -> String {

@@ -12,13 +12,18 @@ pub(super) struct HintOptions {
     pub(super) answers: bool,
     /// True if `[::]` accepts IPv6 only.
     pub(super) v6_only: bool,
+    /// True if the listener has TLS.
+    pub(super) tls: bool,
 }
 
 /// Returns a command that sends `hello` to the server at `local` and prints the answer. Returns
 /// None if there is no such command.
 pub(super) fn hint(local: &Endpoint, options: HintOptions) -> Option<String> {
     match local {
+        Endpoint::Inet(address) if options.tls => Some(tls(*address, options)),
         Endpoint::Inet(address) => Some(inet(*address, options)),
+        // A name of a certificate is missing here.
+        _ if options.tls => None,
         Endpoint::Unix(UnixName::Path(path)) => unix("UNIX-CONNECT", path.to_str()?),
         Endpoint::Unix(UnixName::Abstract(name)) => {
             unix("ABSTRACT-CONNECT", str::from_utf8(name).ok()?)
@@ -35,6 +40,16 @@ fn inet(local: SocketAddr, options: HintOptions) -> String {
         ""
     };
     format!("bash -c 'exec 3<>/dev/tcp/{host}/{port}; echo hello >&3{answer}'")
+}
+
+fn tls(local: SocketAddr, options: HintOptions) -> String {
+    let (host, port) = (reachable(local, options.v6_only), local.port());
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host
+    };
+    format!("openssl s_client -quiet -connect {host}:{port}")
 }
 
 /// Returns a command with socat, because bash has no Unix sockets. Returns None for a name that
@@ -69,6 +84,7 @@ mod tests {
     const SILENT_SERVICE: HintOptions = HintOptions {
         answers: false,
         v6_only: false,
+        tls: false,
     };
 
     #[test]
@@ -85,6 +101,21 @@ mod tests {
             let line = format!("bash -c 'exec 3<>/dev/tcp/{host}/7; echo hello >&3'");
             assert_eq!(hint, line);
         }
+    }
+
+    #[test]
+    fn a_listener_with_tls_is_tried_by_openssl() {
+        let options = HintOptions {
+            tls: true,
+            ..SILENT_SERVICE
+        };
+        for (local, host) in [("0.0.0.0:7", "127.0.0.1"), ("[::1]:7", "[::1]")] {
+            let local = Endpoint::from(local.parse::<SocketAddr>().expect(local));
+            let line = format!("openssl s_client -quiet -connect {host}:7");
+            assert_eq!(hint(&local, options), Some(line));
+        }
+        let unix = Endpoint::Unix(UnixName::Path(Path::new("/x").into()));
+        assert_eq!(hint(&unix, options), None);
     }
 
     #[test]

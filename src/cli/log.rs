@@ -100,14 +100,23 @@ impl Drop for Log {
 impl Lines {
     /// Logs each listening address, each connection that is open from the start, and a hint how to
     /// try the server.
-    pub(super) fn listening(&self, listeners: &Listeners, service: &str, options: HintOptions) {
+    ///
+    /// `options` returns those of the hint for the listener with an index, or `None` if there is no
+    /// simple way to try it.
+    pub(super) fn listening(
+        &self,
+        listeners: &Listeners,
+        service: &str,
+        options: impl Fn(usize) -> Option<HintOptions>,
+    ) {
         if self.level < Level::Normal {
             return;
         }
         let (local, listens) = (listeners.local_addrs(), listeners.listens());
         let ends = || local.iter().zip(&listens).enumerate();
-        let hint = |end, &listens| if listens { hint(end, options) } else { None };
-        let mut hint = ends().find_map(|(n, (end, listens))| Some((n, hint(end, listens)?)));
+        let mut hint = ends()
+            .filter(|(_, (_, listens))| **listens)
+            .find_map(|(n, (end, _))| Some((n, hint(end, options(n)?)?)));
         for (n, (end, &listens)) in ends() {
             let mut line = Line::new(if listens { "listening" } else { "serving" })
                 .word("local", end)

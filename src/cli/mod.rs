@@ -6,6 +6,8 @@ mod forced_exit;
 mod format;
 mod hint;
 mod inherited;
+mod layers;
+mod listen_address;
 mod log;
 mod log_queue;
 mod resources;
@@ -23,6 +25,7 @@ use std::process::ExitCode;
 use args::Request;
 use format::Format;
 use halves::Address;
+use listen_address::ListenAddress;
 use log::{Level, Log};
 
 /// The server could not start, or failed while running.
@@ -45,8 +48,11 @@ pub(crate) fn run() -> ExitCode {
     let code = match args::parse(std::env::args_os().skip(1)) {
         Ok(Request::Print(text)) => print(&text),
         Ok(Request::Serve(options)) => {
-            let is_output = |address: &Address| {
-                matches!(address, Address::Stdio | Address::Fd { number: 1, .. })
+            let is_output = |listen: &ListenAddress| {
+                matches!(
+                    listen.address,
+                    Address::Stdio | Address::Fd { number: 1, .. }
+                )
             };
             if options.listen.iter().any(is_output)
                 && inherited::keep_log_from_client(io::stdout()).is_err()

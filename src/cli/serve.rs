@@ -15,12 +15,14 @@ use halves::process::reap_all_orphans;
 use halves::server::Closed;
 use halves::service::ServiceSettings;
 use halves::{
-    Address, Endpoint, Event, Executor, Listeners, Reason, Report, Server, Shutdown, Timeouts, bind,
+    Endpoint, Event, Executor, Listeners, Reason, Report, Server, Shutdown, Timeouts, bind,
 };
 
 use super::args::Serve;
 use super::format::Line;
 use super::hint::HintOptions;
+use super::layers::Layers;
+use super::listen_address::ListenAddress;
 use super::log::{Level, Lines, Log};
 use super::rules::RuleSources;
 use super::service::{Service, ServiceRunner};
@@ -33,6 +35,7 @@ struct PreparedServer {
     options: Serve,
     shutdown: Shutdown,
     server: Server,
+    layers: Layers,
     /// True if a connection over standard input and output failed.
     stdio_failed: Arc<AtomicBool>,
     ready_fd: Option<File>,
@@ -81,6 +84,7 @@ impl PreparedServer {
             RuleSources::new(mem::take(&mut options.allow), mem::take(&mut options.deny));
         let loaded = sources.load();
         let (rules, _) = loaded.map_err(|error| io::Error::other(error.to_string()))?;
+        let layers = Layers::load(&options).map_err(io::Error::other)?;
         let stdio_failed = Arc::default();
         let server = server(&options, log, &shutdown, &stdio_failed).rules(rules);
         let supervisor = Supervisor::find(log.lines());
@@ -89,6 +93,8 @@ impl PreparedServer {
             shutdown: shutdown.clone(),
             at_terminal: signals::is_at_terminal(),
             sources,
+            tls: layers.tls.clone(),
+            certificates: options.tls_cert.len(),
             lines: log.lines().clone(),
             notices: supervisor.notices(),
         };
@@ -97,6 +103,7 @@ impl PreparedServer {
             options,
             shutdown,
             server,
+            layers,
             stdio_failed,
             ready_fd,
             supervisor,
@@ -105,16 +112,20 @@ impl PreparedServer {
 
     async fn run(self, ex: Executor, lines: Lines) -> io::Result<Report> {
         let (options, handle) = (self.options, self.server.handle());
-        let Some(listeners) = listen(&options.listen, &self.shutdown).await? else {
+        let listening = listen(&options.listen, self.layers, &self.shutdown);
+        let Some((listeners, layers)) = listening.await? else {
             return Ok(Report::default());
         };
         close_unused(&lines);
         let Service(service) = options.service;
-        let hint = HintOptions {
-            answers: service.answers,
-            v6_only: conflicts::any_is_v6_only(&options.listen),
-        };
-        lines.listening(&listeners, service.name, hint);
+        let v6_only = conflicts::any_is_v6_only(&options.listen);
+        lines.listening(&listeners, service.name, |index| {
+            (!layers.has_proxy(index)).then(|| HintOptions {
+                answers: service.answers,
+                v6_only,
+                tls: layers.has_tls(index),
+            })
+        });
         if let Some(ready_fd) = self.ready_fd {
             notify_ready(ready_fd, &lines);
         }
@@ -127,6 +138,7 @@ impl PreparedServer {
             server: self.server,
             ex,
             listeners,
+            layers,
         };
         let settings = ServiceSettings {
             close_word: options.close_word,
@@ -176,15 +188,22 @@ fn close_unused(lines: &Lines) {
     lines.write(Level::Quiet, &line);
 }
 
-/// Listens on every address. Returns None if a signal ends the server first: a host name may take
-/// long to resolve.
-async fn listen(addresses: &[Address], shutdown: &Shutdown) -> io::Result<Option<Listeners>> {
+/// Listens on every address, and exempts listeners from layers. Returns None if a signal ends the
+/// server first: a host name may take long to resolve.
+async fn listen(
+    addresses: &[ListenAddress],
+    mut layers: Layers,
+    shutdown: &Shutdown,
+) -> io::Result<Option<(Listeners, Layers)>> {
     let all = async {
         let mut listeners = Listeners::default();
-        for address in addresses {
-            listeners = listeners.and(bind(address).await?);
+        for listen in addresses {
+            let first = listeners.local_addrs().len();
+            listeners = listeners.and(bind(&listen.address).await?);
+            let indexes = first..listeners.local_addrs().len();
+            layers.exempt(listen, indexes).map_err(io::Error::other)?;
         }
-        Ok(Some(listeners))
+        Ok(Some((listeners, layers)))
     };
     let ended = async {
         shutdown.requested().await;

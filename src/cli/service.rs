@@ -4,10 +4,15 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use halves::service::{BuiltIn, RunHandler};
+use halves::proxy_protocol::ProxyProtocol;
+use halves::service::{self, BuiltIn, RunService};
 use halves::{Connection, Executor, Listeners, Report, Server};
+use pin_project_lite::pin_project;
 
+use super::layers::Layers;
 use super::words::{did_you_mean, nearest};
 
 /// A service of the command, as a row of the library's table.
@@ -19,6 +24,7 @@ pub(super) struct ServiceRunner {
     pub(super) server: Server,
     pub(super) ex: Executor,
     pub(super) listeners: Listeners,
+    pub(super) layers: Layers,
 }
 
 impl Service {
@@ -41,15 +47,82 @@ impl FromStr for Service {
     }
 }
 
-impl RunHandler for ServiceRunner {
+impl RunService for ServiceRunner {
     type Output = Pin<Box<dyn Future<Output = io::Result<Report>> + Send>>;
 
-    fn run<H, F>(self, handler: H) -> Self::Output
-    where
-        H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = io::Result<()>> + Send + 'static,
-    {
-        Box::pin(self.server.serve(self.ex, self.listeners, handler))
+    fn run(self, service: impl service::Service) -> Self::Output {
+        let Layers {
+            tls,
+            proxy,
+            tls_off,
+            proxy_off,
+        } = self.layers;
+        let proxy = proxy.map(|proxy| proxy_off.into_iter().fold(proxy, ProxyProtocol::except));
+        let handler = {
+            let service = service.clone();
+            move |c: Connection| service.serve(c)
+        };
+        let Some(tls) = tls else {
+            return serve(self.server, self.ex, self.listeners, proxy, handler);
+        };
+        let secure = tls.wrap(move |c| service.serve(c));
+        if tls_off.is_empty() {
+            return serve(self.server, self.ex, self.listeners, proxy, secure);
+        }
+        let tls_off: Arc<[usize]> = tls_off.into();
+        let either = move |c: Connection| {
+            if tls_off.contains(&c.peer.listener()) {
+                Either::Plain { served: handler(c) }
+            } else {
+                Either::Secure { served: secure(c) }
+            }
+        };
+        serve(self.server, self.ex, self.listeners, proxy, either)
+    }
+}
+
+/// Serves, with PROXY headers if they are expected.
+fn serve<H, F>(
+    server: Server,
+    ex: Executor,
+    listeners: Listeners,
+    proxy: Option<ProxyProtocol>,
+    handler: H,
+) -> <ServiceRunner as RunService>::Output
+where
+    H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    match proxy {
+        Some(proxy) => {
+            let handler = proxy.wrap(handler);
+            Box::pin(server.serve(ex, proxy.listen(listeners), handler))
+        }
+        None => Box::pin(server.serve(ex, listeners, handler)),
+    }
+}
+
+pin_project! {
+    /// The future of a service on a listener without TLS, or with it.
+    #[project = EitherProjection]
+    enum Either<P, S> {
+        Plain { #[pin] served: P },
+        Secure { #[pin] served: S },
+    }
+}
+
+impl<P, S, T> Future for Either<P, S>
+where
+    P: Future<Output = T>,
+    S: Future<Output = T>,
+{
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match self.project() {
+            EitherProjection::Plain { served } => served.poll(cx),
+            EitherProjection::Secure { served } => served.poll(cx),
+        }
     }
 }
 

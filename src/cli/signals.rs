@@ -1,10 +1,11 @@
-//! HUP and USR1: HUP reloads the rules, USR1 logs statistics. TERM and INT are handled by
-//! `Shutdown::on_signals`. HUP drains the server if its terminal has closed.
+//! HUP and USR1: HUP reloads rules and certificates, USR1 logs statistics. TERM and INT are handled
+//! by `Shutdown::on_signals`. HUP drains the server if its terminal has closed.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use async_signal::Signal;
+use halves::tls::{Acceptor, LoadError};
 use halves::{Handle, Reason, Shutdown, Signals};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
@@ -29,6 +30,9 @@ pub(super) struct SignalHandler {
     /// True if the command was started at a terminal, as [`is_at_terminal`] returns.
     pub(super) at_terminal: bool,
     pub(super) sources: RuleSources,
+    pub(super) tls: Option<Acceptor>,
+    /// The number of `--tls-cert` options.
+    pub(super) certificates: usize,
     pub(super) lines: Lines,
     pub(super) notices: Notices,
 }
@@ -57,7 +61,7 @@ impl SignalHandler {
         })
     }
 
-    /// Reloads the rules. The system and shells also send HUP when a terminal closes; a shell that
+    /// Reloads rules and certificates. The system and shells also send HUP when a terminal closes; a shell that
     /// is about to exit sends it just before. In both cases the server drains.
     fn hang_up(&mut self) {
         if self.at_terminal && is_terminal_gone() {
@@ -71,15 +75,25 @@ impl SignalHandler {
 
     fn reload(&mut self) {
         self.notices.reloading();
-        match self.sources.load() {
-            Ok((rules, count)) => {
-                self.handle.set_rules(rules);
-                let line = Line::new("reloaded").number("rules", count);
-                self.lines.write(Level::Normal, &line);
-            }
-            Err(error) => self.lines.write(Level::Quiet, &reload_failed(&error)),
+        match self.reload_all() {
+            Ok(line) => self.lines.write(Level::Normal, &line),
+            Err(line) => self
+                .lines
+                .write(Level::Quiet, &line.remark("nothing is changed")),
         }
         self.notices.reloaded();
+    }
+
+    /// Reloads all files or none. Returns a line for the log.
+    fn reload_all(&mut self) -> Result<Line, Line> {
+        let (rules, count) = self.sources.load().map_err(|error| bad_rules(&error))?;
+        let mut line = Line::new("reloaded").number("rules", count);
+        if let Some(tls) = &self.tls {
+            tls.reload().map_err(|error| bad_certificate(&error))?;
+            line = line.number("certificates", self.certificates);
+        }
+        self.handle.set_rules(rules);
+        Ok(line)
     }
 
     /// Logs the statistics at every level, because they were asked for.
@@ -88,14 +102,17 @@ impl SignalHandler {
     }
 }
 
-fn reload_failed(error: &RuleFileError) -> Line {
+fn bad_rules(error: &RuleFileError) -> Line {
     let line = Line::new("reload_failed").word("file", &error.file.display());
     let line = match error.line {
         Some(number) => line.number("line", number),
         None => line,
     };
     line.text("error", &error.message)
-        .remark("the rules are unchanged")
+}
+
+fn bad_certificate(error: &LoadError) -> Line {
+    Line::new("reload_failed").text("error", error)
 }
 
 fn stats(handle: &Handle) -> Line {

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use halves::duration::parse_duration;
+use halves::limits::Net;
+use halves::proxy_protocol::Version;
 use halves::{Address, Error};
 
 use super::rules::RuleSource;
@@ -55,6 +57,24 @@ impl FromStr for PerSource {
     }
 }
 
+/// The versions of the PROXY protocol that are expected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ProxyVersion(pub(super) Option<Version>);
+
+impl FromStr for ProxyVersion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(None)),
+            "v1" => Ok(Self(Some(Version::V1))),
+            "v2" => Ok(Self(Some(Version::V2))),
+            "any" => Ok(Self(Some(Version::Any))),
+            _ => Err("not a version; write v1, v2, any or off".to_owned()),
+        }
+    }
+}
+
 fn prefix(text: &str, max: u8, family: &str) -> Result<u8, String> {
     let bits = digits(text).filter(|&bits| bits <= max);
     bits.ok_or_else(|| {
@@ -86,6 +106,11 @@ pub(super) fn rule(text: &str) -> Result<RuleSource, String> {
         Some(file) => Ok(RuleSource::File(file.into())),
         None => text.parse().map(RuleSource::Net).map_err(problem),
     }
+}
+
+/// Parses a network of load balancers.
+pub(super) fn net(text: &str) -> Result<Net, String> {
+    text.parse().map_err(problem)
 }
 
 pub(super) fn address(text: &str) -> Result<Address, String> {

@@ -11,16 +11,18 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 
+use futures_lite::{AsyncRead, AsyncWrite};
+
 use crate::connection::Connection;
 
 pub use rfc::{discard, echo};
 pub use upper::{Upper, upper};
 
-/// A row in the table of services. `R` runs the handler of the service that is chosen.
+/// A row in the table of services. `R` runs the service that is chosen.
 ///
 /// For the command; not part of the library's interface.
 #[doc(hidden)]
-pub struct BuiltIn<R: RunHandler> {
+pub struct BuiltIn<R: RunService> {
     /// The name on the command line.
     pub name: &'static str,
     /// The predicate of a sentence about the service, as in "upper answers in capital letters".
@@ -29,11 +31,11 @@ pub struct BuiltIn<R: RunHandler> {
     pub answers: bool,
     /// True if the service uses [`ServiceSettings::close_word`].
     pub has_close_word: bool,
-    /// Passes the handler of the service to `R`.
+    /// Passes the service to `R`.
     pub run: fn(R, ServiceSettings) -> R::Output,
 }
 
-impl<R: RunHandler + 'static> BuiltIn<R> {
+impl<R: RunService + 'static> BuiltIn<R> {
     /// Every service, in the order of `--help`.
     pub const ALL: &'static [Self] = &[
         Self {
@@ -42,11 +44,11 @@ impl<R: RunHandler + 'static> BuiltIn<R> {
             answers: true,
             has_close_word: true,
             run: |runner, settings| {
-                let mut upper = Upper::default();
-                if let Some(word) = settings.close_word {
-                    upper = upper.close_word(word);
-                }
-                runner.run(move |c: Connection| upper.serve(c.reader, c.writer))
+                let upper = Upper::default();
+                runner.run(match settings.close_word {
+                    Some(word) => upper.close_word(word),
+                    None => upper,
+                })
             },
         },
         Self {
@@ -54,19 +56,19 @@ impl<R: RunHandler + 'static> BuiltIn<R> {
             help: "sends back what it reads",
             answers: true,
             has_close_word: false,
-            run: |runner, _| runner.run(|c: Connection| echo(c.reader, c.writer)),
+            run: |runner, _| runner.run(Echo),
         },
         Self {
             name: "discard",
             help: "reads and sends nothing",
             answers: false,
             has_close_word: false,
-            run: |runner, _| runner.run(|c: Connection| discard(c.reader, c.writer)),
+            run: |runner, _| runner.run(Discard),
         },
     ];
 }
 
-impl<R: RunHandler> fmt::Debug for BuiltIn<R> {
+impl<R: RunService> fmt::Debug for BuiltIn<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("BuiltIn").field(&self.name).finish()
     }
@@ -80,16 +82,54 @@ pub struct ServiceSettings {
     pub close_word: Option<String>,
 }
 
-/// Runs one handler. Each service has a handler of its own type, so the task of a connection is no
-/// larger than its service needs.
+/// A service for connections of any kind, such as sockets and TLS.
 #[doc(hidden)]
-pub trait RunHandler: Sized {
+pub trait Service: Clone + Send + Sync + 'static {
+    /// Serves one connection.
+    fn serve<R, W>(
+        self,
+        connection: Connection<R, W>,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static;
+}
+
+/// Runs one service. Each has futures of its own types, so the task of a connection is no larger
+/// than its service needs.
+#[doc(hidden)]
+pub trait RunService: Sized {
     /// The result of [`run`](Self::run).
     type Output;
 
-    /// Serves connections with this handler.
-    fn run<H, F>(self, handler: H) -> Self::Output
-    where
-        H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = io::Result<()>> + Send + 'static;
+    /// Serves connections with this service.
+    fn run(self, service: impl Service) -> Self::Output;
 }
+
+#[derive(Clone)]
+struct Echo;
+
+#[derive(Clone)]
+struct Discard;
+
+/// Implements [`Service`] by a function of a service and two halves.
+macro_rules! serve_by {
+    ($service:ty, $function:expr) => {
+        impl Service for $service {
+            fn serve<R, W>(
+                self,
+                Connection { reader, writer, .. }: Connection<R, W>,
+            ) -> impl Future<Output = io::Result<()>> + Send + 'static
+            where
+                R: AsyncRead + Send + Unpin + 'static,
+                W: AsyncWrite + Send + Unpin + 'static,
+            {
+                $function(self, reader, writer)
+            }
+        }
+    };
+}
+
+serve_by!(Upper, |upper: Self, r, w| upper.serve(r, w));
+serve_by!(Echo, |_, r, w| echo(r, w));
+serve_by!(Discard, |_, r, w| discard(r, w));

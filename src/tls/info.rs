@@ -1,12 +1,14 @@
 //! `Info`: the facts that a handshake established.
 
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
 use rustls::{CipherSuite, CommonState, HandshakeKind, ProtocolVersion};
 
 use super::Version;
 use super::config::Fields;
+use crate::connection::Peer;
 
 /// The facts that a TLS handshake established: version, cipher suite, names and certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +94,21 @@ impl Info {
     #[must_use]
     pub fn peer_certificate(&self) -> Option<&PeerCertificate> {
         self.peer_certificate.as_ref()
+    }
+}
+
+impl Peer {
+    /// Returns what the TLS handshake of this connection has found. `None` without TLS, and before
+    /// the handshake is complete.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(halves::Peer::default().tls().is_none());
+    /// ```
+    #[must_use]
+    pub fn tls(&self) -> Option<Arc<Info>> {
+        self.extension()
     }
 }
 

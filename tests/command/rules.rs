@@ -70,7 +70,7 @@ fn a_hangup_reads_the_files_again() {
     let error = "error=\"bad network '127.0.0.300': ";
     let beginning = format!("reload_failed file={} line=3 {error}", file.display());
     assert!(line.starts_with(&beginning), "{line}");
-    assert!(line.ends_with(" (the rules are unchanged)"), "{line}");
+    assert!(line.ends_with(" (nothing is changed)"), "{line}");
     check(&server, [3, 4]);
 
     fs::remove_file(&file).expect("it is there");

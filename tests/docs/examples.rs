@@ -26,8 +26,12 @@ fn every_example_begins_with_the_command_that_runs_it_and_is_short() {
             intro.iter().any(|l| commands.iter().any(|c| l.contains(c))),
             "{name} does not say how it is run"
         );
-        // A whole chat cannot be as short as the others.
-        let most = if name == "broadcast" { 85 } else { 45 };
+        // A whole chat, and a protocol with both of its ends, cannot be as short as the others.
+        let most = if ["broadcast", "starttls"].contains(&&*name) {
+            85
+        } else {
+            45
+        };
         assert!(text.lines().count() <= most, "{name} is too long");
         assert!(
             list.contains(&format!("({name}.rs)")),
@@ -40,6 +44,32 @@ fn every_example_begins_with_the_command_that_runs_it_and_is_short() {
 fn an_uppercase_server_takes_eight_lines_and_a_careful_one_fifteen() {
     assert_eq!(code_lines("upper"), 8);
     assert_eq!(code_lines("graceful"), 15);
+    assert_eq!(code_lines("tls"), 15);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn the_example_with_tls_answers_over_tls() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let dir = crate::support::place::dir();
+    fs::write(dir.path().join("cert.pem"), &cert).expect("a file");
+    fs::write(dir.path().join("key.pem"), key).expect("a file");
+    let server = Server::run(example("tls").current_dir(dir.path()));
+    let settings = halves::tls::ClientSettings::new()
+        .ca_pem(cert)
+        .server_name("localhost");
+    let connector = settings.load().expect("a certificate");
+    let answer = smol::block_on(async {
+        use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut c = connector.connect(server.address.to_string()).await?;
+        c.writer.write_all(b"hello").await?;
+        c.writer.close().await?;
+        let mut answer = String::new();
+        c.reader.read_to_string(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    });
+    assert_eq!(answer.expect("an answer"), "HELLO");
 }
 
 #[test]

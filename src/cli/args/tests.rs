@@ -1,5 +1,7 @@
 //! Parsing of the arguments.
 
+use halves::Address;
+
 use super::*;
 
 fn parsed(words: &[&str]) -> Result<Request, String> {
@@ -36,7 +38,7 @@ fn options_may_carry_their_value() {
     let words = ["serve", "upper", "--close-word=a=b", "--listen=-", "--"];
     let options = serve(&words);
     assert_eq!(options.close_word.as_deref(), Some("a=b"));
-    assert_eq!(options.listen, [Address::Stdio]);
+    assert_eq!(options.listen, [Address::Stdio.into()]);
     let options = serve(&["serve", "upper", "--close-word", "--a=b"]);
     assert_eq!(options.close_word.as_deref(), Some("--a=b"));
 }
