@@ -39,6 +39,9 @@ pub(super) struct Session {
     /// `input` may have whole records. If not, it has at most the beginning of a record, or the
     /// fragments of a handshake message to which rustls has kept offsets.
     has_records: bool,
+    /// The number of first bytes in `input` without a whole record, while it has records: fragments,
+    /// or the beginning of a record.
+    processed: usize,
     /// Records that answer received ones. They are sent before anything that is encrypted later.
     answers: Vec<u8>,
     failure: Option<Failure>,
@@ -90,6 +93,7 @@ impl Session {
             input: Chunk::default(),
             payload: 0,
             has_records: false,
+            processed: 0,
             answers: Vec::new(),
             failure: None,
             end: InputEnd::None,
@@ -181,6 +185,9 @@ impl Session {
             return;
         }
         bytes.prepend(&self.input);
+        if !self.has_records {
+            self.processed = self.input.len();
+        }
         self.input = bytes;
         self.has_records = true;
     }
@@ -245,12 +252,13 @@ impl Session {
     }
 
     fn send(&mut self, sent: Sent<'_, '_>, out: &mut Records) -> io::Result<()> {
-        // Whole records would be received by this call. There are no fragments then.
-        let input = if self.has_records {
-            &mut []
+        // Whole records would be received by this call. The bytes before them have none.
+        let end = if self.has_records {
+            self.payload + self.processed
         } else {
-            &mut self.input[self.payload..]
+            self.input.len()
         };
+        let input = &mut self.input[self.payload..end];
         let answers = &mut self.answers;
         let sent = with_side!(
             &mut self.connection,
@@ -261,6 +269,7 @@ impl Session {
 
     /// Processes records up to the first one with payload.
     fn process(&mut self, reader: &mut Scatter<'_, '_>) -> io::Result<()> {
+        self.processed = 0;
         let (input, answers) = (&mut self.input, &mut self.answers);
         let mut receive = || {
             with_side!(

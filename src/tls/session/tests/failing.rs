@@ -202,3 +202,22 @@ fn a_message_in_endless_fragments_is_an_error_before_it_fills_the_memory() {
         assert_eq!(session.held(), 0);
     }
 }
+
+#[test]
+fn a_write_before_the_rest_of_a_message_is_read_is_allowed() {
+    let (mut session, mut forger) = connected();
+    let first = forger.record(ContentType::Handshake, &[24, 0]);
+    let second = forger.record(ContentType::Handshake, &[0, 1, 0]);
+    let payload = forger.record(ContentType::ApplicationData, b"old");
+    let (second, third) = second.split_at(9);
+    give(&mut session, &first);
+    assert_eq!(read(&mut session, 8).expect("no error"), None);
+    // The writer comes between a receive and the next read.
+    give(&mut session, second);
+    assert_eq!(written(&mut session, b"between").expect("no error"), 7);
+    assert_eq!(read(&mut session, 8).expect("no error"), None);
+    give(&mut session, &[third, &payload].concat());
+    assert_eq!(written(&mut session, b"again").expect("no error"), 5);
+    // The key update counts: the old keys are not used any more.
+    has_failed(&mut session);
+}
