@@ -1,13 +1,17 @@
 //! Runs the built command, and reads its log.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, socket_with,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Far longer than any wait in a test.
@@ -101,8 +105,23 @@ pub(crate) fn has(program: &str) -> bool {
 
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    free_address(Ipv4Addr::LOCALHOST).port()
+}
+
+/// The same, of another address of this machine. The socket does not listen: a program that another
+/// thread starts may inherit it for a moment, and would take the clients of the next owner.
+pub(crate) fn free_address(ip: Ipv4Addr) -> SocketAddr {
+    let socket = socket().expect("a socket");
+    // The next owner may bind it at the same time.
+    set_socket_reuseaddr(&socket, true).expect("a socket");
+    bind(&socket, &SocketAddr::from((ip, 0))).expect("a free port");
+    let address = getsockname(&socket).expect("an address");
+    address.try_into().expect("an address of IPv4")
+}
+
+fn socket() -> rustix::io::Result<OwnedFd> {
+    let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+    socket_with(family, kind, SocketFlags::CLOEXEC, None)
 }
 
 /// The port in the first address of this machine in a line.
@@ -224,6 +243,14 @@ impl Halves {
     }
 }
 
+/// Connects from an address of this machine.
+fn connected(source: [u8; 4], at: SocketAddr) -> io::Result<TcpStream> {
+    let socket = socket()?;
+    bind(&socket, &SocketAddr::from((source, 0)))?;
+    connect(&socket, &at)?;
+    Ok(socket.into())
+}
+
 /// A client that sends for ever and reads nothing, so that its connection is always in the middle
 /// of a write.
 pub(crate) fn stuck(at: SocketAddr) -> TcpStream {
@@ -253,18 +280,23 @@ impl Client {
 
     /// Connects from an address of this machine: all of 127.0.0.0/8.
     pub(crate) fn from_source(source: [u8; 4], at: SocketAddr) -> Self {
-        let kind = (AddressFamily::INET, SocketType::STREAM);
-        let socket = socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None).expect("a socket");
-        bind(&socket, &SocketAddr::from((source, 0))).expect("an address of ours");
-        connect(&socket, &at).expect("it accepts");
-        Self::within(socket.into())
+        Self::within(connected(source, at).expect("it accepts"))
+    }
+
+    /// The same, to a server that may not listen yet.
+    pub(crate) fn from_source_in_time(source: [u8; 4], at: SocketAddr) -> Self {
+        Self::in_time(at, || connected(source, at))
     }
 
     /// Connects to a server that may not listen yet.
     pub(crate) fn connect_in_time(at: SocketAddr) -> Self {
+        Self::in_time(at, || TcpStream::connect(at))
+    }
+
+    fn in_time(at: SocketAddr, connect: impl Fn() -> io::Result<TcpStream>) -> Self {
         let deadline = Instant::now() + TIMEOUT;
         loop {
-            match TcpStream::connect(at) {
+            match connect() {
                 Ok(stream) => return Self::within(stream),
                 Err(error) if Instant::now() > deadline => panic!("{at}: {error}"),
                 Err(_) => thread::sleep(Duration::from_millis(2)),

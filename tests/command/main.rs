@@ -12,14 +12,17 @@ mod limits;
 mod logging;
 mod notify;
 mod orphans;
+mod proxied;
 mod ready;
 mod rules;
 mod serving;
+mod session;
 mod signals;
 mod sources;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod timeouts;
+mod tls;
 mod unix;
 mod usage;
