@@ -4,6 +4,8 @@
 
 pub(crate) mod conformance;
 pub(crate) mod fifo;
+#[cfg(feature = "tls")]
+pub(crate) mod forger;
 pub(crate) mod harness;
 pub(crate) mod leftovers;
 pub(crate) mod namespace;
@@ -16,3 +18,5 @@ pub(crate) mod rustls_ends;
 pub(crate) mod seed;
 pub(crate) mod skip;
 pub(crate) mod terminal;
+#[cfg(feature = "tls")]
+pub(crate) mod tls_peer;

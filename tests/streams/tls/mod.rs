@@ -1,20 +1,34 @@
 //! TLS as a layer on streams of every kind.
 
+mod check;
 mod conforming;
+mod dropped;
+mod duplex;
+mod ends;
+mod failing;
+mod served;
 
 use std::io;
 use std::sync::Arc;
 
 use futures_lite::{AsyncRead, AsyncWrite, future};
 use halves::Connection;
+use halves::listener::memory::{self, PipeReader, PipeWriter};
 use halves::tls::rustls::crypto::ring::default_provider;
 use halves::tls::rustls::version::{TLS12, TLS13};
-use halves::tls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use halves::tls::rustls::{
+    ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion,
+};
 use halves::tls::{Acceptor, Connector, ServerSettings, TlsConnection};
 
+use crate::support::forger;
 use crate::support::pki::Authority;
+use crate::support::tls_peer::{self, TlsPeer};
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+
+type Client = TlsPeer<PipeReader, PipeWriter>;
+type Served = TlsConnection<PipeReader, PipeWriter>;
 
 /// The settings of both ends of connections.
 struct Ends {
@@ -40,6 +54,17 @@ impl Ends {
             acceptor: settings.load().expect("good settings"),
             connector: Arc::new(config).into(),
         }
+    }
+
+    /// A client with the buffered connection of rustls, and a server, over pipes of `bound` bytes.
+    async fn with_client(&self, bound: usize) -> io::Result<(Client, Served)> {
+        let (near, far) = memory::pair(bound);
+        let name = "localhost".try_into().expect("a name");
+        let session = ClientConnection::new(self.connector.config(), name);
+        let mut client = TlsPeer::new(session.expect("a config"), near);
+        let accept = self.acceptor.accept(far);
+        let ((), server) = future::try_zip(client.shake_hands(), accept).await?;
+        Ok((client, server))
     }
 
     /// Does both handshakes over the ends of a connection.

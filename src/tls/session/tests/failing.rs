@@ -1,57 +1,16 @@
 //! Wrong records, and the traps of rustls.
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use rustls::{ConnectionTrafficSecrets, ContentType};
-
+use super::forger::Forger;
 use super::*;
 
-/// Makes records of TLS 1.3 as the peer of a session would.
-struct Forger {
-    next: u64,
-    key: LessSafeKey,
-    iv: [u8; 12],
-}
+/// The types of content in a record.
+const HANDSHAKE: u8 = 22;
+const APPLICATION_DATA: u8 = 23;
 
-impl Forger {
-    /// Takes the keys of the peer, which is not used any more.
-    fn new(pair: Pair) -> (Session, Self) {
-        let secrets = match pair.peer {
-            Peer::Client(client) => client.dangerous_extract_secrets(),
-            Peer::Server(server) => server.dangerous_extract_secrets(),
-        };
-        let (next, secrets) = secrets.expect("the config allows it").tx;
-        let ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else {
-            panic!("the first cipher is not used");
-        };
-        let key = UnboundKey::new(&AES_256_GCM, key.as_ref()).expect("a key");
-        let forger = Self {
-            next,
-            key: LessSafeKey::new(key),
-            iv: iv.as_ref().try_into().expect("a nonce"),
-        };
-        (pair.session, forger)
-    }
-
-    fn record(&mut self, typ: ContentType, content: &[u8]) -> Vec<u8> {
-        let mut nonce = self.iv;
-        for (byte, n) in nonce[4..].iter_mut().zip(self.next.to_be_bytes()) {
-            *byte ^= n;
-        }
-        self.next += 1;
-        let mut sealed = [content, &[typ.into()]].concat();
-        let length = u16::try_from(sealed.len() + 16).expect("a short record");
-        let head = [&[23, 3, 3], &length.to_be_bytes()[..]].concat();
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let sealing = self
-            .key
-            .seal_in_place_append_tag(nonce, Aad::from(&head[..]), &mut sealed);
-        sealing.expect("sealed");
-        [head, sealed].concat()
-    }
-}
-
+/// A session, and a forger in place of its peer.
 fn connected() -> (Session, Forger) {
-    Forger::new(Pair::connected(&TLS13, At::Server))
+    let pair = Pair::connected(&TLS13, At::Server);
+    (pair.session, Forger::new(pair.peer))
 }
 
 fn written(session: &mut Session, bytes: &[u8]) -> io::Result<usize> {
@@ -74,8 +33,8 @@ fn has_failed(session: &mut Session) {
 fn a_write_between_the_fragments_of_a_message_is_allowed() {
     let (mut session, mut forger) = connected();
     // A key update without a request for an answer. Its second fragment is split as well.
-    let first = forger.record(ContentType::Handshake, &[24, 0]);
-    let second = forger.record(ContentType::Handshake, &[0, 1, 0]);
+    let first = forger.record(HANDSHAKE, &[24, 0]);
+    let second = forger.record(HANDSHAKE, &[0, 1, 0]);
     let (second, third) = second.split_at(9);
     give(&mut session, &[&first, second].concat());
     assert_eq!(read(&mut session, 8).expect("no error"), None);
@@ -87,18 +46,15 @@ fn a_write_between_the_fragments_of_a_message_is_allowed() {
     assert_eq!(session.held(), 0);
     assert_eq!(written(&mut session, b"after").expect("no error"), 5);
     // The old keys are not used any more.
-    give(
-        &mut session,
-        &forger.record(ContentType::ApplicationData, b"old"),
-    );
+    give(&mut session, &forger.record(APPLICATION_DATA, b"old"));
     has_failed(&mut session);
 }
 
 #[test]
 fn a_wrong_record_is_answered_with_an_alert_and_remembered() {
     let (mut session, mut forger) = connected();
-    let good = forger.record(ContentType::ApplicationData, b"good");
-    let mut bad = forger.record(ContentType::ApplicationData, b"bad");
+    let good = forger.record(APPLICATION_DATA, b"good");
+    let mut bad = forger.record(APPLICATION_DATA, b"bad");
     *bad.last_mut().expect("a byte") ^= 1;
     give(&mut session, &[good, bad].concat());
     // The payload comes first.
@@ -110,10 +66,7 @@ fn a_wrong_record_is_answered_with_an_alert_and_remembered() {
     assert_eq!(records(&session.take_answers()), [2 + 1 + 16], "an alert");
     // rustls would decrypt this one.
     forger.next -= 1;
-    give(
-        &mut session,
-        &forger.record(ContentType::ApplicationData, b"good"),
-    );
+    give(&mut session, &forger.record(APPLICATION_DATA, b"good"));
     has_failed(&mut session);
     assert_eq!(session.take_answers(), b"");
     let mut out = Records::new();
@@ -125,7 +78,7 @@ fn a_wrong_record_is_answered_with_an_alert_and_remembered() {
 fn a_wrong_record_after_close_notify_is_an_error() {
     let (mut session, mut forger) = connected();
     session.close(&mut Records::new()).expect("closed");
-    let good = forger.record(ContentType::ApplicationData, b"good");
+    let good = forger.record(APPLICATION_DATA, b"good");
     give(&mut session, &good);
     assert_eq!(
         read(&mut session, 8).expect("payload").as_deref(),
@@ -139,8 +92,8 @@ fn a_wrong_record_after_close_notify_is_an_error() {
 fn an_end_without_close_notify_is_an_error_after_the_payload() {
     for partial in [0, 10] {
         let (mut session, mut forger) = connected();
-        let record = forger.record(ContentType::ApplicationData, b"good");
-        let next = forger.record(ContentType::ApplicationData, b"next");
+        let record = forger.record(APPLICATION_DATA, b"good");
+        let next = forger.record(APPLICATION_DATA, b"next");
         give(&mut session, &[&record, &next[..partial]].concat());
         assert_eq!(
             read(&mut session, 2).expect("payload").as_deref(),
@@ -206,9 +159,9 @@ fn a_message_in_endless_fragments_is_an_error_before_it_fills_the_memory() {
 #[test]
 fn a_write_before_the_rest_of_a_message_is_read_is_allowed() {
     let (mut session, mut forger) = connected();
-    let first = forger.record(ContentType::Handshake, &[24, 0]);
-    let second = forger.record(ContentType::Handshake, &[0, 1, 0]);
-    let payload = forger.record(ContentType::ApplicationData, b"old");
+    let first = forger.record(HANDSHAKE, &[24, 0]);
+    let second = forger.record(HANDSHAKE, &[0, 1, 0]);
+    let payload = forger.record(APPLICATION_DATA, b"old");
     let (second, third) = second.split_at(9);
     give(&mut session, &first);
     assert_eq!(read(&mut session, 8).expect("no error"), None);

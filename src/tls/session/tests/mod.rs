@@ -1,6 +1,8 @@
 //! Sessions against the buffered connections of rustls.
 
 mod failing;
+#[path = "../../../../tests/support/forger.rs"]
+mod forger;
 mod received;
 mod seed;
 mod sent;
