@@ -34,13 +34,13 @@ const ENTRIES: usize = 40;
 const BYTES_PER_CONNECTION: usize = 392;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Held {
-    pieces: usize,
-    bytes: usize,
+pub(crate) struct Held {
+    pub(crate) pieces: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Held {
-    fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let stats = HEAP.stats();
         Self {
             pieces: stats.allocations - stats.deallocations,
@@ -48,7 +48,7 @@ impl Held {
         }
     }
 
-    fn since(self, before: Self) -> Self {
+    pub(crate) fn since(self, before: Self) -> Self {
         Self {
             pieces: self.pieces - before.pieces,
             bytes: self.bytes - before.bytes,

@@ -25,6 +25,8 @@ mod stdio;
 mod support;
 #[cfg(feature = "tls")]
 mod system_cas;
+#[cfg(all(target_os = "linux", not(halves_portable), feature = "tls"))]
+mod tls_memory;
 mod umask;
 
 use std::process::ExitCode;
@@ -71,6 +73,8 @@ const TESTS: &[Test] = tests! {
     stdio::standard_streams_conform_and_leave_nothing,
     #[cfg(feature = "tls")]
     system_cas::the_cas_of_the_system_are_read_once_and_only_if_there_are_any,
+    #[cfg(all(target_os = "linux", not(halves_portable), feature = "tls"))]
+    tls_memory::an_idle_tls_connection_costs_little_more_than_its_session,
     umask::other_users_cannot_connect_before_the_mode_is_set,
     umask::without_a_mode_the_umask_applies,
 };
