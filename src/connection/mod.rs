@@ -149,7 +149,7 @@ impl<R, W> Connection<R, W> {
     pub fn into_parts(self) -> (WireReader<R>, WireWriter<W>, Peer) {
         let (reader, record, ahead) = self.reader.into_parts();
         let (writer, _) = self.writer.into_parts();
-        record.add_layer();
+        let record = record.add_layer().then_some(record);
         let reader = WireReader::new(ahead, reader, record.clone());
         (reader, WireWriter::new(writer, record), self.peer)
     }

@@ -47,6 +47,7 @@ where
     W: AsyncWrite + Unpin,
     F: FnMut(&mut [u8]) -> Answer + Unpin,
 {
+    #[inline(always)]
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unsent.is_empty() {
             let sent = ready!(Pin::new(&mut self.writer).poll_write(cx, &self.unsent))?;
@@ -67,6 +68,7 @@ where
 {
     type Output = io::Result<()>;
 
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {

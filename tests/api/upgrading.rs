@@ -153,6 +153,23 @@ fn wire_and_payload_count_apart_above_a_layer_and_together_without() {
 }
 
 #[test]
+fn bytes_below_two_layers_count_once() {
+    let (near, mut far) = pair(1024);
+    smol::block_on(async {
+        far.writer.write_all(b"hello").await?;
+        let (reader, writer, peer) = near.into_parts();
+        let (reader, writer, peer) = Connection::from_parts(reader, writer, peer).into_parts();
+        let mut above = Connection::from_parts(reader, writer, peer.clone());
+        above.reader.read_exact(&mut [0; 5]).await?;
+        above.writer.write_all(b"no").await?;
+        assert_eq!((peer.bytes_in(), peer.payload_in()), (5, 5));
+        assert_eq!((peer.bytes_out(), peer.payload_out()), (2, 2));
+        io::Result::Ok(())
+    })
+    .expect("all is read");
+}
+
+#[test]
 fn extensions_have_one_value_of_a_type_and_follow_the_connection() {
     let (near, _far) = pair(64);
     let peer = near.peer.clone();

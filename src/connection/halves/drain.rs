@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_lite::{AsyncBufRead, AsyncRead, AsyncWrite};
 
 use super::{Chunk, Reader};
-use crate::connection::Flag;
+use crate::connection::{Flag, ServerContext};
 
 /// Once the server drains, a peer that sends nothing for this long counts as idle.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(1);
@@ -208,6 +208,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// Ends the wait for an idle peer, since the peer has sent bytes.
+    #[inline(always)]
     fn end_quiet(&self) {
         if self.record.flags.has(Flag::AwaitingQuiet) {
             self.record.flags.clear(Flag::AwaitingQuiet);
@@ -216,6 +217,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// Ready when the server drains and the peer has sent nothing for [`QUIET_TIMEOUT`].
+    #[inline(always)]
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(context) = self.record.context() else {
             return Poll::Pending;
@@ -228,6 +230,15 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         if !context.shutdown.is_draining() {
             return Poll::Pending;
         }
+        self.poll_quiet_sleep(cx, context)
+    }
+
+    #[cold]
+    fn poll_quiet_sleep(
+        &self,
+        cx: &mut Context<'_>,
+        context: &ServerContext,
+    ) -> Poll<io::Result<()>> {
         self.record.flags.set(Flag::AwaitingQuiet);
         let quiet = &self.record.cold().quiet_sleep;
         let mut sleep = quiet

@@ -266,7 +266,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         let received = ready!(polled)?;
         self.record.reading.charge(received);
         // Counted at once: the frame may take long, and its peer is not idle meanwhile.
-        self.record.received_payload(self.ahead.count(true));
+        self.record.received(self.ahead.count(true));
         Poll::Ready(Ok(received))
     }
 
@@ -277,7 +277,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         if self.ahead.is_empty() {
             self.ahead = Chunk::default();
         }
-        self.record.received_payload(n.saturating_sub(counted));
+        self.record.received(n.saturating_sub(counted));
         self.record.reading.charge(0);
     }
 }

@@ -123,7 +123,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     #[inline(always)]
     fn count_read(&self, n: usize, counted: usize) {
         self.record.reading.charge(n);
-        self.record.received_payload(n.saturating_sub(counted));
+        self.record.received(n.saturating_sub(counted));
     }
 
     /// Reads from the underlying stream, into a buffer that is not empty.

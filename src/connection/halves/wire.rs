@@ -38,7 +38,8 @@ use crate::connection::Record;
 pub struct WireReader<R> {
     ahead: Chunk,
     io: R,
-    record: Arc<Record>,
+    /// `None` above another layer.
+    record: Option<Arc<Record>>,
 }
 
 /// The writing half beneath a layer.
@@ -60,7 +61,8 @@ pub struct WireReader<R> {
 /// ```
 pub struct WireWriter<W> {
     io: W,
-    record: Arc<Record>,
+    /// `None` above another layer.
+    record: Option<Arc<Record>>,
 }
 
 thread_local! {
@@ -73,7 +75,7 @@ pub(in crate::connection) fn reads_beneath() -> usize {
 }
 
 impl<R> WireReader<R> {
-    pub(in crate::connection) fn new(ahead: Chunk, io: R, record: Arc<Record>) -> Self {
+    pub(in crate::connection) fn new(ahead: Chunk, io: R, record: Option<Arc<Record>>) -> Self {
         Self { ahead, io, record }
     }
 
@@ -96,13 +98,15 @@ impl<R> WireReader<R> {
     /// Counts `n` bytes, of which `counted` are counted already.
     fn count(&self, n: usize, counted: usize) -> Poll<io::Result<usize>> {
         READS_BENEATH.set(READS_BENEATH.get().wrapping_add(1));
-        self.record.received(n.saturating_sub(counted));
+        if let Some(record) = &self.record {
+            record.received_on_wire(n.saturating_sub(counted));
+        }
         Poll::Ready(Ok(n))
     }
 }
 
 impl<W> WireWriter<W> {
-    pub(in crate::connection) fn new(io: W, record: Arc<Record>) -> Self {
+    pub(in crate::connection) fn new(io: W, record: Option<Arc<Record>>) -> Self {
         Self { io, record }
     }
 
@@ -121,8 +125,8 @@ impl<W> WireWriter<W> {
     }
 
     fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(n)) = written {
-            self.record.sent(n);
+        if let (Poll::Ready(Ok(n)), Some(record)) = (&written, &self.record) {
+            record.sent_on_wire(*n);
         }
         written
     }

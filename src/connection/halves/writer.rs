@@ -138,7 +138,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             }
             Poll::Ready(Ok(n)) => {
                 self.record.writing.charge(n);
-                self.record.sent_payload(n);
+                self.record.sent(n);
             }
             Poll::Ready(Err(_)) => {}
         }

@@ -2,8 +2,8 @@
 //! failure.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::Record;
 use crate::reason::Reason;
@@ -12,22 +12,25 @@ use crate::reason::Reason;
 /// nothing.
 #[derive(Default)]
 pub(super) struct LayerState {
-    /// Halves beneath a layer count the bytes of the wire, so the halves above it count payload.
-    has_layer: AtomicBool,
-    payload_in: AtomicU64,
-    payload_out: AtomicU64,
+    wire: OnceLock<WireCounts>,
     /// The encoded reason of a failure in a layer, or 0.
     cause: AtomicU8,
     extensions: Mutex<Extensions>,
 }
 
+/// The bytes of the wire, which the halves beneath the lowest layer count. The halves above a layer
+/// go on to count in the record, and count payload there.
+struct WireCounts {
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    /// The counts of the record when the layer was added.
+    clear_in: u64,
+    clear_out: u64,
+}
+
 type Extensions = Vec<Arc<dyn Any + Send + Sync>>;
 
 impl LayerState {
-    pub(super) fn has_layer(&self) -> bool {
-        self.has_layer.load(Ordering::Relaxed)
-    }
-
     fn extensions(&self) -> MutexGuard<'_, Extensions> {
         self.extensions
             .lock()
@@ -36,46 +39,57 @@ impl LayerState {
 }
 
 impl Record {
-    /// Makes the halves above a layer count payload. Halves beneath it count the bytes of the wire.
-    pub(in crate::connection) fn add_layer(&self) {
-        self.layers().has_layer.store(true, Ordering::Relaxed);
+    /// Prepares for a layer. Returns true if it is the lowest one, so that the halves beneath it
+    /// count the bytes of the wire.
+    pub(in crate::connection) fn add_layer(&self) -> bool {
+        let (clear_in, clear_out) = (self.bytes_in(), self.bytes_out());
+        let counts = WireCounts {
+            bytes_in: clear_in.into(),
+            bytes_out: clear_out.into(),
+            clear_in,
+            clear_out,
+        };
+        self.layers().wire.set(counts).is_ok()
+    }
+
+    /// The number of bytes received from the peer, including those of handshakes.
+    pub(crate) fn bytes_in(&self) -> u64 {
+        let counter = self.wire().map_or(&self.bytes_in, |wire| &wire.bytes_in);
+        counter.load(Ordering::Relaxed)
+    }
+
+    /// The number of bytes sent to the peer, including those of handshakes.
+    pub(crate) fn bytes_out(&self) -> u64 {
+        let counter = self.wire().map_or(&self.bytes_out, |wire| &wire.bytes_out);
+        counter.load(Ordering::Relaxed)
     }
 
     /// The bytes of payload received above all layers.
     pub(crate) fn payload_in(&self) -> u64 {
-        match self.existing_layers() {
-            Some(state) if state.has_layer() => state.payload_in.load(Ordering::Relaxed),
-            _ => self.bytes_in(),
-        }
+        let clear = self.wire().map_or(0, |wire| wire.clear_in);
+        self.bytes_in.load(Ordering::Relaxed) - clear
     }
 
     /// The bytes of payload sent above all layers.
     pub(crate) fn payload_out(&self) -> u64 {
-        match self.existing_layers() {
-            Some(state) if state.has_layer() => state.payload_out.load(Ordering::Relaxed),
-            _ => self.bytes_out(),
-        }
+        let clear = self.wire().map_or(0, |wire| wire.clear_out);
+        self.bytes_out.load(Ordering::Relaxed) - clear
     }
 
-    /// Counts bytes that a reader returned to the handler. Called by one reader only.
-    #[inline(always)]
-    pub(in crate::connection) fn received_payload(&self, n: usize) {
-        match self.existing_layers() {
-            Some(state) if state.has_layer() => add(&state.payload_in, n),
-            _ => self.received(n),
+    /// Counts bytes received beneath the lowest layer. Called by one reader only.
+    pub(in crate::connection) fn received_on_wire(&self, n: usize) {
+        if let Some(wire) = self.wire() {
+            add(&wire.bytes_in, n);
         }
+        self.note_received(n);
     }
 
-    /// Counts bytes that a writer took from the handler. Called by one writer only.
-    #[inline(always)]
-    pub(in crate::connection) fn sent_payload(&self, n: usize) {
-        match self.existing_layers() {
-            Some(state) if state.has_layer() => {
-                add(&state.payload_out, n);
-                self.unblock();
-            }
-            _ => self.sent(n),
+    /// Counts bytes sent beneath the lowest layer. Called by one writer only.
+    pub(in crate::connection) fn sent_on_wire(&self, n: usize) {
+        if let Some(wire) = self.wire() {
+            add(&wire.bytes_out, n);
         }
+        self.note_sent(n);
     }
 
     /// Sets the reason of a failure in a layer, unless one is set. It becomes the reason of the
@@ -126,7 +140,10 @@ impl Record {
         self.cold().layers.get_or_init(Box::default)
     }
 
-    #[inline(always)]
+    fn wire(&self) -> Option<&WireCounts> {
+        self.existing_layers()?.wire.get()
+    }
+
     fn existing_layers(&self) -> Option<&LayerState> {
         self.cold.get()?.layers.get()
     }

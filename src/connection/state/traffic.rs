@@ -52,14 +52,6 @@ impl Budget {
 }
 
 impl Record {
-    pub(crate) fn bytes_in(&self) -> u64 {
-        self.bytes_in.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn bytes_out(&self) -> u64 {
-        self.bytes_out.load(Ordering::Relaxed)
-    }
-
     /// Bytes that were queued in buffered writers when these were dropped.
     pub(crate) fn bytes_dropped(&self) -> u64 {
         let cold = self.cold.get();
@@ -69,18 +61,30 @@ impl Record {
     /// Counts received bytes. Called by the reader only, so no read-modify-write is needed.
     #[inline(always)]
     pub(crate) fn received(&self, n: usize) {
-        let sum = self.bytes_in() + n as u64;
+        let sum = self.bytes_in.load(Ordering::Relaxed) + n as u64;
         self.bytes_in.store(sum, Ordering::Relaxed);
-        if self.touch(n) {
-            self.end_input_wait();
-        }
+        self.note_received(n);
     }
 
     /// Counts sent bytes. Called by the writer only.
     #[inline(always)]
     pub(crate) fn sent(&self, n: usize) {
-        let sum = self.bytes_out() + n as u64;
+        let sum = self.bytes_out.load(Ordering::Relaxed) + n as u64;
         self.bytes_out.store(sum, Ordering::Relaxed);
+        self.note_sent(n);
+    }
+
+    /// Records that bytes were received.
+    #[inline(always)]
+    pub(super) fn note_received(&self, n: usize) {
+        if self.touch(n) {
+            self.end_input_wait();
+        }
+    }
+
+    /// Records that bytes were sent.
+    #[inline(always)]
+    pub(super) fn note_sent(&self, n: usize) {
         if self.touch(n) {
             self.end_message();
         }
