@@ -17,7 +17,7 @@ use crate::support::conformance;
 
 /// A child that copies its input to a FIFO, and another FIFO to its output; and the other ends of
 /// both.
-async fn relayed(
+pub(crate) async fn relayed(
     dir: &Path,
     plugged: impl Fn(Command) -> Command,
 ) -> io::Result<(Connection, Connection)> {
@@ -36,7 +36,8 @@ async fn relayed(
     Ok((near, far))
 }
 
-fn on_both(test: impl AsyncFn()) {
+/// Runs a test with the reactor of an executor of ours, and without.
+pub(crate) fn on_both(test: impl AsyncFn()) {
     Executor::new().block_on(test());
     smol::block_on(test());
 }

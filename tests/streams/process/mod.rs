@@ -1,7 +1,7 @@
 //! Child processes as halves: their streams, and their end.
 
 mod ending;
-mod joined;
+pub(crate) mod joined;
 
 use std::fs;
 use std::path::Path;

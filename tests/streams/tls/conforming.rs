@@ -4,10 +4,11 @@ use std::io;
 
 use futures_lite::future;
 use halves::listener::memory;
-use halves::{Connection, Executor, Listener, bind, connect};
+use halves::{Connection, Listener, bind, connect};
 
 use super::{Ends, VERSIONS};
-use crate::support::conformance;
+use crate::process::joined::{on_both, relayed};
+use crate::support::{conformance, place};
 
 #[test]
 fn tls_over_memory_conforms() {
@@ -31,20 +32,36 @@ async fn over(address: &str) -> io::Result<(Connection, Connection)> {
     Ok((near, far.expect("a listener of sockets does not end")))
 }
 
-#[test]
-fn tls_over_sockets_conforms() {
+fn conforms_over(long: usize, connect: impl AsyncFn() -> io::Result<(Connection, Connection)>) {
     for version in VERSIONS {
         let ends = Ends::new(version);
-        let tcp = conformance::check_layer(300_000, async || {
-            let (near, far) = over("127.0.0.1:0").await?;
-            ends.shake_hands(near, far).await
+        on_both(async || {
+            conformance::check_layer(long, async || {
+                let (near, far) = connect().await?;
+                ends.shake_hands(near, far).await
+            })
+            .await;
         });
-        Executor::new().block_on(tcp);
-        // Without the reactor of an executor.
-        let tcp = conformance::check_layer(3000, async || {
-            let (near, far) = over("127.0.0.1:0").await?;
-            ends.shake_hands(near, far).await
-        });
-        smol::block_on(tcp);
     }
+}
+
+#[test]
+fn tls_over_tcp_conforms() {
+    conforms_over(300_000, async || over("127.0.0.1:0").await);
+}
+
+#[test]
+fn tls_over_unix_sockets_conforms() {
+    let dir = place::dir();
+    let path = dir.path().join("socket");
+    let address = path.to_str().expect("text");
+    conforms_over(300_000, async || over(address).await);
+}
+
+#[test]
+fn tls_over_the_pipes_of_a_child_conforms() {
+    let dir = place::dir();
+    conforms_over(30_000, async || {
+        relayed(dir.path(), |command| command).await
+    });
 }
