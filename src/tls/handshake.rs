@@ -145,7 +145,8 @@ where
     }
 
     /// Returns true if the peer waits for the last records. Those of a server of TLS 1.3 are tickets
-    /// for later sessions, which cost less if they leave with the first payload.
+    /// for later sessions, which cost less if they leave with the first payload. If the first request
+    /// is not there yet, the reader sends them while it waits.
     fn has_to_flush(&self) -> bool {
         let session = self.layer.session();
         let version = session.common().protocol_version();

@@ -19,9 +19,9 @@ const READS_PER_POLL: usize = 8;
 /// The state of one TLS connection.
 ///
 /// Each half polls its own half of the stream beneath, so each has its own waker there. The session
-/// is locked only between these polls. The reader helps the writer in two cases, when it waits
-/// itself: a write was accepted, and the stream took only a part of its records; or the peer has
-/// sent a wrong record, and gets an alert.
+/// is locked only between these polls. The reader helps the writer when it waits itself: a write was
+/// accepted, and the stream took only a part of its records; or the session has answers, such as
+/// tickets. If the peer has sent a wrong record, the reader sends the alert.
 pub(super) struct Shared<R, W> {
     session: Mutex<Session>,
     pub(super) reader: SharedStream<R>,
@@ -125,10 +125,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Shared<R, W> {
             Poll::Ready(Ok(())) => self.session().receive(bytes),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
-                if held > 0 {
-                    self.session().wait();
-                }
-                if self.is_waiting.load(Ordering::Acquire) {
+                let has_answers = {
+                    let mut session = self.session();
+                    if held > 0 {
+                        session.wait();
+                    }
+                    session.has_answers()
+                };
+                // The peer may wait for the answers, or hold bytes back until it gets a packet.
+                if has_answers || self.is_waiting.load(Ordering::Acquire) {
                     self.send_waiting();
                 }
             }
@@ -231,16 +236,21 @@ impl<R, W: AsyncWrite + Unpin> Shared<R, W> {
         Pin::new(&mut outgoing.io).poll_flush(cx)
     }
 
-    /// Sends the records that wait, as far as the stream takes them. It wakes both tasks when it
-    /// takes more.
+    /// Sends the records that wait and the answers, as far as the stream takes them. It wakes both
+    /// tasks when it takes more.
     fn send_waiting(&self) {
         let sent = self.poll_with_both(|outgoing, cx| {
-            let sent = ready!(outgoing.poll_send(cx));
+            let mut sent = ready!(outgoing.poll_send(cx));
+            if sent.is_ok() {
+                let answers = self.session().take_answers();
+                outgoing.records = Some(answers.into());
+                sent = ready!(outgoing.poll_send(cx));
+            }
             outgoing.error = sent.err().or_else(|| outgoing.error.take());
             Poll::Ready(Ok(()))
         });
+        self.is_waiting.store(sent.is_pending(), Ordering::Release);
         if sent.is_ready() {
-            self.is_waiting.store(false, Ordering::Relaxed);
             // It may wait until they are sent.
             self.wakers.first.wake();
         }

@@ -192,6 +192,11 @@ impl Session {
         self.has_records = true;
     }
 
+    /// Returns true if there are records that answer received ones.
+    pub(super) fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
     /// Takes the records that answer received ones.
     pub(super) fn take_answers(&mut self) -> Vec<u8> {
         mem::take(&mut self.answers)

@@ -75,6 +75,24 @@ fn openssl_resumes_sessions() {
 }
 
 #[test]
+fn a_client_that_asks_for_new_handshakes_is_answered() {
+    let name = "a_client_that_asks_for_new_handshakes_is_answered";
+    if lacks("openssl", name) {
+        return;
+    }
+    let files = Files::new();
+    let mut server = files.serve(&["upper"]);
+    let mut client = client(&files, &server, &["-tls1_2"]);
+    is_served(&mut client);
+    client.send("R\n");
+    // Without an answer it would wait.
+    client.wait_for("no renegotiation");
+    assert!(!client.end().success());
+    server.wait_for("closed");
+    server.end();
+}
+
+#[test]
 fn the_protocol_is_the_first_of_the_server_that_the_client_offers() {
     let name = "the_protocol_is_the_first_of_the_server_that_the_client_offers";
     if lacks("openssl", name) {

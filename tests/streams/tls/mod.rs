@@ -1,5 +1,6 @@
 //! TLS as a layer on streams of every kind.
 
+mod answers;
 mod check;
 mod conforming;
 mod dropped;
