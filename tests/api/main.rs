@@ -30,6 +30,8 @@ mod sources;
 mod support;
 mod timeouts;
 #[cfg(feature = "tls")]
+mod tls_server;
+#[cfg(feature = "tls")]
 mod tls_settings;
 mod unsent;
 mod upgrading;

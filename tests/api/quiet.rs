@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_lite::{AsyncWriteExt, future};
+use halves::listener::memory::MemoryConnection;
 use halves::{Connection, Server};
 
 use crate::support::harness::World;
@@ -14,6 +15,7 @@ use crate::support::harness::script::read_to_end;
 use crate::support::harness::script::uppercase;
 use crate::support::harness::server;
 use crate::support::harness::sockets::{self, Family, eventually};
+use crate::support::receipts::Receipts;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_nanos(1);
@@ -91,4 +93,32 @@ fn an_idle_client_that_has_not_read_its_answer_delays_a_drain_by_two_seconds_mor
         world.now(read_to_end(client)).expect("an orderly end"),
         b"HELLO"
     );
+}
+
+#[test]
+fn a_client_of_a_layer_is_not_quiet_while_it_sends_a_part_of_a_record() {
+    let world = World::new();
+    let (server, shutdown) = server();
+    let handler = async |c: MemoryConnection| {
+        let layer = async |reader, writer| Ok(Receipts::new(reader, writer));
+        let mut c = c.upgrade(layer).await?;
+        while c.reader.read_or_drain(&mut [0]).await? > 0 {}
+        Ok(())
+    };
+    let (served, connector) = world.serve_memory(server, handler);
+    let mut client = world.connect(&connector);
+    shutdown.drain();
+    world.pass(SECOND - MOMENT);
+    // The record has another byte.
+    future::block_on(client.writer.write_all(b"d")).expect("it fits");
+    world.pass(SECOND - MOMENT);
+    assert_eq!(served.open(), 1);
+    future::block_on(client.writer.write_all(b"x")).expect("it fits");
+    world.pass(SECOND - MOMENT);
+    assert_eq!(served.open(), 1);
+    world.pass(MOMENT);
+    assert_eq!(served.open(), 0);
+    drop(client);
+    world.settle();
+    assert_eq!(served.events()[1], "closed 1 drained");
 }

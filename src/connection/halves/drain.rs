@@ -174,7 +174,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 if ready!(this.poll_more(cx, max_bytes))? == 0 {
                     return Poll::Ready(Ok(None));
                 }
-                this.end_quiet();
+                this.record.end_quiet();
             }
         })
     }
@@ -194,7 +194,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             if polled.is_ready() {
                 break polled;
             }
-            if is_last {
+            // A layer may have received a part of a record.
+            if is_last && self.record.flags.has(Flag::AwaitingQuiet) {
                 self.record.flags.set(Flag::Drained);
                 return Poll::Ready(Ok(T::default()));
             }
@@ -203,17 +204,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             self.record.assume_readable();
             is_last = true;
         };
-        self.end_quiet();
+        self.record.end_quiet();
         polled
-    }
-
-    /// Ends the wait for an idle peer, since the peer has sent bytes.
-    #[inline(always)]
-    fn end_quiet(&self) {
-        if self.record.flags.has(Flag::AwaitingQuiet) {
-            self.record.flags.clear(Flag::AwaitingQuiet);
-            drop(self.record.cold().quiet_sleep.take());
-        }
     }
 
     /// Ready when the server drains and the peer has sent nothing for [`QUIET_TIMEOUT`].

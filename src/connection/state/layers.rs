@@ -82,9 +82,12 @@ impl Record {
             add(&wire.bytes_in, n);
         }
         self.note_received(n);
+        // The layer may have only a part of a record.
+        self.end_quiet();
     }
 
-    /// Counts bytes sent beneath the lowest layer. Called by one writer only.
+    /// Counts bytes sent beneath the lowest layer. A write above it may still wait. Called by one writer
+    /// only.
     pub(in crate::connection) fn sent_on_wire(&self, n: usize) {
         if let Some(wire) = self.wire() {
             add(&wire.bytes_out, n);

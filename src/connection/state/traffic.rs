@@ -72,6 +72,7 @@ impl Record {
         let sum = self.bytes_out.load(Ordering::Relaxed) + n as u64;
         self.bytes_out.store(sum, Ordering::Relaxed);
         self.note_sent(n);
+        self.unblock();
     }
 
     /// Records that bytes were received.
@@ -88,7 +89,15 @@ impl Record {
         if self.touch(n) {
             self.end_message();
         }
-        self.unblock();
+    }
+
+    /// Ends the wait for an idle peer, since the peer has sent bytes.
+    #[inline(always)]
+    pub(in crate::connection) fn end_quiet(&self) {
+        if self.flags.has(Flag::AwaitingQuiet) {
+            self.flags.clear(Flag::AwaitingQuiet);
+            drop(self.cold().quiet_sleep.take());
+        }
     }
 
     /// Begins the wait of a write. Called by the writer only.
