@@ -160,7 +160,8 @@ impl<R, W> Connection<R, W> {
     ///
     /// Use this in a listener that knows more about the origin of a connection. The new peer takes
     /// over the [`Link`], the credentials and the extensions of the old one, unless it has its own,
-    /// and the index of the listener.
+    /// and the index of the listener. If the old one is [anonymous](Peer::anonymous), or refused by a
+    /// listener, so is the new one.
     ///
     /// # Examples
     ///
@@ -187,6 +188,9 @@ impl<R, W> Connection<R, W> {
             && let Some(link) = old.as_link()
         {
             peer.record().set_link(link);
+        }
+        if old.context().is_none() {
+            peer = peer.marked_as(&old);
         }
         peer.record().set_listener(old.listener());
         peer.record().copy_extensions(&old);

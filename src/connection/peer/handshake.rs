@@ -66,6 +66,17 @@ impl Peer {
         self
     }
 
+    /// Takes over the marks that a listener has set before the accept.
+    pub(in crate::connection) fn marked_as(self, other: &Record) -> Self {
+        if let Some(ending) = other.ending() {
+            self.0.end(ending);
+        }
+        if other.flags.has(Flag::Anonymous) {
+            return self.anonymous();
+        }
+        self
+    }
+
     pub(in crate::connection) fn identify(&self, real: Endpoint) -> io::Result<()> {
         let record = &self.0;
         if !record.flags.clear(Flag::Anonymous) {

@@ -76,9 +76,7 @@ impl Peer {
         if let Some(credentials) = self.credentials() {
             above = above.with_credentials(credentials);
         }
-        if record.flags.has(Flag::Anonymous) {
-            above = above.anonymous();
-        }
+        above = above.marked_as(record);
         if record.flags.has(Flag::NoHalfClose) {
             above = above.without_half_close();
         }

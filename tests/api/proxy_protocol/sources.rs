@@ -126,6 +126,37 @@ fn a_source_that_is_not_trusted_is_refused_at_accept() {
     assert_echo(&world, &mut mapped);
 }
 
+/// A listener that replaces the peers of another one.
+struct Renaming<L>(L);
+
+impl<L: Listener> Listener for Renaming<L> {
+    type Reader = L::Reader;
+    type Writer = L::Writer;
+
+    async fn accept(&mut self) -> io::Result<Option<Connection<L::Reader, L::Writer>>> {
+        let accepted = self.0.accept().await?;
+        Ok(accepted.map(|connection| {
+            let renamed = Peer::new(connection.peer.endpoint(), connection.peer.local());
+            connection.with_peer(renamed)
+        }))
+    }
+}
+
+#[test]
+fn another_peer_is_refused_and_has_to_send_a_header_as_the_first() {
+    let world = World::new();
+    let (listener, clients) = network();
+    let listener = Renaming(proxy().listen(listener));
+    let served = world.serve(Server::default(), listener, proxy().wrap(echoes));
+    assert_end(&mut clients.connect(&world, "192.0.2.1:1"));
+    assert_eq!(served.handle.stats().ended[Reason::ProxyHeader], 1);
+    let mut client = clients.connect(&world, BALANCER);
+    send(&world, &mut client, CLIENT_HEADER);
+    assert_echo(&world, &mut client);
+    let client = &served.handle.connections()[0].peer;
+    assert_eq!(client.to_string(), "203.0.113.1:51234");
+}
+
 #[test]
 fn without_a_trusted_network_no_address_is_trusted() {
     let world = World::new();
