@@ -31,6 +31,8 @@ use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint};
 #[derive(Default)]
 pub struct Listeners {
     members: Vec<Member>,
+    /// The number of members so far, with those that have ended.
+    joined: usize,
     /// The index of the first member to poll.
     next: usize,
     /// Set if the next accept must call the kernel: the last accept was dropped while it waited,
@@ -66,9 +68,7 @@ impl Listeners {
     }
 
     pub(super) fn push(&mut self, member: impl DynListener + Send + 'static) {
-        let index = self.members.len();
-        let listener = Box::new(member);
-        self.members.push(Member { index, listener });
+        self.join(Box::new(member));
     }
 
     /// Adds other listeners to these.
@@ -85,11 +85,16 @@ impl Listeners {
     /// ```
     #[must_use]
     pub fn and(mut self, others: impl Into<Self>) -> Self {
-        for mut other in others.into().members {
-            other.index = self.members.len();
-            self.members.push(other);
+        for other in others.into().members {
+            self.join(other.listener);
         }
         self
+    }
+
+    fn join(&mut self, listener: Box<dyn DynListener + Send>) {
+        let index = self.joined;
+        self.joined += 1;
+        self.members.push(Member { index, listener });
     }
 
     /// Returns the address that each member listens on, or the local address of a connection. Port

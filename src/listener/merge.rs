@@ -13,7 +13,7 @@ use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint};
 ///
 /// [`Listeners::and`](crate::Listeners::and) joins the listeners of this crate, with less work for
 /// each accept. The indexes of [`Peer::listener`](crate::Peer::listener) count the addresses of
-/// `first`, then those of `second`.
+/// `first`, then those of `second`. A listener without addresses counts as one.
 ///
 /// # Examples
 ///
@@ -32,7 +32,7 @@ use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint};
 /// ```
 pub fn merge<A: Listener, B: Listener>(first: A, second: B) -> Merged<A, B> {
     Merged {
-        second_offset: first.local_addrs().len(),
+        second_offset: first.local_addrs().len().max(1),
         first: Some(first),
         second: Some(second),
         second_is_next: false,

@@ -28,6 +28,18 @@ impl Listener for Foreign {
     }
 }
 
+/// A listener that reports no address.
+struct Nameless<L>(L);
+
+impl<L: Listener> Listener for Nameless<L> {
+    type Reader = L::Reader;
+    type Writer = L::Writer;
+
+    async fn accept(&mut self) -> io::Result<Option<Connection<L::Reader, L::Writer>>> {
+        self.0.accept().await
+    }
+}
+
 fn connect(connector: &Connector) -> memory::MemoryConnection {
     block_on(connector.connect()).expect("the listener exists")
 }
@@ -68,14 +80,27 @@ fn an_index_beyond_a_byte_is_255() {
 
 #[test]
 fn another_peer_keeps_the_index() {
-    let (nobody, _connector) = memory::listener(64);
+    let (idle, _connector) = memory::listener(64);
     let once = Once::new(Connection::new(&b""[..], vec![]));
-    let mut listeners = Listeners::from(nobody).and(once);
+    let mut listeners = Listeners::from(idle).and(once);
     let connection = block_on(listeners.accept())
         .expect("no error")
         .expect("one");
     let renamed = connection.with_peer(Peer::new(Endpoint::Memory, Endpoint::Memory));
     assert_eq!(renamed.peer.listener(), 1);
+}
+
+#[test]
+fn an_index_is_given_once_also_after_a_listener_has_ended() {
+    let once = || Once::new(Connection::new(&b""[..], vec![]));
+    let (last, to_last) = memory::listener(64);
+    let mut listeners = Listeners::from(once()).and(last);
+    assert_eq!(next(&mut listeners), Some(0));
+    assert_eq!(next(&mut listeners), None);
+    let mut listeners = listeners.and(once());
+    assert_eq!(next(&mut listeners), Some(2));
+    let _client = connect(&to_last);
+    assert_eq!(next(&mut listeners), Some(1));
 }
 
 #[test]
@@ -97,6 +122,14 @@ fn merged_listeners_take_turns_and_end_when_both_have_ended() {
     both.stop();
     drop(to_second);
     assert!(block_on(both.accept()).expect("no error").is_none());
+}
+
+#[test]
+fn a_listener_without_an_address_has_an_index_of_its_own() {
+    let once = || Once::new(Connection::new(&b""[..], vec![]));
+    let mut three = merge(once(), merge(Nameless(once()), once()));
+    let seen: Vec<_> = (0..3).map(|_| next(&mut three)).collect();
+    assert_eq!(seen, [Some(0), Some(1), Some(2)]);
 }
 
 #[test]
