@@ -252,6 +252,9 @@ fn server(
 /// Returns true if a connection over pipes, files or a terminal failed, which is a failure of the
 /// command. On a socket, also one that is standard input and output, it is a failure of the client.
 fn is_stdio_failure(closed: &Closed) -> bool {
-    closed.peer.endpoint() == Endpoint::Stdio
-        && matches!(closed.reason, Reason::Error | Reason::Panic)
+    let is_failure = matches!(
+        closed.reason,
+        Reason::Error | Reason::Panic | Reason::ProxyHeader | Reason::Tls | Reason::Truncated
+    );
+    is_failure && closed.peer.endpoint() == Endpoint::Stdio
 }

@@ -219,6 +219,17 @@ fn files_can_be_standard_input_and_output() {
     assert_eq!(std::fs::read(&reply).expect("a file"), b"HELLO");
 }
 
+#[test]
+fn standard_input_without_its_header_is_a_failure() {
+    let mut command = halves(&["serve", "upper", "--listen", "-"]);
+    command.args(["--proxy-protocol", "v1", "--trust-proxy", "10.0.0.0/8"]);
+    let mut server = Halves::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    let mut input = server.child().stdin.take().expect("a pipe");
+    input.write_all(b"hello").expect("it reads");
+    drop(input);
+    assert_eq!(server.code(), Some(1));
+}
+
 fn stdio(output: Stdio) -> Halves {
     let mut command = halves(&["serve", "upper", "--listen", "-"]);
     Halves::start(command.stdin(Stdio::piped()).stdout(output))
