@@ -142,9 +142,9 @@ impl Peer {
     /// ```
     /// use halves::{Connection, Listener, Listeners, Once};
     ///
-    /// let (nobody, _connector) = halves::listener::memory::listener(64);
+    /// let (idle, _connector) = halves::listener::memory::listener(64);
     /// let once = Once::new(Connection::new(&b"hello"[..], vec![]));
-    /// let mut listeners = Listeners::from(nobody).and(once);
+    /// let mut listeners = Listeners::from(idle).and(once);
     /// let connection = smol::block_on(listeners.accept())?.expect("one is ready");
     /// assert_eq!(connection.peer.listener(), 1);
     /// # std::io::Result::Ok(())

@@ -6,7 +6,7 @@ use crate::support::pki::{Authority, Leaf};
 
 use super::{acceptor, connector, handshake};
 
-/// The number of the pair whose certificate a client gets that asks for `name`. `None` if the
+/// The number of the pair with the certificate that a client gets for `name`. `None` if the
 /// certificate is not for this name.
 fn shown(acceptor: &Acceptor, authority: &Authority, name: &str, pairs: &[&Leaf]) -> Option<usize> {
     let ends = match handshake(acceptor, &connector(authority), name) {
