@@ -28,7 +28,8 @@ pub(super) struct Shared<R, W> {
     pub(super) writer: SharedStream<Outgoing<W>>,
     /// The wakers of the writing task (the first) and of the reading task.
     wakers: Arc<WakerPair>,
-    /// Records of an accepted write wait for room in the stream.
+    /// Records of an accepted write wait for room in the stream. It changes only while the writer is
+    /// locked.
     is_waiting: AtomicBool,
     /// The writer is closed.
     pub(super) is_closed: AtomicBool,
@@ -158,10 +159,10 @@ impl<R, W: AsyncWrite + Unpin> Shared<R, W> {
                 records = self.session().take_answers().into();
             }
             let is_sent = outgoing.send(records, cx);
+            self.is_waiting.store(!is_sent, Ordering::Release);
             Poll::Ready(written.map(|n| (n, is_sent)))
         }))?;
         if !is_sent {
-            self.is_waiting.store(true, Ordering::Release);
             self.send_waiting();
         }
         Poll::Ready(Ok(n))
@@ -240,6 +241,7 @@ impl<R, W: AsyncWrite + Unpin> Shared<R, W> {
     /// tasks when it takes more.
     fn send_waiting(&self) {
         let sent = self.poll_with_both(|outgoing, cx| {
+            self.is_waiting.store(true, Ordering::Release);
             let mut sent = ready!(outgoing.poll_send(cx));
             if sent.is_ok() {
                 let answers = self.session().take_answers();
@@ -247,28 +249,20 @@ impl<R, W: AsyncWrite + Unpin> Shared<R, W> {
                 sent = ready!(outgoing.poll_send(cx));
             }
             outgoing.error = sent.err().or_else(|| outgoing.error.take());
+            self.is_waiting.store(false, Ordering::Release);
             Poll::Ready(Ok(()))
         });
-        self.is_waiting.store(sent.is_pending(), Ordering::Release);
         if sent.is_ready() {
             // It may wait until they are sent.
             self.wakers.first.wake();
         }
     }
 
-    /// Sends the alert of a session that has failed, as far as the stream takes it.
+    /// Sends the alert of a session that has failed, behind the records that wait.
     pub(super) fn send_alert(&self) {
-        let alert = {
-            let mut session = self.session();
-            if !session.has_failed() {
-                return;
-            }
-            session.take_answers()
-        };
-        let _ = self.poll_with_both(|outgoing, cx| {
-            ready!(outgoing.poll_send(cx))?;
-            Poll::Ready(Ok(outgoing.send(alert.clone().into(), cx)))
-        });
+        if self.session().has_failed() {
+            self.send_waiting();
+        }
     }
 }
 

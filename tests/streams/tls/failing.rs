@@ -81,6 +81,29 @@ fn a_certificate_that_is_not_trusted_ends_both_handshakes() {
 }
 
 #[test]
+fn an_alert_waits_behind_records_that_the_stream_has_no_room_for() -> io::Result<()> {
+    for version in VERSIONS {
+        let (mut client, mut server) = block_on(Ends::new(version).with_client(100))?;
+        block_on(async {
+            assert_eq!(server.writer.write(&[1; 1000]).await?, 1000);
+            client.beneath.writer.write_all(&[23, 3, 3, 0, 20]).await?;
+            client.beneath.writer.write_all(&[7; 20]).await?;
+            let error = server.reader.read(&mut [0]).await.expect_err("it is wrong");
+            assert_eq!(error.kind(), ErrorKind::InvalidData);
+            let received = async {
+                client.read_exact(&mut [0; 1000]).await?;
+                client.read(&mut [0]).await
+            };
+            let (closed, received) = future::zip(server.writer.close(), received).await;
+            let error = received.expect_err("an alert");
+            assert!(error.to_string().contains("BadRecordMac"), "{error}");
+            closed
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_wrong_record_is_answered_with_an_alert_without_a_write() -> io::Result<()> {
     for version in VERSIONS {
         let (mut client, mut server) = block_on(Ends::new(version).with_client(1000))?;
