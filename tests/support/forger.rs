@@ -12,7 +12,7 @@ pub(crate) struct Forger {
 }
 
 impl Forger {
-    /// Takes over from a session whose config allows that, and whose cipher is AES-256.
+    /// Takes over from a session with the cipher AES-256, if its config allows that.
     pub(crate) fn new(session: Connection) -> Self {
         let secrets = match session {
             Connection::Client(client) => client.dangerous_extract_secrets(),

@@ -56,7 +56,7 @@ fn client(config: Arc<ClientConfig>) -> ClientConnection {
     ClientConnection::new(config, name).expect("a config")
 }
 
-/// Returns the end of a connection whose peer has sent these bytes, and then the end.
+/// Returns one end of a connection. The other has sent these bytes, and then the end.
 async fn fed(bytes: &[u8]) -> (MemoryConnection, MemoryConnection) {
     let (mut near, far) = memory::pair(BOUND);
     near.writer.write_all(bytes).await.expect("there is room");
