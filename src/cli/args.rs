@@ -17,8 +17,8 @@ use super::log::Level;
 use super::rules::RuleSource;
 use super::service::{Service, no_service_given};
 use super::values::{
-    PerSource, ProxyVersion, count, deadline, descriptor, duration, net, number, rule, threads,
-    word,
+    PerSource, ProxyVersion, count, deadline, descriptor, duration, net, number, protocol, rule,
+    threads, word,
 };
 use super::words::Words;
 use super::{conflicts, layers};
@@ -105,9 +105,9 @@ enum Subcommand {
         connections finish, then reset what is left at the drain timeout. A second signal\n\
         resets all connections now. INT has no effect if it was ignored at the start.",
     note = "HUP: reload the rule files and the files of --tls-*. If one is bad, nothing changes.\n\
-        Open connections stay. USR1: log the number of open, accepted and ended connections, the latter by\n\
-        reason, and of bytes in and out. If the terminal closes, HUP acts as a first TERM. HUP\n\
-        has no effect if it was ignored at the start, as under nohup.",
+        Open connections stay. If the terminal closes, HUP acts as a first TERM. HUP has no\n\
+        effect if it was ignored at the start, as under nohup. USR1: log the number of open,\n\
+        accepted and ended connections, the latter by reason, and of bytes in and out.",
     note = "Under systemd and similar managers (NOTIFY_SOCKET): sends READY, STATUS, RELOADING,\n\
         STOPPING, EXTEND_TIMEOUT_USEC during a drain, and watchdog messages (WATCHDOG_USEC).",
     note = "The log goes to standard error. If that is slow, lines are dropped and counted.",
@@ -149,7 +149,7 @@ pub(super) struct Serve {
     #[argh(option, from_str_fn(rule))]
     pub(super) deny: Vec<RuleSource>,
 
-    /// end a connection if a handshake takes longer than DURATION; plain TCP has no handshake; 0 is
+    /// end a connection if its PROXY header or its TLS handshake takes longer than DURATION; 0 is
     /// off (default 10s)
     #[argh(option, default = "Duration::from_secs(10)", from_str_fn(duration))]
     pub(super) handshake_timeout: Duration,
@@ -217,7 +217,7 @@ pub(super) struct Serve {
     pub(super) tls_client_auth: Option<ClientAuth>,
 
     /// offer PROTO in ALPN; repeatable, in the order of preference
-    #[argh(option, arg_name = "proto", from_str_fn(word))]
+    #[argh(option, arg_name = "proto", from_str_fn(protocol))]
     pub(super) tls_alpn: Vec<String>,
 
     /// the lowest version of TLS, 1.2 or 1.3 (default 1.2)

@@ -5,25 +5,28 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use halves::Endpoint;
 use halves::connection::UnixName;
 
-/// Properties of the server that the command tries.
+use super::layers::ListenerLayers;
+
+/// Properties of the listener that the command tries.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HintOptions {
     /// True if the service sends an answer.
     pub(super) answers: bool,
     /// True if `[::]` accepts IPv6 only.
     pub(super) v6_only: bool,
-    /// True if the listener has TLS.
-    pub(super) tls: bool,
+    pub(super) layers: ListenerLayers,
 }
 
 /// Returns a command that sends `hello` to the server at `local` and prints the answer. Returns
 /// None if there is no such command.
 pub(super) fn hint(local: &Endpoint, options: HintOptions) -> Option<String> {
     match local {
-        Endpoint::Inet(address) if options.tls => Some(tls(*address, options)),
+        // The shell would need a header.
+        _ if options.layers.proxy => None,
+        Endpoint::Inet(address) if options.layers.tls => Some(tls(*address, options)),
         Endpoint::Inet(address) => Some(inet(*address, options)),
         // A name of a certificate is missing here.
-        _ if options.tls => None,
+        _ if options.layers.tls => None,
         Endpoint::Unix(UnixName::Path(path)) => unix("UNIX-CONNECT", path.to_str()?),
         Endpoint::Unix(UnixName::Abstract(name)) => {
             unix("ABSTRACT-CONNECT", str::from_utf8(name).ok()?)
@@ -84,7 +87,10 @@ mod tests {
     const SILENT_SERVICE: HintOptions = HintOptions {
         answers: false,
         v6_only: false,
-        tls: false,
+        layers: ListenerLayers {
+            tls: false,
+            proxy: false,
+        },
     };
 
     #[test]
@@ -106,7 +112,10 @@ mod tests {
     #[test]
     fn a_listener_with_tls_is_tried_by_openssl() {
         let options = HintOptions {
-            tls: true,
+            layers: ListenerLayers {
+                tls: true,
+                proxy: false,
+            },
             ..SILENT_SERVICE
         };
         for (local, host) in [("0.0.0.0:7", "127.0.0.1"), ("[::1]:7", "[::1]")] {
@@ -116,6 +125,15 @@ mod tests {
         }
         let unix = Endpoint::Unix(UnixName::Path(Path::new("/x").into()));
         assert_eq!(hint(&unix, options), None);
+        let behind_balancer = HintOptions {
+            layers: ListenerLayers {
+                tls: true,
+                proxy: true,
+            },
+            ..options
+        };
+        let local = Endpoint::from(SocketAddr::from(([127, 0, 0, 1], 7)));
+        assert_eq!(hint(&local, behind_balancer), None);
     }
 
     #[test]

@@ -24,6 +24,14 @@ pub(super) struct Layers {
     pub(super) proxy_off: Vec<usize>,
 }
 
+/// The layers of one listener.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ListenerLayers {
+    pub(super) tls: bool,
+    /// True if the listener expects a PROXY header.
+    pub(super) proxy: bool,
+}
+
 impl Layers {
     /// Reads the files of the TLS options.
     pub(super) fn load(options: &Serve) -> Result<Self, LoadError> {
@@ -60,14 +68,24 @@ impl Layers {
         Ok(())
     }
 
-    /// Returns true if the listener with this index has TLS.
-    pub(super) fn has_tls(&self, index: usize) -> bool {
-        self.tls.is_some() && !self.tls_off.contains(&index)
+    /// Returns the layers of the listener with this index.
+    pub(super) fn of(&self, index: usize) -> ListenerLayers {
+        ListenerLayers {
+            tls: self.tls.is_some() && !self.tls_off.contains(&index),
+            proxy: self.proxy.is_some() && !self.proxy_off.contains(&index),
+        }
     }
+}
 
-    /// Returns true if the listener with this index expects a header.
-    pub(super) fn has_proxy(&self, index: usize) -> bool {
-        self.proxy.is_some() && !self.proxy_off.contains(&index)
+impl ListenerLayers {
+    /// Returns the names, in the order in which a client meets the layers.
+    pub(super) fn names(self) -> Option<&'static str> {
+        match (self.proxy, self.tls) {
+            (false, false) => None,
+            (false, true) => Some("tls"),
+            (true, false) => Some("proxy"),
+            (true, true) => Some("proxy,tls"),
+        }
     }
 }
 

@@ -99,15 +99,12 @@ impl Drop for Log {
 
 impl Lines {
     /// Logs each listening address, each connection that is open from the start, and a hint how to
-    /// try the server.
-    ///
-    /// `options` returns those of the hint for the listener with an index, or `None` if there is no
-    /// simple way to try it.
+    /// try the server. `options` returns those of the listener with an index.
     pub(super) fn listening(
         &self,
         listeners: &Listeners,
         service: &str,
-        options: impl Fn(usize) -> Option<HintOptions>,
+        options: impl Fn(usize) -> HintOptions,
     ) {
         if self.level < Level::Normal {
             return;
@@ -116,11 +113,14 @@ impl Lines {
         let ends = || local.iter().zip(&listens).enumerate();
         let mut hint = ends()
             .filter(|(_, (_, listens))| **listens)
-            .find_map(|(n, (end, _))| Some((n, hint(end, options(n)?)?)));
+            .find_map(|(n, (end, _))| Some((n, hint(end, options(n))?)));
         for (n, (end, &listens)) in ends() {
             let mut line = Line::new(if listens { "listening" } else { "serving" })
                 .word("local", end)
                 .word("service", service);
+            if let Some(layers) = options(n).layers.names() {
+                line = line.word("layers", layers);
+            }
             if !self.format.is_text()
                 && let Some((_, hint)) = hint.take_if(|(at, _)| *at == n)
             {

@@ -119,12 +119,10 @@ impl PreparedServer {
         close_unused(&lines);
         let Service(service) = options.service;
         let v6_only = conflicts::any_is_v6_only(&options.listen);
-        lines.listening(&listeners, service.name, |index| {
-            (!layers.has_proxy(index)).then(|| HintOptions {
-                answers: service.answers,
-                v6_only,
-                tls: layers.has_tls(index),
-            })
+        lines.listening(&listeners, service.name, |index| HintOptions {
+            answers: service.answers,
+            v6_only,
+            layers: layers.of(index),
         });
         if let Some(ready_fd) = self.ready_fd {
             notify_ready(ready_fd, &lines);

@@ -61,8 +61,8 @@ impl SignalHandler {
         })
     }
 
-    /// Reloads rules and certificates. The system and shells also send HUP when a terminal closes; a shell that
-    /// is about to exit sends it just before. In both cases the server drains.
+    /// Reloads rules and certificates. The system and shells also send HUP when a terminal closes; a
+    /// shell that is about to exit sends it just before. In both cases the server drains.
     fn hang_up(&mut self) {
         if self.at_terminal && is_terminal_gone() {
             return self.shutdown.drain();
@@ -112,7 +112,12 @@ fn bad_rules(error: &RuleFileError) -> Line {
 }
 
 fn bad_certificate(error: &LoadError) -> Line {
-    Line::new("reload_failed").text("error", error)
+    let line = Line::new("reload_failed");
+    let line = match error.file() {
+        Some(file) => line.word("file", &file.display()),
+        None => line,
+    };
+    line.text("error", error.problem())
 }
 
 fn stats(handle: &Handle) -> Line {

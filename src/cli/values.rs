@@ -155,6 +155,14 @@ pub(super) fn word(text: &str) -> Result<String, String> {
     }
 }
 
+/// Parses a protocol of ALPN.
+pub(super) fn protocol(text: &str) -> Result<String, String> {
+    match text.len() {
+        1..=255 => Ok(text.to_owned()),
+        n => Err(format!("a protocol has 1 to 255 bytes, and not {n}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -81,6 +81,37 @@ fn bad_usage_is_exit_2_with_the_reason() {
 }
 
 #[test]
+fn a_bad_option_of_a_layer_is_exit_2_with_the_reason() {
+    for (args, word) in [
+        (&["--tls-cert", "a"][..], "there are 1 and 0"),
+        (&["--tls-key", "a"], "there are 0 and 1"),
+        (
+            &["--tls-client-ca", "a"],
+            "--tls-client-ca needs --tls-cert and --tls-key",
+        ),
+        (&["--tls-client-auth=never"], "optional"),
+        (&["--tls-min", "1.1"], "write 1.2 or 1.3"),
+        (&["--tls-alpn", ""], "1 to 255 bytes"),
+        (&["--listen=80,tls=off"], "tls=off needs"),
+        (&["--listen=80,tls=on"], "write tls=off"),
+        (
+            &["--listen=80,proxy=off"],
+            "proxy=off needs --proxy-protocol",
+        ),
+        (&["--proxy-protocol=v3"], "v1, v2, any or off"),
+        (&["--proxy-protocol=v2"], "needs --trust-proxy"),
+        (&["--trust-proxy", "10.0.0.0/8"], "needs --proxy-protocol"),
+        (
+            &["--trust-proxy", "10.0.0.1/8"],
+            "write 10.0.0.0/8 or 10.0.0.1",
+        ),
+    ] {
+        let message = complaint(&run(&[&["serve", "upper"], args].concat()), 2);
+        assert!(message.contains(word), "{args:?}: {message}");
+    }
+}
+
+#[test]
 fn an_invalid_address_is_exit_2_with_the_reason() {
     for (args, word) in [
         (&["--listen"][..], "--listen"),
@@ -219,6 +250,47 @@ fn a_failure_is_an_object_in_a_json_log() {
     );
 }
 
+/// Parts of the help of `serve`.
+const SERVE_HELP: &[&str] = &[
+    "--listen",
+    "unix:PATH",
+    "mode=0660",
+    "@NAME",
+    "fd:N",
+    "sd-listen[:NAME]",
+    "inetd",
+    "--drain-timeout",
+    "--max-per-source",
+    "--accept-rate",
+    "--allow",
+    "--deny",
+    "--handshake-timeout",
+    "--idle-timeout",
+    "--lifetime",
+    "--min-rate",
+    "--drain-delay",
+    "--tls-cert",
+    "--tls-key",
+    "--tls-client-ca",
+    "--tls-client-auth",
+    "--tls-alpn",
+    "--tls-min",
+    "--proxy-protocol",
+    "--trust-proxy",
+    ",tls=off",
+    ",proxy=off",
+    "keepalive=30s",
+    "reuse-port",
+    "--threads",
+    "--ready-fd",
+    "HUP",
+    "USR1",
+    "NOTIFY_SOCKET",
+    "Examples:",
+    "Exit codes:",
+    "TERM",
+];
+
 #[test]
 fn help_is_on_standard_output() {
     for (args, words) in [
@@ -228,38 +300,7 @@ fn help_is_on_standard_output() {
         ),
         (&["-h"], &["Usage: halves"]),
         (&["help"], &["Usage: halves"]),
-        (
-            &["serve", "--help"],
-            &[
-                "--listen",
-                "unix:PATH",
-                "mode=0660",
-                "@NAME",
-                "fd:N",
-                "sd-listen[:NAME]",
-                "inetd",
-                "--drain-timeout",
-                "--max-per-source",
-                "--accept-rate",
-                "--allow",
-                "--deny",
-                "--handshake-timeout",
-                "--idle-timeout",
-                "--lifetime",
-                "--min-rate",
-                "--drain-delay",
-                "keepalive=30s",
-                "reuse-port",
-                "--threads",
-                "--ready-fd",
-                "HUP",
-                "USR1",
-                "NOTIFY_SOCKET",
-                "Examples:",
-                "Exit codes:",
-                "TERM",
-            ],
-        ),
+        (&["serve", "--help"], SERVE_HELP),
         (&["serve", "upper", "-h"], &["Usage: halves serve"]),
     ] {
         let output = run(args);

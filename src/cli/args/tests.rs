@@ -44,6 +44,86 @@ fn options_may_carry_their_value() {
 }
 
 #[test]
+fn options_of_tls_keep_their_order() {
+    let pairs = ["--tls-cert=a", "--tls-cert=b", "--tls-key=c", "--tls-key=d"];
+    let others = ["--tls-alpn=h2", "--tls-alpn", "http/1.1", "--tls-min=1.3"];
+    let options = serve(&[&["serve", "upper"], &pairs[..], &others].concat());
+    assert_eq!(options.tls_cert, ["a", "b"].map(PathBuf::from));
+    assert_eq!(options.tls_key, ["c", "d"].map(PathBuf::from));
+    assert_eq!(options.tls_alpn, ["h2", "http/1.1"]);
+    assert_eq!(options.tls_min, Some(tls::Version::Tls13));
+}
+
+#[test]
+fn options_that_need_others_are_bad_usage_without_them() {
+    let pair = ["--tls-cert=a", "--tls-key=b"];
+    let ca = "--tls-client-ca=c";
+    for (args, problem) in [
+        (
+            &["--tls-cert=a", "--tls-cert=b", "--tls-key=c"][..],
+            "--tls-cert and --tls-key come in pairs, but there are 2 and 1",
+        ),
+        (&[ca], "--tls-client-ca needs --tls-cert and --tls-key"),
+        (
+            &["--tls-client-auth=optional"],
+            "--tls-client-auth needs --tls-cert and --tls-key",
+        ),
+        (
+            &[pair[0], pair[1], "--tls-client-auth=required"],
+            "--tls-client-auth needs --tls-client-ca",
+        ),
+        (
+            &["--tls-alpn=h2"],
+            "--tls-alpn needs --tls-cert and --tls-key",
+        ),
+        (
+            &["--tls-min=1.2"],
+            "--tls-min needs --tls-cert and --tls-key",
+        ),
+        (
+            &["--listen=80,tls=off"],
+            "tls=off needs --tls-cert and --tls-key",
+        ),
+        (
+            &["--proxy-protocol=any"],
+            "--proxy-protocol needs --trust-proxy, the networks of load balancers",
+        ),
+        (
+            &["--trust-proxy=::1", "--proxy-protocol=off"],
+            "--trust-proxy needs --proxy-protocol",
+        ),
+        (
+            &["--listen=-,proxy=off"],
+            "proxy=off needs --proxy-protocol",
+        ),
+    ] {
+        let words = [&["serve", "upper"], args].concat();
+        assert_eq!(parsed(&words).expect_err(problem), problem, "{words:?}");
+    }
+    let all = [
+        "--tls-client-auth=optional",
+        "--proxy-protocol=v2",
+        "--trust-proxy=::1",
+    ];
+    let listen = ["--listen=80,tls=off,proxy=off", ca];
+    let options = serve(&[&["serve", "upper"], &pair[..], &all, &listen].concat());
+    assert_eq!(options.tls_client_auth, Some(ClientAuth::Optional));
+    assert!(options.listen[0].tls_off && options.listen[0].proxy_off);
+}
+
+#[test]
+fn a_protocol_has_1_to_255_bytes() {
+    let pair = ["serve", "upper", "--tls-cert=a", "--tls-key=b"];
+    let with = |bytes| format!("--tls-alpn={}", "x".repeat(bytes));
+    serve(&[&pair[..], &[&with(255)]].concat());
+    for bytes in [0, 256] {
+        let problem = parsed(&[&pair[..], &[&with(bytes)]].concat()).expect_err("bad usage");
+        let end = format!("a protocol has 1 to 255 bytes, and not {bytes}\n");
+        assert!(problem.ends_with(&end), "{problem}");
+    }
+}
+
+#[test]
 fn an_unknown_word_is_reported_with_the_nearest_one() {
     let service = "no service given; the services are upper (answers in capital letters), echo (sends \
                    back what it reads) and discard (reads and sends nothing)";

@@ -50,6 +50,22 @@ impl LoadError {
         }
     }
 
+    /// Returns the description without the name of the file. It may have several lines, or other
+    /// text of the file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::tls::Acceptor;
+    ///
+    /// let error = Acceptor::from_files("/nosuch/a.pem", "/nosuch/a.key").unwrap_err();
+    /// assert_eq!(error.problem(), "No such file or directory (os error 2)");
+    /// ```
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+
     pub(super) fn at(place: &Source, problem: impl fmt::Display) -> Self {
         let place = match place {
             Source::File(path) => Source::File(PathBuf::clone(path)),

@@ -108,6 +108,11 @@ fn a_listener_may_expect_no_header() {
     .concat();
     let mut server = Halves::start(&mut halves(&args));
     server.wait_until_listening(2);
+    assert!(
+        server.log[0].ends_with(" service=upper layers=proxy"),
+        "{:#?}",
+        server.log
+    );
     let mut exempt = Client::new(server.at[1]);
     assert_eq!(exempt.ask("PROXY UNKNOWN\r\n"), "PROXY UNKNOWN\r\n");
     assert_eq!(exempt.ask("hello"), "HELLO");

@@ -103,6 +103,11 @@ fn garbage_behind_a_header_is_refused_with_the_address_of_the_client() {
     let files = Files::new();
     let args = [&["upper", "--proxy-protocol=v2"], &TRUSTING[..]].concat();
     let mut server = files.serve(&args);
+    assert!(
+        server.log[0].ends_with(" layers=proxy,tls"),
+        "{:#?}",
+        server.log
+    );
     let balancer = haproxy(&server, "", "send-proxy-v2", "");
     let mut client = balancer.client(SOURCE);
     client

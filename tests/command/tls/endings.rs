@@ -156,13 +156,14 @@ fn a_drain_waits_for_sessions_and_handshakes() {
     let between = TcpListener::bind("127.0.0.1:0").expect("a port");
     let late_at = between.local_addr().expect("an address").to_string();
     let mut late = s_client(&files, &late_at, &[]);
+    late.send("hello\n");
     let (near, _) = between.accept().expect("it connects");
     let far = TcpStream::connect(at).expect("it accepts");
     server.signal(rustix::process::Signal::TERM);
     server.wait_for("draining connections=2 ");
     is_served(&mut session);
     pass(&near, &far);
-    is_served(&mut late);
+    late.wait_for("HELLO\n");
     quit(session);
     quit(late);
     assert_eq!(server.code(), Some(0), "{:#?}", server.log);

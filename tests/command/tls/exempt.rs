@@ -41,6 +41,11 @@ fn a_listener_may_be_without_tls() {
             }
         }
         server.end();
+        for (n, is_plain) in is_plain.iter().enumerate() {
+            let layers = if *is_plain { "" } else { " layers=tls" };
+            let line = format!("listening local={} service=upper{layers}", server.at[n]);
+            assert!(server.log.contains(&line), "{line}: {:#?}", server.log);
+        }
     }
 }
 
