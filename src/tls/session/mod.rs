@@ -160,7 +160,10 @@ impl Session {
         match self.end {
             InputEnd::None => Ok(None),
             InputEnd::CloseNotify => Ok(Some(0)),
-            InputEnd::Truncated => Err(ErrorKind::UnexpectedEof.into()),
+            InputEnd::Truncated => {
+                let text = "the stream ended without the close_notify of TLS";
+                Err(io::Error::new(ErrorKind::UnexpectedEof, text))
+            }
         }
     }
 

@@ -108,6 +108,7 @@ fn an_end_without_close_notify_is_an_error_after_the_payload() {
         for _ in 0..2 {
             let error = read(&mut session, 8).expect_err("truncated");
             assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+            assert!(error.to_string().contains("close_notify"), "{error}");
         }
         // The other direction is open.
         assert_eq!(written(&mut session, b"answer").expect("no error"), 6);
