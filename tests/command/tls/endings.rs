@@ -46,6 +46,8 @@ fn a_client_that_leaves_without_close_notify_is_truncated() {
         killed.kill();
         let closed = server.wait_for("closed");
         assert!(closed.contains(" reason=truncated "), "{closed}");
+        let error = " error=\"the stream ended without the close_notify of TLS\"";
+        assert!(closed.ends_with(error), "{closed}");
     }
     server.end();
 }
