@@ -1,4 +1,18 @@
 //! TLS 1.2 and 1.3 as a layer on any connection, over rustls.
+//!
+//! A server has an [`Acceptor`], a client a [`Connector`]. Both make a [`TlsConnection`] from a
+//! connection on any stream, which may be in use already. The peer then has an [`Info`]:
+//! `connection.peer.extension::<Info>()`.
+//!
+//! # Bounds
+//!
+//! * An idle connection has no buffer, also after a burst. Its session takes about 3.5 KB.
+//! * Up to 64 KiB of received bytes are held until they are read. Before the handshake has ended,
+//!   this is the bound for a peer, beside the state of rustls: a handshake message that does not fit
+//!   ends the connection.
+//! * If the stream is full, the records of one write are held, of at most 64 KiB of payload.
+//! * A server ends a handshake after [`Timeouts::handshake`](crate::Timeouts::handshake). A client
+//!   has no deadline of its own.
 
 mod config;
 mod describe;
