@@ -22,7 +22,6 @@ mod readiness;
 mod refused;
 mod schedules;
 mod scope;
-mod services;
 mod serving;
 mod shared_listener;
 mod shutdown;

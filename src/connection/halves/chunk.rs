@@ -143,6 +143,11 @@ impl Chunk {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.as_ref().map_or(0, |page| page.bytes.len())
+    }
+
     /// Moves the contents of a page to a page that is not much larger, or to none if it is empty.
     fn shrunk(page: Box<Page>) -> Self {
         let length = page.len();
@@ -355,7 +360,7 @@ mod tests {
         let polled = chunk.poll_append(max_bytes, |_| Poll::<Result<usize, ()>>::Pending);
         assert!(polled.is_pending());
         assert_eq!(**chunk, held);
-        chunk.0.as_ref().map_or(0, |page| page.bytes.len())
+        chunk.capacity()
     }
 
     #[test]

@@ -267,3 +267,30 @@ fn unread_input_does_not_destroy_the_answer() -> io::Result<()> {
     assert_eq!(report.stats.accepted, 1);
     Ok(())
 }
+
+#[test]
+fn a_reader_kept_by_another_task_does_not_delay_the_end_and_is_woken() {
+    let (received, receiver) = smol::channel::unbounded();
+    let elsewhere = World::new().ex;
+    let kept = elsewhere.clone();
+    let case = Case::new(Server::default(), async move |mut c: Served| {
+        let wait = async move {
+            let read = c.reader.read(&mut [0]).await;
+            let sent = received.try_send(read.map_err(|error| error.kind()));
+            sent.expect("there is room");
+        };
+        kept.spawn(wait).detach();
+        c.writer.write_all(b"bye").await
+    });
+    let mut client = case.client();
+    while elsewhere.try_tick() {}
+    // The client does not end its direction.
+    let read = async move { client.read_to_end().await.map(|read| (read, client)) };
+    let (read, _client) = case.world.now(read).expect("an end in order");
+    assert_eq!(read, b"bye");
+    case.world.settle();
+    assert_eq!(case.served.events(), ["closed 1 handler"]);
+    while elsewhere.try_tick() {}
+    let result = receiver.try_recv().expect("it was woken");
+    assert_eq!(result, Err(ErrorKind::ConnectionAborted));
+}

@@ -27,6 +27,33 @@ fn a_handshake_completes_byte_by_byte_and_in_random_pieces() {
 }
 
 #[test]
+fn payload_behind_the_last_message_of_a_handshake_is_kept() {
+    for version in VERSIONS {
+        // In TLS 1.2 the last message is that of the server.
+        let at = if version == &TLS13 {
+            At::Server
+        } else {
+            At::Client
+        };
+        let mut pair = Pair::new(version, at);
+        while pair.peer.is_handshaking() {
+            pair.session.handshake().expect("no error");
+            pair.send_answers();
+            pair.deliver_to_peer();
+            if pair.peer.is_handshaking() {
+                pair.collect_from_peer();
+                pair.give(usize::MAX);
+            }
+        }
+        pair.peer_writes(b"hello");
+        pair.give(usize::MAX);
+        assert!(pair.session.handshake().expect("no error"));
+        assert_eq!(pair.read(8).as_deref(), Some(&b"hello"[..]));
+        assert_eq!(pair.read(8), None);
+    }
+}
+
+#[test]
 fn records_are_read_at_every_split() {
     let sent = [pattern(70), pattern(1), pattern(50)];
     for version in VERSIONS {
@@ -94,17 +121,34 @@ fn the_end_of_the_peer_is_read_after_its_payload() {
 }
 
 #[test]
-fn received_bytes_are_held_only_while_there_are_any() {
-    let mut pair = Pair::connected(&TLS13, At::Server);
-    pair.peer_writes(&pattern(100));
-    pair.give(40);
-    assert_eq!(pair.read(1000), None);
-    assert_eq!(pair.session.held(), 40);
-    pair.session.wait();
-    assert_eq!(pair.session.held(), 40);
-    pair.give(usize::MAX);
-    assert_eq!(pair.read(1000), Some(pattern(100)));
-    assert_eq!(pair.session.held(), 0);
+fn a_session_holds_a_buffer_only_for_a_part_of_a_record() {
+    for version in VERSIONS {
+        let mut pair = Pair::new(version, At::Server);
+        while !pair.session.handshake().expect("no error") {
+            pair.send_answers();
+            pair.deliver_to_peer();
+            pair.collect_from_peer();
+            pair.session.wait();
+            assert!(pair.session.input.capacity() <= 2 * pair.session.held().max(32));
+            // In two parts, the first one without a whole record.
+            let size = [20, usize::MAX][usize::from(pair.session.held() > 0)];
+            pair.give(size);
+        }
+        assert_eq!(pair.session.input.capacity(), 0);
+        pair.send_answers();
+        pair.deliver_to_peer();
+        for size in [10, 100, 1000, 16_384] {
+            pair.peer_writes(&pattern(size));
+            pair.give(size / 2);
+            assert_eq!(pair.read(20_000), None);
+            pair.session.wait();
+            assert_eq!(pair.session.held(), size / 2);
+            assert!(pair.session.input.capacity() <= size.max(64));
+            pair.give(usize::MAX);
+            assert_eq!(pair.read(20_000), Some(pattern(size)));
+            assert_eq!(pair.session.input.capacity(), 0);
+        }
+    }
 }
 
 /// One random conversation: payload and key updates both ways, in pieces of any size.
