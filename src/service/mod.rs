@@ -3,6 +3,8 @@
 //! A new service needs a function in this folder and a row in the table `BuiltIn::ALL`. The parser
 //! of the command and its `--help` are made from that table.
 
+mod chargen;
+mod clock;
 mod rfc;
 mod transform;
 mod upper;
@@ -15,6 +17,8 @@ use futures_lite::{AsyncRead, AsyncWrite};
 
 use crate::connection::Connection;
 
+pub use chargen::chargen;
+pub use clock::{daytime, time};
 pub use rfc::{discard, echo};
 pub use upper::{Upper, upper};
 
@@ -65,6 +69,27 @@ impl<R: RunService + 'static> BuiltIn<R> {
             has_close_word: false,
             run: |runner, _| runner.run(Discard),
         },
+        Self {
+            name: "chargen",
+            help: "sends lines of characters until the client leaves",
+            answers: true,
+            has_close_word: false,
+            run: |runner, _| runner.run(Chargen),
+        },
+        Self {
+            name: "daytime",
+            help: "sends the date and time in UTC as text",
+            answers: true,
+            has_close_word: false,
+            run: |runner, _| runner.run(Daytime),
+        },
+        Self {
+            name: "time",
+            help: "sends the seconds since 1900 in 4 bytes",
+            answers: true,
+            has_close_word: false,
+            run: |runner, _| runner.run(Time),
+        },
     ];
 }
 
@@ -112,6 +137,15 @@ struct Echo;
 #[derive(Clone)]
 struct Discard;
 
+#[derive(Clone)]
+struct Chargen;
+
+#[derive(Clone)]
+struct Daytime;
+
+#[derive(Clone)]
+struct Time;
+
 /// Implements [`Service`] by a function of a service and two halves.
 macro_rules! serve_by {
     ($service:ty, $function:expr) => {
@@ -133,3 +167,6 @@ macro_rules! serve_by {
 serve_by!(Upper, |upper: Self, r, w| upper.serve(r, w));
 serve_by!(Echo, |_, r, w| echo(r, w));
 serve_by!(Discard, |_, r, w| discard(r, w));
+serve_by!(Chargen, |_, r, w| chargen(r, w));
+serve_by!(Daytime, |_, r, w| daytime(r, w));
+serve_by!(Time, |_, r, w| time(r, w));

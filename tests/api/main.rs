@@ -22,6 +22,7 @@ mod readiness;
 mod refused;
 mod schedules;
 mod scope;
+mod services;
 mod serving;
 mod shared_listener;
 mod shutdown;

@@ -30,7 +30,10 @@ fn complaint(output: &Output, code: i32) -> String {
 fn bad_usage_is_exit_2_with_the_reason() {
     for (args, word) in [
         (&["serve"][..], "service"),
-        (&["serve", "lower"], "upper, echo and discard"),
+        (
+            &["serve", "lower"],
+            "upper, echo, discard, chargen, daytime and time",
+        ),
         (&["serve", "upper", "extra"], "extra"),
         (&["serve", "upper", "--unknown"], "--unknown"),
         (&["serve", "upper", "--max-connections", "0"], "from 1"),
@@ -188,7 +191,9 @@ fn a_near_argument_is_answered_with_the_right_one() {
         (
             &["serve"],
             "no service given; the services are upper (answers in capital letters), echo (sends back \
-             what it reads) and discard (reads and sends nothing)",
+             what it reads), discard (reads and sends nothing), chargen (sends lines of characters \
+             until the client leaves), daytime (sends the date and time in UTC as text) and time \
+             (sends the seconds since 1900 in 4 bytes)",
         ),
         (
             &["serv", "upper"],
