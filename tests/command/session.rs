@@ -9,6 +9,9 @@ use std::time::Instant;
 use crate::common::{TIMEOUT, has};
 use crate::support::skip::skip;
 
+/// Chunks of output that wait. A program that prints more has to wait, too.
+const MAX_CHUNKS: usize = 16;
+
 /// A running program. It is killed when it is dropped.
 pub(crate) struct Session {
     child: Child,
@@ -40,11 +43,13 @@ impl Session {
             .stderr(writer);
         let mut child = command.spawn().expect("it starts");
         drop(command);
-        let (to, output) = mpsc::channel();
+        let (to, output) = mpsc::sync_channel(MAX_CHUNKS);
         thread::spawn(move || {
             let mut chunk = [0; 8192];
             while let Ok(n @ 1..) = reader.read(&mut chunk) {
-                let _ = to.send(chunk[..n].to_vec());
+                if to.send(chunk[..n].to_vec()).is_err() {
+                    break;
+                }
             }
         });
         Self {
@@ -70,13 +75,16 @@ impl Session {
     /// Waits until it prints `text`, after the text of the last call.
     pub(crate) fn wait_for(&mut self, text: &str) {
         let deadline = Instant::now() + TIMEOUT;
+        let mut searched = self.found;
         loop {
-            let rest = &self.printed[self.found..];
+            let rest = &self.printed[searched..];
             let mut places = rest.windows(text.len());
             if let Some(at) = places.position(|place| place == text.as_bytes()) {
-                self.found += at + text.len();
+                self.found = searched + at + text.len();
                 return;
             }
+            // It may have begun.
+            searched += (rest.len() + 1).saturating_sub(text.len());
             let left = deadline.saturating_duration_since(Instant::now());
             match self.output.recv_timeout(left) {
                 Ok(chunk) => self.printed.extend(chunk),

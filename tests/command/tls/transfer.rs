@@ -92,3 +92,23 @@ fn a_client_may_change_its_keys_between_data() {
     assert!(closed.contains(" reason=eof "), "{closed}");
     server.end();
 }
+
+#[test]
+fn a_client_may_change_its_keys_while_data_flows() {
+    if lacks("openssl", "a_client_may_change_its_keys_while_data_flows") {
+        return;
+    }
+    let files = Files::new();
+    let server = files.serve(&["chargen"]);
+    let mut client = client(&files, &server, &["-tls1_3"]);
+    // One of the lines that repeat.
+    let line = "\r\n0123456789:;<=>?@ABC";
+    client.wait_for(line);
+    for _ in 0..20 {
+        for command in ["k\n", "K\n"] {
+            client.send(command);
+            client.wait_for("KEYUPDATE");
+            client.wait_for(line);
+        }
+    }
+}
