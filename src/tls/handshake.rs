@@ -19,7 +19,7 @@ use super::halves::Layer;
 use super::session::Session;
 use super::shared::Shared;
 use super::{Info, TlsConnection, TlsReader, TlsWriter};
-use crate::connection::{self, AnyRead, AnyWrite, Connection};
+use crate::connection::{self, AnyRead, AnyWrite, Connection, Flag};
 use crate::reason::Reason;
 
 /// The future of a TLS handshake: that of [`Acceptor::accept`](super::Acceptor::accept) and
@@ -30,9 +30,17 @@ use crate::reason::Reason;
 pub struct Handshake<R = AnyRead, W = AnyWrite>(State<R, W>);
 
 enum State<R, W> {
+    Waiting(Box<Waiting<R, W>>),
     InProgress(InProgress<R, W>),
     Failed(io::Error),
     Done,
+}
+
+/// A server that waits for the first bytes of its client. There is no session yet.
+struct Waiting<R, W> {
+    config: Arc<ServerConfig>,
+    connection: Connection<R, W>,
+    phase: connection::Handshake,
 }
 
 struct InProgress<R, W> {
@@ -46,8 +54,12 @@ struct InProgress<R, W> {
 
 impl<R, W> Handshake<R, W> {
     pub(super) fn server(config: Arc<ServerConfig>, connection: Connection<R, W>) -> Self {
-        let session = UnbufferedServerConnection::new(config);
-        Self::new(session.map(Session::from), None, connection)
+        let phase = connection.peer.handshake();
+        Self(State::Waiting(Box::new(Waiting {
+            config,
+            connection,
+            phase,
+        })))
     }
 
     pub(super) fn client(
@@ -57,30 +69,38 @@ impl<R, W> Handshake<R, W> {
     ) -> Self {
         let server_name = Some(name.to_str().into());
         let session = UnbufferedClientConnection::new(config, name);
-        Self::new(session.map(Session::from), server_name, connection)
-    }
-
-    fn new(
-        session: Result<Session, Error>,
-        server_name: Option<Box<str>>,
-        connection: Connection<R, W>,
-    ) -> Self {
-        let session = match session {
-            Ok(session) => session,
-            Err(error) => return Self::failed(io::Error::other(error)),
-        };
         let phase = connection.peer.handshake();
-        let (reader, writer, peer) = connection.into_parts();
-        Self(State::InProgress(InProgress {
-            layer: Arc::new(Shared::new(session, reader, writer, peer)),
+        Self(State::new(
+            session.map(Session::from),
             server_name,
-            is_complete: false,
-            _phase: phase,
-        }))
+            connection,
+            phase,
+        ))
     }
 
     pub(super) fn failed(error: io::Error) -> Self {
         Self(State::Failed(error))
+    }
+}
+
+impl<R, W> State<R, W> {
+    fn new(
+        session: Result<Session, Error>,
+        server_name: Option<Box<str>>,
+        connection: Connection<R, W>,
+        phase: connection::Handshake,
+    ) -> Self {
+        let session = match session {
+            Ok(session) => session,
+            Err(error) => return Self::Failed(io::Error::other(error)),
+        };
+        let (reader, writer, peer) = connection.into_parts();
+        Self::InProgress(InProgress {
+            layer: Arc::new(Shared::new(session, reader, writer, peer)),
+            server_name,
+            is_complete: false,
+            _phase: phase,
+        })
     }
 }
 
@@ -92,9 +112,15 @@ where
     type Output = io::Result<TlsConnection<R, W>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::Waiting(waiting) = &mut self.0 {
+            let begun = ready!(waiting.poll_begun(cx));
+            let waiting = mem::replace(&mut self.0, State::Done);
+            begun?;
+            self.0 = waiting.begin();
+        }
         let completed = match &mut self.0 {
             State::InProgress(handshake) => ready!(handshake.poll_complete(cx)),
-            State::Failed(_) | State::Done => Ok(()),
+            _ => Ok(()),
         };
         Poll::Ready(match mem::replace(&mut self.0, State::Done) {
             State::InProgress(handshake) => match completed {
@@ -102,9 +128,50 @@ where
                 Err(error) => Err(handshake.fail(cx, error)),
             },
             State::Failed(error) => Err(error),
-            State::Done => Err(io::Error::other("the TLS handshake is over")),
+            _ => Err(io::Error::other("the TLS handshake is over")),
         })
     }
+}
+
+impl<R, W> State<R, W> {
+    /// Makes the session of a server that has waited for its client.
+    fn begin(self) -> Self {
+        let Self::Waiting(waiting) = self else {
+            return self;
+        };
+        let session = UnbufferedServerConnection::new(waiting.config).map(Session::from);
+        Self::new(session, None, waiting.connection, waiting.phase)
+    }
+}
+
+impl<R, W> Waiting<R, W>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    /// Waits until the client begins. A drain does not wait for a client that sends nothing.
+    fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.connection.writer).poll_flush(cx))?;
+        let begun = ready!(self.connection.reader.poll_more_or_drain(cx));
+        let record = self.connection.peer.record();
+        if record.flags.has(Flag::Drained) {
+            record.set_cause(Reason::Drained);
+            let text = "the server drains, and the TLS handshake has not begun";
+            return Poll::Ready(Err(io::Error::new(ErrorKind::ConnectionAborted, text)));
+        }
+        let begun = match begun {
+            Ok(true) => return Poll::Ready(Ok(())),
+            Ok(false) => Err(ended()),
+            Err(error) => Err(error),
+        };
+        record.set_cause(Reason::Tls);
+        Poll::Ready(begun)
+    }
+}
+
+fn ended() -> io::Error {
+    let text = "the stream ended during the TLS handshake";
+    io::Error::new(ErrorKind::UnexpectedEof, text)
 }
 
 impl<R, W> InProgress<R, W>
@@ -172,8 +239,7 @@ where
         self.layer.peer.record().set_cause(Reason::Tls);
         let _ = self.layer.poll_flush(cx);
         if error.kind() == ErrorKind::UnexpectedEof {
-            let text = "the stream ended during the TLS handshake";
-            return io::Error::new(ErrorKind::UnexpectedEof, text);
+            return ended();
         }
         error
     }

@@ -14,7 +14,7 @@ use crate::reason::Reason;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Reads of the stream in one poll, if they bring no payload. After that, other tasks run first.
-const READS_PER_POLL: usize = 8;
+const READS_PER_POLL: usize = 2;
 
 /// The state of one TLS connection.
 ///

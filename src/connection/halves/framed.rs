@@ -206,7 +206,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// Polls [`more_or_drain`](Self::more_or_drain).
-    pub(super) fn poll_more_or_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    pub(crate) fn poll_more_or_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         self.poll_or_drain(cx, |this, cx| {
             let filled = ready!(Pin::new(this).poll_fill_buf(cx))?;
             Poll::Ready(Ok(!filled.is_empty()))

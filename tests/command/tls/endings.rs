@@ -159,8 +159,12 @@ fn a_drain_waits_for_sessions_and_handshakes() {
     let late_at = between.local_addr().expect("an address").to_string();
     let mut late = s_client(&files, &late_at, &[]);
     late.send("hello\n");
-    let (near, _) = between.accept().expect("it connects");
-    let far = TcpStream::connect(at).expect("it accepts");
+    let (mut near, _) = between.accept().expect("it connects");
+    let mut far = TcpStream::connect(at).expect("it accepts");
+    // A client that sends nothing would not be waited for.
+    let mut first = [0; 5];
+    near.read_exact(&mut first).expect("a handshake");
+    far.write_all(&first).expect("it is read");
     server.signal(rustix::process::Signal::TERM);
     server.wait_for("draining connections=2 ");
     is_served(&mut session);

@@ -9,7 +9,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory::{self, MemoryConnection};
 use halves::service::upper;
 use halves::tls::{Info, TlsConnection, Version};
-use halves::{Executor, Server, Shutdown, Timeouts, bind, connect};
+use halves::{Executor, Reason, Server, Shutdown, Timeouts, bind, connect};
 use rustls::ClientConnection;
 
 use super::{Client, Ends, Served, VERSIONS};
@@ -142,6 +142,30 @@ fn a_silent_client_ends_at_the_handshake_deadline() {
     case.world.pass(Duration::from_secs(3));
     assert_eq!(case.served.events(), ["closed 1 handshake"]);
     assert_eq!(case.served.open(), 1);
+}
+
+#[test]
+fn a_drain_waits_a_second_for_a_silent_client_and_longer_for_a_handshake() {
+    let second = Duration::from_secs(1);
+    let timeouts = Timeouts::default().handshake(5 * second);
+    let (server, shutdown) = harness::server();
+    let case = Case::new(server.timeouts(timeouts), echo_upper);
+    let silent = case.connect();
+    let mut begun = case.connect();
+    // The beginning of a record of a handshake.
+    let begin = async move { begun.writer.write_all(&[22, 3, 1]).await.map(|()| begun) };
+    let begun = case.world.now(begin).expect("the server is there");
+    shutdown.drain();
+    case.world.pass(second);
+    drop(silent);
+    case.world.settle();
+    assert_eq!(case.served.handle.stats().open, 1);
+    case.world.pass(4 * second);
+    drop(begun);
+    let served = case.served.handle.clone();
+    case.world.report(case.served);
+    let ended = served.stats().ended;
+    assert_eq!((ended[Reason::Drained], ended[Reason::Handshake]), (1, 1));
 }
 
 #[test]
@@ -293,4 +317,35 @@ fn a_reader_kept_by_another_task_does_not_delay_the_end_and_is_woken() {
     while elsewhere.try_tick() {}
     let result = receiver.try_recv().expect("it was woken");
     assert_eq!(result, Err(ErrorKind::ConnectionAborted));
+}
+
+/// An abort sends no `close_notify`, which would make the part look whole.
+#[test]
+fn an_abort_resets_the_socket() -> io::Result<()> {
+    let ends = Ends::new(VERSIONS[1]);
+    let ex = Executor::new();
+    let listener = ex.block_on(bind("127.0.0.1:0"))?;
+    let address = listener.local_addrs()[0].to_string();
+    let handler = async |mut c: TlsConnection| {
+        c.writer.write_all(b"a part").await?;
+        c.reader.read_exact(&mut [0; 4]).await?;
+        c.peer.abort();
+        Ok(())
+    };
+    let shutdown = Shutdown::default();
+    let server = Server::default().shutdown(shutdown.clone());
+    let serving = server.serve(&ex, listener, ends.acceptor.wrap(handler));
+    let client = async {
+        let connection = connect(address).await?;
+        let mut client = ends.connector.handshake(connection, "localhost").await?;
+        client.reader.read_exact(&mut [0; 6]).await?;
+        client.writer.write_all(b"more").await?;
+        let cut = client.reader.read(&mut [0; 6]).await;
+        assert_eq!(cut.expect_err("a reset").kind(), ErrorKind::ConnectionReset);
+        shutdown.drain();
+        io::Result::Ok(())
+    };
+    let (report, ()) = ex.block_on(future::try_zip(serving, client))?;
+    assert_eq!(report.stats.ended[Reason::Error], 1);
+    Ok(())
 }
