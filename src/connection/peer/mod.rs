@@ -195,7 +195,7 @@ impl Peer {
     }
 
     /// Returns the number of bytes received from the peer so far. With a layer such as TLS these
-    /// are the bytes of the wire, including handshakes.
+    /// are the bytes of the wire, including handshakes; without a server, those of the payload.
     ///
     /// # Examples
     ///
@@ -208,7 +208,7 @@ impl Peer {
     }
 
     /// Returns the number of bytes sent to the peer so far. With a layer such as TLS these are the
-    /// bytes of the wire, including handshakes.
+    /// bytes of the wire, including handshakes; without a server, those of the payload.
     ///
     /// # Examples
     ///
