@@ -165,7 +165,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `cli` | yes | the command `halves`, with argh, humantime and sd-notify; in the library, `tls` |
-//! | `tls` | no | [`tls`], with rustls, ring and x509-cert |
+//! | `tls` | no | the module `tls`, with rustls, ring and x509-cert |
 //! | `tokio` | no | tokio's reactor for sockets and sleeps in its tasks, and its listeners |
 //!
 //! Programs that use only the library set `default-features = false`.
