@@ -1,5 +1,5 @@
 //! The options of every peer: `--port N [--buffer BYTES] [--threads N] [--runtime NAME]
-//! [--nodelay]`, and those for the work that messages request: `[--work MICROSECONDS] [--block
+//! [--nodelay] [--proxy]`, and those for the work that messages request: `[--work MICROSECONDS] [--block
 //! MICROSECONDS]`. Peers with TLS also have `--cert FILE --key FILE`.
 
 use crate::runtime::Runtime;
@@ -23,6 +23,8 @@ pub struct PeerOptions {
     pub runtime: Runtime,
     /// If true, accepted sockets get TCP_NODELAY.
     pub nodelay: bool,
+    /// If true, connections begin with a PROXY header of version 2.
+    pub proxy: bool,
     /// The time to compute on a message that begins with [`COMPUTE`].
     pub work: Duration,
     /// The time to block the thread on a message that begins with [`BLOCK`].
@@ -40,7 +42,7 @@ impl PeerOptions {
         I: IntoIterator<Item: Into<OsString>>,
     {
         let (mut port, mut buffer, mut threads, mut nodelay) = (None, 1024, 1, false);
-        let mut runtime = Runtime::Smol;
+        let (mut runtime, mut proxy) = (Runtime::Smol, false);
         let (mut work, mut block) = (0, 0);
         let mut parser = lexopt::Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
@@ -50,6 +52,7 @@ impl PeerOptions {
                 Long("threads") => threads = parser.value()?.parse()?,
                 Long("runtime") => runtime = parser.value()?.parse()?,
                 Long("nodelay") => nodelay = true,
+                Long("proxy") => proxy = true,
                 Long("work") => work = parser.value()?.parse()?,
                 Long("block") => block = parser.value()?.parse()?,
                 _ => return Err(argument.unexpected()),
@@ -64,6 +67,7 @@ impl PeerOptions {
             threads,
             runtime,
             nodelay,
+            proxy,
             work: Duration::from_micros(work),
             block: Duration::from_micros(block),
         })
@@ -147,6 +151,7 @@ mod tests {
             threads: 1,
             runtime: Runtime::Smol,
             nodelay: false,
+            proxy: false,
             work: Duration::ZERO,
             block: Duration::ZERO,
         };

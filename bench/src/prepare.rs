@@ -1,7 +1,7 @@
 //! Builds the peers, and names those that this machine cannot run.
 
 use crate::options::Options;
-use crate::rows::Service;
+use crate::rows::{Layer, Service};
 use crate::runtime::Runtime;
 use crate::servers::{Listens, Server, split};
 use crate::tls;
@@ -32,10 +32,7 @@ impl Field {
         tls::create_identity(&field.folder)?;
         field.add_halves(options, &beside);
         for (name, command) in &options.extra {
-            let mut words = split(command);
-            let program = words.remove(0);
-            let server = Server::new(name, program, "");
-            field.servers.push(Server { words, ..server });
+            field.servers.push(Server::from_command(name, command));
         }
         field.add_c();
         field.add_rust(&beside)?;
@@ -52,14 +49,30 @@ impl Field {
             self.skip(HALVES, &format!("{} is missing", program.display()));
             return;
         }
-        for (name, at, listens) in [
-            (HALVES, "127.0.0.1:{port}", Listens::TcpBesideUnix),
-            (HALVES_UNIX, "unix:{path}", Listens::Unix),
+        for (name, at) in [
+            (HALVES, "127.0.0.1:{port}"),
+            (HALVES_UNIX, "unix:{path}"),
+            (
+                HALVES_TLS,
+                "127.0.0.1:{port} --tls-cert {cert} --tls-key {key}",
+            ),
+            (
+                HALVES_PROXY,
+                "127.0.0.1:{port} --proxy-protocol v2 --trust-proxy 127.0.0.0/8",
+            ),
         ] {
             let mut server = Server::new(name, &program, &format!("serve upper --listen {at}"));
             server.words.extend_from_slice(&options.halves_options);
             server.words_for_threads = split(THREADS_OPTION);
-            server.listens = listens;
+            match name {
+                HALVES => {
+                    server.listens = Listens::TcpBesideUnix;
+                    server.beside_proxy = true;
+                }
+                HALVES_UNIX => server.listens = Listens::Unix,
+                HALVES_PROXY => server.layer = Layer::Proxy,
+                _ => {}
+            }
             self.servers.push(server);
         }
     }
@@ -100,7 +113,11 @@ impl Field {
         let mut library = Server::new(HALVES_LIB, beside.join("peer-halves"), PEER_OPTIONS);
         library.words_for_threads = split(THREADS_OPTION);
         library.words.extend(split(WORK_OPTIONS));
-        self.servers.push(library);
+        library.beside_proxy = true;
+        let mut proxy = Server::new(HALVES_LIB_PROXY, &library.program, PEER_OPTIONS);
+        proxy.words.push("--proxy".into());
+        proxy.layer = Layer::Proxy;
+        self.servers.extend([library, proxy]);
         let variants = [tokio.with_nodelay(), workers.with_nodelay()];
         self.servers.extend([tokio, workers]);
         self.servers.extend(variants);
@@ -129,6 +146,9 @@ impl Field {
     }
 
     fn add_tls(&mut self, beside: &Path) {
+        let halves = beside.join("peer-halves-tls");
+        let halves = Server::new(HALVES_TLS_LIB, halves, TLS_PEER_OPTIONS);
+        self.servers.push(halves);
         for (name, program) in [
             (TOKIO_RUSTLS, "peer-tokio-rustls"),
             ("futures-rustls", "peer-futures-rustls"),
@@ -242,13 +262,28 @@ fn source(name: &str) -> String {
 pub const HALVES: &str = "halves";
 /// A handler with its own buffer, on the library.
 pub const HALVES_LIB: &str = "halves-lib";
+const HALVES_LIB_PROXY: &str = "halves-lib-proxy";
+const HALVES_TLS_LIB: &str = "halves-tls-lib";
 /// The reference server of the rows with TLS.
 pub const TOKIO_RUSTLS: &str = "tokio-rustls";
 /// The servers whose instructions are counted by default.
-pub const COUNTED: [&str; 5] = [HALVES, "tokio", "c-epoll", TOKIO_RUSTLS, "futures-rustls"];
+pub const COUNTED: [&str; 10] = [
+    HALVES,
+    HALVES_PROXY,
+    HALVES_LIB,
+    HALVES_LIB_PROXY,
+    "tokio",
+    "c-epoll",
+    HALVES_TLS,
+    HALVES_TLS_LIB,
+    TOKIO_RUSTLS,
+    "futures-rustls",
+];
 /// The reference servers of the broadcast rows.
 pub const CHATS: [&str; 2] = ["tokio-chat", "tokio-chat-nodelay"];
 const HALVES_CHAT: &str = "halves-chat";
+const HALVES_TLS: &str = "halves-tls";
+const HALVES_PROXY: &str = "halves-proxy";
 const HALVES_UNIX: &str = "halves-unix";
 const PEER_OPTIONS: &str = "--port {port} --buffer {buffer}";
 const TLS_PEER_OPTIONS: &str = "--port {port} --buffer {buffer} --cert {cert} --key {key}";

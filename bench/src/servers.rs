@@ -62,6 +62,12 @@ impl Server {
         }
     }
 
+    /// A server of the option `--extra`.
+    pub fn from_command(name: &str, command: &str) -> Server {
+        let (program, words) = command.trim().split_once(' ').unwrap_or((command, ""));
+        Server::new(name, program, words)
+    }
+
     /// Returns the same server with TCP_NODELAY and its own name.
     pub fn with_nodelay(&self) -> Server {
         let mut server = self.clone();
@@ -187,7 +193,8 @@ mod tests {
     #[test]
     fn a_server_with_a_certificate_takes_part_in_rows_with_tls_only() {
         let plain = Server::new("s", "./s", "");
-        let tls = Server::new("s", "./s", "--cert {cert} --key {key}");
+        let tls = Server::from_command("s", "./s --cert {cert} --key {key}");
+        assert_eq!(tls.program, PathBuf::from("./s"));
         for (row_name, takes_part) in [("close", [true, false]), ("tls-full", [false, true])] {
             let row = row(row_name);
             assert_eq!([&plain, &tls].map(|s| s.takes_part(&row)), takes_part);

@@ -1,6 +1,7 @@
 //! The uppercase echo on the library, as a user writes it: a handler with a buffer of its own.
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use halves::proxy_protocol::{ProxyProtocol, Version};
 use halves::{Connection, Executor, Server, bind};
 use halves_bench::peer::PeerOptions;
 use std::io;
@@ -26,6 +27,12 @@ fn main() -> io::Result<()> {
     let tasks = ex.clone();
     ex.block_on(ex.spawn(async move {
         let listeners = bind(options.address().to_string()).await?;
+        if options.proxy {
+            let clients = "127.0.0.0/8".parse().map_err(io::Error::other)?;
+            let proxy = ProxyProtocol::new(Version::V2).trust(clients);
+            let (listeners, handler) = (proxy.listen(listeners), proxy.wrap(handler));
+            return Server::default().serve(&tasks, listeners, handler).await;
+        }
         Server::default().serve(&tasks, listeners, handler).await
     }))?;
     Ok(())
