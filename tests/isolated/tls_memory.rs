@@ -3,7 +3,7 @@
 #![cfg(all(target_os = "linux", not(halves_portable), feature = "tls"))]
 
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,8 +90,8 @@ fn clear(world: &World, bound: usize) -> Cost {
     cost(world, &peers, &connector, open)
 }
 
-/// Measures the same over TLS, after an echo of `burst` bytes.
-fn tls(world: &World, bound: usize, burst: usize) -> Cost {
+/// Measures the same over TLS, after an echo of `burst` bytes, and then `partial` bytes of a record.
+fn tls(world: &World, bound: usize, burst: usize, partial: usize) -> Cost {
     let authority = Authority::new("test CA");
     let server = authority.server(&["localhost"]);
     let settings = ServerSettings::new().certificate_pem(&server.certificate, &server.key);
@@ -117,7 +117,12 @@ fn tls(world: &World, bound: usize, burst: usize) -> Cost {
         client.shake_hands().await?;
         client.write_all(&vec![7; burst]).await?;
         client.read_exact(&mut vec![0; burst]).await?;
-        Ok(client.beneath)
+        let mut record = Vec::new();
+        client.session.writer().write_all(&vec![7; partial])?;
+        client.session.write_tls(&mut record)?;
+        let mut client = client.beneath;
+        client.writer.write_all(&record[..partial]).await?;
+        Ok(client)
     };
     cost(world, &peers, &connector, open);
     cost(world, &peers, &connector, open)
@@ -126,11 +131,13 @@ fn tls(world: &World, bound: usize, burst: usize) -> Cost {
 pub(crate) fn an_idle_tls_connection_costs_little_more_than_its_session() {
     let world = World::new();
     // The buffers of the pipes are as large in clear text as over TLS.
-    let (clear, tls) = (self::clear(&world, 64), self::tls(&world, 64, 10));
+    let (clear, tls) = (self::clear(&world, 64), self::tls(&world, 64, 10, 0));
     let (session, layer) = (tls.freed - clear.freed, tls.all - clear.all);
     assert!(session <= MAX_SESSION_BYTES, "{session} bytes a session");
     assert!(layer <= MAX_LAYER_BYTES, "{layer} bytes a layer");
     // The end does not free the pipes.
-    let after_burst = self::tls(&world, 1 << 20, 65_536);
+    let after_burst = self::tls(&world, 1 << 20, 65_536, 0);
     assert_eq!(after_burst.freed, tls.freed);
+    let partial = self::tls(&world, 1 << 20, 65_536, 1000).freed - tls.freed;
+    assert!(partial <= 1100, "{partial} bytes for 1000 of a record");
 }

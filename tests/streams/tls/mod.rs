@@ -7,6 +7,7 @@ mod dropped;
 mod duplex;
 mod ends;
 mod failing;
+mod kept;
 mod served;
 
 use std::io;
