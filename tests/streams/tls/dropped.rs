@@ -1,10 +1,16 @@
 //! Reads and writes that are dropped in the middle, and writes that nothing flushes.
 
 use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use fastrand::Rng;
 use futures_lite::future::{self, block_on, poll_once};
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use halves::listener::memory;
+use halves::{Connection, Writer};
 
 use super::{Client, Ends, Served, VERSIONS};
 use crate::support::conformance::pattern;
@@ -140,6 +146,54 @@ fn an_error_of_the_stream_after_an_accepted_write_is_returned_by_the_next_call()
             .await
             .expect_err("it is still gone");
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        Ok(())
+    })
+}
+
+/// A writer of which one write fails when the flag is set.
+struct FailsOnce<W>(Writer<W>, Arc<AtomicBool>);
+
+impl<W: AsyncWrite + Unpin> AsyncWrite for FailsOnce<W> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.1.swap(false, Ordering::Relaxed) {
+            return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+        }
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_close(cx)
+    }
+}
+
+#[test]
+fn after_an_error_that_passes_no_bytes_are_lost() -> io::Result<()> {
+    let fails = Arc::new(AtomicBool::new(false));
+    let (near, far) = memory::pair(10_000);
+    let far = Connection::new(far.reader, FailsOnce(far.writer, fails.clone()));
+    let ends = Ends::new(VERSIONS[1]);
+    let (mut client, mut server) = block_on(ends.shake_hands(near, far))?;
+    block_on(async {
+        fails.store(true, Ordering::Relaxed);
+        server.writer.write_all(b"one").await?;
+        let error = server.writer.write_all(b"not taken").await;
+        assert_eq!(
+            error.expect_err("it failed once").kind(),
+            ErrorKind::TimedOut
+        );
+        server.writer.write_all(b"two").await?;
+        server.writer.close().await?;
+        let mut received = String::new();
+        client.reader.read_to_string(&mut received).await?;
+        assert_eq!(received, "onetwo");
         Ok(())
     })
 }
