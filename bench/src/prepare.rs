@@ -266,7 +266,7 @@ const HALVES_LIB_PROXY: &str = "halves-lib-proxy";
 const HALVES_TLS_LIB: &str = "halves-tls-lib";
 /// The reference server of the rows with TLS.
 pub const TOKIO_RUSTLS: &str = "tokio-rustls";
-/// The servers whose instructions are counted by default.
+/// The servers that the row of instructions counts by default.
 pub const COUNTED: [&str; 10] = [
     HALVES,
     HALVES_PROXY,
