@@ -126,7 +126,9 @@ fn a_protocol_has_1_to_255_bytes() {
 #[test]
 fn an_unknown_word_is_reported_with_the_nearest_one() {
     let service = "no service given; the services are upper (answers in capital letters), echo (sends \
-                   back what it reads) and discard (reads and sends nothing)";
+                   back what it reads), discard (reads and sends nothing), chargen (sends lines of \
+                   characters until the client leaves), daytime (sends the date and time in UTC as \
+                   text) and time (sends the seconds since 1900 in 4 bytes)";
     for (words, problem) in [
         (
             &["serv", "upper"][..],
@@ -154,9 +156,9 @@ fn an_unknown_word_is_reported_with_the_nearest_one() {
         assert_eq!(parsed(words).expect_err(problem), problem, "{words:?}");
     }
     let problem = parsed(&["serve", "eco"]).expect_err("no service");
-    assert!(problem.ends_with(
-        "value 'eco': not a service; the services are upper, echo and discard; did you mean 'echo'?\n"
-    ));
+    let end = "value 'eco': not a service; the services are upper, echo, discard, chargen, daytime \
+               and time; did you mean 'echo'?\n";
+    assert!(problem.ends_with(end), "{problem}");
     for words in [&["serve", "-v", "upper"][..], &["serve", "--", "upper"]] {
         assert_eq!(serve(words).service.0.name, "upper");
     }
