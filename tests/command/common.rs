@@ -319,6 +319,16 @@ impl Client {
         String::from_utf8(answer).expect("text")
     }
 
+    /// Sends bytes and the end, and reads until the server ends: in order, or by a reset if it has not
+    /// read all of them.
+    pub(crate) fn send(mut self, bytes: &[u8]) -> Vec<u8> {
+        let _ = self.0.write_all(bytes);
+        let _ = self.0.shutdown(Shutdown::Write);
+        let mut answer = Vec::new();
+        let _ = self.0.read_to_end(&mut answer);
+        answer
+    }
+
     /// Ends this side, and reads until the other side ends.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.0.shutdown(Shutdown::Write).expect("it is there");

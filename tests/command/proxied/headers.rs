@@ -5,15 +5,6 @@ use std::io::{Read, Write};
 use super::TRUSTING;
 use crate::common::{Client, Halves, halves, serve};
 
-fn send(server: &Halves, bytes: &[u8]) -> Vec<u8> {
-    let mut client = server.client().0;
-    let _ = client.write_all(bytes);
-    let _ = client.shutdown(std::net::Shutdown::Write);
-    let mut answer = Vec::new();
-    let _ = client.read_to_end(&mut answer);
-    answer
-}
-
 #[test]
 fn a_wrong_or_missing_header_is_one_line_with_the_error() {
     let mut server = serve(&[&["upper", "--proxy-protocol=any"], &TRUSTING[..]].concat());
@@ -53,7 +44,7 @@ fn a_wrong_or_missing_header_is_one_line_with_the_error() {
             "the input ended before the end of the PROXY header\"",
         ),
     ] {
-        assert_eq!(send(&server, sent), b"");
+        assert_eq!(server.client().send(sent), b"");
         let refused = server.wait_for("refused");
         let part = format!(" reason=proxy_header error=\"{error}");
         assert!(refused.contains(&part), "{refused}");
@@ -117,8 +108,8 @@ fn a_listener_may_expect_no_header() {
     assert_eq!(exempt.ask("PROXY UNKNOWN\r\n"), "PROXY UNKNOWN\r\n");
     assert_eq!(exempt.ask("hello"), "HELLO");
     drop(exempt);
-    assert_eq!(send(&server, b"PROXY UNKNOWN\r\nhello"), b"HELLO");
-    assert_eq!(send(&server, b"hello"), b"");
+    assert_eq!(server.client().send(b"PROXY UNKNOWN\r\nhello"), b"HELLO");
+    assert_eq!(server.client().send(b"hello"), b"");
     server.end();
     assert!(
         server.has_logged(" reason=proxy_header "),

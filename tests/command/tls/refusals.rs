@@ -1,6 +1,6 @@
 //! Clients that do not speak TLS, and those that say nothing.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
 
@@ -8,19 +8,8 @@ use rustix::process::Signal;
 
 use super::Files;
 use super::openssl::{client, is_served, quit};
-use crate::common::{Client, Halves, run_to_end};
+use crate::common::run_to_end;
 use crate::session::lacks;
-
-/// Sends bytes, and reads until the server ends. The end is one in order, or a reset if the server
-/// has not read all of them.
-fn send(server: &Halves, bytes: &[u8]) -> Vec<u8> {
-    let mut client = Client::new(server.at[0]).0;
-    let _ = client.write_all(bytes);
-    let _ = client.shutdown(std::net::Shutdown::Write);
-    let mut answer = Vec::new();
-    let _ = client.read_to_end(&mut answer);
-    answer
-}
 
 #[test]
 fn what_is_not_tls_is_one_line_with_the_error() {
@@ -47,7 +36,7 @@ fn what_is_not_tls_is_one_line_with_the_error() {
             "the stream ended during the TLS handshake",
         ),
     ] {
-        let answer = send(&server, sent);
+        let answer = server.client().send(sent);
         // An alert, and nothing else.
         assert!(
             answer.is_empty() || answer.starts_with(b"\x15\x03"),
@@ -83,7 +72,7 @@ fn a_flood_of_garbage_is_counted_and_not_logged() {
     let files = Files::new();
     let mut server = files.serve(&["upper"]);
     for _ in 0..200 {
-        send(&server, b"hello\n");
+        server.client().send(b"hello\n");
     }
     server.wait_for("suppressed");
     server.signal(Signal::USR1);

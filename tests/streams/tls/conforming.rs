@@ -3,8 +3,8 @@
 use std::io;
 
 use futures_lite::future;
+use halves::Connection;
 use halves::listener::memory;
-use halves::{Connection, Listener, bind, connect};
 
 use super::{Ends, VERSIONS};
 use crate::process::joined::{on_both, relayed};
@@ -24,14 +24,6 @@ fn tls_over_memory_conforms() {
     }
 }
 
-/// Two ends of a connection through a listener.
-async fn over(address: &str) -> io::Result<(Connection, Connection)> {
-    let mut listeners = bind(address).await?;
-    let address = listeners.local_addrs()[0].to_string();
-    let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
-    Ok((near, far.expect("a listener of sockets does not end")))
-}
-
 fn conforms_over(long: usize, connect: impl AsyncFn() -> io::Result<(Connection, Connection)>) {
     for version in VERSIONS {
         let ends = Ends::new(version);
@@ -47,7 +39,9 @@ fn conforms_over(long: usize, connect: impl AsyncFn() -> io::Result<(Connection,
 
 #[test]
 fn tls_over_tcp_conforms() {
-    conforms_over(300_000, async || over("127.0.0.1:0").await);
+    conforms_over(300_000, async || {
+        conformance::connected("127.0.0.1:0").await
+    });
 }
 
 #[test]
@@ -55,7 +49,7 @@ fn tls_over_unix_sockets_conforms() {
     let dir = place::dir();
     let path = dir.path().join("socket");
     let address = path.to_str().expect("text");
-    conforms_over(300_000, async || over(address).await);
+    conforms_over(300_000, async || conformance::connected(address).await);
 }
 
 #[test]

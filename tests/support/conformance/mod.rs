@@ -74,13 +74,15 @@ async fn check_half_close<R1, W1, R2, W2>(
 
 /// Checks connections to a listener on this address.
 pub(crate) async fn check_address(address: &str) {
-    check(LARGE_TRANSFER_BYTES, async || {
-        let mut listeners = bind(address).await?;
-        let address = listeners.local_addrs()[0].to_string();
-        let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
-        Ok((near, far.expect("a listener of sockets does not end")))
-    })
-    .await;
+    check(LARGE_TRANSFER_BYTES, async || connected(address).await).await;
+}
+
+/// Two ends of a connection through a listener on this address.
+pub(crate) async fn connected(address: &str) -> io::Result<(Connection, Connection)> {
+    let mut listeners = bind(address).await?;
+    let address = listeners.local_addrs()[0].to_string();
+    let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
+    Ok((near, far.expect("a listener of sockets does not end")))
 }
 
 /// Checks two pipes, one for each direction.
