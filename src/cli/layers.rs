@@ -3,15 +3,12 @@
 
 use std::ops::Range;
 
+use halves::Peer;
 use halves::proxy_protocol::ProxyProtocol;
 use halves::tls::{Acceptor, LoadError, ServerSettings};
 
 use super::args::Serve;
 use super::listen_address::ListenAddress;
-
-/// Indexes of listeners from this one up are not told apart: see
-/// [`Peer::listener`](halves::Peer::listener).
-const MAX_INDEX: usize = 255;
 
 /// The layers of a server.
 #[derive(Clone, Default)]
@@ -54,9 +51,10 @@ impl Layers {
         listen: &ListenAddress,
         indexes: Range<usize>,
     ) -> Result<(), String> {
-        if (listen.tls_off || listen.proxy_off) && indexes.end > MAX_INDEX {
+        if (listen.tls_off || listen.proxy_off) && indexes.end > Peer::MAX_LISTENER_INDEX {
             return Err(format!(
-                "--listen {listen}: tls=off and proxy=off are for the first {MAX_INDEX} listeners"
+                "--listen {listen}: tls=off and proxy=off are for the first {} listeners",
+                Peer::MAX_LISTENER_INDEX
             ));
         }
         if listen.tls_off {

@@ -67,10 +67,10 @@ impl FromStr for ProxyVersion {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "off" => Ok(Self(None)),
-            "v1" => Ok(Self(Some(Version::V1))),
-            "v2" => Ok(Self(Some(Version::V2))),
-            "any" => Ok(Self(Some(Version::Any))),
-            _ => Err("not a version; write v1, v2, any or off".to_owned()),
+            text => match text.parse() {
+                Ok(version) => Ok(Self(Some(version))),
+                Err(_) => Err("not a version; write v1, v2, any or off".to_owned()),
+            },
         }
     }
 }

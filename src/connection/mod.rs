@@ -21,9 +21,7 @@ use futures_lite::{AsyncRead, AsyncWrite};
 
 use crate::reactor::Source;
 pub use close::Link;
-#[cfg(feature = "tls")]
-pub(crate) use close::is_gone;
-pub(crate) use close::{DiscardBudget, Linger};
+pub(crate) use close::{DiscardBudget, Linger, is_gone};
 use endpoint::CompactEndpoint;
 pub use endpoint::{Credentials, Endpoint, UnixName};
 #[cfg(feature = "tls")]

@@ -6,7 +6,7 @@ use std::io;
 use futures_lite::AsyncRead;
 
 use super::{ProxyListener, Receive, Version};
-use crate::connection::{Connection, Endpoint, Wrapped};
+use crate::connection::{Connection, Endpoint, Peer, Wrapped};
 use crate::limits::Net;
 
 /// The settings with which a server receives PROXY headers.
@@ -95,7 +95,7 @@ impl ProxyProtocol {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn except(mut self, listener: usize) -> Self {
-        self.exempt.push(listener.min(MAX_LISTENER_INDEX));
+        self.exempt.push(listener.min(Peer::MAX_LISTENER_INDEX));
         self
     }
 
@@ -193,6 +193,3 @@ impl ProxyProtocol {
         })
     }
 }
-
-/// The index of the 256th listener and of those after it.
-const MAX_LISTENER_INDEX: usize = 255;

@@ -1,11 +1,11 @@
 //! Character Generator (RFC 864).
 
 use std::future::pending;
-use std::io::{self, ErrorKind};
+use std::io;
 
 use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt, future};
 
-use crate::connection::{Reader, Writer};
+use crate::connection::{Reader, Writer, is_gone};
 
 /// The printable characters of ASCII, which the pattern rotates.
 const FIRST: u8 = b' ';
@@ -72,9 +72,8 @@ where
 
 /// Returns an error, unless it means that the client has left.
 fn unless_left(ended: io::Result<()>) -> io::Result<()> {
-    use ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
     match ended {
-        Err(error) if matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected) => Ok(()),
+        Err(error) if is_gone(&error) => Ok(()),
         ended => ended,
     }
 }

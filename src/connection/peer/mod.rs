@@ -26,6 +26,9 @@ pub use handshake::Handshake;
 pub struct Peer(Arc<Record>);
 
 impl Peer {
+    /// The largest index of a [`listener`](Self::listener), 255. Further listeners share it.
+    pub const MAX_LISTENER_INDEX: usize = u8::MAX as usize;
+
     /// Makes the peer of a new connection, for use in a listener.
     ///
     /// Each connection needs its own peer. A second connection with the same peer, or a clone of it,
@@ -135,7 +138,8 @@ impl Peer {
 
     /// Returns the index of the listener that accepted the connection, in the order of
     /// [`Listeners::local_addrs`](crate::Listeners::local_addrs). The 256th listener and those
-    /// after it have the index 255. Other listeners have the index 0.
+    /// after it have the index [`MAX_LISTENER_INDEX`](Self::MAX_LISTENER_INDEX). Other listeners
+    /// have the index 0.
     ///
     /// # Examples
     ///

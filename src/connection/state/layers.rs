@@ -129,6 +129,9 @@ impl Record {
             return;
         };
         let others = state.extensions().clone();
+        if others.is_empty() {
+            return;
+        }
         let mut extensions = self.layers().extensions();
         for other in others {
             let is_set =
