@@ -65,6 +65,11 @@ reasons! {
         /// The peer ended the stream without the `close_notify` of TLS, so its last bytes may be
         /// missing.
         Truncated => "truncated",
+        /// No target of a relay could be reached.
+        Refused => "refused",
+        /// The child process of the connection failed: its exit status is not 0, or a signal ended
+        /// it.
+        Child => "child",
         /// [`Handle::kill`](crate::Handle::kill) reset the connection.
         Killed => "killed",
         /// [`Handle::close_clients`](crate::Handle::close_clients) closed the connection.
@@ -116,7 +121,7 @@ impl Reason {
     }
 
     /// Returns true if the connection failed: the reason is [`Error`](Self::Error),
-    /// [`Panic`](Self::Panic) or [`Aborted`](Self::Aborted).
+    /// [`Panic`](Self::Panic), [`Refused`](Self::Refused) or [`Aborted`](Self::Aborted).
     ///
     /// # Examples
     ///
@@ -126,7 +131,10 @@ impl Reason {
     /// ```
     #[must_use]
     pub const fn is_failure(self) -> bool {
-        matches!(self, Self::Error | Self::Panic | Self::Aborted)
+        matches!(
+            self,
+            Self::Error | Self::Panic | Self::Refused | Self::Aborted
+        )
     }
 }
 

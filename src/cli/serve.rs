@@ -252,7 +252,13 @@ fn server(
 fn is_stdio_failure(closed: &Closed) -> bool {
     let is_failure = matches!(
         closed.reason,
-        Reason::Error | Reason::Panic | Reason::ProxyHeader | Reason::Tls | Reason::Truncated
+        Reason::Error
+            | Reason::Panic
+            | Reason::ProxyHeader
+            | Reason::Tls
+            | Reason::Truncated
+            | Reason::Refused
+            | Reason::Child
     );
     is_failure && closed.peer.endpoint() == Endpoint::Stdio
 }

@@ -14,9 +14,9 @@ pub(crate) const LAYERS: &[&[&str]] = &[
     &["address", "reactor"],
     &["descriptor", "time"],
     &["connection", "executor", "limits"],
-    &["listener", "process", "service"],
+    &["listener", "process"],
     &["proxy_protocol", "tls"],
-    &["server"],
+    &["server", "service"],
     &["lib"],
     &["cli"],
     &["main"],
@@ -25,6 +25,9 @@ pub(crate) const LAYERS: &[&[&str]] = &[
 /// In lines.
 pub(crate) const LONGEST_FILE: usize = 400;
 pub(crate) const LONGEST_FUNCTION: usize = 60;
+
+/// The services that may name them.
+const KNOWS_SOCKETS: &[&str] = &["src/service/exec", "src/service/relay"];
 
 /// Names of things beneath the halves, which a service may not use.
 const NAMES_BENEATH: &[&str] = &[
@@ -130,9 +133,13 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
-/// A service never names a socket type, a descriptor or a listener.
+/// A service never names a socket type, a descriptor or a listener, unless it starts children or
+/// connects to targets.
 pub(crate) fn sockets(source: &Source) -> Vec<String> {
-    if source.module() != "service" {
+    let exempt = KNOWS_SOCKETS
+        .iter()
+        .any(|place| source.path.starts_with(place));
+    if source.module() != "service" || exempt {
         return Vec::new();
     }
     let named = NAMES_BENEATH.iter().flat_map(|name| found(source, name));
