@@ -35,7 +35,7 @@ pub(crate) use shared::{SharedStream, WakerPair};
 pub use state::Phase;
 pub(crate) use state::{DeadlineCheck, Flag, Record, ServerContext, ServerHooks, SocketGuard};
 pub(crate) use stream::flush_on_close;
-pub use stream::{ReadHalf, WriteHalf, split};
+pub use stream::{Joined, ReadHalf, WriteHalf, split};
 pub use wrapped::Wrapped;
 
 /// A connection as the handler receives it: two halves and the peer.
