@@ -7,7 +7,7 @@ use halves::Peer;
 use halves::proxy_protocol::ProxyProtocol;
 use halves::tls::{Acceptor, LoadError, ServerSettings};
 
-use super::args::Serve;
+use super::args::ServerOptions;
 use super::listen_address::ListenAddress;
 
 /// The layers of a server.
@@ -31,7 +31,7 @@ pub(super) struct ListenerLayers {
 
 impl Layers {
     /// Reads the files of the TLS options.
-    pub(super) fn load(options: &Serve) -> Result<Self, LoadError> {
+    pub(super) fn load(options: &ServerOptions) -> Result<Self, LoadError> {
         let proxy = options.proxy_protocol.0.map(|version| {
             let trusted = options.trust_proxy.iter();
             trusted.fold(ProxyProtocol::new(version), |proxy, &net| proxy.trust(net))
@@ -87,7 +87,7 @@ impl ListenerLayers {
     }
 }
 
-fn acceptor(options: &Serve) -> Result<Acceptor, LoadError> {
+fn acceptor(options: &ServerOptions) -> Result<Acceptor, LoadError> {
     let pairs = options.tls_cert.iter().zip(&options.tls_key);
     let mut settings = pairs.fold(ServerSettings::default(), |settings, (cert, key)| {
         settings.certificate(cert, key)
@@ -107,7 +107,7 @@ fn acceptor(options: &Serve) -> Result<Acceptor, LoadError> {
 }
 
 /// Checks the options that need each other.
-pub(super) fn check(options: &Serve) -> Result<(), String> {
+pub(super) fn check(options: &ServerOptions) -> Result<(), String> {
     let (certs, keys) = (options.tls_cert.len(), options.tls_key.len());
     if certs != keys {
         return Err(format!(

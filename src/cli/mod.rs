@@ -22,11 +22,12 @@ mod words;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use args::Request;
+use args::{Request, ServerOptions};
 use format::Format;
 use halves::Address;
 use listen_address::ListenAddress;
 use log::{Level, Log};
+use service::Served;
 
 /// The server could not start, or failed while running.
 const EXIT_FAILED: u8 = 1;
@@ -47,29 +48,38 @@ pub(crate) fn run() -> ExitCode {
     }
     let code = match args::parse(std::env::args_os().skip(1)) {
         Ok(Request::Print(text)) => print(&text),
-        Ok(Request::Serve(options)) => {
-            let is_output = |listen: &ListenAddress| {
-                matches!(
-                    listen.address,
-                    Address::Stdio | Address::Fd { number: 1, .. }
-                )
-            };
-            if options.listen.iter().any(is_output)
-                && inherited::keep_log_from_client(io::stdout()).is_err()
-            {
-                return ExitCode::from(EXIT_FAILED);
-            }
-            let timed = options.log_time || io::stderr().is_terminal();
-            let format = options.log.with_time(timed);
-            with_log(format, options.level(), |log| serve::run(*options, log))
-        }
-        Err(problem) => with_log(Format::Text, Level::Normal, |log| {
-            log.complain(&problem);
-            log.complain("run 'halves serve --help' for the services and options");
+        Ok(Request::Serve(serve, options)) => run_server(*options, || Ok(serve.service())),
+        Err(error) => with_log(Format::Text, Level::Normal, |log| {
+            log.complain(&error.problem);
+            log.complain(&error.hint);
             EXIT_USAGE
         }),
     };
     ExitCode::from(code)
+}
+
+/// Runs a server with the service that `service` makes.
+fn run_server(options: ServerOptions, service: impl FnOnce() -> Result<Served, String>) -> u8 {
+    let is_output = |listen: &ListenAddress| {
+        matches!(
+            listen.address,
+            Address::Stdio | Address::Fd { number: 1, .. }
+        )
+    };
+    if options.listen.iter().any(is_output)
+        && inherited::keep_log_from_client(io::stdout()).is_err()
+    {
+        return EXIT_FAILED;
+    }
+    let timed = options.log_time || io::stderr().is_terminal();
+    let format = options.log.with_time(timed);
+    with_log(format, options.level(), |log| match service() {
+        Ok(service) => serve::run(options, service, log),
+        Err(problem) => {
+            log.complain(&problem);
+            EXIT_FAILED
+        }
+    })
 }
 
 /// Writes help or the version to standard output.

@@ -1,4 +1,4 @@
-//! `halves serve`: sets up the server, binds the addresses, serves, and returns the exit code.
+//! Runs a server: sets it up, binds the addresses, serves, and returns the exit code.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,26 +13,26 @@ use halves::limits::Sources;
 use halves::listener::inherited::unclaimed;
 use halves::process::reap_all_orphans;
 use halves::server::Closed;
-use halves::service::ServiceSettings;
 use halves::{
     Endpoint, Event, Executor, Listeners, Reason, Report, Server, Shutdown, Timeouts, bind,
 };
 
-use super::args::Serve;
+use super::args::ServerOptions;
 use super::format::Line;
 use super::hint::HintOptions;
 use super::layers::Layers;
 use super::listen_address::ListenAddress;
 use super::log::{Level, Lines, Log};
 use super::rules::RuleSources;
-use super::service::{Service, ServiceRunner};
+use super::service::{Served, ServiceRunner};
 use super::signals::{self, SignalHandler};
 use super::supervisor::Supervisor;
 use super::{EXIT_ABORTED, EXIT_FAILED, conflicts, forced_exit, inherited, resources};
 
 /// A server that is set up and does not listen yet.
 struct PreparedServer {
-    options: Serve,
+    options: ServerOptions,
+    served: Served,
     shutdown: Shutdown,
     server: Server,
     layers: Layers,
@@ -43,17 +43,17 @@ struct PreparedServer {
 }
 
 /// Serves until a signal or an error ends the server, and returns the exit code.
-pub(super) fn run(options: Serve, log: &Log) -> u8 {
+pub(super) fn run(options: ServerOptions, served: Served, log: &Log) -> u8 {
     resources::raise_file_limit();
     log.catch_panics();
-    serve(options, log).unwrap_or_else(|error| {
+    serve(options, served, log).unwrap_or_else(|error| {
         log.complain(&error.to_string());
         EXIT_FAILED
     })
 }
 
-fn serve(options: Serve, log: &Log) -> io::Result<u8> {
-    let prepared = PreparedServer::new(options, log)?;
+fn serve(options: ServerOptions, served: Served, log: &Log) -> io::Result<u8> {
+    let prepared = PreparedServer::new(options, served, log)?;
     // Never dropped: the drop would wait for its threads, and a handler may block one of them for
     // ever.
     let ex = ManuallyDrop::new(Executor::try_threads(prepared.options.threads)?);
@@ -72,7 +72,7 @@ fn serve(options: Serve, log: &Log) -> io::Result<u8> {
 }
 
 impl PreparedServer {
-    fn new(mut options: Serve, log: &Log) -> io::Result<Self> {
+    fn new(mut options: ServerOptions, served: Served, log: &Log) -> io::Result<Self> {
         // Taken first, before another file of this process gets its number.
         let ready_fd = options.ready_fd.map(inherit).transpose()?;
         resources::check(options.threads.get())?;
@@ -101,6 +101,7 @@ impl PreparedServer {
         handler.watch(signals)?;
         Ok(Self {
             options,
+            served,
             shutdown,
             server,
             layers,
@@ -117,10 +118,9 @@ impl PreparedServer {
             return Ok(Report::default());
         };
         close_unused(&lines);
-        let Service(service) = options.service;
         let v6_only = conflicts::any_is_v6_only(&options.listen);
-        lines.listening(&listeners, service.name, |index| HintOptions {
-            answers: service.answers,
+        lines.listening(&listeners, self.served.name, |index| HintOptions {
+            answers: self.served.answers,
             v6_only,
             layers: layers.of(index),
         });
@@ -138,10 +138,7 @@ impl PreparedServer {
             listeners,
             layers,
         };
-        let settings = ServiceSettings {
-            close_word: options.close_word,
-        };
-        let report = (service.run)(runner, settings).await;
+        let report = (self.served.run)(runner).await;
         notifier.finish().await;
         report
     }
@@ -211,7 +208,7 @@ async fn listen(
 }
 
 fn server(
-    options: &Serve,
+    options: &ServerOptions,
     log: &Log,
     shutdown: &Shutdown,
     stdio_failed: &Arc<AtomicBool>,

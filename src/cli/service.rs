@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use halves::proxy_protocol::ProxyProtocol;
-use halves::service::{self, BuiltIn, RunService};
+use halves::service::{self, BuiltIn, RunService, ServiceSettings};
 use halves::{Connection, Executor, Listeners, Report, Server};
 use pin_project_lite::pin_project;
 
@@ -18,6 +18,19 @@ use super::words::{did_you_mean, nearest};
 /// A service of the command, as a row of the library's table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Service(pub(super) &'static BuiltIn<ServiceRunner>);
+
+/// What a server runs, and its name.
+pub(super) struct Served {
+    /// The name in the log.
+    pub(super) name: &'static str,
+    /// True if the service sends answers.
+    pub(super) answers: bool,
+    /// Passes the service to the runner.
+    pub(super) run: Box<dyn FnOnce(ServiceRunner) -> Running + Send>,
+}
+
+/// A running server.
+pub(super) type Running = Pin<Box<dyn Future<Output = io::Result<Report>> + Send>>;
 
 /// Serves connections with the handler of the service that was chosen.
 pub(super) struct ServiceRunner {
@@ -31,6 +44,17 @@ impl Service {
     /// Every service, in the order of `--help`.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         BuiltIn::ALL.iter().map(Self)
+    }
+}
+
+impl Served {
+    /// Serves with a row of the library's table.
+    pub(super) fn built_in(Service(row): Service, settings: ServiceSettings) -> Self {
+        Self {
+            name: row.name,
+            answers: row.answers,
+            run: Box::new(|runner| (row.run)(runner, settings)),
+        }
     }
 }
 
@@ -48,7 +72,7 @@ impl FromStr for Service {
 }
 
 impl RunService for ServiceRunner {
-    type Output = Pin<Box<dyn Future<Output = io::Result<Report>> + Send>>;
+    type Output = Running;
 
     fn run(self, service: impl service::Service) -> Self::Output {
         let Layers {
@@ -88,7 +112,7 @@ fn serve<H, F>(
     listeners: Listeners,
     proxy: Option<ProxyProtocol>,
     handler: H,
-) -> <ServiceRunner as RunService>::Output
+) -> Running
 where
     H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = io::Result<()>> + Send + 'static,

@@ -1,15 +1,30 @@
 //! Prepares the words of the command line for argh, which has no `--option=value` and no
 //! suggestions for misspelled options and commands.
 
+use std::ffi::OsString;
+
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
 
 /// The words that ask for help in the place of any option or command.
 const HELP_WORDS: [&str; 3] = ["-h", "--help", "help"];
 
-/// Words in the form that argh takes.
+/// The facts about a command that argh does not know.
 #[derive(Debug)]
+pub(super) struct Grammar {
+    pub(super) command: &'static str,
+    /// True if the command has the options of every server.
+    pub(super) is_server: bool,
+}
+
+/// Words in the form that argh takes.
+#[derive(Debug, Default)]
 pub(super) struct Words {
-    pub(super) words: Vec<String>,
+    /// The words of the command, without the options of every server.
+    pub(super) own: Vec<String>,
+    /// The options of every server, and their values.
+    pub(super) server: Vec<String>,
+    /// The command that the words name.
+    pub(super) command: Option<&'static str>,
     /// True if a required positional argument is missing.
     pub(super) lacks_argument: bool,
 }
@@ -18,44 +33,120 @@ impl Words {
     /// Splits each `--option=value` into two words. The word after an option that takes a value is
     /// that value, and after `--` no word is an option.
     ///
-    /// Returns an error for an unknown option or command, and for a value after an option that
-    /// takes none.
-    pub(super) fn new(given: Vec<String>, root: &CommandInfoWithArgs) -> Result<Self, String> {
-        let (mut words, mut command) = (Vec::with_capacity(given.len()), root);
-        let (mut arguments, mut has_help) = (0, false);
+    /// Returns an error for an unknown option or command, for a value after an option that takes
+    /// none, and for a word that is not UTF-8.
+    pub(super) fn new(
+        given: Vec<OsString>,
+        root: &CommandInfoWithArgs,
+        server: &'static [FlagInfo<'static>],
+        grammars: &'static [Grammar],
+    ) -> Result<Self, String> {
         let mut given = given.into_iter();
+        let mut reader = Reader {
+            words: Self::default(),
+            command: root,
+            is_server: false,
+            server,
+        };
+        let (mut arguments, mut has_help) = (0, false);
         while let Some(word) = given.next() {
+            let word = text(word)?;
             match &*word {
                 word if HELP_WORDS.contains(&word) => has_help = true,
-                "--" => arguments += given.len(),
-                option if option.starts_with('-') => {
-                    let (name, value) = option_and_value(option);
-                    let takes_value = takes_value(name, command)?;
-                    words.push(name.to_owned());
-                    match value {
-                        Some(_) if !takes_value => return Err(format!("{name} takes no value")),
-                        Some(value) => words.push(value.to_owned()),
-                        None if takes_value => words.extend(given.next()),
-                        None => {}
+                "--" => {
+                    arguments += given.len();
+                    reader.words.own.push(word);
+                    for word in given.by_ref() {
+                        reader.words.own.push(text(word)?);
                     }
+                    break;
+                }
+                option if option.starts_with('-') => {
+                    reader.option(option, &mut given)?;
                     continue;
                 }
-                name if !command.commands.is_empty() => command = find_command(name, command)?,
+                name if !reader.command.commands.is_empty() => reader.enter(name, grammars)?,
                 _ => arguments += 1,
             }
-            let options_end = word == "--";
-            words.push(word);
-            if options_end {
-                words.extend(given.by_ref());
-            }
+            reader.words.own.push(word);
         }
+        let Reader {
+            mut words, command, ..
+        } = reader;
         let required = command.positionals.iter();
         let required = required.filter(|it| it.optionality == Optionality::Required);
-        Ok(Self {
-            words,
-            lacks_argument: !has_help && arguments < required.count(),
-        })
+        words.lacks_argument = !has_help && arguments < required.count();
+        Ok(words)
     }
+}
+
+/// The words so far, and the command that they have reached.
+struct Reader<'a> {
+    words: Words,
+    command: &'a CommandInfoWithArgs,
+    /// True if the command has the options of every server.
+    is_server: bool,
+    server: &'static [FlagInfo<'static>],
+}
+
+impl Reader<'_> {
+    /// Goes on with the arguments of a command.
+    fn enter(&mut self, name: &str, grammars: &'static [Grammar]) -> Result<(), String> {
+        self.command = find_command(name, self.command)?;
+        if let Some(grammar) = grammars.iter().find(|grammar| grammar.command == name) {
+            self.words.command = Some(grammar.command);
+            self.is_server = grammar.is_server;
+        }
+        Ok(())
+    }
+
+    /// Reads an option, and its value if it takes one.
+    fn option(
+        &mut self,
+        word: &str,
+        given: &mut impl Iterator<Item = OsString>,
+    ) -> Result<(), String> {
+        let (name, value) = option_and_value(word);
+        let own = find_flag(name, self.command.flags);
+        let shared = find_flag(name, self.server).filter(|_| own.is_none() && self.is_server);
+        let flag = own.or(shared).ok_or_else(|| self.unknown(name))?;
+        let takes_value = matches!(flag.kind, FlagInfoKind::Option { .. });
+        let to = match shared {
+            Some(_) => &mut self.words.server,
+            None => &mut self.words.own,
+        };
+        to.push(name.to_owned());
+        match value {
+            Some(_) if !takes_value => return Err(format!("{name} takes no value")),
+            Some(value) => to.push(value.to_owned()),
+            None if takes_value => to.extend(given.next().map(text).transpose()?),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Returns the error of an option that the command does not have.
+    fn unknown(&self, name: &str) -> String {
+        if !self.command.commands.is_empty() && find_flag(name, self.server).is_some() {
+            return format!("{name} comes after a command, as in 'halves serve SERVICE {name}'");
+        }
+        for owner in &self.command.commands {
+            if find_flag(name, owner.command.flags).is_some() {
+                return format!("{name} comes after the command '{}'", owner.name);
+            }
+        }
+        let server = if self.is_server { self.server } else { &[] };
+        let flags = self.command.flags.iter().chain(server);
+        let meant = nearest(name, flags.map(|flag| flag.long));
+        did_you_mean(&format!("unknown option '{name}'"), meant)
+    }
+}
+
+fn text(word: OsString) -> Result<String, String> {
+    word.into_string().map_err(|word| {
+        let word = word.to_string_lossy();
+        format!("an argument is not UTF-8: {word}")
+    })
 }
 
 /// Splits `--option=value`. A short option has no value in the same word.
@@ -66,19 +157,8 @@ fn option_and_value(word: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Returns true if this option of a command takes a value, and an error if the option is unknown.
-fn takes_value(name: &str, command: &CommandInfoWithArgs) -> Result<bool, String> {
-    let flags = command.flags;
-    if let Some(flag) = flags.iter().find(|flag| has_name(flag, name)) {
-        return Ok(matches!(flag.kind, FlagInfoKind::Option { .. }));
-    }
-    for owner in &command.commands {
-        if owner.command.flags.iter().any(|flag| has_name(flag, name)) {
-            return Err(format!("{name} comes after the command '{}'", owner.name));
-        }
-    }
-    let meant = nearest(name, flags.iter().map(|flag| flag.long));
-    Err(did_you_mean(&format!("unknown option '{name}'"), meant))
+fn find_flag<'a>(name: &str, flags: &'a [FlagInfo<'a>]) -> Option<&'a FlagInfo<'a>> {
+    flags.iter().find(|flag| has_name(flag, name))
 }
 
 fn has_name(flag: &FlagInfo<'_>, name: &str) -> bool {

@@ -142,7 +142,10 @@ fn an_invalid_address_is_exit_2_with_the_reason() {
 /// Asserts that these arguments are bad usage, with this error.
 fn refused(args: &[&str], problem: &str) {
     let message = complaint(&run(args), 2);
-    let help = "halves: run 'halves serve --help' for the services and options";
+    let help = match args[0] {
+        "serve" => "halves: run 'halves serve --help' for the services and options",
+        _ => "halves: run 'halves --help' for the commands",
+    };
     assert_eq!(message, format!("halves: {problem}\n{help}\n"));
 }
 

@@ -1,25 +1,37 @@
 //! Parsing of the arguments.
 
-use halves::Address;
+use std::path::PathBuf;
+use std::time::Duration;
 
+use halves::Address;
+use halves::tls::{self, ClientAuth};
+
+use super::server_options::DEFAULT_ADDRESS;
 use super::*;
+use crate::cli::format::Format;
+use crate::cli::log::Level;
 
 fn parsed(words: &[&str]) -> Result<Request, String> {
-    parse(words.iter().map(OsString::from))
+    parse(words.iter().map(OsString::from)).map_err(|error| error.problem)
 }
 
-fn serve(words: &[&str]) -> Serve {
+fn serve(words: &[&str]) -> (Serve, Box<ServerOptions>) {
     match parsed(words).expect("good usage") {
-        Request::Serve(serve) => *serve,
+        Request::Serve(serve, options) => (serve, options),
         Request::Print(text) => panic!("printed: {text}"),
     }
+}
+
+/// The options of every server.
+fn server(words: &[&str]) -> Box<ServerOptions> {
+    serve(words).1
 }
 
 #[test]
 fn no_arguments_serve_upper_on_the_default_address() {
     for words in [&[][..], &["serve", "upper"]] {
-        let options = serve(words);
-        assert_eq!(options.service.0.name, "upper");
+        let (serve, options) = serve(words);
+        assert_eq!(serve.service.0.name, "upper");
         assert_eq!(
             options.listen,
             [DEFAULT_ADDRESS.parse().expect("an address")]
@@ -36,18 +48,18 @@ fn no_arguments_serve_upper_on_the_default_address() {
 #[test]
 fn options_may_carry_their_value() {
     let words = ["serve", "upper", "--close-word=a=b", "--listen=-", "--"];
-    let options = serve(&words);
-    assert_eq!(options.close_word.as_deref(), Some("a=b"));
+    let (own, options) = serve(&words);
+    assert_eq!(own.close_word.as_deref(), Some("a=b"));
     assert_eq!(options.listen, [Address::Stdio.into()]);
-    let options = serve(&["serve", "upper", "--close-word", "--a=b"]);
-    assert_eq!(options.close_word.as_deref(), Some("--a=b"));
+    let (own, _) = serve(&["serve", "upper", "--close-word", "--a=b"]);
+    assert_eq!(own.close_word.as_deref(), Some("--a=b"));
 }
 
 #[test]
 fn options_of_tls_keep_their_order() {
     let pairs = ["--tls-cert=a", "--tls-cert=b", "--tls-key=c", "--tls-key=d"];
     let others = ["--tls-alpn=h2", "--tls-alpn", "http/1.1", "--tls-min=1.3"];
-    let options = serve(&[&["serve", "upper"], &pairs[..], &others].concat());
+    let options = server(&[&["serve", "upper"], &pairs[..], &others].concat());
     assert_eq!(options.tls_cert, ["a", "b"].map(PathBuf::from));
     assert_eq!(options.tls_key, ["c", "d"].map(PathBuf::from));
     assert_eq!(options.tls_alpn, ["h2", "http/1.1"]);
@@ -106,7 +118,7 @@ fn options_that_need_others_are_bad_usage_without_them() {
         "--trust-proxy=::1",
     ];
     let listen = ["--listen=80,tls=off,proxy=off", ca];
-    let options = serve(&[&["serve", "upper"], &pair[..], &all, &listen].concat());
+    let options = server(&[&["serve", "upper"], &pair[..], &all, &listen].concat());
     assert_eq!(options.tls_client_auth, Some(ClientAuth::Optional));
     assert!(options.listen[0].tls_off && options.listen[0].proxy_off);
 }
@@ -148,7 +160,14 @@ fn an_unknown_word_is_reported_with_the_nearest_one() {
         (&["serve", "upper", "-x"], "unknown option '-x'"),
         (&["serve", "upper", "-v=1"], "unknown option '-v=1'"),
         (&["serve", "upper", "--quiet=yes"], "--quiet takes no value"),
-        (&["--listen=1"], "--listen comes after the command 'serve'"),
+        (
+            &["--listen=1"],
+            "--listen comes after a command, as in 'halves serve SERVICE --listen'",
+        ),
+        (
+            &["--close-word=x"],
+            "--close-word comes after the command 'serve'",
+        ),
         (&["serve"], service),
         (&["serve", "--listen", "1"], service),
         (&["serve", "--listen", "upper"], service),
@@ -160,13 +179,13 @@ fn an_unknown_word_is_reported_with_the_nearest_one() {
                and time; did you mean 'echo'?\n";
     assert!(problem.ends_with(end), "{problem}");
     for words in [&["serve", "-v", "upper"][..], &["serve", "--", "upper"]] {
-        assert_eq!(serve(words).service.0.name, "upper");
+        assert_eq!(serve(words).0.service.0.name, "upper");
     }
 }
 
 #[test]
 fn a_drain_timeout_of_0_is_no_deadline() {
-    let options = serve(&["serve", "echo", "--drain-timeout", "0"]);
+    let options = server(&["serve", "echo", "--drain-timeout", "0"]);
     assert_eq!(options.drain_timeout, Duration::MAX);
 }
 
@@ -183,8 +202,8 @@ fn the_version_is_printed_with_and_without_a_command() {
         };
         assert_eq!(text, version());
     }
-    let options = serve(&["serve", "upper", "--close-word", "-V"]);
-    assert_eq!(options.close_word.as_deref(), Some("-V"));
+    let (own, _) = serve(&["serve", "upper", "--close-word", "-V"]);
+    assert_eq!(own.close_word.as_deref(), Some("-V"));
 }
 
 #[test]

@@ -1,0 +1,182 @@
+//! The arguments of the command and their help.
+
+mod serve;
+mod server_options;
+
+use std::ffi::OsString;
+use std::str::FromStr;
+
+use argh::{ArgsInfo, EarlyExit, FromArgs};
+
+use super::service::{Service, no_service_given};
+use super::words::{Grammar, Words};
+
+pub(super) use serve::Serve;
+pub(super) use server_options::ServerOptions;
+
+/// The request that the arguments make.
+#[derive(Debug)]
+pub(super) enum Request {
+    Serve(Serve, Box<ServerOptions>),
+    /// Help, or the version.
+    Print(String),
+}
+
+/// Bad usage.
+#[derive(Debug)]
+pub(super) struct UsageError {
+    /// One line.
+    pub(super) problem: String,
+    /// The help that lists what is right.
+    pub(super) hint: String,
+}
+
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    help_triggers("-h", "--help", "help"),
+    description = "Serve any byte stream.\n\n\
+        Without arguments: halves serve upper --listen 127.0.0.1:50007",
+    example = "{command_name}\n\
+        {command_name} serve echo --listen :7\n\
+        {command_name} serve --help"
+)]
+struct Halves {
+    /// print the version
+    #[argh(switch, short = 'V')]
+    version: bool,
+    #[argh(subcommand)]
+    command: Option<Command>,
+}
+
+/// The commands. Each has a row in [`GRAMMARS`].
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+enum Command {
+    Serve(Serve),
+}
+
+/// The facts about each command that argh does not know.
+const GRAMMARS: &[Grammar] = &[Grammar {
+    command: "serve",
+    is_server: true,
+}];
+
+/// Parses the arguments, without the name of the program.
+pub(super) fn parse(words: impl Iterator<Item = OsString>) -> Result<Request, UsageError> {
+    let mut words: Vec<_> = words.collect();
+    if words.is_empty() {
+        words = vec!["serve".into(), "upper".into()];
+    }
+    let command = words.first().and_then(|word| word.to_str());
+    let hint = hint(grammar(command.unwrap_or_default()));
+    request(words).map_err(|problem| UsageError { problem, hint })
+}
+
+fn request(words: Vec<OsString>) -> Result<Request, String> {
+    let first_words: Vec<_> = words.iter().map_while(|word| word.to_str()).collect();
+    if let [command, "--version" | "-V", ..] = first_words[..]
+        && grammar(command).is_some()
+    {
+        return Ok(Request::Print(version()));
+    }
+    if let [service, ..] = first_words[..]
+        && Service::from_str(service).is_ok()
+    {
+        return Err(format!(
+            "'{service}' is a service, not a command; did you mean 'halves serve {service}'?"
+        ));
+    }
+    let server = ServerOptions::get_args_info();
+    let words = Words::new(words, &Halves::get_args_info(), server.flags, GRAMMARS)?;
+    if words.lacks_argument {
+        return Err(lacks_argument(words.command));
+    }
+    let own: Vec<_> = words.own.iter().map(String::as_str).collect();
+    let halves = match Halves::from_args(&["halves"], &own) {
+        Ok(halves) => halves,
+        Err(exit) if exit.status.is_ok() => {
+            return Ok(Request::Print(help(exit.output, words.command)));
+        }
+        Err(exit) => return Err(exit.output),
+    };
+    match halves.command {
+        _ if halves.version => Ok(Request::Print(version())),
+        Some(Command::Serve(serve)) => {
+            Ok(Request::Serve(serve.checked()?, server_options(&words)?))
+        }
+        None => Err("no command given".into()),
+    }
+}
+
+/// Parses the words of the shared options.
+fn server_options(words: &Words) -> Result<Box<ServerOptions>, String> {
+    let server: Vec<_> = words.server.iter().map(String::as_str).collect();
+    let options = ServerOptions::from_args(&["halves"], &server);
+    let options = options.map_err(|exit| exit.output)?;
+    options.checked().map(Box::new)
+}
+
+fn grammar(command: &str) -> Option<&'static Grammar> {
+    GRAMMARS.iter().find(|it| it.command == command)
+}
+
+fn lacks_argument(command: Option<&str>) -> String {
+    match command {
+        Some("serve") => no_service_given(),
+        _ => "an argument is missing".to_owned(),
+    }
+}
+
+/// Returns the line that names the help of a command, or that of all commands.
+fn hint(command: Option<&Grammar>) -> String {
+    match command.map(|it| it.command) {
+        None => "run 'halves --help' for the commands".to_owned(),
+        Some("serve") => "run 'halves serve --help' for the services and options".to_owned(),
+        Some(command) => format!("run 'halves {command} --help' for the options"),
+    }
+}
+
+/// Completes the help of a command: the services, and the options and notes of every server.
+fn help(own: String, command: Option<&'static str>) -> String {
+    let mut help = own;
+    if command == Some("serve") {
+        let rows = Service::all().map(|Service(row)| format!("\n  {:<18}{}", row.name, row.help));
+        let services: String = rows.collect();
+        let at = help.find(OPTIONS).unwrap_or(help.len());
+        help.insert_str(at, &format!("\n\nServices:{services}"));
+    }
+    if command.and_then(grammar).is_some_and(|it| it.is_server) {
+        add_server_options(&mut help);
+    }
+    help
+}
+
+const OPTIONS: &str = "\n\nOptions:\n";
+const NOTES: &str = "\n\nNotes:\n";
+/// The last row of the options.
+const HELP_ROW: &str = "  -h, --help";
+
+/// Adds the rows of the options before the last row, and the notes at the end.
+fn add_server_options(help: &mut String) {
+    let Err(EarlyExit { output: server, .. }) = ServerOptions::from_args(&[""], &["--help"]) else {
+        return;
+    };
+    let (Some((_, rest)), Some(at)) = (server.split_once(OPTIONS), help.find(HELP_ROW)) else {
+        return;
+    };
+    let (options, notes) = rest.split_once(NOTES).unwrap_or((rest, ""));
+    let (rows, _) = options.split_once(HELP_ROW).unwrap_or((options, ""));
+    help.insert_str(at, rows);
+    if !help.contains(NOTES) {
+        help.truncate(help.trim_end().len());
+        help.push_str(NOTES);
+    }
+    help.push_str(notes);
+}
+
+fn version() -> String {
+    format!("halves {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+#[cfg(test)]
+mod tests;
