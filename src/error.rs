@@ -66,11 +66,28 @@ pub enum Error {
         /// The error of the system.
         source: io::Error,
     },
-    /// The connection to the address failed.
+    /// The name in the address has not been resolved, for example because it does not exist:
+    /// [`NotFound`](io::ErrorKind::NotFound). An IP address avoids the error.
+    Resolve {
+        /// The address.
+        address: String,
+        /// The error of the lookup.
+        source: io::Error,
+    },
+    /// The connection to the address failed. If all addresses of a name have failed with different
+    /// errors, the kind is that of the first, and the text has all.
     Connect {
         /// The address.
         address: String,
         /// The error of the system.
+        source: io::Error,
+    },
+    /// The connection exists, but the TLS handshake failed. With the feature `tls`,
+    /// `tls::certificate_error` returns the reason if the certificate of the server is rejected.
+    Tls {
+        /// The address.
+        address: String,
+        /// The error of the handshake.
         source: io::Error,
     },
 }
@@ -86,7 +103,9 @@ impl fmt::Display for Error {
             }
             Self::Listen { address, source } => write!(f, "cannot listen on {address}: {source}"),
             Self::Accept { address, source } => write!(f, "cannot accept at {address}: {source}"),
+            Self::Resolve { address, source } => write!(f, "cannot resolve {address}: {source}"),
             Self::Connect { address, source } => write!(f, "cannot connect to {address}: {source}"),
+            Self::Tls { address, source } => write!(f, "TLS with {address} failed: {source}"),
         }
     }
 }
@@ -100,7 +119,9 @@ impl std::error::Error for Error {
             | Self::ProxyVersion { .. } => None,
             Self::Listen { source, .. }
             | Self::Accept { source, .. }
-            | Self::Connect { source, .. } => Some(source),
+            | Self::Resolve { source, .. }
+            | Self::Connect { source, .. }
+            | Self::Tls { source, .. } => Some(source),
         }
     }
 }
@@ -114,7 +135,9 @@ impl From<Error> for io::Error {
             | Error::ProxyVersion { .. } => io::ErrorKind::InvalidInput,
             Error::Listen { source, .. }
             | Error::Accept { source, .. }
-            | Error::Connect { source, .. } => source.kind(),
+            | Error::Resolve { source, .. }
+            | Error::Connect { source, .. }
+            | Error::Tls { source, .. } => source.kind(),
         };
         Self::new(kind, error)
     }

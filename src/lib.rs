@@ -83,6 +83,7 @@
 //! | serving | [`serve`], [`Server`]; [`Server::serve_while`] for a server within other code |
 //! | runtime control | [`Handle`]: statistics, connections, rules, the end |
 //! | addresses | [`bind`], [`connect`], [`Address`]; [`Listeners`] for several at once |
+//! | clients | [`connect`]; [`ConnectOptions`] for a timeout, a source address and TLS |
 //! | inherited sockets | [`listener::inherited`]; [`Listeners`] from an `OwnedFd` |
 //! | streams other than sockets | [`listener::stdio`], [`listener::files`], [`listener::fifos`], [`listener::device`], [`process`], [`listener::memory`]; [`Once`] for any two halves, [`descriptor::FdReader`] and [`descriptor::FdWriter`] for any two descriptors |
 //! | abilities of each stream | [`listener`]: half-close, end and reset |
@@ -142,7 +143,7 @@
 //! not returned are not lost, and the call may be repeated. Cancel-safe are [`Listener::accept`],
 //! [`Reader::read_or_drain`] and plain reads, the frame readers ([`Reader::line`] and the like),
 //! the calls of a [`connection::Buffered`] writer except [`connection::Buffered::into_inner`],
-//! [`bind`], [`connect`], [`Shutdown::requested`], and every sleep.
+//! [`bind`], [`connect`], [`ConnectOptions::connect`], [`Shutdown::requested`], and every sleep.
 //!
 //! The calls of futures-lite that move several pieces are not cancel-safe: after a cancelled
 //! `read_exact`, `read_line` or `write_all`, an unknown number of bytes has passed, and the
@@ -173,6 +174,7 @@
 pub mod address;
 mod blocking;
 mod catch;
+mod connect;
 pub mod connection;
 pub mod descriptor;
 pub mod duration;
@@ -204,11 +206,12 @@ pub mod tls;
 mod waker_slot;
 
 pub use address::Address;
+pub use connect::{ConnectOptions, ConnectTimings, connect};
 pub use connection::{Chunk, Connection, Endpoint, Peer, Reader, Writer};
 pub use error::Error;
 pub use executor::{Executor, Spawn, spawn_fn};
 pub use limits::Timeouts;
-pub use listener::{Listener, Listeners, Once, bind, connect};
+pub use listener::{Listener, Listeners, Once, bind};
 pub use reason::Reason;
 pub use server::{Event, Handle, Report, Server, serve};
 pub use shutdown::Shutdown;

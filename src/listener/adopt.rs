@@ -1,14 +1,14 @@
 //! Takes over sockets that are open already, as listeners or as connections.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio, retry_on_intr};
 use rustix::net::{SocketType, getpeername, sockopt};
 
 use super::socket::{self, SocketListener};
-use super::{Listeners, Once};
+use super::{Listeners, Once, inherited};
 use crate::address::ListenOptions;
 use crate::connection::{Connection, Endpoint, Ownership};
 use crate::descriptor::FileId;
@@ -17,6 +17,20 @@ use crate::descriptor::FileId;
 pub(super) enum Adopted {
     Listener(SocketListener),
     Connection(Connection),
+}
+
+/// Takes over an inherited connection.
+pub(crate) fn inherited_connection(
+    number: RawFd,
+    options: &ListenOptions,
+) -> io::Result<Connection> {
+    match adopt(inherited::socket(number)?, options)? {
+        Adopted::Connection(connection) => Ok(connection),
+        Adopted::Listener(_) => {
+            let message = "it is a socket that listens";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+        }
+    }
 }
 
 /// Takes over an open stream socket: a listener, or a connection, which is yielded once. Other

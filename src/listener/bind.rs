@@ -1,11 +1,10 @@
-//! `bind` and `connect`: from an address to its listeners, or to a connection.
+//! `bind`: from an address to its listeners.
 
 use std::io;
 
-use super::adopt::{Adopted, adopt};
+use super::adopt::adopt;
 use super::{Listeners, Once, inherited, stdio, tcp, unix};
-use crate::address::{Access, Address, ListenOptions};
-use crate::connection::Connection;
+use crate::address::{Address, ListenOptions};
 use crate::error::Error;
 
 /// Listens on an address and returns its listeners, ready to be served.
@@ -49,39 +48,6 @@ where
     })
 }
 
-/// Connects to an address. For a host name with several addresses, these are tried in order until
-/// one accepts. `-` is the standard input and output of this process, `fd:N` an inherited
-/// connection.
-///
-/// Cancel-safe: a dropped future leaves no connection behind.
-///
-/// # Errors
-///
-/// [`Error::Address`] if the text is not an address, [`Error::Connect`] for an error of the system,
-/// each inside an [`io::Error`] of the same kind.
-///
-/// # Examples
-///
-/// ```
-/// # smol::block_on(async {
-/// let listeners = halves::bind("127.0.0.1:0").await?;
-/// let port = listeners.local_addrs()[0].socket_addr().unwrap().port();
-/// let connection = halves::connect(format!("127.0.0.1:{port}")).await?;
-/// assert_eq!(connection.peer.endpoint(), listeners.local_addrs()[0]);
-/// # std::io::Result::Ok(()) }).unwrap();
-/// ```
-pub async fn connect<A>(address: A) -> io::Result<Connection>
-where
-    A: TryInto<Address>,
-    Error: From<A::Error>,
-{
-    let address = address.try_into().map_err(Error::from)?;
-    connect_to(&address).await.map_err(|source| {
-        let address = address.to_string();
-        Error::Connect { address, source }.into()
-    })
-}
-
 async fn listen(address: &Address) -> io::Result<Listeners> {
     match address {
         Address::Tcp {
@@ -98,31 +64,6 @@ async fn listen(address: &Address) -> io::Result<Listeners> {
         Address::Activation { name, options } => activated(name.as_deref(), options),
         Address::Stdio => Ok(Once::new(stdio()?).into()),
     }
-}
-
-async fn connect_to(address: &Address) -> io::Result<Connection> {
-    let message = match address {
-        Address::Tcp {
-            host,
-            port,
-            options,
-        } if *options == ListenOptions::default() => return tcp::connect(host, *port).await,
-        Address::Unix { path, access } if *access == Access::default() => {
-            return unix::connect(unix::path_name(path)?).await;
-        }
-        Address::Abstract { name } => return unix::connect(unix::abstract_name(name)?).await,
-        Address::Fd { number, options } => match adopt(inherited::socket(*number)?, options)? {
-            Adopted::Connection(connection) => return Ok(connection),
-            Adopted::Listener(_) => "it is a socket that listens",
-        },
-        Address::Stdio => return stdio(),
-        Address::Tcp { .. } => {
-            "keepalive, backlog, nagle, reuse-port and v6-only are for listening"
-        }
-        Address::Unix { .. } => "mode, user and group are for listening",
-        Address::Activation { .. } => "sd-listen is for listening",
-    };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
 fn activated(name: Option<&str>, options: &ListenOptions) -> io::Result<Listeners> {

@@ -10,12 +10,12 @@ pub mod inherited;
 mod listeners;
 pub mod memory;
 mod merge;
-mod socket;
+pub(crate) mod socket;
 mod stdio;
-mod tcp;
+pub(crate) mod tcp;
 #[cfg(feature = "tokio")]
 mod tokio_net;
-mod unix;
+pub(crate) mod unix;
 
 use std::future::Future;
 use std::io;
@@ -27,7 +27,8 @@ use rustix::io::Errno;
 use crate::connection::{Connection, Endpoint};
 use crate::time::Clock;
 
-pub use bind::{bind, connect};
+pub(crate) use adopt::inherited_connection;
+pub use bind::bind;
 pub use files::{device, fifos, files};
 pub use listeners::Listeners;
 pub use merge::{Merged, merge};
@@ -166,7 +167,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Listener for Once<R, W> {
 ///
 /// Sleeps between two calls, at most 50 ms, and occupies no thread. Nothing remains of it when the
 /// future is dropped.
-async fn retry_while<T, F>(busy: Errno, mut attempt: impl FnMut() -> F) -> io::Result<T>
+pub(crate) async fn retry_while<T, F>(busy: Errno, mut attempt: impl FnMut() -> F) -> io::Result<T>
 where
     F: Future<Output = io::Result<T>>,
 {

@@ -141,12 +141,12 @@ nix::setsockopt_impl!(
 );
 
 /// Opens a non-blocking stream socket.
-pub(super) fn stream(family: AddressFamily) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn stream(family: AddressFamily) -> rustix::io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     rustix::net::socket_with(family, SocketType::STREAM, flags, None)
 }
 
 /// Returns the local address of a socket.
-pub(super) fn local_endpoint(socket: impl AsFd) -> io::Result<Arc<Endpoint>> {
+pub(crate) fn local_endpoint(socket: impl AsFd) -> io::Result<Arc<Endpoint>> {
     Ok(Arc::new(Endpoint::of(getsockname(socket)?)))
 }

@@ -9,8 +9,6 @@ use rustls_pki_types::ServerName;
 use super::{Acceptor, Connector, Handshake, TlsConnection};
 use crate::address::Address;
 use crate::connection::{Connection, Wrapped};
-use crate::error::Error;
-use crate::listener;
 
 impl Acceptor {
     /// Does the handshake of a server on this connection.
@@ -95,50 +93,6 @@ impl Acceptor {
 }
 
 impl Connector {
-    /// Connects to an address, and does the handshake of a client.
-    ///
-    /// The server is asked for the name of
-    /// [`ClientSettings::server_name`](super::ClientSettings::server_name), or else for the host in
-    /// the address.
-    ///
-    /// Cancel-safe: a dropped future leaves no connection behind.
-    ///
-    /// # Errors
-    ///
-    /// * Those of [`connect`](crate::connect).
-    /// * Those of [`handshake`](Self::handshake).
-    /// * [`InvalidInput`](ErrorKind::InvalidInput) if the address has no host, and no name is set.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use futures_lite::AsyncWriteExt;
-    /// use halves::tls::Connector;
-    ///
-    /// # smol::block_on(async {
-    /// let mut connection = Connector::new()?.connect("example.org:443").await?;
-    /// connection.writer.write_all(b"hello").await?;
-    /// connection.writer.close().await?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
-    /// ```
-    pub async fn connect<A>(&self, address: A) -> io::Result<TlsConnection>
-    where
-        A: TryInto<Address>,
-        Error: From<A::Error>,
-    {
-        self.connect_to(address.try_into().map_err(Error::from)?)
-            .await
-    }
-
-    async fn connect_to(&self, address: Address) -> io::Result<TlsConnection> {
-        let name = match self.server_name() {
-            Some(name) => name.clone(),
-            None => name_in(&address)?,
-        };
-        let connection = listener::connect(address).await?;
-        Handshake::client(self.config(), name, connection).await
-    }
-
     /// Does the handshake of a client on this connection, with a server that has this name: a name
     /// of DNS or an IP address.
     ///
@@ -184,6 +138,33 @@ impl Connector {
             Err(error) => Handshake::failed(error),
         }
     }
+
+    /// Does the same as [`handshake`](Self::handshake), with a name that is checked already.
+    pub(crate) fn handshake_as(
+        &self,
+        connection: Connection,
+        name: ServerName<'static>,
+    ) -> Handshake {
+        Handshake::client(self.config(), name, connection)
+    }
+
+    /// Returns the name that the server at this address is asked for: the one of the settings, or
+    /// else the host.
+    pub(crate) fn name_at(&self, address: &Address) -> io::Result<ServerName<'static>> {
+        match (self.server_name(), address) {
+            (Some(name), _) => Ok(name.clone()),
+            (None, Address::Tcp { host, .. }) if host.is_empty() => server_name("localhost"),
+            (None, Address::Tcp { host, .. }) => {
+                // The zone of a link-local address is not part of it.
+                let (host, _zone) = host.split_once('%').unwrap_or((host, ""));
+                server_name(host)
+            }
+            (None, _) => {
+                let problem = "the address has no host: set the name of the TLS server";
+                Err(io::Error::new(ErrorKind::InvalidInput, problem))
+            }
+        }
+    }
 }
 
 fn server_name(name: &str) -> io::Result<ServerName<'static>> {
@@ -191,20 +172,4 @@ fn server_name(name: &str) -> io::Result<ServerName<'static>> {
         let problem = format!("{name:?} is neither a name of DNS nor an IP address");
         io::Error::new(ErrorKind::InvalidInput, problem)
     })
-}
-
-/// Returns the host in an address.
-fn name_in(address: &Address) -> io::Result<ServerName<'static>> {
-    match address {
-        Address::Tcp { host, .. } if host.is_empty() => server_name("localhost"),
-        Address::Tcp { host, .. } => {
-            // The zone of a link-local address is not part of it.
-            let (host, _zone) = host.split_once('%').unwrap_or((host, ""));
-            server_name(host)
-        }
-        _ => {
-            let problem = format!("{address} has no host: set the name of the TLS server");
-            Err(io::Error::new(ErrorKind::InvalidInput, problem))
-        }
-    }
 }

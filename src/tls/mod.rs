@@ -12,8 +12,9 @@
 //!   ends the connection.
 //! * If the stream is full, the records of one write are held, of at most 64 KiB of payload.
 //! * A server ends a handshake after [`Timeouts::handshake`](crate::Timeouts::handshake). A client
-//!   has no deadline of its own.
+//!   has the timeout of [`ConnectOptions`](crate::ConnectOptions).
 
+mod certificate_error;
 mod config;
 mod describe;
 mod entry;
@@ -26,6 +27,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
+pub use certificate_error::certificate_error;
 pub use config::{
     Acceptor, ClientAuth, ClientSettings, Connector, LoadError, ServerSettings, Version,
 };

@@ -170,6 +170,7 @@ fn options_of_a_listener_are_refused_for_connecting() {
             "unix:/x,mode=0600",
             "mode, user and group are for listening",
         ),
+        ("sd-listen", "sd-listen is for listening"),
     ] {
         let error = block_on(connect(address)).expect_err(address);
         assert_eq!(

@@ -3,6 +3,7 @@
 mod aborting;
 mod addresses;
 mod backlog;
+mod connecting;
 mod copying;
 mod deadlines;
 mod embedding;

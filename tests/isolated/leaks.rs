@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::{Connection, Executor, Listener, Listeners, bind};
 
 use crate::support::leftovers::{CONNECTIONS, is_as_before, present};
@@ -42,6 +42,43 @@ pub(crate) fn nothing_is_left_of_3000_connections_and_their_executors() {
         }
         is_as_before(&format!("{transport:?}"), dir.path(), before);
     }
+}
+
+/// Connects that are dropped at each of their steps leave no descriptor, and any number of lookups of
+/// one name at most a thread of the pool.
+pub(crate) fn nothing_is_left_of_cancelled_connects() {
+    let dir = place::dir();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = listener.local_addr().expect("bound").port();
+    let path = dir.path().join("socket");
+    let _unix = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+    let cancel = |polls: usize| {
+        let addresses = [
+            format!("127.0.0.1:{port}"),
+            format!("localhost:{port}"),
+            format!("unix:{}", path.display()),
+        ];
+        for address in addresses {
+            smol::block_on(async {
+                let mut connect = Box::pin(halves::connect(address));
+                for _ in 0..polls {
+                    if future::poll_once(&mut connect).await.is_some() {
+                        let _ = listener.accept();
+                        break;
+                    }
+                    future::yield_now().await;
+                }
+            });
+        }
+    };
+    listener.set_nonblocking(true).expect("a socket");
+    cancel(3);
+    let before = present(dir.path());
+    for n in 0..300 {
+        cancel(n % 3 + 1);
+        while listener.accept().is_ok() {}
+    }
+    is_as_before("cancelled connects", dir.path(), before);
 }
 
 /// Runs 50 connections, with 100 sockets. Some are dropped in time, some with the executor.

@@ -67,6 +67,7 @@ const TESTS: &[Test] = tests! {
     inherited::an_inherited_descriptor_is_taken_once,
     inherited::a_refusal_ends_a_shared_connection,
     inherited::without_a_service_manager_there_are_no_sockets_to_listen_on,
+    leaks::nothing_is_left_of_cancelled_connects,
     leaks::nothing_is_left_of_3000_connections_and_their_executors,
     leaks_of_streams::nothing_is_left_of_3000_connections_of_each_kind,
     orphans::orphans_are_reaped_and_other_children_are_not,

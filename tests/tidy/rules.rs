@@ -16,6 +16,7 @@ pub(crate) const LAYERS: &[&[&str]] = &[
     &["connection", "executor", "limits"],
     &["listener", "process"],
     &["proxy_protocol", "tls"],
+    &["connect"],
     &["server", "service"],
     &["lib"],
     &["cli"],

@@ -1,6 +1,7 @@
-//! TCP sockets: listening, connecting and their options.
+//! TCP sockets: listening, and the options of sockets.
 
 mod listen;
+mod lookups;
 mod resolve;
 
 use std::io;
@@ -14,7 +15,8 @@ use rustix::net::{AddressFamily, sockopt};
 use super::Listeners;
 use super::socket::{self, SocketListener};
 use crate::address::ListenOptions;
-use crate::connection::{Connection, Ownership};
+
+pub(crate) use resolve::resolve;
 
 /// The number of unanswered keepalive probes after which the kernel ends the connection.
 #[cfg(not(any(target_os = "haiku", target_os = "nto", target_os = "openbsd")))]
@@ -29,7 +31,7 @@ pub(super) async fn listen(
     if host.is_empty() {
         return every_interface(port, options).map(Listeners::of);
     }
-    let addresses = resolve::resolve(host, port).await?;
+    let addresses = resolve(host, port).await?;
     let listen = |address| {
         let listener = listen_at(address, options)?;
         let port = listener.port();
@@ -40,52 +42,6 @@ pub(super) async fn listen(
         listeners.push(listener);
     }
     Ok(listeners)
-}
-
-/// Connects to the first address of a host that accepts.
-pub(super) async fn connect(host: &str, port: u16) -> io::Result<Connection> {
-    // Without a host, this connects to the local machine.
-    let host = if host.is_empty() { "localhost" } else { host };
-    let mut last_error = io::Error::from(io::ErrorKind::InvalidInput);
-    for address in resolve::resolve(host, port).await? {
-        match connect_to(address).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => last_error = error,
-        }
-    }
-    Err(last_error)
-}
-
-async fn connect_to(address: SocketAddr) -> io::Result<Connection> {
-    let socket = open(address)?;
-    ListenOptions::default().apply(&socket)?;
-    connect_socket(socket, address).await
-}
-
-async fn connect_socket(socket: OwnedFd, address: SocketAddr) -> io::Result<Connection> {
-    match rustix::net::connect(&socket, &address) {
-        Ok(()) | Err(Errno::INPROGRESS) => {}
-        Err(error) => return Err(error.into()),
-    }
-    // The kernel chooses it at the start of the handshake.
-    let local = socket::local_endpoint(&socket)?;
-    let connection = Connection::of_socket(socket, address.into(), local, Ownership::Ours);
-    let connection = connection.established().await?;
-    if is_to_itself(&connection) {
-        return Err(Errno::CONNREFUSED.into());
-    }
-    Ok(connection)
-}
-
-/// Returns true if a socket has connected to itself. If nothing listens on a local port, the kernel
-/// may choose that same port for the connecting socket.
-fn is_to_itself(connection: &Connection) -> bool {
-    let is_same = connection.peer.record().with_fd(|fd| {
-        // There is no peer address if the peer has disconnected.
-        let peer = rustix::net::getpeername(fd).ok().flatten();
-        peer.is_some() && peer == rustix::net::getsockname(fd).ok()
-    });
-    is_same.unwrap_or(false)
 }
 
 /// Listens on every interface: over IPv6 and IPv4 by one socket, or over IPv4 if there is no IPv6.
@@ -130,7 +86,8 @@ fn bound(
     Ok(socket)
 }
 
-fn open(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
+/// Opens a non-blocking socket for the family of an address.
+pub(crate) fn open(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
     socket::stream(match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
@@ -146,7 +103,7 @@ fn has_v6() -> bool {
 impl ListenOptions {
     /// Sets the options of connections on a connection, or on a socket before it listens; accepted
     /// connections inherit them. Fails if the socket is not TCP or its peer has disconnected.
-    pub(in crate::listener) fn apply(&self, socket: impl AsFd) -> rustix::io::Result<()> {
+    pub(crate) fn apply(&self, socket: impl AsFd) -> rustix::io::Result<()> {
         sockopt::set_tcp_nodelay(&socket, !self.nagle)?;
         if self.keepalive > 0 {
             sockopt::set_socket_keepalive(&socket, true)?;

@@ -1,22 +1,25 @@
 //! Resolves a host to its addresses.
 
 use std::io::{Error, ErrorKind, Result};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use crate::blocking::{Call, unblock};
+use super::lookups::look_up;
 
 /// Returns the addresses of a host without duplicates. An IPv4-mapped address becomes the IPv4
 /// address.
-pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
+///
+/// Cancel-safe. Calls for one name share one lookup, and its thread.
+pub(crate) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let resolved = match host.parse::<IpAddr>() {
         // An IP address needs no lookup.
         Ok(address) => vec![SocketAddr::new(address, port)],
-        Err(_) => look_up(host.to_owned(), port)
+        Err(_) => look_up(host)
             .await
             .map_err(|error| explain_zone(host, error))?,
     };
     let mut addresses = Vec::with_capacity(resolved.len());
-    for address in resolved {
+    for mut address in resolved {
+        address.set_port(port);
         let address = canonical(address);
         if !addresses.contains(&address) {
             addresses.push(address);
@@ -35,10 +38,6 @@ fn canonical(address: SocketAddr) -> SocketAddr {
         ip if ip == address.ip() => address,
         ip => SocketAddr::new(ip, address.port()),
     }
-}
-
-fn look_up(name: String, port: u16) -> Call<Vec<SocketAddr>> {
-    unblock(move || Ok((&*name, port).to_socket_addrs()?.collect()))
 }
 
 /// Replaces the error of a lookup if the zone of an IPv6 address is the cause.

@@ -1,12 +1,12 @@
-//! Options of TCP sockets, and connections of a socket to itself.
+//! Options of TCP sockets.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::BorrowedFd;
 
-use futures_lite::future;
 use smol::block_on;
 
 use super::*;
+use crate::connection::Connection;
 use crate::listener::adopt::adopt;
 use crate::listener::{Listener, bind};
 
@@ -24,8 +24,8 @@ fn options_of<R, W>(connection: &Connection<R, W>) -> (bool, Option<Duration>) {
 /// Connects to a listener, and returns the options of the accepted connection.
 fn options_of_accepted(mut listeners: Listeners) -> io::Result<(bool, Option<Duration>)> {
     let address = listeners.local_addrs()[0].to_string();
-    let connect = crate::listener::connect(address);
-    let (_client, accepted) = block_on(future::try_zip(connect, listeners.accept()))?;
+    let _client = TcpStream::connect(address)?;
+    let accepted = block_on(listeners.accept())?;
     Ok(options_of(&accepted.expect("a client has connected")))
 }
 
@@ -74,14 +74,11 @@ fn a_unix_socket_has_no_tcp_options() -> io::Result<()> {
 }
 
 #[test]
-fn connected_sockets_and_those_of_async_net_have_nodelay() -> io::Result<()> {
+fn sockets_of_async_net_have_nodelay() -> io::Result<()> {
     block_on(async {
         let mut listener = async_net::TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?.to_string();
-        let accept = Listener::accept(&mut listener);
-        let connect = crate::listener::connect(address);
-        let (client, accepted) = future::try_zip(connect, accept).await?;
-        assert_eq!(options_of(&client), (true, None));
+        let _client = TcpStream::connect(listener.local_addr()?)?;
+        let accepted = Listener::accept(&mut listener).await?;
         let accepted = accepted.expect("a client has connected");
         assert_eq!(options_of(&accepted), (true, None));
         Ok(())
@@ -110,22 +107,5 @@ fn sockets_with_reuse_port_share_a_port() -> io::Result<()> {
     let address = first.local_addrs()[0].to_string();
     block_on(bind(&*address)).expect_err("without reuse-port");
     block_on(bind(format!("{address},reuse-port")))?;
-    Ok(())
-}
-
-#[test]
-fn a_connection_of_a_socket_to_itself_is_refused() -> io::Result<()> {
-    for any in ["127.0.0.1:0", "[::1]:0"] {
-        let any = any.parse().expect("an address");
-        let socket = open(any)?;
-        if rustix::net::bind(&socket, &any).is_err() {
-            // This machine has no IPv6.
-            continue;
-        }
-        let own = rustix::net::getsockname(&socket)?;
-        let own = own.try_into().expect("a TCP address");
-        let refused = smol::block_on(connect_socket(socket, own)).expect_err("nothing listens");
-        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
-    }
     Ok(())
 }

@@ -4,19 +4,15 @@ mod file;
 mod lock;
 mod permissions;
 
-use std::future;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
+use rustix::net::{AddressFamily, SocketAddrUnix};
 
-use super::retry_while;
 use super::socket::{self, SocketListener};
 use crate::address::{Access, ListenOptions};
 use crate::blocking::unblock;
-use crate::connection::{Connection, Endpoint, Ownership};
 
 use file::PathListener;
 
@@ -48,25 +44,8 @@ fn explain_in_use(error: io::Error, what: &str) -> io::Error {
     io::Error::new(error.kind(), message)
 }
 
-/// Connects to a server. Waits while the server's backlog is full.
-pub(super) async fn connect(to: SocketAddrUnix) -> io::Result<Connection> {
-    let socket = socket::stream(AddressFamily::UNIX)?;
-    // The kernel does not report when the backlog has room. A blocking connect would occupy a
-    // thread.
-    let attempt = || future::ready(rustix::net::connect(&socket, &to).map_err(Into::into));
-    retry_while(Errno::AGAIN, attempt).await?;
-    let local = socket::local_endpoint(&socket)?;
-    let remote = Endpoint::of(SocketAddrAny::from(to));
-    Ok(Connection::of_socket(
-        socket,
-        remote,
-        local,
-        Ownership::Ours,
-    ))
-}
-
 /// Returns the socket address of a path.
-pub(super) fn path_name(path: &Path) -> io::Result<SocketAddrUnix> {
+pub(crate) fn path_name(path: &Path) -> io::Result<SocketAddrUnix> {
     let bytes = path.as_os_str().as_bytes();
     let message = if bytes.is_empty() {
         "the path is empty".to_owned()
@@ -82,7 +61,7 @@ pub(super) fn path_name(path: &Path) -> io::Result<SocketAddrUnix> {
 
 /// Returns the socket address of an abstract name.
 #[cfg(target_os = "linux")]
-pub(super) fn abstract_name(name: &[u8]) -> io::Result<SocketAddrUnix> {
+pub(crate) fn abstract_name(name: &[u8]) -> io::Result<SocketAddrUnix> {
     let message = if name.is_empty() {
         "the name is empty".to_owned()
     } else if name.len() > MAX_NAME_BYTES {
@@ -94,7 +73,7 @@ pub(super) fn abstract_name(name: &[u8]) -> io::Result<SocketAddrUnix> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn abstract_name(_: &[u8]) -> io::Result<SocketAddrUnix> {
+pub(crate) fn abstract_name(_: &[u8]) -> io::Result<SocketAddrUnix> {
     let message = "only Linux has abstract names";
     Err(io::Error::new(io::ErrorKind::Unsupported, message))
 }
