@@ -5,6 +5,7 @@
 
 mod chargen;
 mod clock;
+mod relay;
 mod rfc;
 mod transform;
 mod upper;
@@ -19,6 +20,7 @@ use crate::connection::Connection;
 
 pub use chargen::chargen;
 pub use clock::{daytime, time};
+pub use relay::relay;
 pub use rfc::{discard, echo};
 pub use upper::{Upper, upper};
 

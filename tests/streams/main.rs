@@ -10,6 +10,7 @@ mod joining;
 mod memory;
 mod pieces;
 mod process;
+mod relay;
 mod stress;
 #[path = "../support/mod.rs"]
 mod support;

@@ -53,6 +53,10 @@ impl<R> Reader<R> {
         Self { io, record, ahead }
     }
 
+    pub(crate) fn record(&self) -> &Arc<Record> {
+        &self.record
+    }
+
     pub(in crate::connection) fn into_parts(self) -> (R, Arc<Record>, Chunk) {
         (self.io, self.record, self.ahead)
     }
@@ -99,7 +103,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(chunk)
     }
 
-    pub(super) fn poll_fill(
+    /// Polls [`read_chunk`](Self::read_chunk), into a chunk that may already have a buffer. It has
+    /// none after `Pending` or an error.
+    pub(crate) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         chunk: &mut Chunk,

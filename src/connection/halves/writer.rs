@@ -50,7 +50,7 @@ impl<W> Writer<W> {
         Self { io, record }
     }
 
-    pub(super) fn record(&self) -> &Arc<Record> {
+    pub(crate) fn record(&self) -> &Arc<Record> {
         &self.record
     }
 

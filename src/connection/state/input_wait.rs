@@ -73,7 +73,7 @@ impl Record {
 
     /// Marks the input as complete: the handler has written, or has reported it. Later bytes begin
     /// new input.
-    pub(in crate::connection) fn end_message(&self) {
+    pub(crate) fn end_message(&self) {
         if let Some(wait) = self.measured_wait() {
             wait.begun.store(false, Ordering::Relaxed);
         }

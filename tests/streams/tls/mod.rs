@@ -27,19 +27,19 @@ use crate::support::forger;
 use crate::support::pki::Authority;
 use crate::support::tls_peer::{self, TlsPeer};
 
-const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
-type Client = TlsPeer<PipeReader, PipeWriter>;
-type Served = TlsConnection<PipeReader, PipeWriter>;
+pub(crate) type Client = TlsPeer<PipeReader, PipeWriter>;
+pub(crate) type Served = TlsConnection<PipeReader, PipeWriter>;
 
 /// The settings of both ends of connections.
-struct Ends {
+pub(crate) struct Ends {
     acceptor: Acceptor,
     connector: Connector,
 }
 
 impl Ends {
-    fn new(version: &'static SupportedProtocolVersion) -> Self {
+    pub(crate) fn new(version: &'static SupportedProtocolVersion) -> Self {
         let authority = Authority::new("test CA");
         let server = authority.server(&["localhost"]);
         let settings = ServerSettings::new().certificate_pem(&server.certificate, &server.key);
@@ -59,7 +59,7 @@ impl Ends {
     }
 
     /// A client with the buffered connection of rustls, and a server, over pipes of `bound` bytes.
-    async fn with_client(&self, bound: usize) -> io::Result<(Client, Served)> {
+    pub(crate) async fn with_client(&self, bound: usize) -> io::Result<(Client, Served)> {
         let (near, far) = memory::pair(bound);
         let name = "localhost".try_into().expect("a name");
         let session = ClientConnection::new(self.connector.config(), name);
@@ -70,7 +70,7 @@ impl Ends {
     }
 
     /// Does both handshakes over the ends of a connection.
-    async fn shake_hands<R1, W1, R2, W2>(
+    pub(crate) async fn shake_hands<R1, W1, R2, W2>(
         &self,
         client: Connection<R1, W1>,
         server: Connection<R2, W2>,

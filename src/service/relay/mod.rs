@@ -1,0 +1,5 @@
+//! A relay between two connections.
+
+mod copy;
+
+pub use copy::relay;
