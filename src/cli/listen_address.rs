@@ -73,7 +73,7 @@ impl fmt::Display for ListenAddress {
 }
 
 /// Splits a text at commas, except at `\,`. The parts keep their backslashes.
-fn parts(text: &str) -> Vec<&str> {
+pub(super) fn parts(text: &str) -> Vec<&str> {
     let mut escaped = false;
     text.split(|c| {
         let separates = c == ',' && !escaped;

@@ -16,6 +16,8 @@ mod serve;
 mod service;
 mod signals;
 mod supervisor;
+#[allow(dead_code, reason = "for the sub-commands with targets")]
+mod target_address;
 mod values;
 mod words;
 
