@@ -3,7 +3,7 @@
 use crate::cores::{self, Cores};
 use crate::measure::Bench;
 use crate::options::Options;
-use crate::prepare::{self, CHATS, Field, HALVES, HALVES_LIB, TOKIO_RUSTLS};
+use crate::prepare::{self, CHATS, Field, HALVES, HALVES_LIB, RELAYS, TOKIO_RUSTLS};
 use crate::report::{self, Entry};
 use crate::rows::{self, Layer, Row, Service};
 use crate::servers::Server;
@@ -49,8 +49,13 @@ fn against(row: &Row, options: &Options) -> Vec<String> {
     if let Some(runtime) = row.runtime {
         return vec![prepare::plain(runtime)];
     }
-    let names: &[&str] = match row.service() {
+    let names: &[&str] = match row.service {
         Service::Chat => &CHATS,
+        Service::Relay | Service::Exec if !options.against.is_empty() => {
+            return options.against.clone();
+        }
+        Service::Relay => &RELAYS,
+        Service::Exec => &["tcpserver"],
         Service::Upper if row.beside_unix => &[HALVES],
         Service::Upper if !options.against.is_empty() => return options.against.clone(),
         Service::Upper if row.layer == Layer::Tls => &[TOKIO_RUSTLS],

@@ -2,6 +2,7 @@
 //!
 //! * `options` parses the command line, `rows` lists the loads, `servers` describes the servers,
 //!   `prepare` builds the peers.
+//! * `relays` has the servers that relay or start a child, `origin` the server behind a relay.
 //! * `running` starts and ends a server, `place` connects to it, `cores` pins it, `usage` reads its
 //!   CPU time and memory.
 //! * `load` is the client: `ping`, `bulk`, `close`, `handshake`, `broadcast`, `blocked`, and the
@@ -22,9 +23,11 @@ pub mod ladder;
 pub mod load;
 pub mod measure;
 pub mod options;
+pub mod origin;
 pub mod peer;
 pub mod place;
 pub mod prepare;
+pub mod relays;
 pub mod report;
 pub mod rows;
 pub mod running;

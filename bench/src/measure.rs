@@ -5,7 +5,7 @@ use crate::histogram::Histogram;
 use crate::load::{
     self, ANSWER_TIMEOUT, Blocked, Broadcast, Bulk, Close, Exchange, Handshake, Limit, Ping, Sample,
 };
-use crate::rows::{self, BLOCKED_TIME, BULK_MESSAGE_BYTES, Layer, MESSAGE_BYTES, Row};
+use crate::rows::{self, BLOCKED_TIME, BULK_MESSAGE_BYTES, Layer, MESSAGE_BYTES, Row, Service};
 use crate::running::Running;
 use crate::servers::Server;
 use crate::usage::{self, Cpu};
@@ -61,10 +61,10 @@ impl Bench<'_> {
         let mut load = open(running, server, row)?;
         load.run(Limit::time(self.duration.mul_f64(WARM_UP)))?;
         thread::sleep(SETTLE);
-        let before = Cpu::of(running.pid())?;
+        let before = cpu(running, row)?;
         let sample = load.run(Limit::time(self.duration))?;
         thread::sleep(SETTLE);
-        let cpu = Cpu::of(running.pid())?.since(&before);
+        let cpu = cpu(running, row)?.since(&before);
         let Sample {
             operations,
             elapsed,
@@ -77,7 +77,7 @@ impl Bench<'_> {
         if let rows::Load::Bulk = row.load {
             let megabytes = BULK_MESSAGE_BYTES as f64 / 1e6;
             figures[1] *= megabytes;
-            if row.layer == Layer::Tls {
+            if row.counts_gigabytes() {
                 // Microseconds per megabyte are milliseconds per gigabyte.
                 figures[0] /= megabytes;
             }
@@ -100,6 +100,14 @@ impl Bench<'_> {
             microseconds(sample.latencies.quantile(0.5)),
             microseconds(sample.latencies.quantile(0.99)),
         ])
+    }
+}
+
+/// Returns the CPU time of a server, with that of its children if they do its work.
+fn cpu(running: &Running, row: &Row) -> io::Result<Cpu> {
+    match row.service {
+        Service::Exec => Cpu::with_children(running.pid()),
+        _ => Cpu::of(running.pid()),
     }
 }
 

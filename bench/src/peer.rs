@@ -122,6 +122,47 @@ impl TlsPeerOptions {
     }
 }
 
+/// The options of a relay: `--port N --target N`, both ports of 127.0.0.1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RelayOptions {
+    port: u16,
+    target: u16,
+}
+
+impl RelayOptions {
+    /// Parses the command line. Prints an error and exits if it is invalid.
+    pub fn from_env() -> RelayOptions {
+        RelayOptions::parse(std::env::args_os().skip(1)).unwrap_or_else(exit)
+    }
+
+    pub fn parse<I>(arguments: I) -> Result<RelayOptions, lexopt::Error>
+    where
+        I: IntoIterator<Item: Into<OsString>>,
+    {
+        let (mut port, mut target) = (None, None);
+        let mut parser = lexopt::Parser::from_args(arguments);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("port") => port = Some(parser.value()?.parse()?),
+                Long("target") => target = Some(parser.value()?.parse()?),
+                _ => return Err(argument.unexpected()),
+            }
+        }
+        Ok(RelayOptions {
+            port: port.ok_or("--port is missing")?,
+            target: target.ok_or("--target is missing")?,
+        })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    pub fn target(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.target).into()
+    }
+}
+
 fn exit<T>(error: lexopt::Error) -> T {
     eprintln!("{error}");
     process::exit(2)
@@ -180,6 +221,14 @@ mod tests {
         for end in [0, 2] {
             assert!(TlsPeerOptions::parse(&line[end..end + 4]).is_err());
         }
+    }
+
+    #[test]
+    fn a_relay_needs_two_ports() {
+        let options = RelayOptions::parse(["--port", "1", "--target", "2"]).unwrap();
+        assert_eq!((options.address().port(), options.target().port()), (1, 2));
+        assert!(RelayOptions::parse(["--port", "1"]).is_err());
+        assert!(RelayOptions::parse(["--target", "1"]).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Builds the peers, and names those that this machine cannot run.
 
 use crate::options::Options;
+use crate::origin;
 use crate::rows::{Layer, Service};
 use crate::runtime::Runtime;
 use crate::servers::{Listens, Server, split};
@@ -38,13 +39,14 @@ impl Field {
         field.add_rust(&beside)?;
         field.add_python();
         field.add_go();
+        field.add_relays(options, &beside);
+        field.add_exec(options, &beside);
         field.keep_only(only)?;
         Ok(field)
     }
 
     fn add_halves(&mut self, options: &Options, beside: &Path) {
-        let program = options.halves.clone();
-        let program = program.unwrap_or_else(|| beside.join("halves"));
+        let program = halves(options, beside);
         if !program.is_file() {
             self.skip(HALVES, &format!("{} is missing", program.display()));
             return;
@@ -78,12 +80,12 @@ impl Field {
     }
 
     fn add_c(&mut self) {
-        let program = self.folder.join("epoll");
+        let program = origin::program(&self.folder);
         let mut build = Command::new("cc");
         build
             .args(["-O2", "-pthread", "-o"])
             .arg(&program)
-            .arg(source("epoll.c"));
+            .arg(source(origin::SOURCE));
         if self.builds("c-epoll", &mut build) {
             let mut server = Server::new("c-epoll", program, PEER_OPTIONS);
             server.words_for_threads = split(THREADS_OPTION);
@@ -204,7 +206,7 @@ impl Field {
     }
 
     /// Runs a build or a check. If it fails, `name` is skipped.
-    fn builds(&mut self, name: &str, command: &mut Command) -> bool {
+    pub fn builds(&mut self, name: &str, command: &mut Command) -> bool {
         eprintln!("preparing {name}");
         let tool = command.get_program().display().to_string();
         match command.stdin(Stdio::null()).stdout(Stdio::null()).status() {
@@ -215,7 +217,7 @@ impl Field {
         false
     }
 
-    fn skip(&mut self, name: &str, reason: &str) {
+    pub fn skip(&mut self, name: &str, reason: &str) {
         self.skipped.push(format!("{name}: {reason}"));
     }
 
@@ -254,7 +256,13 @@ fn halves_on(runtime: Runtime) -> String {
     format!("halves-on-{}", runtime.name())
 }
 
-fn source(name: &str) -> String {
+/// Returns the command under test.
+pub fn halves(options: &Options, beside: &Path) -> PathBuf {
+    let program = options.halves.clone();
+    program.unwrap_or_else(|| beside.join("halves"))
+}
+
+pub fn source(name: &str) -> String {
     format!("{}/peers/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -279,6 +287,8 @@ pub const COUNTED: [&str; 10] = [
     TOKIO_RUSTLS,
     "futures-rustls",
 ];
+/// The reference servers of the rows with a relay.
+pub const RELAYS: [&str; 3] = ["nginx-relay", "tokio-relay", "go-relay"];
 /// The reference servers of the broadcast rows.
 pub const CHATS: [&str; 2] = ["tokio-chat", "tokio-chat-nodelay"];
 const HALVES_CHAT: &str = "halves-chat";

@@ -1,6 +1,7 @@
 //! A running server: started, checked, and killed on drop.
 
 use crate::load::{ANSWER_TIMEOUT, PROXY_HEADER};
+use crate::origin::Origin;
 use crate::place::{Place, Stream, Transport};
 use crate::rows::{Layer, Row, Service};
 use crate::servers::Server;
@@ -20,6 +21,8 @@ pub struct Running {
     /// The file with its standard error.
     log: PathBuf,
     client: Option<Client>,
+    /// The server behind a relay.
+    _origin: Option<Origin>,
 }
 
 impl Running {
@@ -36,7 +39,20 @@ impl Running {
         let place = server.place(folder)?;
         let log = folder.join(format!("{}.log", server.name));
         let program = server.program.display().to_string();
+        let origin = match server.service {
+            Service::Relay => Some(Origin::start(row, folder)?),
+            _ => None,
+        };
+        let port = origin.as_ref().map_or(String::new(), Origin::port);
         let arguments = server.arguments(row, &place, folder);
+        let arguments = arguments.iter().map(|word| word.replace("{origin}", &port));
+        if let Some(config) = server.config {
+            let config = server.fill(config, row, &place, folder);
+            fs::write(
+                server.config_path(folder),
+                config.replace("{origin}", &port),
+            )?;
+        }
         let mut words = prefix.iter().copied().map(String::from).chain([program]);
         let child = Command::new(words.next().unwrap_or_default())
             .args(words)
@@ -50,6 +66,7 @@ impl Running {
             place,
             log,
             client: None,
+            _origin: origin,
         };
         if server.layer == Layer::Tls {
             running.client = Some(Client::new(folder)?);
@@ -106,9 +123,9 @@ impl Running {
     fn check(&self, server: &Server, mut stream: Stream) -> io::Result<()> {
         match (server.service, server.layer) {
             (Service::Chat, _) => check_chat(stream),
-            (Service::Upper, Layer::None) => check(stream),
-            (Service::Upper, Layer::Tls) => check(self.client()?.connect(stream)?),
-            (Service::Upper, Layer::Proxy) => {
+            (_, Layer::None) => check(stream),
+            (_, Layer::Tls) => check(self.client()?.connect(stream)?),
+            (_, Layer::Proxy) => {
                 stream.write_all(&PROXY_HEADER)?;
                 check(stream)
             }

@@ -13,7 +13,8 @@ pub struct Server {
     pub name: String,
     pub program: PathBuf,
     /// Placeholders: `{port}` or `{path}`, `{buffer}`, `{threads}`, `{cert}` and `{key}` for files,
-    /// and `{work}` and `{block}` in microseconds.
+    /// `{work}` and `{block}` in microseconds, `{origin}` for the port of the server behind a relay,
+    /// and `{config}` and `{folder}` for paths.
     pub words: Vec<String>,
     /// Added for a row with several threads.
     pub words_for_threads: Vec<String>,
@@ -21,6 +22,8 @@ pub struct Server {
     /// not affect.
     pub nodelay_variant: bool,
     pub service: Service,
+    /// The contents of its file of settings, with the same placeholders.
+    pub config: Option<&'static str>,
     /// The kind of address that it listens on.
     pub listens: Listens,
     pub layer: Layer,
@@ -55,6 +58,7 @@ impl Server {
             words_for_threads: Vec::new(),
             nodelay_variant: false,
             service: Service::Upper,
+            config: None,
             listens: Listens::Tcp,
             layer,
             beside_proxy: false,
@@ -78,7 +82,7 @@ impl Server {
     }
 
     pub fn takes_part(&self, row: &Row) -> bool {
-        if self.service != row.service()
+        if self.service != row.service
             || self.runtime != row.runtime
             || (row.has_work() && !self.works())
         {
@@ -114,17 +118,27 @@ impl Server {
             1 => &[],
             _ => &self.words_for_threads,
         };
-        let fill = |word: &String| {
-            word.replace("{port}", &place.port())
-                .replace("{path}", &place.path())
-                .replace("{buffer}", &row.buffer.to_string())
-                .replace("{cert}", &tls::certificate_path(folder).to_string_lossy())
-                .replace("{key}", &tls::key_path(folder).to_string_lossy())
-                .replace("{threads}", &row.threads.to_string())
-                .replace("{work}", &rows::WORK_TIME.as_micros().to_string())
-                .replace("{block}", &rows::BLOCKED_TIME.as_micros().to_string())
-        };
+        let fill = |word: &String| self.fill(word, row, place, folder);
         self.words.iter().chain(more).map(fill).collect()
+    }
+
+    /// Replaces the placeholders in a text, except `{origin}`.
+    pub fn fill(&self, text: &str, row: &Row, place: &Place, folder: &Path) -> String {
+        text.replace("{port}", &place.port())
+            .replace("{path}", &place.path())
+            .replace("{buffer}", &row.buffer.to_string())
+            .replace("{cert}", &tls::certificate_path(folder).to_string_lossy())
+            .replace("{key}", &tls::key_path(folder).to_string_lossy())
+            .replace("{threads}", &row.threads.to_string())
+            .replace("{work}", &rows::WORK_TIME.as_micros().to_string())
+            .replace("{block}", &rows::BLOCKED_TIME.as_micros().to_string())
+            .replace("{config}", &self.config_path(folder).to_string_lossy())
+            .replace("{folder}", &folder.to_string_lossy())
+    }
+
+    /// Returns the path of its file of settings.
+    pub fn config_path(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("{}.conf", self.name))
     }
 }
 

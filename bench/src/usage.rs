@@ -20,8 +20,16 @@ impl Cpu {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         Ok(Cpu {
             living: living(pid)?,
-            all: ticks(&stat)
-                .ok_or_else(|| io::Error::other("/proc/PID/stat has an unknown format"))?,
+            all: ticks(&stat, OWN_FIELDS).ok_or_else(unknown_stat)?,
+        })
+    }
+
+    /// Adds the time of all descendants that have ended. This is in ticks only.
+    pub fn with_children(pid: u32) -> io::Result<Cpu> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        Ok(Cpu {
+            living: Duration::ZERO,
+            all: ticks(&stat, ALL_FIELDS).ok_or_else(unknown_stat)?,
         })
     }
 
@@ -109,14 +117,20 @@ fn on_cpu(schedstat: &str) -> Option<u64> {
     schedstat.split_whitespace().next()?.parse().ok()
 }
 
-/// Parses user and system time, the 14th and 15th field. The second field, a name, may contain any
-/// character.
-fn ticks(stat: &str) -> Option<Duration> {
+fn unknown_stat() -> io::Error {
+    io::Error::other("/proc/PID/stat has an unknown format")
+}
+
+/// Adds the first `count` of these fields: user and system time, the 14th and 15th, and the same of
+/// descendants that have ended. The second field, a name, may contain any character.
+fn ticks(stat: &str, count: usize) -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    let seconds = (user + system) as f64 / clock_ticks_per_second() as f64;
+    let mut sum = 0;
+    for _ in 0..count {
+        sum += fields.next()?.parse::<u64>().ok()?;
+    }
+    let seconds = sum as f64 / clock_ticks_per_second() as f64;
     Some(Duration::from_secs_f64(seconds))
 }
 
@@ -128,6 +142,9 @@ fn private_dirty(rollup: &str) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
+/// The fields of [`ticks`] for a process, and with its children.
+const OWN_FIELDS: usize = 2;
+const ALL_FIELDS: usize = 4;
 /// Two counters with ticks of 10 ms may each be off by one at both ends.
 const TICKS_TOLERANCE: Duration = Duration::from_millis(40);
 
@@ -144,7 +161,12 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_does_not_move_the_fields() {
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194304 90 0 0 0 0 0 0 0 20 0 1 0 5";
-        assert_eq!(ticks(stat), Some(Duration::ZERO));
+        assert_eq!(ticks(stat, OWN_FIELDS), Some(Duration::ZERO));
+        let stat = "7 (a) S 1 7 7 0 -1 4194304 90 0 0 0 1 2 30 40 20 0 1 0 5";
+        let seconds = |fields| ticks(stat, fields).map(|sum| sum.as_secs_f64());
+        let per_second = clock_ticks_per_second() as f64;
+        assert_eq!(seconds(OWN_FIELDS), Some(3.0 / per_second));
+        assert_eq!(seconds(ALL_FIELDS), Some(73.0 / per_second));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 pub use table::echo;
 use table::{
-    BLOCKED_COLUMNS, BROADCAST_COLUMNS, BULK_COLUMNS, BULK_TLS_COLUMNS, BURST_COLUMNS,
-    CLOSE_COLUMNS, ECHO_COLUMNS, IDLE_COLUMNS, ROWS, SKEWED_COLUMNS, THREADS_COLUMNS,
+    BLOCKED_COLUMNS, BROADCAST_COLUMNS, BULK_COLUMNS, BURST_COLUMNS, CLOSE_COLUMNS, ECHO_COLUMNS,
+    GIGABYTE_COLUMNS, IDLE_COLUMNS, ROWS, SKEWED_COLUMNS, THREADS_COLUMNS,
 };
 
 /// One table of the report.
@@ -27,6 +27,8 @@ pub struct Row {
     pub nodelay_matters: bool,
     /// If true, the row compares TCP with Unix sockets, for servers with both.
     pub beside_unix: bool,
+    /// The service that a server must have to take part.
+    pub service: Service,
     /// The layer that its servers have; for `Proxy`, also the same servers without it.
     pub layer: Layer,
     /// The runtime, for a row that compares the library with a plain loop on another runtime.
@@ -63,6 +65,10 @@ pub enum Service {
     Upper,
     /// The chat: frames that end with `\0` go to all clients.
     Chat,
+    /// The relay of each connection to another server, which has the uppercase echo.
+    Relay,
+    /// The start of a child for each connection, which does the uppercase echo.
+    Exec,
 }
 
 /// The layer between TCP and the service.
@@ -88,7 +94,7 @@ impl Row {
         match self.load {
             Load::Echo { .. } if self.threads > 1 => &THREADS_COLUMNS,
             Load::Echo { .. } => &ECHO_COLUMNS,
-            Load::Bulk if self.layer == Layer::Tls => &BULK_TLS_COLUMNS,
+            Load::Bulk if self.counts_gigabytes() => &GIGABYTE_COLUMNS,
             Load::Bulk => &BULK_COLUMNS,
             Load::Close | Load::Handshake { .. } => &CLOSE_COLUMNS,
             Load::Idle { .. } => &IDLE_COLUMNS,
@@ -112,12 +118,9 @@ impl Row {
         matches!(self.load, Load::Skewed { .. } | Load::Blocked { .. })
     }
 
-    /// Returns the service that a server must have to take part.
-    pub fn service(&self) -> Service {
-        match self.load {
-            Load::Broadcast { .. } => Service::Chat,
-            _ => Service::Upper,
-        }
+    /// Returns true if the CPU of a bulk row is given for a gigabyte, not for a message.
+    pub fn counts_gigabytes(&self) -> bool {
+        self.layer == Layer::Tls || self.service == Service::Relay
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tables of rows and of their columns.
 
-use super::{Column, Layer, Load, Row};
+use super::{Column, Layer, Load, Row, Service};
 use crate::runtime::Runtime;
 
 const SMALL_BUFFER_BYTES: usize = 1024;
@@ -20,6 +20,7 @@ const fn row(name: &'static str, title: &'static str, load: Load) -> Row {
         client_free: false,
         nodelay_matters: false,
         beside_unix: false,
+        service: Service::Upper,
         layer: Layer::None,
         runtime: None,
     }
@@ -70,7 +71,16 @@ const fn broadcast(name: &'static str, title: &'static str, under_way: usize) ->
     };
     Row {
         nodelay_matters: true,
+        service: Service::Chat,
         ..row(name, title, load)
+    }
+}
+
+const fn relay(row: Row) -> Row {
+    Row {
+        nodelay_matters: false,
+        service: Service::Relay,
+        ..row
     }
 }
 
@@ -81,7 +91,7 @@ const fn on(runtime: Runtime, name: &'static str, title: &'static str, connectio
     }
 }
 
-pub(super) const ROWS: [Row; 34] = [
+pub(super) const ROWS: [Row; 39] = [
     echo("echo-1", "64 bytes to and fro, 1 connection", 1),
     echo("echo-50", "64 bytes to and fro, 50 connections", 50),
     echo("echo-500", "64 bytes to and fro, 500 connections", 500),
@@ -137,6 +147,33 @@ pub(super) const ROWS: [Row; 34] = [
         ..close(
             "proxy",
             "connect, PROXY v2 header or none, echo 64 bytes, close",
+        )
+    },
+    relay(echo(
+        "relay-50",
+        "64 bytes to and fro through a relay, 50 connections",
+        50,
+    )),
+    relay(bulk(
+        "relay-64k",
+        "64 KiB messages to and fro through a relay",
+        LARGE_BUFFER_BYTES,
+    )),
+    relay(close(
+        "relay-close",
+        "connect, echo 64 bytes through a relay, close",
+    )),
+    relay(row(
+        "relay-idle-9000",
+        "9,000 quiet connections through a relay, which has two sockets for each",
+        Load::Idle { connections: 9000 },
+    )),
+    Row {
+        nodelay_matters: false,
+        service: Service::Exec,
+        ..close(
+            "exec",
+            "connect, start a child without libc, echo 64 bytes, close",
         )
     },
     threads(
@@ -299,7 +336,7 @@ pub(super) const BULK_COLUMNS: [Column; 4] = [
     column("p50 us", 1),
     column("p99 us", 1),
 ];
-pub(super) const BULK_TLS_COLUMNS: [Column; 4] = [
+pub(super) const GIGABYTE_COLUMNS: [Column; 4] = [
     column("CPU ms/GB", 0),
     column("MB/s", 0),
     column("p50 us", 1),
