@@ -1,11 +1,12 @@
 //! A connection: a reader, a writer, the peer, and the state that they share.
 //!
 //! Each part imports only from `Connection` and from parts before it in this list: `close`,
-//! `shared`, `endpoint`, `state`, `peer`, `halves`, `stream`, `wrapped`.
+//! `shared`, `endpoint`, `state`, `peer`, `halves`, `stream`, `wrapped`, `into_socket`.
 
 mod close;
 mod endpoint;
 mod halves;
+mod into_socket;
 mod peer;
 mod shared;
 mod state;

@@ -6,9 +6,9 @@
 //! reactor updates the socket's [state word](state), and after a short read no further read is
 //! tried until an event comes. See epoll(7).
 //!
-//! Each file imports only from `Reactor` and from files before it in this list: `sys`, `state`,
-//! `wake_fd`, `fork_check`, `shared_fd`, `timers`, `outbox`, `reactor_slot`, `current`, `foreign`,
-//! `source`, `registration`, `attach`, `readiness`, `flush`, `driver`, `socket`.
+//! Each file imports only from `Reactor` and from files before it in this list: `sys`, `tcp_info`,
+//! `state`, `wake_fd`, `fork_check`, `shared_fd`, `timers`, `outbox`, `reactor_slot`, `current`,
+//! `foreign`, `source`, `registration`, `attach`, `readiness`, `flush`, `driver`, `socket`.
 
 #![allow(unsafe_code)]
 
@@ -27,6 +27,7 @@ mod socket;
 mod source;
 mod state;
 mod sys;
+mod tcp_info;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -49,6 +50,7 @@ use registration::Registration;
 pub(crate) use socket::{Socket, WatchedFd};
 pub(crate) use source::{Source, SourceOwner};
 pub(crate) use sys::{reset, slices_to_read, slices_to_write, unsent_bytes};
+pub(crate) use tcp_info::tcp_info;
 pub(crate) use timers::Alarm;
 use timers::Timers;
 use wake_fd::WakeFd;

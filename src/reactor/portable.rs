@@ -7,6 +7,7 @@ mod socket;
 #[allow(dead_code, reason = "some flags are for a reactor of ours")]
 mod state;
 mod sys;
+mod tcp_info;
 
 #[cfg(feature = "tokio")]
 mod current {
@@ -69,6 +70,7 @@ use shared_fd::SharedFd;
 pub(crate) use socket::{Socket, WatchedFd};
 use state::{Direction, PARTIAL, READ, StateWord};
 pub(crate) use sys::{reset, slices_to_read, slices_to_write, unsent_bytes};
+pub(crate) use tcp_info::tcp_info;
 
 /// A sleep that no reactor of ours can wake: the timer of another runtime does.
 pub(crate) struct Alarm(Instant);

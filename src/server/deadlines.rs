@@ -112,6 +112,7 @@ impl Deadlines {
 
 impl DeadlineCheck for Deadlines {
     fn check(&mut self, record: &Arc<Record>, clock: &Clock, task: &Waker) -> bool {
+        record.measure_lent();
         let waker = Waker::from(record.clone());
         let mut cx = Context::from_waker(&waker);
         loop {

@@ -227,6 +227,7 @@ pub struct ConnectionInfo {
 
 impl ConnectionInfo {
     fn new(record: &Record) -> Self {
+        record.measure_lent();
         let now = record.context().map(|context| context.clock.stamp());
         let since = |stamp| now.map_or(Duration::ZERO, |now| now.since(stamp));
         Self {

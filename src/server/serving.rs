@@ -246,6 +246,8 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
     let Some(record) = ticket.record().cloned() else {
         return Stage::Done;
     };
+    // Before the reason is chosen, which depends on the end of the peer.
+    record.end_lent();
     // Read once: the next stage handles a later ending.
     let cause = record.cause();
     if let Some(reason) = cause.filter(|reason| reason.is_refusal()) {

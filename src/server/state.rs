@@ -72,6 +72,7 @@ impl ServerState {
             clock: self.clock.clone(),
             shutdown: self.shutdown.clone(),
             timed: self.timeouts.idle.is_some() || self.timeouts.min_rate.is_some(),
+            rated: self.timeouts.min_rate.is_some(),
             hooks: self.clone(),
         })
     }

@@ -35,6 +35,10 @@ impl AnyRead {
         Self(socket)
     }
 
+    pub(in crate::connection) fn socket(&self) -> &SocketGuard {
+        &self.0
+    }
+
     fn slot(&self) -> &BoxSlot<dyn AsyncRead + Send + Unpin> {
         &self.0.owner().cold().reader
     }
@@ -52,6 +56,10 @@ impl AnyWrite {
 
     pub(in crate::connection) fn of(socket: SocketGuard) -> Self {
         Self(socket)
+    }
+
+    pub(in crate::connection) fn socket(&self) -> &SocketGuard {
+        &self.0
     }
 
     fn slot(&self) -> &BoxSlot<dyn AsyncWrite + Send + Unpin> {

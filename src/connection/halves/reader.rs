@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use futures_lite::{AsyncBufRead, AsyncRead};
 
 use super::{AnyRead, Chunk};
-use crate::connection::{Flag, Peer, Record};
+use crate::connection::{Flag, Peer, Record, SocketGuard};
 
 /// Reads into a buffer of at least this size never read ahead.
 const DIRECT_READ_BYTES: usize = 16 * 1024;
@@ -61,6 +61,11 @@ impl<R> Reader<R> {
         (self.io, self.record, self.ahead)
     }
 
+    /// Returns true if bytes are received but not yet read.
+    pub(in crate::connection) fn has_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
     /// Returns the peer of this connection.
     ///
     /// # Examples
@@ -72,6 +77,12 @@ impl<R> Reader<R> {
     /// ```
     pub fn peer(&self) -> Peer {
         Peer::of(&self.record)
+    }
+}
+
+impl Reader {
+    pub(in crate::connection) fn socket(&self) -> &SocketGuard {
+        self.io.socket()
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures_lite::{AsyncWrite, AsyncWriteExt};
 
 use super::AnyWrite;
-use crate::connection::{Peer, Record};
+use crate::connection::{Peer, Record, SocketGuard};
 use crate::framing::Length;
 
 /// The writing half of a connection: an [`AsyncWrite`] around the underlying stream.
@@ -69,6 +69,12 @@ impl<W> Writer<W> {
     /// ```
     pub fn peer(&self) -> Peer {
         Peer::of(&self.record)
+    }
+}
+
+impl Writer {
+    pub(in crate::connection) fn socket(&self) -> &SocketGuard {
+        self.io.socket()
     }
 }
 

@@ -208,6 +208,7 @@ impl Peer {
     /// ```
     #[must_use]
     pub fn bytes_in(&self) -> u64 {
+        self.0.measure_lent();
         self.0.bytes_in()
     }
 
@@ -221,6 +222,7 @@ impl Peer {
     /// ```
     #[must_use]
     pub fn bytes_out(&self) -> u64 {
+        self.0.measure_lent();
         self.0.bytes_out()
     }
 

@@ -1,7 +1,7 @@
 //! State that most connections never use.
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub(in crate::connection) struct ColdState {
     /// The maximum size of a frame, in bytes.
     pub(in crate::connection) frame_limit: AtomicUsize,
     pub(super) layers: OnceBox<LayerState>,
+    /// Other code uses the socket, such as a child process.
+    pub(super) lent: AtomicBool,
     /// The bytes discarded by a lingering close of the socket.
     pub(in crate::connection) discard: DiscardBudget,
     /// Bytes not acknowledged at the last check during a close.
@@ -107,6 +109,7 @@ impl Default for ColdState {
             dropped: AtomicU64::new(0),
             frame_limit: AtomicUsize::new(DEFAULT_FRAME_LIMIT_BYTES),
             layers: OnceBox::new(),
+            lent: AtomicBool::new(false),
             discard: DiscardBudget::default(),
             unsent: AtomicUsize::new(0),
         }

@@ -128,6 +128,8 @@ impl Record {
     /// close it in order.
     pub(crate) fn reset_stream(&self) {
         self.flags.set(Flag::Reset);
+        // A reset socket has no counts.
+        self.measure_lent();
         self.reset_socket();
         if let Some(link) = self.link() {
             drop(catch_panic(|| link.abort()));

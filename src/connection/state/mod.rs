@@ -5,6 +5,7 @@ mod end;
 mod guard;
 mod input_wait;
 mod layers;
+mod lent;
 mod task;
 mod traffic;
 
@@ -71,6 +72,8 @@ pub(crate) struct ServerContext {
     pub(crate) shutdown: Shutdown,
     /// A deadline depends on the time of the last byte.
     pub(crate) timed: bool,
+    /// A deadline depends on the reads of the handler.
+    pub(crate) rated: bool,
     pub(crate) hooks: Arc<dyn ServerHooks>,
 }
 
