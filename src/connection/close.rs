@@ -71,6 +71,15 @@ pub trait Link: Send + Sync {
     /// May be called from any thread, outside any executor, and while the halves are in use.
     fn abort(&self);
 
+    /// Asks the code at the other end of the stream to end by itself, when the drain deadline has
+    /// passed. Returns true if it was asked.
+    ///
+    /// The server then waits 2 seconds before it [aborts](Self::abort) the connection, which counts
+    /// as aborted in any case. By default nothing is asked, and the connection is aborted at once.
+    fn ask_to_end(&self) -> bool {
+        false
+    }
+
     /// Called when the connection is over and its slot is free for another one.
     ///
     /// A task that the handler spawned may still hold a half. Implementations wake such a task if it

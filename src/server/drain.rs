@@ -14,6 +14,8 @@ use super::state::ServerState;
 
 /// The time between two progress events.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+/// The time for which code at the other end of a connection may go on after it was asked to end.
+const GRACE: Duration = Duration::from_secs(2);
 /// The time that tasks have to drop aborted connections. A task that blocks its thread may never do
 /// so.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -23,7 +25,8 @@ pub(super) struct AbortOnDrop(pub(super) Arc<Registry>);
 
 enum DrainStep {
     Empty,
-    Abort,
+    Deadline,
+    Forced,
     Progress,
 }
 
@@ -39,23 +42,29 @@ pub(super) async fn drain(state: &ServerState, deadline: Duration) -> Report {
     registry.wake_all();
 
     let end = clock.now().checked_add(deadline);
-    let mut abort_due = pin!(future::or(state.shutdown.forced(), clock.sleep(deadline)));
+    let mut past_deadline = pin!(clock.sleep(deadline));
     let aborted = loop {
         let empty = async {
             registry.below(1).await;
             DrainStep::Empty
         };
-        let abort_due = async {
-            abort_due.as_mut().await;
-            DrainStep::Abort
+        let past_deadline = async {
+            past_deadline.as_mut().await;
+            DrainStep::Deadline
+        };
+        let forced = async {
+            state.shutdown.forced().await;
+            DrainStep::Forced
         };
         let progress = async {
             clock.sleep(PROGRESS_INTERVAL).await;
             DrainStep::Progress
         };
-        match future::or(empty, future::or(abort_due, progress)).await {
+        let due = future::or(forced, past_deadline);
+        match future::or(empty, future::or(due, progress)).await {
             DrainStep::Empty => break 0,
-            DrainStep::Abort => break abort(state).await,
+            DrainStep::Deadline => break ask_and_abort(state).await,
+            DrainStep::Forced => break abort(state).await,
             DrainStep::Progress => state.emit(|| Event::StillDraining {
                 connections: registry.open(),
                 left: end.map_or(Duration::MAX, |end| {
@@ -69,6 +78,19 @@ pub(super) async fn drain(state: &ServerState, deadline: Duration) -> Report {
         aborted,
         stats: registry.stats(),
     }
+}
+
+/// Aborts the connections that are left. Those at whose other end code can be asked to end by itself
+/// get some time for that, but count as aborted.
+async fn ask_and_abort(state: &ServerState) -> usize {
+    let (asked, aborted) = state.registry.ask_or_abort_all();
+    if asked > 0 {
+        let forced = state.shutdown.forced();
+        let due = future::or(forced, state.clock.sleep(GRACE));
+        future::or(state.registry.below(1), due).await;
+    }
+    abort(state).await;
+    asked + aborted
 }
 
 async fn abort(state: &ServerState) -> usize {

@@ -139,6 +139,15 @@ impl Registry {
         records.iter().filter(|record| record.cut()).count()
     }
 
+    /// Resets every connection, except those at whose other end code was asked to end by itself.
+    /// Returns the number of both.
+    pub(super) fn ask_or_abort_all(&self) -> (usize, usize) {
+        let (asked, others): (Vec<_>, Vec<_>) =
+            (self.records().into_iter()).partition(|record| record.ask_to_end());
+        let aborted = others.iter().filter(|record| record.cut()).count();
+        (asked.len(), aborted)
+    }
+
     /// Returns a copy, because wakers and links run foreign code that must not run under the lock.
     pub(super) fn records(&self) -> Vec<Arc<Record>> {
         self.live().clone()

@@ -51,6 +51,11 @@ impl<R: Send, W: AsyncWrite + Unpin + Send> Link for Shared<R, W> {
         self.wake();
     }
 
+    fn ask_to_end(&self) -> bool {
+        let beneath = self.beneath.as_ref();
+        beneath.is_some_and(|link| link.ask_to_end())
+    }
+
     fn close(&self) {
         if let Some(link) = &self.beneath {
             link.close();

@@ -79,6 +79,12 @@ impl Record {
         first || closing
     }
 
+    /// Asks the code at the other end to end by itself. Returns false if it cannot be asked.
+    pub(crate) fn ask_to_end(&self) -> bool {
+        let link = self.link();
+        link.is_some_and(|link| catch_panic(|| link.ask_to_end()).unwrap_or(false))
+    }
+
     /// Returns true if all bytes that the handler wrote have left this process.
     pub(crate) fn is_flushed(&self) -> bool {
         !self.is_corked() && self.link().is_none_or(|link| link.is_flushed())

@@ -121,6 +121,10 @@ impl Link for SocketGuard {
         self.owner().reset_stream();
     }
 
+    fn ask_to_end(&self) -> bool {
+        self.owner().ask_to_end()
+    }
+
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.owner().is_socket().then(|| AsFd::as_fd(self))
     }

@@ -192,6 +192,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Link for LayerLink<S> {
         self.shared.waker.wake_by_ref();
     }
 
+    fn ask_to_end(&self) -> bool {
+        let beneath = self.beneath.as_ref();
+        beneath.is_some_and(|link| link.ask_to_end())
+    }
+
     fn close(&self) {
         if let Some(link) = &self.beneath {
             link.close();
