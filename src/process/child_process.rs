@@ -1,7 +1,7 @@
 //! `ChildProcess`: kills and reaps a child when its last owner drops it.
 
 use std::io;
-use std::process::{Child, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -15,8 +15,8 @@ use super::waitid::exit_status;
 pub(super) struct ChildProcess(Pid);
 
 impl ChildProcess {
-    pub(super) fn new(child: &Child) -> Arc<Self> {
-        Arc::new(Self(Pid::from_child(child)))
+    pub(super) fn new(pid: Pid) -> Arc<Self> {
+        Arc::new(Self(pid))
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -26,6 +26,14 @@ impl ChildProcess {
     /// Returns the exit status, or None while it runs. May be called again.
     pub(super) fn status(&self) -> io::Result<Option<ExitStatus>> {
         exit_status(self.0)
+    }
+
+    /// Sends a signal to the group of the process. Does nothing if the process is reaped.
+    pub(super) fn signal_group(&self, signal: Signal) {
+        if self.status().is_ok() {
+            // Fails if no process is left.
+            let _ = kill_process_group(self.0, signal);
+        }
     }
 
     /// Kills the process and its group. Does nothing if it is reaped, as its pid may be reused.

@@ -8,6 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::process;
 use std::sync::Arc;
 
+use rustix::process::Pid;
+
 use super::child::Child;
 use super::child_process::ChildProcess;
 use super::link::ChildLink;
@@ -173,8 +175,12 @@ impl Command {
     /// ```
     pub fn spawn(mut self) -> io::Result<Child> {
         self.command.process_group(0);
-        let mut child = orphans::spawn(&mut self.command)?;
-        let process = ChildProcess::new(&child);
+        let (mut child, pid) = orphans::start(|| {
+            let child = self.command.spawn()?;
+            let pid = Pid::from_child(&child);
+            Ok((child, pid))
+        })?;
+        let process = ChildProcess::new(pid);
         let stderr = child.stderr.take().map(FdReader::new).transpose()?;
         Ok(Child::new(process, stderr))
         // Dropping the command closes the child's ends of its streams here.

@@ -1,6 +1,7 @@
 //! `Exit`: waits for the exit of a child.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -34,6 +35,15 @@ impl Exit {
         Self {
             process,
             method: WaitMethod::None,
+        }
+    }
+
+    /// Waits with this pidfd of the process, if there is one.
+    pub(super) fn with_pidfd(process: Arc<ChildProcess>, pidfd: Option<OwnedFd>) -> Self {
+        let watched = pidfd.map(|fd| WaitMethod::Watched(WatchedFd::new(fd)));
+        Self {
+            process,
+            method: watched.unwrap_or(WaitMethod::None),
         }
     }
 

@@ -63,8 +63,12 @@ mod command;
 mod exit;
 mod link;
 mod orphans;
+mod program;
+#[cfg_attr(not(target_os = "linux"), path = "start_portable.rs")]
+mod start;
 mod waitid;
 
 pub use child::Child;
 pub use command::Command;
 pub use orphans::{reap_all_orphans, reap_orphans};
+pub(crate) use program::{Program, Started, StartedRef, variable};

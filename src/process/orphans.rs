@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::process::{Child, Command, id};
+use std::process::id;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use async_signal::Signal;
@@ -92,12 +92,12 @@ async fn reap_until_error(spared: Spared) -> io::Error {
     }
 }
 
-/// Starts a child and adds it to the list of children.
-pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
+/// Starts a child by `spawn`, which returns its pid, and adds it to the list of children.
+pub(super) fn start<T>(spawn: impl FnOnce() -> io::Result<(T, Pid)>) -> io::Result<(T, Pid)> {
     let _starting = START_LOCK.read().unwrap_or_else(PoisonError::into_inner);
-    let child = command.spawn()?;
-    children().insert(raw_pid(Pid::from_child(&child)));
-    Ok(child)
+    let (child, pid) = spawn()?;
+    children().insert(raw_pid(pid));
+    Ok((child, pid))
 }
 
 /// Reaps a child that has exited or is about to exit, on a thread if needed, and removes it from

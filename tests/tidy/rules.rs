@@ -84,6 +84,7 @@ const UNSAFE: &[&str] = &[
     "src/listener/inherited",
     "src/cli/inherited.rs",
     "src/process/before_exec.rs",
+    "src/process/start.rs",
 ];
 
 /// Words that mark unfinished work.
