@@ -5,6 +5,7 @@
 
 mod chargen;
 mod clock;
+mod exec;
 mod relay;
 mod rfc;
 mod transform;
@@ -20,6 +21,7 @@ use crate::connection::Connection;
 
 pub use chargen::chargen;
 pub use clock::{daytime, time};
+pub use exec::{Exec, Exited};
 pub use relay::relay;
 pub use rfc::{discard, echo};
 pub use upper::{Upper, upper};
@@ -147,6 +149,19 @@ struct Daytime;
 
 #[derive(Clone)]
 struct Time;
+
+impl Service for Exec {
+    fn serve<R, W>(
+        self,
+        connection: Connection<R, W>,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        Self::serve(self, connection)
+    }
+}
 
 /// Implements [`Service`] by a function of a service and two halves.
 macro_rules! serve_by {

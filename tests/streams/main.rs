@@ -3,6 +3,7 @@
 mod buffered;
 mod bulk;
 mod descriptors;
+mod exec;
 mod fairness;
 mod fifos;
 mod framing;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use futures_lite::future::yield_now;
 use halves::time::ManualClock;
 use halves::{Clock, Connection, Endpoint, Executor, Handle, Listeners, Report, Server, Shutdown};
-use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
+use rustix::net::{RecvFlags, SendFlags, recv, send, shutdown, sockopt};
 use smol::Task;
 use tempfile::TempDir;
 
@@ -230,6 +230,11 @@ impl Client {
                 Err(error) => return (received, Err(error)),
             }
         }
+    }
+
+    /// Ends this side of the connection.
+    pub(crate) fn end(&self) {
+        shutdown(&self.0, rustix::net::Shutdown::Write).expect("it is open");
     }
 
     /// Closes the socket at once: with a reset, on TCP.

@@ -1,0 +1,77 @@
+//! A child process for each connection: its streams, its attributes and its end.
+
+mod ending;
+mod streams;
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use halves::Server;
+use halves::service::Exec;
+
+use crate::support::harness::sockets::{Client, Family, Served, World, eventually};
+
+/// Both kinds of sockets.
+const FAMILIES: [Family; 2] = [Family::Tcp, Family::Unix];
+
+/// Runs a script of the shell for each connection.
+fn sh(script: &str) -> Exec {
+    let exec = Exec::new("sh").expect("a shell");
+    exec.args(["-c", script]).expect("no zero byte")
+}
+
+/// The process ids of the children that were started.
+#[derive(Clone, Default)]
+struct Started(Arc<Mutex<Vec<u32>>>);
+
+impl Started {
+    /// A program of which the children are noted here.
+    fn of(&self, exec: Exec) -> Exec {
+        let ids = self.0.clone();
+        exec.on_start(move |_, id| ids.lock().expect("no panic").push(id))
+    }
+
+    /// Serves with a program of which the children are noted.
+    async fn serve(&self, world: &World, server: Server, exec: Exec) -> Served {
+        let exec = self.of(exec);
+        world.serve(server, move |c| exec.serve(c)).await
+    }
+
+    /// Waits for the first child.
+    async fn id(&self) -> u32 {
+        eventually(|| self.0.lock().expect("no panic").first().copied()).await
+    }
+}
+
+/// Serves with a program, and connects.
+async fn served(world: &World, exec: Exec) -> (Served, Client) {
+    let served = world.serve(Server::default(), move |c| exec.serve(c)).await;
+    let client = served.connect();
+    (served, client)
+}
+
+/// Waits until nothing is left of a process, not even its exit status.
+async fn gone(id: u32) {
+    eventually(|| (!Path::new(&format!("/proc/{id}")).exists()).then_some(())).await;
+}
+
+/// Waits until a process has exited. Its parent may still have to wait for it.
+async fn exited(id: u32) {
+    let has_exited = || {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+            .then_some(())
+    };
+    eventually(has_exited).await;
+}
+
+/// Reads a line with a number.
+async fn number(client: &Client) -> u32 {
+    let mut line = Vec::new();
+    while line.last() != Some(&b'\n') {
+        line.extend(client.take(1).await);
+    }
+    let line = String::from_utf8(line).expect("text");
+    line.trim().parse().expect("a number")
+}
