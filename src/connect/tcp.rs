@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use crate::address::ListenOptions;
-use crate::connection::{Connection, Ownership};
+use crate::connection::{Connection, Endpoint, Ownership};
 use crate::listener::socket::local_endpoint;
 use crate::listener::tcp::open;
 
@@ -95,23 +95,18 @@ async fn connect(socket: OwnedFd, address: SocketAddr) -> io::Result<Connection>
     }
     // The kernel chooses it at the start of the handshake.
     let local = local_endpoint(&socket)?;
-    let connection = Connection::of_socket(socket, address.into(), local, Ownership::Ours);
-    let connection = connection.established().await?;
-    if is_to_itself(&connection) {
+    if is_same(&local, address) {
         return Err(Errno::CONNREFUSED.into());
     }
-    Ok(connection)
+    let connection = Connection::of_socket(socket, address.into(), local, Ownership::Ours);
+    connection.established().await
 }
 
-/// Returns true if a socket has connected to itself. If nothing listens on a local port, the kernel
-/// may choose that same port for the connecting socket.
-fn is_to_itself(connection: &Connection) -> bool {
-    let is_same = connection.peer.record().with_fd(|fd| {
-        // There is no peer address if the peer has disconnected.
-        let peer = rustix::net::getpeername(fd).ok().flatten();
-        peer.is_some() && peer == rustix::net::getsockname(fd).ok()
-    });
-    is_same.unwrap_or(false)
+/// Returns true if a socket connects to itself. If nothing listens on a local port, the kernel may
+/// choose that same port for the connecting socket.
+fn is_same(local: &Endpoint, remote: SocketAddr) -> bool {
+    let local = local.socket_addr();
+    local.is_some_and(|local| (local.ip(), local.port()) == (remote.ip(), remote.port()))
 }
 
 #[cfg(test)]
