@@ -175,12 +175,10 @@ impl Command {
     /// ```
     pub fn spawn(mut self) -> io::Result<Child> {
         self.command.process_group(0);
-        let (mut child, pid) = orphans::start(|| {
-            let child = self.command.spawn()?;
-            let pid = Pid::from_child(&child);
-            Ok((child, pid))
-        })?;
-        let process = ChildProcess::new(pid);
+        let pid_of = |child: &process::Child| Pid::from_child(child);
+        let mut child = orphans::start(|| self.command.spawn(), pid_of)?;
+        let pid = pid_of(&child);
+        let process = ChildProcess::new(pid, None);
         let stderr = child.stderr.take().map(FdReader::new).transpose()?;
         Ok(Child::new(process, stderr))
         // Dropping the command closes the child's ends of its streams here.

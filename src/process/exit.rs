@@ -48,10 +48,10 @@ impl Exit {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<ExitStatus>> {
-        if let Some(status) = self.process.status()? {
-            return Poll::Ready(Ok(status));
-        }
         if let WaitMethod::None = self.method {
+            if let Some(status) = self.process.status()? {
+                return Poll::Ready(Ok(status));
+            }
             self.method =
                 watch(&self.process).map_or_else(|| on_thread(&self.process), WaitMethod::Watched);
         }

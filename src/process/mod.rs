@@ -66,6 +66,8 @@ mod orphans;
 mod program;
 #[cfg_attr(not(target_os = "linux"), path = "start_portable.rs")]
 mod start;
+#[cfg(target_os = "linux")]
+mod syscall;
 mod waitid;
 
 pub use child::Child;

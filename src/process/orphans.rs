@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::process::id;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -92,24 +93,31 @@ async fn reap_until_error(spared: Spared) -> io::Error {
     }
 }
 
-/// Starts a child by `spawn`, which returns its pid, and adds it to the list of children.
-pub(super) fn start<T>(spawn: impl FnOnce() -> io::Result<(T, Pid)>) -> io::Result<(T, Pid)> {
+/// Starts a child by `spawn`, and adds it to the list of children.
+pub(super) fn start<T>(
+    spawn: impl FnOnce() -> io::Result<T>,
+    pid: impl FnOnce(&T) -> Pid,
+) -> io::Result<T> {
     let _starting = START_LOCK.read().unwrap_or_else(PoisonError::into_inner);
-    let (child, pid) = spawn()?;
-    children().insert(raw_pid(pid));
-    Ok((child, pid))
+    let child = spawn()?;
+    children().insert(raw_pid(pid(&child)));
+    Ok(child)
 }
 
 /// Reaps a child that has exited or is about to exit, on a thread if needed, and removes it from
-/// the list of children.
-pub(super) fn reap(pid: Pid) {
+/// the list of children. Drops `memory` when it has exited.
+pub(super) fn reap<M: Send + 'static>(pid: Pid, memory: M) {
     if !try_reap(pid) {
+        let memory = ManuallyDrop::new(memory);
         let wait_and_reap = move || {
+            // An error means that it is reaped already.
             let _ = wait_blocking(pid);
             try_reap(pid);
+            drop(ManuallyDrop::into_inner(memory));
             Ok(())
         };
-        // If there is no thread, it stays in the list, and a zombie from its exit on.
+        // If there is no thread, it stays in the list, and a zombie from its exit on. Its memory
+        // is not freed.
         let _ = unblock(wait_and_reap).detach();
     }
 }

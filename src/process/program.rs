@@ -1,14 +1,14 @@
 //! `Program`: a program that is found once and started many times, with given standard streams.
 
 use std::env;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{self, Path};
 use std::process::ExitStatus;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustix::fs::{Access, access};
 use rustix::process::Signal;
@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use super::child_process::ChildProcess;
 use super::exit::Exit;
 use super::orphans;
-use super::start::{Dispositions, start};
+use super::start::{Dispositions, New, start};
 
 /// The search path if `PATH` is not set, as that of execvp(3).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -38,6 +38,7 @@ pub(crate) struct Program {
 /// A process that was started from a [`Program`]. When it is dropped, the process is killed if it
 /// still runs, with its group, and reaped.
 pub(crate) struct Started {
+    program: Arc<Program>,
     process: Arc<ChildProcess>,
     exit: Exit,
 }
@@ -87,24 +88,37 @@ impl Program {
     }
 
     /// Starts the program with these descriptors as standard input and output, and with these
-    /// variables, which replace its own of the same name. Blocks until the program runs.
+    /// variables, which replace its own of the same name.
+    ///
+    /// On Linux this does not wait for the program: if it cannot be run, the process ends, and
+    /// [`Started::poll_exit`] returns the error.
     pub(crate) fn start(
-        &self,
-        variables: &[CString],
+        self: &Arc<Self>,
+        variables: Vec<CString>,
         streams: [BorrowedFd<'_>; 2],
     ) -> io::Result<Started> {
-        let is_replaced =
-            |own: &&CString| !variables.iter().any(|new| name_of(new) == name_of(own));
-        let kept = self.variables.iter().filter(is_replaced);
-        let all: Vec<_> = kept.chain(variables).map(|variable| &**variable).collect();
-        let started = orphans::start(|| start(self, &all, streams));
-        let (pidfd, pid) =
-            started.map_err(|error| named(&error, OsStr::from_bytes(self.path.as_bytes())))?;
-        let process = ChildProcess::new(pid);
+        let started = orphans::start(|| start(self, variables, streams), |new| new.pid);
+        let New { pid, pidfd, memory } = started.map_err(|error| self.named(&error))?;
+        let process = ChildProcess::new(pid, Some(memory));
         Ok(Started {
+            program: self.clone(),
             exit: Exit::with_pidfd(process.clone(), pidfd),
             process,
         })
+    }
+
+    /// The variables, with `others`, which replace those of the same name.
+    pub(super) fn variables_with<'a>(
+        &'a self,
+        others: &'a [CString],
+    ) -> impl Iterator<Item = &'a CStr> {
+        let is_kept = |own: &&CString| others.iter().all(|other| name_of(other) != name_of(own));
+        let kept = self.variables.iter().filter(is_kept);
+        kept.chain(others).map(CString::as_c_str)
+    }
+
+    fn named(&self, error: &io::Error) -> io::Error {
+        named(error, OsStr::from_bytes(self.path.as_bytes()))
     }
 }
 
@@ -114,14 +128,18 @@ impl Started {
         self.process.pid().as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// Waits for the exit of the process, which stays a zombie.
+    /// Waits for the exit of the process, which stays a zombie. Fails if it never ran the program.
     pub(crate) fn poll_exit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<ExitStatus>> {
-        self.exit.poll(cx)
+        let status = ready!(self.exit.poll(cx))?;
+        Poll::Ready(match self.process.start_error() {
+            Some(error) => Err(self.program.named(&error)),
+            None => Ok(status),
+        })
     }
 
-    /// Kills the process and all processes of its group.
-    pub(crate) fn kill(&self) {
-        self.process.kill();
+    /// Kills what is left of the group, after the process has exited.
+    pub(crate) fn kill_rest(&self) {
+        self.process.signal_group(Signal::KILL);
     }
 
     pub(crate) fn downgrade(&self) -> StartedRef {

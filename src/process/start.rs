@@ -1,30 +1,40 @@
-//! Starts a program without a copy of this process.
+//! Starts a program without a copy of this process, and without waiting for it.
 //!
 //! A fork would copy the page tables of a server with much memory. The new process instead borrows
-//! the memory of this one until it runs the program, and the calling thread waits meanwhile, as in
-//! `posix_spawn(3)`. That function cannot set limits, and the one of the standard library falls back
-//! to a fork for a function of the caller.
+//! the memory of this one until it runs the program, as with `posix_spawn(3)`. That function waits
+//! meanwhile, for a file system that can be slow, so a server would need a thread for each call.
+//! Here the new process has a stack of its own, and this process goes on. What the new process
+//! reads and writes stays allocated until it has ended.
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io;
-use std::mem::{self, MaybeUninit};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
-use rustix::process::{Pid, Resource, WaitOptions, getrlimit, waitpid};
+use rustix::process::{Pid, Resource, getrlimit};
 
 use super::program::Program;
+use super::syscall::{IS_ERRNO_FREE, syscall};
 
 /// The stack of the new process until it runs the program. It makes a dozen system calls.
-const STACK_BYTES: usize = 32 * 1024;
+const STACK_BYTES: usize = 16 * 1024;
 /// Runs a script that does not begin with `#!`, as execvp(3) does.
 const SHELL: &CStr = c"/bin/sh";
-/// The signals of Linux are numbered from 1. MIPS has 127.
-const MAX_SIGNAL: c_int = 127;
 /// The first descriptor after the standard streams.
-const FIRST_OTHER_FD: c_int = 3;
+const FIRST_OTHER_FD: i32 = 3;
+
+const IS_MIPS: bool = cfg!(any(target_arch = "mips", target_arch = "mips64"));
+/// Signals are numbered from 1 up to this.
+const MAX_SIGNAL: c_int = if IS_MIPS { 127 } else { 64 };
+/// The kernel's set of signals.
+type SignalSet = [u64; if IS_MIPS { 2 } else { 1 }];
+/// Not less than the kernel's `struct sigaction`. Zeros are the default action, without flags.
+const DEFAULT_ACTION: [u64; 8] = [0; 8];
 
 /// The signals that this process ignores or handles.
 #[derive(Clone, Debug)]
@@ -45,106 +55,158 @@ impl Dispositions {
     }
 }
 
-/// All that the new process needs. It is made before, since the new process must not allocate.
-struct Plan<'a> {
-    path: &'a CStr,
+/// The memory that the new process uses until it runs the program.
+struct Plan {
+    path: *const c_char,
     /// These end with a null pointer.
-    args: &'a [*const c_char],
-    shell_args: &'a [*const c_char],
-    variables: &'a [*const c_char],
+    args: Vec<*const c_char>,
+    shell_args: Vec<*const c_char>,
+    variables: Vec<*const c_char>,
     streams: [c_int; 2],
-    limit: Option<libc::rlimit>,
-    /// The signals to set to their default.
-    signals: &'a [c_int],
-    /// The error of the new process, or 0.
-    error: c_int,
+    limit: Option<[u64; 2]>,
+    /// The error of the new process, or 0. It is written before the process ends.
+    error: AtomicI32,
+    stack: MaybeUninit<Stack>,
+    /// The pointers are to strings of these.
+    program: Arc<Program>,
+    #[expect(dead_code, reason = "used by pointers")]
+    own_variables: Vec<CString>,
 }
 
 #[repr(align(16))]
-struct Stack(#[expect(dead_code, reason = "used by its address")] [MaybeUninit<u8>; STACK_BYTES]);
+struct Stack(#[expect(dead_code, reason = "used by its address")] [u8; STACK_BYTES]);
+
+/// The memory of a process that was started. The owner keeps it until the process has ended.
+#[derive(Debug)]
+pub(super) struct StartMemory(NonNull<Plan>);
+
+// SAFETY: after the start, this process reads only `error`, which is atomic, and drops the rest when
+// the other process has ended. Nothing in a plan belongs to a thread.
+unsafe impl Send for StartMemory {}
+// SAFETY: as above.
+unsafe impl Sync for StartMemory {}
+
+/// A process that was started.
+pub(super) struct New {
+    pub(super) pid: Pid,
+    /// None if the kernel has no pidfds.
+    pub(super) pidfd: Option<OwnedFd>,
+    pub(super) memory: StartMemory,
+}
 
 /// Starts a program as the leader of a new process group, with default signals and no descriptors
-/// but its standard streams. Returns its pidfd, if the kernel has those, and its pid.
+/// but its standard streams.
+///
+/// If the program cannot be run, the process ends, and its memory has the error.
 pub(super) fn start(
-    program: &Program,
-    variables: &[&CStr],
+    program: &Arc<Program>,
+    variables: Vec<CString>,
     streams: [BorrowedFd<'_>; 2],
-) -> io::Result<(Option<OwnedFd>, Pid)> {
-    let args = pointers(program.args.iter().map(CString::as_c_str));
+) -> io::Result<New> {
+    // A descriptor of a standard stream would be replaced before it is used.
+    let above = streams.map(|fd| match fd.as_raw_fd() {
+        0..FIRST_OTHER_FD => rustix::io::fcntl_dupfd_cloexec(fd, FIRST_OTHER_FD).map(Some),
+        _ => Ok(None),
+    });
+    let [first, second] = above;
+    let above = [first?, second?];
+    let [stdin, stdout] = [0, 1].map(|n| above[n].as_ref().map_or(streams[n], AsFd::as_fd));
     let script = [SHELL, &program.path];
     let rest = program.args.iter().skip(1).map(CString::as_c_str);
-    let shell_args = pointers(script.into_iter().chain(rest));
-    let mut plan = Plan {
-        path: &program.path,
-        args: &args,
-        shell_args: &shell_args,
-        variables: &pointers(variables.iter().copied()),
-        streams: streams.map(|fd| fd.as_raw_fd()),
+    let memory = StartMemory::new(Plan {
+        path: program.path.as_ptr(),
+        args: pointers(program.args.iter().map(CString::as_c_str)),
+        shell_args: pointers(script.into_iter().chain(rest)),
+        variables: pointers(program.variables_with(&variables)),
+        streams: [stdin.as_raw_fd(), stdout.as_raw_fd()],
         limit: program.max_files.map(limit),
-        signals: &program.dispositions.0,
-        error: 0,
-    };
-    let (pid, pidfd) = clone(&mut plan)?;
-    // SAFETY: the kernel has made this descriptor for this call.
-    let pidfd = (pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
-    // SAFETY: the value is valid. It was written by the new process, unknown to the compiler.
-    let error = unsafe { ptr::read_volatile(&raw const plan.error) };
-    if error != 0 {
-        // It has ended, or is about to.
-        let _ = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
-        return Err(io::Error::from_raw_os_error(error));
-    }
-    Ok((pidfd, pid))
+        error: AtomicI32::new(0),
+        stack: MaybeUninit::uninit(),
+        program: program.clone(),
+        own_variables: variables,
+    });
+    let (pid, pidfd) = memory.clone_process()?;
+    Ok(New { pid, pidfd, memory })
 }
 
 fn pointers<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*const c_char> {
     strings.map(CStr::as_ptr).chain([ptr::null()]).collect()
 }
 
-fn limit(max_files: u64) -> libc::rlimit {
-    let hard = getrlimit(Resource::Nofile).maximum;
-    libc::rlimit {
-        rlim_cur: hard.map_or(max_files, |hard| hard.min(max_files)),
-        rlim_max: hard.unwrap_or(libc::RLIM_INFINITY),
+/// Returns the soft and the hard limit.
+fn limit(max_files: u64) -> [u64; 2] {
+    let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    [hard.min(max_files), hard]
+}
+
+impl StartMemory {
+    fn new(plan: Plan) -> Self {
+        Self(NonNull::from(Box::leak(Box::new(plan))))
+    }
+
+    /// Returns the error because of which the program does not run, once the process has ended.
+    pub(super) fn error(&self) -> Option<io::Error> {
+        // SAFETY: the plan is valid until the drop, and the new process reads it, too.
+        let error = unsafe { self.0.as_ref() }.error.load(Ordering::Acquire);
+        (error != 0).then(|| io::Error::from_raw_os_error(error))
+    }
+
+    /// Makes the process. Returns its pid and its pidfd.
+    fn clone_process(&self) -> io::Result<(Pid, Option<OwnedFd>)> {
+        // Other systems than these two need errno, which the new process shares with this thread,
+        // so this thread has to wait. An emulator may have no other way either.
+        let cloned = if IS_ERRNO_FREE {
+            self.clone_with(0)
+        } else {
+            Err(io::ErrorKind::InvalidInput.into())
+        };
+        match cloned {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.clone_with(libc::CLONE_VFORK)
+            }
+            cloned => cloned,
+        }
+    }
+
+    fn clone_with(&self, flags: c_int) -> io::Result<(Pid, Option<OwnedFd>)> {
+        let flags = flags | libc::CLONE_VM | libc::CLONE_PIDFD | libc::SIGCHLD;
+        let mut pidfd: c_int = -1;
+        let plan = self.0.as_ptr();
+        // A handler must not run in the new process, which has the memory of this one.
+        let blocked = block_signals();
+        // SAFETY: `run` gets a plan that stays valid until the process has ended, with a stack that
+        // only the process uses, and that grows down from its end, which is aligned. Until it runs
+        // the program, the process uses no other memory of this one, and no thread-local state.
+        let pid = unsafe {
+            let stack = (&raw mut (*plan).stack).add(1).cast();
+            libc::clone(run, stack, flags, plan.cast(), &raw mut pidfd)
+        };
+        let error = io::Error::last_os_error();
+        restore_signals(&blocked);
+        let pid = Pid::from_raw(pid.max(0)).ok_or(error)?;
+        // SAFETY: the kernel has made this descriptor for this call.
+        let pidfd = (pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
+        Ok((pid, pidfd))
     }
 }
 
-/// Makes the process, and waits until it runs the program or has failed. Returns its pid, and its
-/// pidfd or -1.
-fn clone(plan: &mut Plan<'_>) -> io::Result<(Pid, c_int)> {
-    let mut stack = MaybeUninit::<Stack>::uninit();
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-    let mut pidfd: c_int = -1;
-    // A handler must not run in the new process, which has the memory of this one.
-    let blocked = block_signals();
-    // SAFETY: `run` gets a plan that only it uses, and a stack of its own, which grows down from
-    // its end and is aligned. Both outlive the process's use of them: this call returns when the
-    // process runs the program or has ended.
-    let pid = unsafe {
-        libc::clone(
-            run,
-            stack.as_mut_ptr().add(1).cast(),
-            flags,
-            ptr::from_mut(plan).cast(),
-            &raw mut pidfd,
-        )
-    };
-    let error = io::Error::last_os_error();
-    restore_signals(&blocked);
-    Pid::from_raw(pid.max(0))
-        .map(|pid| (pid, pidfd))
-        .ok_or(error)
+impl Drop for StartMemory {
+    fn drop(&mut self) {
+        // SAFETY: the pointer is from a box. The owner drops this when the process has ended.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
 }
 
 /// Blocks all signals of this thread. Returns those that were blocked before.
 fn block_signals() -> libc::sigset_t {
-    let (mut all, mut before) = (empty_set(), empty_set());
-    // SAFETY: both sets are valid, and only this thread is changed.
+    let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    // SAFETY: the calls make both sets valid. Only this thread is changed.
     unsafe {
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        libc::sigfillset(all.as_mut_ptr());
+        libc::sigemptyset(before.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+        before.assume_init()
     }
-    before
 }
 
 fn restore_signals(before: &libc::sigset_t) {
@@ -152,82 +214,98 @@ fn restore_signals(before: &libc::sigset_t) {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, ptr::null_mut()) };
 }
 
-fn empty_set() -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: the call makes the set valid.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        set.assume_init()
-    }
-}
-
 /// The new process.
 extern "C" fn run(plan: *mut c_void) -> c_int {
-    // SAFETY: `clone` passes a plan, and waits meanwhile.
-    let plan = unsafe { &mut *plan.cast::<Plan<'_>>() };
-    plan.error = execute(plan);
-    // SAFETY: this ends the process without running code of the parent.
-    unsafe { libc::_exit(127) }
+    // SAFETY: `clone_with` passes a plan. All of it but `error` stays as it is.
+    let plan = unsafe { &*plan.cast::<Plan>() };
+    if let Err(error) = plan.execute() {
+        plan.error.store(error, Ordering::Release);
+    }
+    // The code is not used if there is an error.
+    loop {
+        let _ = call(libc::SYS_exit_group, [127, 0, 0, 0]);
+    }
 }
 
-/// Prepares this process and runs the program. Returns the error if that fails.
-fn execute(plan: &Plan<'_>) -> c_int {
-    // SAFETY: only this process is changed: it has no thread but this one, and a table of
-    // descriptors and of signals of its own. All calls are async-signal-safe: none takes a lock or
-    // allocates. The strings and arrays of the plan are valid, and end as execve needs it.
-    unsafe {
-        if libc::setpgid(0, 0) != 0 {
-            return errno();
+/// Makes a system call in the new process.
+fn call(number: c_long, args: [usize; 4]) -> Result<usize, c_int> {
+    // SAFETY: only the new process makes these calls, by `Plan::execute`. They change this process
+    // only: it has one thread, and its own descriptors and signals. Pointers are to memory of the
+    // size that the kernel uses.
+    unsafe { syscall(number, args) }
+}
+
+fn address<T>(of: &T) -> usize {
+    ptr::from_ref(of).expose_provenance()
+}
+
+impl Plan {
+    /// Prepares this process and runs the program. Returns the error if that fails.
+    ///
+    /// The memory is that of the parent, with its locks: nothing may be allocated or locked here.
+    fn execute(&self) -> Result<(), c_int> {
+        call(libc::SYS_setpgid, [0; 4])?;
+        if let Some(limit) = &self.limit {
+            let resource = libc::RLIMIT_NOFILE as usize;
+            call(libc::SYS_prlimit64, [0, resource, address(limit), 0])?;
         }
-        if let Some(limit) = &plan.limit
-            && libc::setrlimit(libc::RLIMIT_NOFILE, limit) != 0
-        {
-            return errno();
-        }
-        for (stream, to) in plan.streams.into_iter().zip(0..) {
-            if libc::dup2(stream, to) < 0 {
-                return errno();
-            }
+        for (to, stream) in self.streams.iter().enumerate() {
+            call(libc::SYS_dup3, [stream.unsigned_abs() as usize, to, 0, 0])?;
         }
         // Fails with kernels before 5.11, where the descriptors of other code may be left.
-        let flags = libc::CLOSE_RANGE_CLOEXEC;
-        libc::syscall(libc::SYS_close_range, FIRST_OTHER_FD, c_int::MAX, flags);
-        reset_signals(plan.signals);
-        let (args, variables) = (plan.args.as_ptr(), plan.variables.as_ptr());
-        libc::execve(plan.path.as_ptr(), args, variables);
-        if errno() == libc::ENOEXEC {
-            libc::execve(SHELL.as_ptr(), plan.shell_args.as_ptr(), variables);
-        }
-        errno()
-    }
-}
+        let (first, last) = (FIRST_OTHER_FD.unsigned_abs() as usize, u32::MAX as usize);
+        let flags = libc::CLOSE_RANGE_CLOEXEC as usize;
+        let _ = call(libc::SYS_close_range, [first, last, flags, 0]);
+        self.reset_signals()?;
 
-/// Sets signals to their default and unblocks all.
-///
-/// # Safety
-///
-/// For a new process that is still in the memory of its parent.
-unsafe fn reset_signals(signals: &[c_int]) {
-    // SAFETY: zeros are the default action, without flags. The sets are valid.
-    unsafe {
-        let default: libc::sigaction = mem::zeroed();
-        for &signal in signals {
-            libc::sigaction(signal, &raw const default, ptr::null_mut());
+        let path = self.path.expose_provenance();
+        let variables = self.variables.as_ptr().expose_provenance();
+        match call(
+            libc::SYS_execve,
+            [path, self.args.as_ptr().expose_provenance(), variables, 0],
+        ) {
+            Err(libc::ENOEXEC) => {
+                let args = self.shell_args.as_ptr().expose_provenance();
+                call(
+                    libc::SYS_execve,
+                    [SHELL.as_ptr().expose_provenance(), args, variables, 0],
+                )
+            }
+            failed => failed,
+        }?;
+        Ok(())
+    }
+
+    /// Sets signals to their default and unblocks all.
+    fn reset_signals(&self) -> Result<(), c_int> {
+        for &signal in &self.program.dispositions.0 {
+            set_default(signal)?;
         }
-        // A handler that was set later must not run here either. From now on signals come only to
-        // the pid of this process, which nothing knows yet.
-        let mut pending = empty_set();
-        libc::sigpending(&raw mut pending);
-        for signal in (1..=MAX_SIGNAL).take_while(|&signal| signal <= libc::SIGRTMAX()) {
-            if libc::sigismember(&raw const pending, signal) == 1 {
-                libc::sigaction(signal, &raw const default, ptr::null_mut());
+        // A handler that was set later must not run here either. After this, signals come only to
+        // the pid of this process, which other processes do not know yet.
+        let mut pending: SignalSet = Default::default();
+        let size = size_of::<SignalSet>();
+        let at = ptr::from_mut(&mut pending).expose_provenance();
+        call(libc::SYS_rt_sigpending, [at, size, 0, 0])?;
+        for signal in 1..=MAX_SIGNAL {
+            let bit = signal.unsigned_abs() as usize - 1;
+            if pending[bit / 64] >> (bit % 64) & 1 == 1 {
+                set_default(signal)?;
             }
         }
-        let none = empty_set();
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+        let none: SignalSet = Default::default();
+        let how = libc::SIG_SETMASK.unsigned_abs() as usize;
+        call(libc::SYS_rt_sigprocmask, [how, address(&none), 0, size])?;
+        Ok(())
     }
 }
 
-fn errno() -> c_int {
-    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+fn set_default(signal: c_int) -> Result<(), c_int> {
+    let args = [
+        signal.unsigned_abs() as usize,
+        address(&DEFAULT_ACTION),
+        0,
+        size_of::<SignalSet>(),
+    ];
+    call(libc::SYS_rt_sigaction, args).map(drop)
 }

@@ -1,11 +1,12 @@
 //! Starts a program with the standard library.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::Arc;
 
 use rustix::process::Pid;
 
@@ -22,12 +23,32 @@ impl Dispositions {
     }
 }
 
-/// Starts a program as the leader of a new process group. There is no pidfd.
+/// Nothing is shared with the process.
+#[derive(Debug)]
+pub(super) struct StartMemory;
+
+impl StartMemory {
+    /// Returns None: a start that fails returns its error.
+    #[allow(clippy::unused_self, reason = "used on Linux")]
+    pub(super) fn error(&self) -> Option<io::Error> {
+        None
+    }
+}
+
+/// A process that was started.
+pub(super) struct New {
+    pub(super) pid: Pid,
+    /// Always None.
+    pub(super) pidfd: Option<OwnedFd>,
+    pub(super) memory: StartMemory,
+}
+
+/// Starts a program as the leader of a new process group. Waits until it runs.
 pub(super) fn start(
-    program: &Program,
-    variables: &[&CStr],
+    program: &Arc<Program>,
+    variables: Vec<CString>,
     streams: [BorrowedFd<'_>; 2],
-) -> io::Result<(Option<OwnedFd>, Pid)> {
+) -> io::Result<New> {
     let text = |string: &CStr| OsStr::from_bytes(string.to_bytes()).to_owned();
     let mut command = Command::new(text(&program.path));
     if let [name, args @ ..] = &program.args[..] {
@@ -36,7 +57,7 @@ pub(super) fn start(
             .args(args.iter().map(|arg| text(arg)));
     }
     command.env_clear();
-    for variable in variables {
+    for variable in program.variables_with(&variables) {
         let bytes = variable.to_bytes();
         if let Some(length) = bytes.iter().position(|&byte| byte == b'=') {
             let (name, value) = (&bytes[..length], &bytes[length + 1..]);
@@ -49,5 +70,9 @@ pub(super) fn start(
         before_exec::limit_open_files(&mut command, max_files);
     }
     let child = command.spawn()?;
-    Ok((None, Pid::from_child(&child)))
+    Ok(New {
+        pid: Pid::from_child(&child),
+        pidfd: None,
+        memory: StartMemory,
+    })
 }

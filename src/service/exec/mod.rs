@@ -93,7 +93,7 @@ pub struct Exec(Arc<Settings>);
 
 #[derive(Clone)]
 struct Settings {
-    program: Program,
+    program: Arc<Program>,
     sources: Sources,
     /// Makes further variables for a connection.
     variables: Option<Arc<VariablesHook>>,
@@ -156,7 +156,7 @@ impl Exec {
             }
         }
         Ok(Self(Arc::new(Settings {
-            program,
+            program: Arc::new(program),
             sources: Sources::default(),
             variables: None,
             started: None,
@@ -177,7 +177,7 @@ impl Exec {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Result<Self> {
-        let program = &mut self.settings().program;
+        let program = self.program();
         for arg in args {
             program.add_arg(arg.as_ref())?;
         }
@@ -198,7 +198,7 @@ impl Exec {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> io::Result<Self> {
-        let program = &mut self.settings().program;
+        let program = self.program();
         program.set_variable(name.as_ref(), value.as_ref())?;
         Ok(self)
     }
@@ -214,7 +214,7 @@ impl Exec {
     /// ```
     #[must_use]
     pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
-        self.settings().program.remove_variable(name.as_ref());
+        self.program().remove_variable(name.as_ref());
         self
     }
 
@@ -240,7 +240,7 @@ impl Exec {
         self
     }
 
-    /// Calls `started` with the process id of each child, when it runs, on a thread that may block.
+    /// Calls `started` with the process id of each child, when it is started. It must not block.
     ///
     /// # Examples
     ///
@@ -269,7 +269,7 @@ impl Exec {
     /// ```
     #[must_use]
     pub fn open_files(mut self, max_files: u64) -> Self {
-        self.settings().program.limit_open_files(max_files);
+        self.program().limit_open_files(max_files);
         self
     }
 
@@ -320,6 +320,10 @@ impl Exec {
 
     fn settings(&mut self) -> &mut Settings {
         Arc::make_mut(&mut self.0)
+    }
+
+    fn program(&mut self) -> &mut Program {
+        Arc::make_mut(&mut self.settings().program)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -47,7 +46,7 @@ struct Output<W> {
 
 impl ChildPipes {
     /// Makes two pipes. Also returns the child's ends.
-    pub(super) fn new() -> io::Result<(Self, [Arc<OwnedFd>; 2])> {
+    pub(super) fn new() -> io::Result<(Self, [OwnedFd; 2])> {
         let (output, stdout) = io::pipe()?;
         let (stdin, input) = io::pipe()?;
         let output = OwnedFd::from(output);
@@ -56,8 +55,7 @@ impl ChildPipes {
             input: FdWriter::new(input)?,
             output: WatchedFd::new(output),
         };
-        let streams = [OwnedFd::from(stdin), OwnedFd::from(stdout)];
-        Ok((pipes, streams.map(Arc::new)))
+        Ok((pipes, [stdin.into(), stdout.into()]))
     }
 }
 

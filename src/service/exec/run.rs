@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -74,8 +74,9 @@ async fn with_socket(
     let (socket, _) = connection.into_socket().await?;
     // Programs expect a blocking descriptor. The server's own calls do not block in either mode.
     rustix::io::ioctl_fionbio(&socket, false)?;
-    let socket = Arc::new(socket);
-    let mut child = Child::start(settings, peer, number, [socket.clone(), socket]).await?;
+    let streams = [socket.as_fd(), socket.as_fd()];
+    let mut child = Child::start(settings, peer, number, streams).await?;
+    drop(socket);
     let exited = poll_fn(|cx| child.started.poll_exit(cx)).await;
     child.end(exited)
 }
@@ -91,7 +92,10 @@ where
 {
     let peer = connection.peer.clone();
     let (pipes, streams) = ChildPipes::new()?;
+    let [stdin, stdout] = streams;
+    let streams = [stdin.as_fd(), stdout.as_fd()];
     let mut child = Child::start(settings, peer, number, streams).await?;
+    drop((stdin, stdout));
     let mut pipes = Pipes::new(connection, pipes);
     let exited = poll_fn(|cx| {
         pipes.poll(cx);
@@ -99,47 +103,43 @@ where
     });
     let exited = exited.await;
     // After this nothing more is written to the pipe, except by processes that left the group.
-    child.started.kill();
+    child.started.kill_rest();
     poll_fn(|cx| pipes.poll_rest(cx)).await;
     child.end(exited)?;
     pipes.result()
 }
 
 impl Child {
-    /// Starts the program on a thread that may block: a file system can be slow.
     async fn start(
         settings: Arc<Settings>,
         peer: Peer,
         number: usize,
-        streams: [Arc<OwnedFd>; 2],
+        streams: [BorrowedFd<'_>; 2],
     ) -> io::Result<Self> {
         let record = peer.record();
         let link = Arc::new(ExecLink::new(record.link()));
         record.set_link(link.clone());
-        let started = unblock({
-            let (peer, link) = (peer.clone(), link.clone());
-            move || {
-                let variables = settings.variables(&peer, number);
-                let [stdin, stdout] = &streams;
-                let streams = [stdin.as_fd(), stdout.as_fd()];
-                let started = settings.program.start(&variables, streams)?;
-                link.set_child(started.downgrade());
-                if let Some(hook) = &settings.started {
-                    hook(&peer, started.id());
-                }
-                Ok(started)
-            }
-        });
+        let variables = if settings.variables.is_some() {
+            let (settings, peer) = (settings.clone(), peer.clone());
+            unblock(move || Ok(settings.variables(&peer, number))).await?
+        } else {
+            settings.variables(&peer, number)
+        };
+        let started = settings.program.start(variables, streams)?;
+        link.set_child(started.downgrade());
+        if let Some(hook) = &settings.started {
+            hook(&peer, started.id());
+        }
         Ok(Self {
-            started: started.await?,
             peer,
             link,
+            started,
         })
     }
 
     /// Kills the rest of the group, and records the exit.
     fn end(self, exited: io::Result<std::process::ExitStatus>) -> io::Result<()> {
-        self.started.kill();
+        self.started.kill_rest();
         let status = exited?;
         let id = self.started.id();
         self.peer.set_extension(Exited { id, status });
