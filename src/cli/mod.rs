@@ -2,6 +2,7 @@
 
 mod args;
 mod conflicts;
+mod exec;
 mod forced_exit;
 mod format;
 mod hint;
@@ -51,6 +52,7 @@ pub(crate) fn run() -> ExitCode {
     let code = match args::parse(std::env::args_os().skip(1)) {
         Ok(Request::Print(text)) => print(&text),
         Ok(Request::Serve(serve, options)) => run_server(*options, || Ok(serve.service())),
+        Ok(Request::Exec(program, options)) => run_server(*options, || exec::service(&program)),
         Err(error) => with_log(Format::Text, Level::Normal, |log| {
             log.complain(&error.problem);
             log.complain(&error.hint);

@@ -7,6 +7,7 @@ use std::os::fd::RawFd;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_lite::future;
 use halves::limits::Sources;
@@ -78,7 +79,7 @@ impl PreparedServer {
         resources::check(options.threads.get())?;
         let shutdown = Shutdown::on_signals()?;
         let signals = signals::catch()?;
-        let longest = options.drain_delay.saturating_add(options.drain_timeout);
+        let longest = longest_drain(&options, &served);
         forced_exit::start(&shutdown, longest)?;
         let mut sources =
             RuleSources::new(mem::take(&mut options.allow), mem::take(&mut options.deny));
@@ -130,7 +131,7 @@ impl PreparedServer {
         if process::id() == 1 {
             ex.spawn(reap(lines.clone())).detach();
         }
-        let longest = options.drain_delay.saturating_add(options.drain_timeout);
+        let longest = longest_drain(&options, &self.served);
         let notifier = self.supervisor.start(&ex, handle, self.shutdown, longest);
         let runner = ServiceRunner {
             server: self.server,
@@ -142,6 +143,12 @@ impl PreparedServer {
         notifier.finish().await;
         report
     }
+}
+
+/// Returns the time from the first signal to the end of the last connection.
+fn longest_drain(options: &ServerOptions, served: &Served) -> Duration {
+    let drain = options.drain_delay.saturating_add(options.drain_timeout);
+    drain.saturating_add(served.grace)
 }
 
 /// Reaps the orphans of a container, which the system passes to process 1. The command has no other

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use halves::proxy_protocol::ProxyProtocol;
 use halves::service::{self, BuiltIn, RunService, ServiceSettings};
@@ -25,6 +26,8 @@ pub(super) struct Served {
     pub(super) name: &'static str,
     /// True if the service sends answers.
     pub(super) answers: bool,
+    /// The time that connections may take beyond the drain timeout.
+    pub(super) grace: Duration,
     /// Passes the service to the runner.
     pub(super) run: Box<dyn FnOnce(ServiceRunner) -> Running + Send>,
 }
@@ -53,6 +56,7 @@ impl Served {
         Self {
             name: row.name,
             answers: row.answers,
+            grace: Duration::ZERO,
             run: Box::new(|runner| (row.run)(runner, settings)),
         }
     }

@@ -1,7 +1,7 @@
 //! Prepares the words of the command line for argh, which has no `--option=value` and no
 //! suggestions for misspelled options and commands.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
 
@@ -14,6 +14,8 @@ pub(super) struct Grammar {
     pub(super) command: &'static str,
     /// True if the command has the options of every server.
     pub(super) is_server: bool,
+    /// True if the first positional argument is a program, and the words after it are for that.
+    pub(super) runs_program: bool,
 }
 
 /// Words in the form that argh takes.
@@ -23,6 +25,8 @@ pub(super) struct Words {
     pub(super) own: Vec<String>,
     /// The options of every server, and their values.
     pub(super) server: Vec<String>,
+    /// A program and its arguments, unchanged.
+    pub(super) program: Vec<OsString>,
     /// The command that the words name.
     pub(super) command: Option<&'static str>,
     /// True if a required positional argument is missing.
@@ -31,7 +35,8 @@ pub(super) struct Words {
 
 impl Words {
     /// Splits each `--option=value` into two words. The word after an option that takes a value is
-    /// that value, and after `--` no word is an option.
+    /// that value, and after `--` no word is an option. A program and the words after it are
+    /// left as they are.
     ///
     /// Returns an error for an unknown option or command, for a value after an option that takes
     /// none, and for a word that is not UTF-8.
@@ -45,11 +50,16 @@ impl Words {
         let mut reader = Reader {
             words: Self::default(),
             command: root,
-            is_server: false,
+            grammar: None,
             server,
         };
         let (mut arguments, mut has_help) = (0, false);
         while let Some(word) = given.next() {
+            if reader.runs_program() && (word == "--" || !is_option(&word)) {
+                let first = (word != "--").then_some(word);
+                reader.words.program = first.into_iter().chain(given).collect();
+                break;
+            }
             let word = text(word)?;
             match &*word {
                 word if HELP_WORDS.contains(&word) => has_help = true,
@@ -71,11 +81,15 @@ impl Words {
             reader.words.own.push(word);
         }
         let Reader {
-            mut words, command, ..
+            mut words,
+            command,
+            grammar,
+            ..
         } = reader;
         let required = command.positionals.iter();
         let required = required.filter(|it| it.optionality == Optionality::Required);
-        words.lacks_argument = !has_help && arguments < required.count();
+        let lacks_program = grammar.is_some_and(|it| it.runs_program) && words.program.is_empty();
+        words.lacks_argument = !has_help && (lacks_program || arguments < required.count());
         Ok(words)
     }
 }
@@ -84,8 +98,7 @@ impl Words {
 struct Reader<'a> {
     words: Words,
     command: &'a CommandInfoWithArgs,
-    /// True if the command has the options of every server.
-    is_server: bool,
+    grammar: Option<&'static Grammar>,
     server: &'static [FlagInfo<'static>],
 }
 
@@ -93,11 +106,17 @@ impl Reader<'_> {
     /// Goes on with the arguments of a command.
     fn enter(&mut self, name: &str, grammars: &'static [Grammar]) -> Result<(), String> {
         self.command = find_command(name, self.command)?;
-        if let Some(grammar) = grammars.iter().find(|grammar| grammar.command == name) {
-            self.words.command = Some(grammar.command);
-            self.is_server = grammar.is_server;
-        }
+        self.grammar = grammars.iter().find(|grammar| grammar.command == name);
+        self.words.command = self.grammar.map(|grammar| grammar.command);
         Ok(())
+    }
+
+    fn is_server(&self) -> bool {
+        self.grammar.is_some_and(|grammar| grammar.is_server)
+    }
+
+    fn runs_program(&self) -> bool {
+        self.grammar.is_some_and(|grammar| grammar.runs_program)
     }
 
     /// Reads an option, and its value if it takes one.
@@ -108,7 +127,7 @@ impl Reader<'_> {
     ) -> Result<(), String> {
         let (name, value) = option_and_value(word);
         let own = find_flag(name, self.command.flags);
-        let shared = find_flag(name, self.server).filter(|_| own.is_none() && self.is_server);
+        let shared = find_flag(name, self.server).filter(|_| own.is_none() && self.is_server());
         let flag = own.or(shared).ok_or_else(|| self.unknown(name))?;
         let takes_value = matches!(flag.kind, FlagInfoKind::Option { .. });
         let to = match shared {
@@ -135,11 +154,15 @@ impl Reader<'_> {
                 return format!("{name} comes after the command '{}'", owner.name);
             }
         }
-        let server = if self.is_server { self.server } else { &[] };
+        let server = if self.is_server() { self.server } else { &[] };
         let flags = self.command.flags.iter().chain(server);
         let meant = nearest(name, flags.map(|flag| flag.long));
         did_you_mean(&format!("unknown option '{name}'"), meant)
     }
+}
+
+fn is_option(word: &OsStr) -> bool {
+    word.as_encoded_bytes().starts_with(b"-")
 }
 
 fn text(word: OsString) -> Result<String, String> {

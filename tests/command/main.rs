@@ -4,6 +4,7 @@ mod activation;
 mod common;
 mod delay;
 mod ending;
+mod exec;
 mod half_close;
 mod hangup;
 mod inherited;

@@ -1,5 +1,6 @@
 //! The arguments of the command and their help.
 
+mod exec;
 mod serve;
 mod server_options;
 
@@ -11,6 +12,7 @@ use argh::{ArgsInfo, EarlyExit, FromArgs};
 use super::service::{Service, no_service_given};
 use super::words::{Grammar, Words};
 
+use exec::Exec;
 pub(super) use serve::Serve;
 pub(super) use server_options::ServerOptions;
 
@@ -18,6 +20,8 @@ pub(super) use server_options::ServerOptions;
 #[derive(Debug)]
 pub(super) enum Request {
     Serve(Serve, Box<ServerOptions>),
+    /// A program, and its arguments.
+    Exec(Vec<OsString>, Box<ServerOptions>),
     /// Help, or the version.
     Print(String),
 }
@@ -38,6 +42,7 @@ pub(super) struct UsageError {
         Without arguments: halves serve upper --listen 127.0.0.1:50007",
     example = "{command_name}\n\
         {command_name} serve echo --listen :7\n\
+        {command_name} exec --listen :7 cat\n\
         {command_name} serve --help"
 )]
 struct Halves {
@@ -53,13 +58,22 @@ struct Halves {
 #[argh(subcommand)]
 enum Command {
     Serve(Serve),
+    Exec(Exec),
 }
 
 /// The facts about each command that argh does not know.
-const GRAMMARS: &[Grammar] = &[Grammar {
-    command: "serve",
-    is_server: true,
-}];
+const GRAMMARS: &[Grammar] = &[
+    Grammar {
+        command: "serve",
+        is_server: true,
+        runs_program: false,
+    },
+    Grammar {
+        command: "exec",
+        is_server: true,
+        runs_program: true,
+    },
+];
 
 /// Parses the arguments, without the name of the program.
 pub(super) fn parse(words: impl Iterator<Item = OsString>) -> Result<Request, UsageError> {
@@ -104,6 +118,10 @@ fn request(words: Vec<OsString>) -> Result<Request, String> {
         Some(Command::Serve(serve)) => {
             Ok(Request::Serve(serve.checked()?, server_options(&words)?))
         }
+        Some(Command::Exec(Exec {})) => {
+            let options = server_options(&words)?;
+            Ok(Request::Exec(words.program, options))
+        }
         None => Err("no command given".into()),
     }
 }
@@ -123,6 +141,7 @@ fn grammar(command: &str) -> Option<&'static Grammar> {
 fn lacks_argument(command: Option<&str>) -> String {
     match command {
         Some("serve") => no_service_given(),
+        Some("exec") => "no program given; write halves exec PROGRAM [ARGS...]".to_owned(),
         _ => "an argument is missing".to_owned(),
     }
 }

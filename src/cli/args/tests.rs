@@ -1,5 +1,6 @@
 //! Parsing of the arguments.
 
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ fn parsed(words: &[&str]) -> Result<Request, String> {
 fn serve(words: &[&str]) -> (Serve, Box<ServerOptions>) {
     match parsed(words).expect("good usage") {
         Request::Serve(serve, options) => (serve, options),
-        Request::Print(text) => panic!("printed: {text}"),
+        other => panic!("not serve: {other:?}"),
     }
 }
 
@@ -225,4 +226,53 @@ fn the_help_of_serve_lists_the_services() {
         let words: Vec<_> = [row.name].into_iter().chain(row.help.split(' ')).collect();
         assert!(lines.into_iter().any(|line| line == words), "{help}");
     }
+}
+
+#[test]
+fn a_program_keeps_its_words() {
+    for words in [
+        &[
+            "exec",
+            "-v",
+            "--listen=7",
+            "cat",
+            "-n",
+            "--help",
+            "--",
+            "-v",
+        ][..],
+        &[
+            "exec", "-v", "--listen", "7", "--", "cat", "-n", "--help", "--", "-v",
+        ],
+    ] {
+        let Ok(Request::Exec(program, options)) = parsed(words) else {
+            panic!("{words:?}");
+        };
+        assert_eq!(program, ["cat", "-n", "--help", "--", "-v"]);
+        assert_eq!(options.listen, ["7".parse().expect("an address")]);
+        assert_eq!(options.level(), Level::Verbose);
+    }
+    let bytes = OsString::from_vec(b"\xff".to_vec());
+    let words = ["exec".into(), "--".into(), bytes.clone(), "--listen".into()];
+    let Ok(Request::Exec(program, _)) = parse(words.into_iter()) else {
+        panic!("a program need not be text");
+    };
+    assert_eq!(program, [bytes, "--listen".into()]);
+}
+
+#[test]
+fn every_server_has_the_same_options_in_its_help() {
+    let helps = ["serve", "exec"].map(|command| match parsed(&[command, "--help"]) {
+        Ok(Request::Print(help)) => help,
+        other => panic!("{other:?}"),
+    });
+    let shared = |help: &str| {
+        let (_, rest) = help.split_once("  --listen ").expect("an option");
+        let (options, _) = rest.split_once("  -h, --help").expect("the last row");
+        options.to_owned()
+    };
+    assert_eq!(shared(&helps[0]), shared(&helps[1]));
+    let notes = "  An ADDRESS is one of these:\n";
+    assert!(helps.iter().all(|help| help.matches(notes).count() == 1));
+    assert!(!helps[1].contains("--close-word"));
 }

@@ -117,7 +117,7 @@ impl Variables {
 
     #[cfg(feature = "tls")]
     fn add_tls(&mut self, info: &crate::tls::Info) {
-        self.add("SSL_PROTOCOL", info.version());
+        self.add("SSL_PROTOCOL", format_args!("TLSv{}", info.version()));
         self.add("SSL_CIPHER", info.cipher_suite());
         if let Some(name) = info.server_name() {
             self.add("SSL_TLS_SNI_SERVERNAME", name);

@@ -1,0 +1,34 @@
+//! `halves exec`: a program for each connection.
+
+use std::ffi::OsString;
+use std::io;
+use std::time::Duration;
+
+use halves::service::{Exec, RunService};
+use rustix::process::{Resource, getrlimit};
+
+use super::service::Served;
+
+/// The time between TERM and KILL for the children that are left at the drain timeout.
+const TERM_GRACE: Duration = Duration::from_secs(2);
+
+/// Finds the program, whose first word is its name. An error is one line.
+pub(super) fn service(program: &[OsString]) -> Result<Served, String> {
+    let exec = find(program).map_err(|error| format!("exec: {error}"))?;
+    Ok(Served {
+        name: "exec",
+        answers: true,
+        grace: TERM_GRACE,
+        run: Box::new(|runner| runner.run(exec)),
+    })
+}
+
+/// Finds a program. Its processes get the present environment and limit of open files.
+pub(super) fn find(program: &[OsString]) -> io::Result<Exec> {
+    let (name, args) = program.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let exec = Exec::new(name)?.args(args)?;
+    Ok(match getrlimit(Resource::Nofile).current {
+        Some(files) => exec.open_files(files),
+        None => exec,
+    })
+}
