@@ -91,6 +91,12 @@ fn parse_ignored(status: &str) -> Option<u64> {
     u64::from_str_radix(mask.trim(), 16).ok()
 }
 
+/// Returns true if the process ignores this signal. Returns false without proc(5).
+#[cfg(target_os = "linux")]
+pub(crate) fn is_ignored(signal: Signal) -> bool {
+    contains(ignored(), signal)
+}
+
 fn contains(mask: u64, signal: Signal) -> bool {
     mask & 1 << (signal as u32 - 1) != 0
 }

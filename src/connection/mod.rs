@@ -25,7 +25,6 @@ pub use close::Link;
 pub(crate) use close::{DiscardBudget, Linger, is_gone};
 use endpoint::CompactEndpoint;
 pub use endpoint::{Credentials, Endpoint, UnixName};
-#[cfg(feature = "tls")]
 pub(crate) use halves::CHUNK_BYTES;
 pub use halves::{
     AnyRead, AnyWrite, Buffered, Chunk, Frames, Reader, WireReader, WireWriter, Writer,

@@ -8,7 +8,8 @@
 //!
 //! Each file imports only from `Reactor` and from files before it in this list: `sys`, `tcp_info`,
 //! `state`, `wake_fd`, `fork_check`, `shared_fd`, `timers`, `outbox`, `reactor_slot`, `current`,
-//! `foreign`, `source`, `registration`, `attach`, `readiness`, `flush`, `driver`, `socket`.
+//! `foreign`, `source`, `registration`, `attach`, `readiness`, `flush`, `driver`, `socket`,
+//! `splice`.
 
 #![allow(unsafe_code)]
 
@@ -25,6 +26,7 @@ mod registration;
 mod shared_fd;
 mod socket;
 mod source;
+mod splice;
 mod state;
 mod sys;
 mod tcp_info;
@@ -49,6 +51,7 @@ use fork_check::ForkCheck;
 use registration::Registration;
 pub(crate) use socket::{Socket, WatchedFd};
 pub(crate) use source::{Source, SourceOwner};
+pub(crate) use splice::Pipe;
 pub(crate) use sys::{reset, slices_to_read, slices_to_write, unsent_bytes};
 pub(crate) use tcp_info::tcp_info;
 pub(crate) use timers::Alarm;

@@ -4,6 +4,8 @@
 mod foreign;
 mod shared_fd;
 mod socket;
+#[cfg(target_os = "linux")]
+mod splice;
 #[allow(dead_code, reason = "some flags are for a reactor of ours")]
 mod state;
 mod sys;
@@ -53,6 +55,51 @@ mod flush {
     pub(super) fn flush(_: &Arc<impl SourceOwner>) {}
 }
 
+/// Bytes are moved through a pipe on Linux only.
+#[cfg(not(target_os = "linux"))]
+mod splice {
+    use std::io::{self, ErrorKind};
+    use std::task::{Context, Poll};
+
+    use super::{Socket, SourceOwner};
+
+    /// There is none.
+    #[derive(Debug, Default)]
+    pub(crate) struct Pipe(());
+
+    impl Pipe {
+        pub(crate) fn take() -> Option<Self> {
+            None
+        }
+
+        pub(crate) fn is_empty(&self) -> bool {
+            true
+        }
+
+        pub(crate) fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+    }
+
+    impl<T: SourceOwner> Socket<T> {
+        pub(crate) fn poll_splice_in(
+            &self,
+            _: &mut Context<'_>,
+            _: &mut Pipe,
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(ErrorKind::Unsupported.into()))
+        }
+
+        pub(crate) fn poll_splice_out(
+            &self,
+            _: &mut Context<'_>,
+            _: &mut Pipe,
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(0))
+        }
+    }
+}
+
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,6 +115,7 @@ pub(crate) use foreign::current_tokio;
 use foreign::{Foreign, ForeignPoll, ReportReady};
 use shared_fd::SharedFd;
 pub(crate) use socket::{Socket, WatchedFd};
+pub(crate) use splice::Pipe;
 use state::{Direction, PARTIAL, READ, StateWord};
 pub(crate) use sys::{reset, slices_to_read, slices_to_write, unsent_bytes};
 pub(crate) use tcp_info::tcp_info;
@@ -261,6 +309,11 @@ impl Source {
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
         }
+    }
+
+    /// Returns false: a read has to find out.
+    fn is_unreadable(_: &Arc<impl SourceOwner>, _: &mut Context<'_>) -> bool {
+        false
     }
 
     /// Waits until the flag of the direction is set, and returns the state word.

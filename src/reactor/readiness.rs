@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::foreign::ForeignPoll;
 use super::source::{Source, SourceOwner};
-use super::state::{Direction, FOREIGN, PARTIAL, REGISTERED};
+use super::state::{Direction, FOREIGN, PARTIAL, READ, REGISTERED};
 use super::{Reactor, current, lock};
 use crate::polling::is_task;
 
@@ -47,6 +47,17 @@ impl Source {
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
         }
+    }
+
+    /// Returns true if there is nothing to read, and the task is registered to be woken when there is.
+    #[inline(always)]
+    pub(super) fn is_unreadable(
+        owner: &Arc<impl SourceOwner + ?Sized>,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let seen = owner.source().state.load();
+        seen & (READ | FOREIGN) == 0
+            && Self::poll_ready(owner, cx, Direction::Read, seen).is_pending()
     }
 
     /// Waits until the flag of the direction is set, and returns the state word. The flag is clear

@@ -106,6 +106,13 @@ impl<T: SourceOwner> Socket<T> {
         Source::poll_io(&self.0, cx, Direction::Write, connected, |()| false)
     }
 
+    /// Returns true if the socket is not readable, and the task is woken when it is. Returns false if
+    /// a read has to find out.
+    #[inline(always)]
+    pub(crate) fn is_unreadable(&self, cx: &mut Context<'_>) -> bool {
+        Source::is_unreadable(&self.0, cx)
+    }
+
     #[inline(always)]
     pub(crate) fn poll_read(
         &self,
@@ -139,7 +146,11 @@ impl<T: SourceOwner> Socket<T> {
 
     /// Records the peer's end if the read has found it.
     #[inline(always)]
-    fn record_end(&self, read: Poll<io::Result<usize>>, room: usize) -> Poll<io::Result<usize>> {
+    pub(super) fn record_end(
+        &self,
+        read: Poll<io::Result<usize>>,
+        room: usize,
+    ) -> Poll<io::Result<usize>> {
         match read {
             Poll::Ready(Ok(0)) if room > 0 => Poll::Ready(self.read_end()),
             read => read,
@@ -163,7 +174,7 @@ impl<T: SourceOwner> Socket<T> {
     }
 
     /// Sends what is in the outbox: the peer may wait for it before it sends more.
-    fn flush_before_read(&self) {
+    pub(super) fn flush_before_read(&self) {
         if self.0.source().is_corked() {
             flush::flush(&self.0);
         }
@@ -171,7 +182,7 @@ impl<T: SourceOwner> Socket<T> {
 
     /// Sends earlier bytes first, and fails after the end of output.
     #[inline(always)]
-    fn poll_before_write(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_before_write(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let source = self.0.source();
         if source.is_shutdown_due() {
             return Poll::Ready(Err(Errno::PIPE.into()));

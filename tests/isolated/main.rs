@@ -20,6 +20,8 @@ mod leaks;
 mod leaks_of_streams;
 mod orphans;
 mod runner;
+#[cfg(target_os = "linux")]
+mod spliced;
 mod stdio;
 #[path = "../support/mod.rs"]
 mod support;
@@ -71,6 +73,12 @@ const TESTS: &[Test] = tests! {
     leaks::nothing_is_left_of_3000_connections_and_their_executors,
     leaks_of_streams::nothing_is_left_of_3000_connections_of_each_kind,
     orphans::orphans_are_reaped_and_other_children_are_not,
+    #[cfg(target_os = "linux")]
+    spliced::a_program_that_does_not_ignore_sigpipe_has_no_pipes,
+    #[cfg(target_os = "linux")]
+    spliced::bytes_are_copied_if_no_pipe_can_be_had,
+    #[cfg(target_os = "linux")]
+    spliced::stalled_relays_share_a_bounded_number_of_pipes,
     stdio::standard_streams_conform_and_leave_nothing,
     #[cfg(feature = "tls")]
     system_cas::the_cas_of_the_system_are_read_once_and_only_if_there_are_any,

@@ -39,6 +39,12 @@ impl AnyRead {
         &self.0
     }
 
+    /// Returns the socket, if this is one.
+    #[inline(always)]
+    pub(super) fn plain_socket(&self) -> Option<&SocketGuard> {
+        self.0.owner().is_socket().then_some(&self.0)
+    }
+
     fn slot(&self) -> &BoxSlot<dyn AsyncRead + Send + Unpin> {
         &self.0.owner().cold().reader
     }
@@ -60,6 +66,12 @@ impl AnyWrite {
 
     pub(in crate::connection) fn socket(&self) -> &SocketGuard {
         &self.0
+    }
+
+    /// Returns the socket, if this is one.
+    #[inline(always)]
+    pub(super) fn plain_socket(&self) -> Option<&SocketGuard> {
+        self.0.owner().is_socket().then_some(&self.0)
     }
 
     fn slot(&self) -> &BoxSlot<dyn AsyncWrite + Send + Unpin> {

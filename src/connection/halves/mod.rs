@@ -6,13 +6,13 @@ mod chunk;
 mod drain;
 mod framed;
 mod reader;
+mod splice;
 mod wire;
 mod write_queue;
 mod writer;
 
 pub use any::{AnyRead, AnyWrite};
 pub use buffered::Buffered;
-#[cfg(feature = "tls")]
 pub(crate) use chunk::CHUNK_BYTES;
 pub use chunk::Chunk;
 pub use framed::Frames;

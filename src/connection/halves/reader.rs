@@ -53,6 +53,10 @@ impl<R> Reader<R> {
         Self { io, record, ahead }
     }
 
+    pub(super) fn io(&self) -> &R {
+        &self.io
+    }
+
     pub(crate) fn record(&self) -> &Arc<Record> {
         &self.record
     }
@@ -138,7 +142,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Accounts for `n` bytes yielded to the handler, of which `counted` are counted already.
     #[inline(always)]
-    fn count_read(&self, n: usize, counted: usize) {
+    pub(super) fn count_read(&self, n: usize, counted: usize) {
         self.record.reading.charge(n);
         self.record.received(n.saturating_sub(counted));
     }

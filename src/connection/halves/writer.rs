@@ -50,6 +50,10 @@ impl<W> Writer<W> {
         Self { io, record }
     }
 
+    pub(super) fn io(&self) -> &W {
+        &self.io
+    }
+
     pub(crate) fn record(&self) -> &Arc<Record> {
         &self.record
     }
@@ -124,7 +128,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 
     /// Returns `Pending` once the budget is used up.
     #[inline(always)]
-    fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.record.check()?;
         let turn = self.record.writing.poll(cx);
         if turn.is_pending() {
@@ -136,7 +140,10 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 
     /// Counts what the stream has taken.
     #[inline(always)]
-    fn count_written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    pub(super) fn count_written(
+        &self,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Pending => {
                 self.record.writing.reset();

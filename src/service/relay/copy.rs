@@ -1,21 +1,22 @@
 //! The loop of a relay: the bytes, ends and resets of each side become those of the other.
 
 use std::future::Future;
-use std::io::{self, ErrorKind};
-use std::mem;
+use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use crate::connection::{Chunk, Connection, Flag, Peer, Reader, Record, Writer, is_gone};
+use super::direction::{Direction, Stage};
+use crate::connection::{Connection, Peer};
 use crate::reason::Reason;
 
 /// Relays between two connections, until both directions have ended.
 ///
 /// * **Bytes** are passed on in order. A direction holds at most 64 KiB, and reads nothing while the
-///   other side does not accept these. An idle direction has no buffer.
+///   other side does not accept these. An idle direction has no buffer. Between plain sockets on
+///   Linux, large transfers go through a pipe of the kernel, which holds up to 1 MiB. A program that
+///   does not ignore SIGPIPE has no such pipes.
 /// * **An end** of one side ends the output to the other side, and the other direction goes on. If
 ///   the other side [cannot half-close](crate::Peer::can_half_close), its whole stream ends there,
 ///   and so does the relay.
@@ -54,10 +55,10 @@ pub fn relay<R1, W1, R2, W2>(
     far: Connection<R2, W2>,
 ) -> impl Future<Output = io::Result<()>> + use<R1, W1, R2, W2>
 where
-    R1: AsyncRead + Unpin,
-    W1: AsyncWrite + Unpin,
-    R2: AsyncRead + Unpin,
-    W2: AsyncWrite + Unpin,
+    R1: AsyncRead + Unpin + 'static,
+    W1: AsyncWrite + Unpin + 'static,
+    R2: AsyncRead + Unpin + 'static,
+    W2: AsyncWrite + Unpin + 'static,
 {
     Relaying::new(near, far)
 }
@@ -74,30 +75,6 @@ pub(super) struct Relaying<R1, W1, R2, W2> {
     back: Direction,
     /// Both directions are over, so the drop resets nothing.
     done: bool,
-}
-
-/// One direction of a relay, from a source to a sink.
-#[derive(Default)]
-struct Direction {
-    /// Bytes that the source has sent and the sink has not accepted.
-    unsent: Chunk,
-    stage: Stage,
-    /// Bytes were written since the last flush.
-    unflushed: bool,
-}
-
-#[derive(Default)]
-enum Stage {
-    #[default]
-    Copying,
-    /// The source has ended. The sink is being closed.
-    Closing,
-    /// The source has failed. Bytes in front of the failure are being flushed.
-    Failing(io::Error),
-    /// The sink has the end.
-    Ended,
-    /// The sink accepts no more bytes.
-    Refused(io::Error),
 }
 
 impl<R1, W1, R2, W2> Relaying<R1, W1, R2, W2> {
@@ -124,10 +101,10 @@ impl<R1, W1, R2, W2> Relaying<R1, W1, R2, W2> {
 
 impl<R1, W1, R2, W2> Future for Relaying<R1, W1, R2, W2>
 where
-    R1: AsyncRead + Unpin,
-    W1: AsyncWrite + Unpin,
-    R2: AsyncRead + Unpin,
-    W2: AsyncWrite + Unpin,
+    R1: AsyncRead + Unpin + 'static,
+    W1: AsyncWrite + Unpin + 'static,
+    R2: AsyncRead + Unpin + 'static,
+    W2: AsyncWrite + Unpin + 'static,
 {
     type Output = io::Result<()>;
 
@@ -169,7 +146,7 @@ impl<R1, W1, R2, W2> Relaying<R1, W1, R2, W2> {
     /// the bytes from that side are written.
     fn has_whole_end(&self) -> bool {
         let ended = |direction: &Direction, sink: &Peer, other: &Direction| {
-            direction.is_ended() && !sink.can_half_close() && other.unsent.is_empty()
+            direction.is_ended() && !sink.can_half_close() && other.is_drained()
         };
         ended(&self.there, &self.far.peer, &self.back)
             || ended(&self.back, &self.near.peer, &self.there)
@@ -182,138 +159,6 @@ impl<R1, W1, R2, W2> Drop for Relaying<R1, W1, R2, W2> {
             self.reset();
         }
     }
-}
-
-impl Direction {
-    fn is_ended(&self) -> bool {
-        matches!(self.stage, Stage::Ended)
-    }
-
-    /// Moves bytes until one side waits. Ready when the direction is over.
-    #[inline(always)]
-    fn poll<R, W>(
-        &mut self,
-        cx: &mut Context<'_>,
-        source: &mut Reader<R>,
-        sink: &mut Writer<W>,
-    ) -> Poll<io::Result<()>>
-    where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
-    {
-        while let Stage::Copying = self.stage {
-            if let Err(error) = ready!(self.poll_write(cx, sink)) {
-                self.refuse(error, sink.record())?;
-                break;
-            }
-            // The bytes are passed on, so they are no incomplete input.
-            source.record().end_message();
-            match source.poll_fill(cx, &mut self.unsent) {
-                Poll::Ready(Ok(())) if self.unsent.is_empty() => self.stage = Stage::Closing,
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => self.fail(error, source.record(), sink.record()),
-                Poll::Pending if !self.unflushed => return Poll::Pending,
-                Poll::Pending => {
-                    if let Err(error) = ready!(Pin::new(&mut *sink).poll_flush(cx)) {
-                        self.refuse(error, sink.record())?;
-                        break;
-                    }
-                    self.unflushed = false;
-                    return Poll::Pending;
-                }
-            }
-        }
-        self.poll_end(cx, sink)
-    }
-
-    /// Writes all bytes that are read.
-    #[inline(always)]
-    fn poll_write<W>(&mut self, cx: &mut Context<'_>, sink: &mut Writer<W>) -> Poll<io::Result<()>>
-    where
-        W: AsyncWrite + Unpin,
-    {
-        while !self.unsent.is_empty() {
-            match ready!(Pin::new(&mut *sink).poll_write(cx, &self.unsent)) {
-                Ok(0) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
-                Ok(n) => self.unsent.advance(n),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-            self.unflushed = true;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Passes on the end or the failure of the source.
-    fn poll_end<W>(&mut self, cx: &mut Context<'_>, sink: &mut Writer<W>) -> Poll<io::Result<()>>
-    where
-        W: AsyncWrite + Unpin,
-    {
-        let closed = match &mut self.stage {
-            Stage::Copying | Stage::Ended | Stage::Refused(_) => return Poll::Ready(Ok(())),
-            Stage::Closing => {
-                self.unsent = Chunk::default();
-                ready!(Pin::new(&mut *sink).poll_close(cx))
-            }
-            Stage::Failing(error) => {
-                // The sink is reset next. Its own error has no effect.
-                let _ = ready!(Pin::new(&mut *sink).poll_flush(cx));
-                return Poll::Ready(Err(mem::replace(error, ErrorKind::Other.into())));
-            }
-        };
-        match closed {
-            Ok(()) => self.stage = Stage::Ended,
-            Err(error) => self.refuse(error, sink.record())?,
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Handles an error of the sink. One that is gone may have sent bytes before, which the other
-    /// direction passes on. Other errors are returned.
-    #[cold]
-    fn refuse(&mut self, error: io::Error, sink: &Record) -> io::Result<()> {
-        if !is_gone(&error) {
-            return Err(error);
-        }
-        if error.kind() == ErrorKind::ConnectionReset {
-            // The kernel reports a reset once, and an end of input after that.
-            sink.flags.set(Flag::ReadFailed);
-        }
-        self.unsent = Chunk::default();
-        self.stage = Stage::Refused(error);
-        Ok(())
-    }
-
-    /// Handles an error of the source.
-    #[cold]
-    fn fail(&mut self, error: io::Error, source: &Arc<Record>, sink: &Record) {
-        if error.kind() == ErrorKind::Interrupted {
-            return;
-        }
-        if !is_truncation(source, &error) {
-            self.stage = Stage::Failing(error);
-            return;
-        }
-        source.set_cause(Reason::Truncated);
-        sink.set_cause(Reason::Truncated);
-        self.stage = Stage::Closing;
-    }
-}
-
-/// Returns true if the error means that the TLS of this side has ended without `close_notify`.
-fn is_truncation(source: &Arc<Record>, error: &io::Error) -> bool {
-    use ErrorKind::{ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), UnexpectedEof | ConnectionReset) && is_tls(source)
-}
-
-#[cfg(feature = "tls")]
-fn is_tls(record: &Arc<Record>) -> bool {
-    Peer::of(record).tls().is_some()
-}
-
-#[cfg(not(feature = "tls"))]
-fn is_tls(_: &Arc<Record>) -> bool {
-    false
 }
 
 /// Resets a side, for the reason of a layer if that has failed.

@@ -6,6 +6,8 @@ mod ending;
 mod pressure;
 mod schedules;
 mod served;
+#[cfg(target_os = "linux")]
+mod spliced;
 #[cfg(feature = "tls")]
 mod truncated;
 

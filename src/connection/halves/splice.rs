@@ -1,0 +1,93 @@
+//! Reads and writes of plain sockets that move bytes through a pipe of the kernel, and are counted
+//! as other reads and writes.
+
+use std::any::Any;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use super::{AnyRead, AnyWrite, Reader, Writer};
+use crate::connection::{Flag, SocketGuard};
+use crate::reactor::Pipe;
+
+impl<R: 'static> Reader<R> {
+    /// Returns the socket, if this half reads from a socket of this crate without a layer.
+    fn plain_socket(&self) -> Option<&SocketGuard> {
+        (self.io() as &dyn Any)
+            .downcast_ref::<AnyRead>()?
+            .plain_socket()
+    }
+
+    /// Returns true if there is nothing to read, and the task is woken when there is. Returns false
+    /// if a read has to find out.
+    #[inline(always)]
+    pub(crate) fn is_waiting(&self, cx: &mut Context<'_>) -> bool {
+        let Some(socket) = self.plain_socket() else {
+            return false;
+        };
+        if !self.ahead.is_empty() || self.record.check().is_err() || !socket.is_unreadable(cx) {
+            return false;
+        }
+        self.record.reading.reset();
+        true
+    }
+}
+
+impl<R: futures_lite::AsyncRead + Unpin + 'static> Reader<R> {
+    /// Returns true if [`poll_splice`](Self::poll_splice) may succeed.
+    pub(crate) fn can_splice(&self) -> bool {
+        self.plain_socket().is_some_and(can_splice)
+    }
+
+    /// Reads into an empty pipe. Returns the number of bytes, or 0 at the end of input.
+    pub(crate) fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_budget(cx))?;
+        let read = self.poll_io(cx, |io, cx| {
+            let half = (&*io as &dyn Any).downcast_ref::<AnyRead>();
+            match half.and_then(AnyRead::plain_socket) {
+                Some(socket) => socket.poll_splice_in(cx, pipe),
+                None => Poll::Ready(Err(io::ErrorKind::InvalidInput.into())),
+            }
+        });
+        let n = ready!(read)?;
+        self.count_read(n, 0);
+        Poll::Ready(Ok(n))
+    }
+}
+
+impl<W: 'static> Writer<W> {
+    fn plain_socket(&self) -> Option<&SocketGuard> {
+        (self.io() as &dyn Any)
+            .downcast_ref::<AnyWrite>()?
+            .plain_socket()
+    }
+}
+
+impl<W: futures_lite::AsyncWrite + Unpin + 'static> Writer<W> {
+    /// Returns true if [`poll_splice`](Self::poll_splice) may succeed.
+    pub(crate) fn can_splice(&self) -> bool {
+        self.plain_socket().is_some_and(can_splice)
+    }
+
+    /// Writes from the pipe, and returns the number of bytes.
+    pub(crate) fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_budget(cx))?;
+        let written = match self.plain_socket() {
+            Some(socket) => socket.poll_splice_out(cx, pipe),
+            None => Poll::Ready(Err(io::ErrorKind::InvalidInput.into())),
+        };
+        self.count_written(written)
+    }
+}
+
+/// A socket that other processes share may be in blocking mode, and a splice would block then.
+fn can_splice(socket: &SocketGuard) -> bool {
+    !socket.owner().flags.has(Flag::SharedSocket)
+}
