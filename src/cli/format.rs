@@ -170,7 +170,7 @@ impl Value {
 /// Appends `text` in double quotes, escaped as in JSON (RFC 8259, section 7), which readers of
 /// logfmt understand, too. Every character that [`is_unfit`] for a log is escaped in addition,
 /// because logs are read on terminals.
-fn append_quoted(text: &str, out: &mut String) {
+pub(super) fn append_quoted(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         match c {

@@ -136,6 +136,18 @@ impl Lines {
         }
     }
 
+    /// Writes text at every level, without a format.
+    pub(super) fn print(&self, text: &str) {
+        self.queue.push(text);
+    }
+
+    /// Writes text if the level of the log is at least this one.
+    pub(super) fn print_at(&self, level: Level, text: &str) {
+        if level <= self.level {
+            self.queue.push(text);
+        }
+    }
+
     /// Logs a line if the level of the log is at least this one.
     pub(super) fn write(&self, level: Level, line: &Line) {
         if level <= self.level {

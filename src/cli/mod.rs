@@ -2,6 +2,7 @@
 
 mod args;
 mod conflicts;
+mod connect;
 mod exec;
 mod forced_exit;
 mod format;
@@ -17,7 +18,6 @@ mod serve;
 mod service;
 mod signals;
 mod supervisor;
-#[allow(dead_code, reason = "for the sub-commands with targets")]
 mod target_address;
 mod values;
 mod words;
@@ -53,6 +53,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(Request::Print(text)) => print(&text),
         Ok(Request::Serve(serve, options)) => run_server(*options, || Ok(serve.service())),
         Ok(Request::Exec(program, options)) => run_server(*options, || exec::service(&program)),
+        Ok(Request::Connect(connect)) => connect::run(&connect),
         Err(error) => with_log(Format::Text, Level::Normal, |log| {
             log.complain(&error.problem);
             log.complain(&error.hint);

@@ -1,5 +1,6 @@
 //! Parsers for the values of options and arguments.
 
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 use std::os::fd::RawFd;
 use std::str::FromStr;
@@ -117,6 +118,20 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
     text.parse().map_err(problem)
 }
 
+/// Parses an IP address of this machine, perhaps with a port.
+pub(super) fn source(text: &str) -> Result<SocketAddr, String> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if let Ok(ip) = bare.unwrap_or(text).parse::<IpAddr>()
+        && (bare.is_none() || ip.is_ipv6())
+    {
+        return Ok(SocketAddr::new(ip, 0));
+    }
+    let parsed = text.parse();
+    parsed.map_err(|_| "not an IP address; write ADDRESS, ADDRESS:PORT or [V6]:PORT".into())
+}
+
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(problem)
 }
@@ -166,6 +181,24 @@ pub(super) fn protocol(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_is_an_ip_address() {
+        for (text, parsed) in [
+            ("192.0.2.1", Some("192.0.2.1:0")),
+            ("192.0.2.1:7", Some("192.0.2.1:7")),
+            ("2001:db8::1", Some("[2001:db8::1]:0")),
+            ("[2001:db8::1]", Some("[2001:db8::1]:0")),
+            ("[2001:db8::1]:7", Some("[2001:db8::1]:7")),
+            ("[192.0.2.1]", None),
+            ("localhost", None),
+            (":7", None),
+            ("192.0.2.1:", None),
+        ] {
+            let source = source(text).ok().map(|source| source.to_string());
+            assert_eq!(source.as_deref(), parsed, "{text}");
+        }
+    }
 
     #[test]
     fn a_maximum_per_source_may_have_a_prefix_for_each_family() {

@@ -1,4 +1,4 @@
-//! `certificate_error`: tells rejected certificates from other errors of TLS.
+//! `certificate_error`: distinguishes rejected certificates from other errors of TLS.
 
 use std::error::Error as StdError;
 use std::io;

@@ -2,6 +2,7 @@
 
 mod activation;
 mod common;
+mod connect;
 mod delay;
 mod ending;
 mod exec;

@@ -1,5 +1,6 @@
 //! The arguments of the command and their help.
 
+mod connect;
 mod exec;
 mod serve;
 mod server_options;
@@ -12,6 +13,7 @@ use argh::{ArgsInfo, EarlyExit, FromArgs};
 use super::service::{Service, no_service_given};
 use super::words::{Grammar, Words};
 
+pub(super) use connect::Connect;
 use exec::Exec;
 pub(super) use serve::Serve;
 pub(super) use server_options::ServerOptions;
@@ -22,6 +24,7 @@ pub(super) enum Request {
     Serve(Serve, Box<ServerOptions>),
     /// A program, and its arguments.
     Exec(Vec<OsString>, Box<ServerOptions>),
+    Connect(Box<Connect>),
     /// Help, or the version.
     Print(String),
 }
@@ -43,6 +46,7 @@ pub(super) struct UsageError {
     example = "{command_name}\n\
         {command_name} serve echo --listen :7\n\
         {command_name} exec --listen :7 cat\n\
+        {command_name} connect example.org:443,tls\n\
         {command_name} serve --help"
 )]
 struct Halves {
@@ -54,11 +58,13 @@ struct Halves {
 }
 
 /// The commands. Each has a row in [`GRAMMARS`].
+#[allow(clippy::large_enum_variant, reason = "there is one")]
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 enum Command {
     Serve(Serve),
     Exec(Exec),
+    Connect(Connect),
 }
 
 /// The facts about each command that argh does not know.
@@ -72,6 +78,11 @@ const GRAMMARS: &[Grammar] = &[
         command: "exec",
         is_server: true,
         runs_program: true,
+    },
+    Grammar {
+        command: "connect",
+        is_server: false,
+        runs_program: false,
     },
 ];
 
@@ -122,6 +133,7 @@ fn request(words: Vec<OsString>) -> Result<Request, String> {
             let options = server_options(&words)?;
             Ok(Request::Exec(words.program, options))
         }
+        Some(Command::Connect(connect)) => Ok(Request::Connect(Box::new(connect.checked()?))),
         None => Err("no command given".into()),
     }
 }
@@ -142,6 +154,7 @@ fn lacks_argument(command: Option<&str>) -> String {
     match command {
         Some("serve") => no_service_given(),
         Some("exec") => "no program given; write halves exec PROGRAM [ARGS...]".to_owned(),
+        Some("connect") => "no address given".to_owned(),
         _ => "an argument is missing".to_owned(),
     }
 }

@@ -244,6 +244,16 @@ impl Peer {
         self.0.bytes_dropped()
     }
 
+    /// Returns the number of bytes that were written to the socket and that the system of the peer has
+    /// not acknowledged, if that is known.
+    ///
+    /// For the command; not part of the library's interface.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn unacknowledged(&self) -> Option<usize> {
+        self.0.unsent()
+    }
+
     /// Returns true if one direction of the stream can end while the other one stays open. The
     /// documentation of [`listener`](crate::listener) lists the streams that cannot.
     ///

@@ -62,7 +62,7 @@ fn the_proxy_header_comes_before_tls() -> io::Result<()> {
 }
 
 #[test]
-fn a_rejected_certificate_is_told_from_other_errors() -> io::Result<()> {
+fn a_rejected_certificate_is_distinguished_from_other_errors() -> io::Result<()> {
     let (acceptor, _) = ends(&["127.0.0.1"]);
     let (_, stranger) = ends_of("another ca", &["127.0.0.1"]);
     for is_by_connector in [true, false] {
