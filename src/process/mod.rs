@@ -73,4 +73,4 @@ mod waitid;
 pub use child::Child;
 pub use command::Command;
 pub use orphans::{reap_all_orphans, reap_orphans};
-pub(crate) use program::{Program, Started, StartedRef, variable};
+pub(crate) use program::{Program, Started, StartedRef, name_of, variable};

@@ -174,7 +174,7 @@ pub(crate) fn variable(name: &OsStr, value: &OsStr) -> io::Result<CString> {
 }
 
 /// Returns the name of a variable.
-fn name_of(variable: &CString) -> &OsStr {
+pub(crate) fn name_of(variable: &CString) -> &OsStr {
     let bytes = variable.as_bytes();
     // A name is not empty, so a `=` at the beginning belongs to it.
     let rest = bytes.get(1..).unwrap_or(&[]);

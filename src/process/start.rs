@@ -44,12 +44,18 @@ impl Dispositions {
     /// Asks the kernel.
     pub(super) fn current() -> Self {
         let is_changed = |&signal: &c_int| {
-            let mut action = MaybeUninit::<libc::sigaction>::uninit();
-            // SAFETY: without a new action, this only writes the current one to `action`, unless it
-            // fails.
-            let failed = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
-            // SAFETY: it did not fail.
-            failed == 0 && unsafe { action.assume_init() }.sa_sigaction != libc::SIG_DFL
+            // Not by the C library, which hides the signals that it uses.
+            let mut action = DEFAULT_ACTION;
+            let at = ptr::from_mut(&mut action).expose_provenance();
+            let args = [
+                signal.unsigned_abs() as usize,
+                0,
+                at,
+                size_of::<SignalSet>(),
+            ];
+            // SAFETY: without a new action, this only writes the current one to `action`.
+            let asked = unsafe { syscall(libc::SYS_rt_sigaction, args) };
+            asked.is_ok() && action != DEFAULT_ACTION
         };
         Self((1..=MAX_SIGNAL).filter(is_changed).collect())
     }

@@ -133,9 +133,8 @@ impl Record {
     /// Resets the socket and aborts the link. The socket is first: dropping a layer above it could
     /// close it in order.
     pub(crate) fn reset_stream(&self) {
-        self.flags.set(Flag::Reset);
-        // A reset socket has no counts.
         self.measure_lent();
+        self.flags.set(Flag::Reset);
         self.reset_socket();
         if let Some(link) = self.link() {
             drop(catch_panic(|| link.abort()));

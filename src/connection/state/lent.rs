@@ -43,13 +43,15 @@ impl Record {
 
     fn is_lent(&self) -> bool {
         let cold = self.cold.get();
-        cold.is_some_and(|cold| cold.lent.load(Ordering::Acquire))
+        let lent = cold.is_some_and(|cold| cold.lent.load(Ordering::Acquire));
+        // The kernel clears the counts of a socket that is reset here.
+        lent && !self.flags.has(Flag::Reset)
     }
 
     fn measure(&self, socket: BorrowedFd<'_>) {
         let Some(info) = tcp_info(socket) else { return };
         let now = self.context().map(|context| context.clock.stamp());
-        // The counts of a socket that was reset here are 0. Retransmissions move the time only.
+        // Retransmissions move the time only.
         for (count, new, since) in [
             (&self.bytes_in, info.received, info.since_received),
             (&self.bytes_out, info.written, info.since_sent),

@@ -167,10 +167,7 @@ impl<W: AsyncWrite + Unpin> Output<W> {
 
     /// Ends the client's input, unless that would end the connection before the child has exited.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.exited {
-            return Poll::Ready(Ok(()));
-        }
-        if self.to.peer().can_half_close() {
+        if self.exited || self.to.peer().can_half_close() {
             return Pin::new(&mut self.to).poll_close(cx);
         }
         Poll::Pending

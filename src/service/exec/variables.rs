@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::Settings;
 use crate::connection::{Endpoint, Peer, UnixName};
-use crate::process::variable;
+use crate::process::{name_of, variable};
 
 /// The names of variables that are set here, or by tools that do the same.
 const NAMES: &[&str] = &[
@@ -54,6 +54,10 @@ impl Variables {
         self.add_os(name.as_ref(), value.to_string().as_ref());
     }
 
+    fn remove(&mut self, name: &OsStr) {
+        self.0.retain(|variable| name_of(variable) != name);
+    }
+
     /// Leaves a variable out that contains a zero byte, which a peer may have sent.
     fn add_os(&mut self, name: &OsStr, value: &OsStr) {
         self.0.extend(variable(name, value));
@@ -90,6 +94,7 @@ impl Settings {
         }
         let hook = self.variables.as_ref();
         for (name, value) in hook.map_or_else(Vec::new, |variables| variables(peer)) {
+            variables.remove(&name);
             variables.add_os(&name, &value);
         }
         variables.0
