@@ -13,6 +13,7 @@ mod handle;
 mod handlers;
 mod in_time;
 mod layers;
+mod lent_socket;
 mod limit_episodes;
 mod merging;
 mod min_rate;

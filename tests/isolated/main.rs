@@ -8,6 +8,8 @@
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 mod allocations;
 mod child_processes;
+#[cfg(target_os = "linux")]
+mod exec;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
 mod forked;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
@@ -44,6 +46,20 @@ const TESTS: &[Test] = tests! {
     child_processes::a_child_has_the_limit_of_open_files_that_it_is_given,
     child_processes::a_child_leads_a_group_and_has_default_signals,
     child_processes::a_child_may_have_files_of_its_own,
+    #[cfg(target_os = "linux")]
+    exec::a_child_of_a_connection_has_no_other_descriptor,
+    #[cfg(target_os = "linux")]
+    exec::the_descriptors_of_a_child_block,
+    #[cfg(target_os = "linux")]
+    exec::a_child_of_a_connection_has_default_signals,
+    #[cfg(target_os = "linux")]
+    exec::a_child_of_a_connection_has_the_given_limit_of_open_files,
+    #[cfg(target_os = "linux")]
+    exec::variables_of_another_connection_are_not_inherited,
+    #[cfg(target_os = "linux")]
+    exec::a_lack_of_descriptors_ends_one_connection_and_leaks_nothing,
+    #[cfg(target_os = "linux")]
+    exec::children_of_connections_are_not_orphans,
     #[cfg(all(target_os = "linux", not(halves_portable)))]
     forked::a_child_panics_in_its_parents_executor_and_runs_its_own,
     #[cfg(all(target_os = "linux", not(halves_portable)))]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory;
 use halves::service::{Exec, Exited};
-use halves::{Connection, Peer, Server, Timeouts};
+use halves::{Connection, Server, Timeouts};
 
-use super::{FAMILIES, Started, exited, gone, number, served, sh};
+use super::{FAMILIES, Peers, Started, exited, gone, number, served, sh};
 use crate::support::harness::sockets::{self, Family, eventually};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,19 +27,13 @@ fn the_exit_status_is_the_reason_and_an_extension_of_the_peer() {
         ("kill -PIPE $$", None, Some(13)),
     ] {
         sockets::run(Family::Tcp, async |world| {
-            let peers = std::sync::Arc::new(std::sync::Mutex::new(None::<Peer>));
-            let (exec, seen) = (sh(script), peers.clone());
-            let handler = move |c: Connection| {
-                seen.lock().expect("no panic").replace(c.peer.clone());
-                exec.serve(c)
-            };
-            let served = world.serve(Server::default(), handler).await;
+            let peers = Peers::default();
+            let served = peers.serve(&world, Server::default(), sh(script)).await;
             let (answer, end) = served.connect().rest().await;
             end.expect("in order");
             assert!(answer.is_empty());
             assert_eq!(served.until_closed().await, ["closed 1 child"]);
-            let peer = peers.lock().expect("no panic").take().expect("served");
-            let exited = peer.extension::<Exited>().expect("a child");
+            let exited = peers.first().extension::<Exited>().expect("a child");
             assert_eq!(
                 (exited.status.code(), exited.status.signal()),
                 (code, signal)

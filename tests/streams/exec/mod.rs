@@ -1,14 +1,18 @@
 //! A child process for each connection: its streams, its attributes and its end.
 
+mod bytes;
+mod child;
 mod ending;
 mod streams;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use halves::Server;
 use halves::service::Exec;
+use halves::{Connection, Peer, Server};
 
 use crate::support::harness::sockets::{Client, Family, Served, World, eventually};
 
@@ -41,6 +45,26 @@ impl Started {
     /// Waits for the first child.
     async fn id(&self) -> u32 {
         eventually(|| self.0.lock().expect("no panic").first().copied()).await
+    }
+}
+
+/// The peers of the connections that were served.
+#[derive(Clone, Default)]
+struct Peers(Arc<Mutex<Vec<Peer>>>);
+
+impl Peers {
+    /// Serves with a program, and takes note of the peers.
+    async fn serve(&self, world: &World, server: Server, exec: Exec) -> Served {
+        let peers = self.0.clone();
+        let handler = move |c: Connection| {
+            peers.lock().expect("no panic").push(c.peer.clone());
+            exec.serve(c)
+        };
+        world.serve(server, handler).await
+    }
+
+    fn first(&self) -> Peer {
+        self.0.lock().expect("no panic")[0].clone()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use futures_lite::future::yield_now;
 use halves::time::ManualClock;
 use halves::{Clock, Connection, Endpoint, Executor, Handle, Listeners, Report, Server, Shutdown};
-use rustix::net::{RecvFlags, SendFlags, recv, send, shutdown, sockopt};
+use rustix::net::{RecvFlags, SendFlags, getpeername, getsockname, recv, send, shutdown, sockopt};
 use smol::Task;
 use tempfile::TempDir;
 
@@ -230,6 +230,13 @@ impl Client {
                 Err(error) => return (received, Err(error)),
             }
         }
+    }
+
+    /// The addresses of this end and of the server's.
+    pub(crate) fn addresses(&self) -> [SocketAddr; 2] {
+        let local = getsockname(&self.0).expect("a socket");
+        let remote = getpeername(&self.0).expect("connected").expect("named");
+        [local, remote].map(|name| SocketAddr::try_from(name).expect("TCP"))
     }
 
     /// Ends this side of the connection.
