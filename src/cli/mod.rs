@@ -8,6 +8,7 @@ mod forced_exit;
 mod format;
 mod hint;
 mod inherited;
+mod layered_listeners;
 mod layers;
 mod listen_address;
 mod log;

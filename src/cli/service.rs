@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use halves::proxy_protocol::ProxyProtocol;
+use halves::proxy_protocol::{ProxyProtocol, Version};
 use halves::service::{self, BuiltIn, RunService, ServiceSettings};
 use halves::{Connection, Executor, Listeners, Report, Server};
 use pin_project_lite::pin_project;
 
+use super::layered_listeners::LayeredListeners;
 use super::layers::Layers;
 use super::words::{did_you_mean, nearest};
 
@@ -79,54 +80,36 @@ impl RunService for ServiceRunner {
     type Output = Running;
 
     fn run(self, service: impl service::Service) -> Self::Output {
-        let Layers {
-            tls,
-            proxy,
-            tls_off,
-            proxy_off,
-        } = self.layers;
-        let proxy = proxy.map(|proxy| proxy_off.into_iter().fold(proxy, ProxyProtocol::except));
+        let Self {
+            server,
+            ex,
+            listeners,
+            layers,
+        } = self;
         let handler = {
             let service = service.clone();
             move |c: Connection| service.serve(c)
         };
-        let Some(tls) = tls else {
-            return serve(self.server, self.ex, self.listeners, proxy, handler);
-        };
-        let secure = tls.wrap(move |c| service.serve(c));
-        if tls_off.is_empty() {
-            return serve(self.server, self.ex, self.listeners, proxy, secure);
+        if layers.tls.is_none() && layers.proxy.is_none() {
+            return Box::pin(server.serve(ex, listeners, handler));
         }
-        let tls_off: Arc<[usize]> = tls_off.into();
-        let either = move |c: Connection| {
-            if tls_off.contains(&c.peer.listener()) {
-                Either::Plain { served: handler(c) }
-            } else {
+        let secure = layers.tls.map(|tls| tls.wrap(move |c| service.serve(c)));
+        let tls_off: Arc<[usize]> = layers.tls_off.into();
+        let either = move |c: Connection| match secure {
+            Some(secure) if !tls_off.contains(&c.peer.listener()) => {
                 Either::Secure { served: secure(c) }
             }
+            _ => Either::Plain { served: handler(c) },
         };
-        serve(self.server, self.ex, self.listeners, proxy, either)
-    }
-}
-
-/// Serves, with PROXY headers if they are expected.
-fn serve<H, F>(
-    server: Server,
-    ex: Executor,
-    listeners: Listeners,
-    proxy: Option<ProxyProtocol>,
-    handler: H,
-) -> Running
-where
-    H: FnOnce(Connection) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = io::Result<()>> + Send + 'static,
-{
-    match proxy {
-        Some(proxy) => {
-            let handler = proxy.wrap(handler);
-            Box::pin(server.serve(ex, proxy.listen(listeners), handler))
-        }
-        None => Box::pin(server.serve(ex, listeners, handler)),
+        let exempt = layers.proxy_off.into_iter();
+        let proxy = layers
+            .proxy
+            .map(|proxy| exempt.fold(proxy, ProxyProtocol::except));
+        // A connection that is not marked by its listener has no header to wait for.
+        let no_header = || ProxyProtocol::new(Version::Any);
+        let handler = proxy.clone().unwrap_or_else(no_header).wrap(either);
+        let listeners = LayeredListeners::new(listeners, proxy.as_ref());
+        Box::pin(server.serve(ex, listeners, handler))
     }
 }
 

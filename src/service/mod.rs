@@ -14,10 +14,11 @@ mod upper;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Reader, Writer};
 
 pub use chargen::chargen;
 pub use clock::{daytime, time};
@@ -78,21 +79,21 @@ impl<R: RunService + 'static> BuiltIn<R> {
             help: "sends lines of characters until the client leaves",
             answers: true,
             has_close_word: false,
-            run: |runner, _| runner.run(Chargen),
+            run: |runner, _| runner.run(Rare::Chargen),
         },
         Self {
             name: "daytime",
             help: "sends the date and time in UTC as text",
             answers: true,
             has_close_word: false,
-            run: |runner, _| runner.run(Daytime),
+            run: |runner, _| runner.run(Rare::Daytime),
         },
         Self {
             name: "time",
             help: "sends the seconds since 1900 in 4 bytes",
             answers: true,
             has_close_word: false,
-            run: |runner, _| runner.run(Time),
+            run: |runner, _| runner.run(Rare::Time),
         },
     ];
 }
@@ -141,14 +142,14 @@ struct Echo;
 #[derive(Clone)]
 struct Discard;
 
+/// Services for which an allocation for each connection does not matter. They have one type, so that
+/// a command has the code that serves connections once for all of them.
 #[derive(Clone)]
-struct Chargen;
-
-#[derive(Clone)]
-struct Daytime;
-
-#[derive(Clone)]
-struct Time;
+enum Rare {
+    Chargen,
+    Daytime,
+    Time,
+}
 
 impl Service for Exec {
     fn serve<R, W>(
@@ -181,9 +182,25 @@ macro_rules! serve_by {
     };
 }
 
+impl Rare {
+    fn serve_boxed<R, W>(
+        self,
+        reader: Reader<R>,
+        writer: Writer<W>,
+    ) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send>>
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        match self {
+            Self::Chargen => Box::pin(chargen(reader, writer)),
+            Self::Daytime => Box::pin(daytime(reader, writer)),
+            Self::Time => Box::pin(time(reader, writer)),
+        }
+    }
+}
+
 serve_by!(Upper, |upper: Self, r, w| upper.serve(r, w));
 serve_by!(Echo, |_, r, w| echo(r, w));
 serve_by!(Discard, |_, r, w| discard(r, w));
-serve_by!(Chargen, |_, r, w| chargen(r, w));
-serve_by!(Daytime, |_, r, w| daytime(r, w));
-serve_by!(Time, |_, r, w| time(r, w));
+serve_by!(Rare, |rare: Self, r, w| rare.serve_boxed(r, w));
