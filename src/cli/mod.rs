@@ -20,6 +20,7 @@ mod service;
 mod signals;
 mod supervisor;
 mod target_address;
+mod tcpserver;
 mod values;
 mod words;
 
@@ -49,6 +50,9 @@ pub(crate) fn run() -> ExitCode {
     // Called before anything is written to standard error.
     if inherited::keep_log_from_client(io::stdin()).is_err() {
         return ExitCode::from(EXIT_FAILED);
+    }
+    if let Some(words) = tcpserver::words() {
+        return ExitCode::from(tcpserver::run(&words));
     }
     let code = match args::parse(std::env::args_os().skip(1)) {
         Ok(Request::Print(text)) => print(&text),

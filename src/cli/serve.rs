@@ -153,7 +153,7 @@ fn longest_drain(options: &ServerOptions, served: &Served) -> Duration {
 
 /// Reaps the orphans of a container, which the system passes to process 1. The command has no other
 /// children, except those that `Command` starts.
-async fn reap(lines: Lines) {
+pub(super) async fn reap(lines: Lines) {
     let error = reap_all_orphans().await;
     let line = Line::new("orphans_not_reaped").text("error", &error);
     lines.write(Level::Quiet, &line);

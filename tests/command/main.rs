@@ -24,6 +24,7 @@ mod sources;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod tcpserver;
 mod timeouts;
 mod tls;
 mod unix;

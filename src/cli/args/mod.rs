@@ -47,7 +47,9 @@ pub(super) struct UsageError {
         {command_name} serve echo --listen :7\n\
         {command_name} exec --listen :7 cat\n\
         {command_name} connect example.org:443,tls\n\
-        {command_name} serve --help"
+        {command_name} serve --help",
+    note = "'halves tcpserver' takes the flags of tcpserver: see 'halves tcpserver --help'. The same\n\
+        is true for a link to halves that is called tcpserver."
 )]
 struct Halves {
     /// print the version

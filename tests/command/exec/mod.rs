@@ -2,6 +2,7 @@
 
 mod ending;
 mod environment;
+mod others;
 mod process;
 mod starting;
 mod streams;
