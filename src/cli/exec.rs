@@ -7,20 +7,36 @@ use std::time::Duration;
 use halves::service::{Exec, RunService};
 use rustix::process::{Resource, getrlimit};
 
+use super::args::ServerOptions;
 use super::service::Served;
 
+/// The files of a connection: the socket, and the child.
+pub(super) const FILES: usize = 2;
+/// The files of a connection whose child has pipes, with the ends that the child gets.
+const FILES_WITH_PIPES: usize = 6;
 /// The time between TERM and KILL for the children that are left at the drain timeout.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 
 /// Finds the program, whose first word is its name. An error is one line.
-pub(super) fn service(program: &[OsString]) -> Result<Served, String> {
+pub(super) fn service(program: &[OsString], options: &ServerOptions) -> Result<Served, String> {
     let exec = find(program).map_err(|error| format!("exec: {error}"))?;
     Ok(Served {
         name: "exec",
         answers: true,
+        files: if has_pipes(options) {
+            FILES_WITH_PIPES
+        } else {
+            FILES
+        },
         grace: TERM_GRACE,
         run: Box::new(|runner| runner.run(exec)),
     })
+}
+
+/// Returns true if children may have pipes.
+fn has_pipes(options: &ServerOptions) -> bool {
+    let has_layer = !options.tls_cert.is_empty() || options.proxy_protocol.0.is_some();
+    has_layer || options.min_rate > 0 || !options.idle_timeout.is_zero()
 }
 
 /// Finds a program. Its processes get the present environment and limit of open files.

@@ -56,8 +56,10 @@ pub(crate) fn run() -> ExitCode {
     }
     let code = match args::parse(std::env::args_os().skip(1)) {
         Ok(Request::Print(text)) => print(&text),
-        Ok(Request::Serve(serve, options)) => run_server(*options, || Ok(serve.service())),
-        Ok(Request::Exec(program, options)) => run_server(*options, || exec::service(&program)),
+        Ok(Request::Serve(serve, options)) => run_server(*options, |_| Ok(serve.service())),
+        Ok(Request::Exec(program, options)) => {
+            run_server(*options, |options| exec::service(&program, options))
+        }
         Ok(Request::Connect(connect)) => connect::run(&connect),
         Err(error) => with_log(Format::Text, Level::Normal, |log| {
             log.complain(&error.problem);
@@ -69,7 +71,10 @@ pub(crate) fn run() -> ExitCode {
 }
 
 /// Runs a server with the service that `service` makes.
-fn run_server(options: ServerOptions, service: impl FnOnce() -> Result<Served, String>) -> u8 {
+fn run_server(
+    options: ServerOptions,
+    service: impl FnOnce(&ServerOptions) -> Result<Served, String>,
+) -> u8 {
     let is_output = |listen: &ListenAddress| {
         matches!(
             listen.address,
@@ -83,7 +88,7 @@ fn run_server(options: ServerOptions, service: impl FnOnce() -> Result<Served, S
     }
     let timed = options.log_time || io::stderr().is_terminal();
     let format = options.log.with_time(timed);
-    with_log(format, options.level(), |log| match service() {
+    with_log(format, options.level(), |log| match service(&options) {
         Ok(service) => serve::run(options, service, log),
         Err(problem) => {
             log.complain(&problem);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_lite::future;
-use halves::limits::Sources;
+use halves::limits::{Sources, connections_for_open_files};
 use halves::listener::inherited::unclaimed;
 use halves::process::reap_all_orphans;
 use halves::server::Closed;
@@ -87,7 +87,7 @@ impl PreparedServer {
         let (rules, _) = loaded.map_err(|error| io::Error::other(error.to_string()))?;
         let layers = Layers::load(&options).map_err(io::Error::other)?;
         let stdio_failed = Arc::default();
-        let server = server(&options, log, &shutdown, &stdio_failed).rules(rules);
+        let server = server(&options, served.files, log, &shutdown, &stdio_failed).rules(rules);
         let supervisor = Supervisor::find(log.lines());
         let handler = SignalHandler {
             handle: server.handle(),
@@ -216,6 +216,7 @@ async fn listen(
 
 fn server(
     options: &ServerOptions,
+    files: usize,
     log: &Log,
     shutdown: &Shutdown,
     stdio_failed: &Arc<AtomicBool>,
@@ -247,7 +248,7 @@ fn server(
         });
     match options.max_connections {
         Some(max) => server.max_connections(max.get()),
-        None => server,
+        None => server.max_connections(connections_for_open_files(files)),
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Served {
     pub(super) name: &'static str,
     /// True if the service sends answers.
     pub(super) answers: bool,
+    /// The number of files that each connection opens.
+    pub(super) files: usize,
     /// The time that connections may take beyond the drain timeout.
     pub(super) grace: Duration,
     /// Passes the service to the runner.
@@ -57,6 +59,7 @@ impl Served {
         Self {
             name: row.name,
             answers: row.answers,
+            files: 1,
             grace: Duration::ZERO,
             run: Box::new(|runner| (row.run)(runner, settings)),
         }

@@ -125,7 +125,7 @@ impl Default for Server {
     fn default() -> Self {
         let registry = Arc::<Registry>::default();
         Self {
-            max_connections: connections_for_open_files(),
+            max_connections: connections_for_open_files(1),
             timeouts: Timeouts::default(),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),

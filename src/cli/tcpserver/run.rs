@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_lite::{AsyncWriteExt, future};
 use halves::address::ListenOptions;
+use halves::limits::connections_for_open_files;
 use halves::service::Exec;
 use halves::{
     Address, Clock, Connection, Endpoint, Event, Executor, Listeners, Server, Shutdown, bind,
@@ -182,9 +183,10 @@ impl TcpServer {
 
     fn server(&self, shutdown: &Shutdown, steps: Sender<Step>) -> Server {
         let messages = self.messages.clone();
+        let max = connections_for_open_files(exec::FILES).min(self.flags.max_children.get());
         Server::default()
             .shutdown(shutdown.clone())
-            .max_connections(self.flags.max_children.get())
+            .max_connections(max)
             .drain_timeout(Duration::MAX)
             .on_event(move |event| {
                 match event {

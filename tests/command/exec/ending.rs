@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, test_kill_process};
 
 use super::sh;
-use crate::common::{Client, Halves, TIMEOUT};
+use crate::common::{Client, Halves, TIMEOUT, halves_after};
 
 /// Reads one line.
 fn line(client: &mut Client) -> String {
@@ -189,4 +189,28 @@ fn more_connections_than_the_maximum_wait() {
     assert_eq!(line(&mut second), "ready");
     drop(second);
     server.end();
+}
+
+#[test]
+fn few_descriptors_hold_clients_back_and_fail_none() {
+    for options in [&[][..], &["--min-rate=1"]] {
+        let program = ["sh", "-c", "echo ready; cat"];
+        let args = super::args(options, &program);
+        let mut server = Halves::start(&mut halves_after("ulimit -n 64", &args));
+        server.wait_until_listening(1);
+        let mut clients: Vec<_> = (0..60).map(|_| server.client()).collect();
+        // Each that ends makes room for another one.
+        for mut client in clients.drain(..) {
+            assert_eq!(line(&mut client), "ready");
+            assert!(client.finish().is_empty());
+        }
+        server.end();
+        assert_eq!(server.count("closed"), 60, "{:#?}", server.log);
+        assert!(!server.has_logged("error"), "{:#?}", server.log);
+        assert!(
+            server.has_logged("limit reached=\"max_connections="),
+            "{:#?}",
+            server.log
+        );
+    }
 }
