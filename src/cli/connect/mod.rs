@@ -133,11 +133,7 @@ async fn exchange(
         future::pending().await
     };
     let limits = future::or(idle, shown);
-    let end = future::or(both.run(stdio, connection), limits).await;
-    if let Some(progress) = progress {
-        progress.erase();
-    }
-    end
+    future::or(both.run(stdio, connection), limits).await
 }
 
 /// The two directions.

@@ -54,11 +54,17 @@ impl<'a> Progress<'a> {
         std::future::pending::<()>().await;
     }
 
-    /// Removes the line.
-    pub(super) fn erase(&self) {
+    fn erase(&self) {
         if self.is_shown.replace(false) {
             self.lines.print(ERASE);
         }
+    }
+}
+
+/// Removes the line, also after a signal.
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        self.erase();
     }
 }
 

@@ -92,7 +92,7 @@ fn a_connect_in_time_leaves_no_sleep() {
     drop(connection);
 }
 
-/// A Unix socket that listens and whose backlog is full.
+/// A Unix socket that listens, with a full backlog, and the client in it.
 fn full_unix(path: &Path) -> [OwnedFd; 2] {
     let open = || {
         let flags = SocketFlags::CLOEXEC;

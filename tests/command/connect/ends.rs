@@ -1,9 +1,14 @@
 //! The ends of both directions.
 
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Stdio;
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use super::{answer, ask, server, start};
 use crate::common::TIMEOUT;
@@ -72,35 +77,36 @@ fn quit_on_eof_ends_when_the_input_is_sent() {
     assert_eq!(request, "hello");
 }
 
-/// A close with bytes on their way would drop what the peer's system has not received.
+/// A close with bytes on their way would drop what the peer's system has not received, as the peer
+/// sends more.
 #[test]
 fn quit_on_eof_waits_until_the_peer_has_all() {
-    const SIZE: usize = 16 << 20;
-    let (address, serving) = server(|mut client| {
+    const SIZE: usize = 100_000;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    // Most of the input waits at the client.
+    set_socket_recv_buffer_size(&listener, 2048).expect("a socket");
+    let address = listener.local_addr().expect("an address").to_string();
+    let (to, ended) = mpsc::channel();
+    let serving = thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("a client");
         let mut other = client.try_clone().expect("a socket");
-        // Sends while it receives.
         let sending = thread::spawn(move || while other.write_all(&[b'y'; 1000]).is_ok() {});
-        let mut received = 0;
-        let mut chunk = vec![0; 65536];
-        loop {
-            match client.read(&mut chunk) {
-                Ok(0) | Err(_) => break,
-                Ok(n) => received += n,
-            }
-        }
+        // A command that does not wait ends in this time.
+        let _ = ended.recv_timeout(Duration::from_millis(300));
+        let mut received = Vec::new();
+        let _ = client.read_to_end(&mut received);
         drop(client);
         sending.join().expect("it ends");
-        received
+        received.len()
     });
     let mut command = super::connect(&[&address, "--quit-on-eof"]);
-    command.stdout(std::process::Stdio::null());
-    let (reader, mut writer) = std::io::pipe().expect("a pipe");
-    command.stdin(reader);
+    command.stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().expect("it starts");
-    drop(command);
-    writer.write_all(&vec![b'x'; SIZE]).expect("it reads");
-    drop(writer);
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(&vec![b'x'; SIZE]).expect("it reads");
+    drop(input);
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    let _ = to.send(());
     assert_eq!(serving.join().expect("it serves"), SIZE);
 }
 
