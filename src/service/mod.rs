@@ -23,7 +23,7 @@ use crate::connection::{Connection, Reader, Writer};
 pub use chargen::chargen;
 pub use clock::{daytime, time};
 pub use exec::{Exec, Exited};
-pub use relay::relay;
+pub use relay::{Balance, Health, Relay, Target, TruncatedResets, relay};
 pub use rfc::{discard, echo};
 pub use upper::{Upper, upper};
 

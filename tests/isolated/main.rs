@@ -21,6 +21,8 @@ mod inherited;
 mod leaks;
 mod leaks_of_streams;
 mod orphans;
+#[cfg(target_os = "linux")]
+mod relay_targets;
 mod runner;
 #[cfg(target_os = "linux")]
 mod spliced;
@@ -89,6 +91,8 @@ const TESTS: &[Test] = tests! {
     leaks::nothing_is_left_of_3000_connections_and_their_executors,
     leaks_of_streams::nothing_is_left_of_3000_connections_of_each_kind,
     orphans::orphans_are_reaped_and_other_children_are_not,
+    #[cfg(target_os = "linux")]
+    relay_targets::a_connect_without_a_descriptor_is_refused_and_the_next_one_works,
     #[cfg(target_os = "linux")]
     spliced::a_program_that_does_not_ignore_sigpipe_has_no_pipes,
     #[cfg(target_os = "linux")]

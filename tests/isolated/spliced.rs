@@ -80,7 +80,7 @@ fn transfer<T>(relays: usize, connected: impl FnOnce() -> T) -> io::Result<[usiz
 }
 
 /// Opens descriptors until none is left.
-fn use_up() -> Vec<File> {
+pub(crate) fn use_up() -> Vec<File> {
     let Ok(last) = File::open("/dev/null") else {
         return Vec::new();
     };

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::{AsyncBufRead, AsyncRead, Stream};
 
+use super::chunk::CHUNK_BYTES;
 use super::{AnyRead, Chunk, Reader};
 use crate::connection::Flag;
 use crate::framing::{Decoded, FrameDecoder, FrameError, Framing, Length};
@@ -268,6 +269,20 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         // Counted at once: the frame may take long, and its peer is not idle meanwhile.
         self.record.received(self.ahead.count(true));
         Poll::Ready(Ok(received))
+    }
+
+    /// Reads ahead while the handler waits for something else. Ready when 64 KiB are read, and at the
+    /// end of input.
+    pub(crate) fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.ahead.len() < CHUNK_BYTES && !self.record.flags.has(Flag::Eof) {
+            ready!(self.poll_budget(cx))?;
+            let read = self.poll_more(cx, CHUNK_BYTES);
+            // The handler does not wait for the rest of a frame.
+            self.record.set_partial(false);
+            self.record.end_message();
+            ready!(read)?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Accounts for `n` bytes yielded to the handler. Their reads are charged to the budget already.

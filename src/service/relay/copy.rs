@@ -11,6 +11,23 @@ use super::direction::{Direction, Stage};
 use crate::connection::{Connection, Peer};
 use crate::reason::Reason;
 
+/// An extension of a peer: an end of its TLS without `close_notify` becomes a reset of the other side
+/// of a [`relay`], instead of an end.
+///
+/// # Examples
+///
+/// ```
+/// use halves::{Connection, service};
+/// use std::io;
+///
+/// async fn strictly(client: Connection, target: Connection) -> io::Result<()> {
+///     client.peer.set_extension(service::TruncatedResets);
+///     service::relay(client, target).await
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct TruncatedResets;
+
 /// Relays between two connections, until both directions have ended.
 ///
 /// * **Bytes** are passed on in order. A direction holds at most 64 KiB, and reads nothing while the
@@ -22,8 +39,8 @@ use crate::reason::Reason;
 ///   and so does the relay.
 /// * **A reset** of one side, or any other error of its input, becomes a reset of the other side.
 /// * **TLS**: if a side ends without `close_notify` or by a reset, the other side receives the
-///   decrypted bytes and an end. Both connections have the reason
-///   [`Truncated`](crate::Reason::Truncated).
+///   decrypted bytes and an end, or a reset if the peer of the first has [`TruncatedResets`]. Both
+///   connections have the reason [`Truncated`](crate::Reason::Truncated).
 /// * **A side that takes no more bytes** still has its own bytes passed on. If it then ends in order,
 ///   the relay ends without an error.
 ///
@@ -75,6 +92,8 @@ pub(super) struct Relaying<R1, W1, R2, W2> {
     back: Direction,
     /// Both directions are over, so the drop resets nothing.
     done: bool,
+    /// The error is that of the far side.
+    has_far_failed: bool,
 }
 
 impl<R1, W1, R2, W2> Relaying<R1, W1, R2, W2> {
@@ -85,7 +104,12 @@ impl<R1, W1, R2, W2> Relaying<R1, W1, R2, W2> {
             there: Direction::default(),
             back: Direction::default(),
             done: false,
+            has_far_failed: false,
         }
+    }
+
+    pub(super) fn has_far_failed(&self) -> bool {
+        self.has_far_failed
     }
 
     /// Resets each side that has not received an end.
@@ -119,6 +143,7 @@ where
         let (near, far) = (&mut this.near, &mut this.far);
         let there = this.there.poll(cx, &mut near.reader, &mut far.writer);
         let back = this.back.poll(cx, &mut far.reader, &mut near.writer);
+        this.has_far_failed = matches!(back, Poll::Ready(Err(_)));
         let result = match (there, back) {
             (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => Err(error),
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => this.finish(),
@@ -163,7 +188,7 @@ impl<R1, W1, R2, W2> Drop for Relaying<R1, W1, R2, W2> {
 
 /// Resets a side, for the reason of a layer if that has failed.
 #[cold]
-fn reset(peer: &Peer) {
+pub(super) fn reset(peer: &Peer) {
     let record = peer.record();
     record.abort(record.cause().unwrap_or(Reason::Error));
 }

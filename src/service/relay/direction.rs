@@ -8,9 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-#[cfg(feature = "tls")]
-use crate::connection::Peer;
-use crate::connection::{CHUNK_BYTES, Chunk, Flag, Reader, Record, Writer, is_gone};
+use super::copy::TruncatedResets;
+use crate::connection::{CHUNK_BYTES, Chunk, Flag, Peer, Reader, Record, Writer, is_gone};
 use crate::reactor::Pipe;
 use crate::reason::Reason;
 
@@ -261,7 +260,12 @@ impl Direction {
         }
         source.set_cause(Reason::Truncated);
         sink.set_cause(Reason::Truncated);
-        self.stage = Stage::Closing;
+        let resets = Peer::of(source).extension::<TruncatedResets>().is_some();
+        self.stage = if resets {
+            Stage::Failing(error)
+        } else {
+            Stage::Closing
+        };
     }
 }
 
@@ -274,7 +278,7 @@ fn is_unsupported(error: &io::Error) -> bool {
 }
 
 /// Returns true if the error means that the TLS of this side has ended without `close_notify`.
-fn is_truncation(source: &Arc<Record>, error: &io::Error) -> bool {
+pub(super) fn is_truncation(source: &Arc<Record>, error: &io::Error) -> bool {
     use ErrorKind::{ConnectionReset, UnexpectedEof};
     matches!(error.kind(), UnexpectedEof | ConnectionReset) && is_tls(source)
 }

@@ -3,20 +3,20 @@
 mod between;
 mod dropped;
 mod ending;
+mod left_out;
 mod pressure;
 mod schedules;
 mod served;
 #[cfg(target_os = "linux")]
 mod spliced;
+mod targets;
 #[cfg(feature = "tls")]
 mod truncated;
 
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory::{self, MemoryConnection};
@@ -47,8 +47,8 @@ impl Relayed {
         origin: MemoryConnection,
     ) -> Self {
         let ex = LocalExecutor::new();
-        let (relay, polls) = counted(service::relay(near, far));
-        let relay = ex.spawn(relay);
+        let polls = Arc::default();
+        let relay = ex.spawn(counted(service::relay(near, far), Arc::clone(&polls)));
         Self {
             ex,
             client,
@@ -75,15 +75,13 @@ impl Relayed {
 }
 
 /// A future that counts its polls.
-fn counted<T>(future: impl Future<Output = T>) -> (impl Future<Output = T>, Arc<AtomicUsize>) {
-    let polls = Arc::<AtomicUsize>::default();
-    let counter = polls.clone();
+async fn counted<T>(future: impl Future<Output = T>, polls: Arc<AtomicUsize>) -> T {
     let mut future = Box::pin(future);
-    let counted = future::poll_fn(move |cx: &mut Context<'_>| -> Poll<T> {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Pin::new(&mut future).poll(cx)
-    });
-    (counted, polls)
+    future::poll_fn(|cx| {
+        polls.fetch_add(1, Ordering::Relaxed);
+        future.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Writes what fits without waiting, and returns its length.

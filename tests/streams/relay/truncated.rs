@@ -1,13 +1,16 @@
 //! A side of TLS that ends without `close_notify`.
 
 use std::io;
+use std::rc::Rc;
 
 use futures_lite::{AsyncWriteExt, future};
 use halves::listener::memory::{self, MemoryConnection};
-use halves::{Executor, service};
+use halves::service::TruncatedResets;
+use halves::{Executor, Server, service};
 
-use super::{End, close, read};
+use super::{End, RESET, close, read};
 use crate::support::conformance;
+use crate::support::harness::World;
 use crate::tls::{Ends, VERSIONS};
 
 /// Relays between a client of TLS and an origin in memory. `end` ends the client.
@@ -59,4 +62,56 @@ fn a_reset_of_tls_is_passed_on_as_an_end() -> io::Result<()> {
         assert_eq!(near_peer.payload_in(), 5);
         Ok(())
     })
+}
+
+#[test]
+fn a_missing_close_notify_becomes_a_reset_if_that_is_asked_for() -> io::Result<()> {
+    smol::block_on(async {
+        let (mut client, near) = Ends::new(VERSIONS[1]).with_client(1000).await?;
+        let (far, mut origin) = memory::pair(1000);
+        near.peer.set_extension(TruncatedResets);
+        client.write_all(b"hello").await?;
+        client.beneath.writer.close().await?;
+        let error = service::relay(near, far).await.expect_err("truncated");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(read(&mut origin).1, RESET);
+        Ok(())
+    })
+}
+
+/// A server of TLS that leaves without `close_notify`, behind a relay.
+fn target_leaves(resets: bool) -> (Vec<u8>, End, Vec<String>) {
+    let world = World::new();
+    let ends = Rc::new(Ends::new(VERSIONS[1]));
+    let handler = async move |client: MemoryConnection| {
+        let (outer, inner) = memory::pair(1000);
+        let (target, mut server) = ends.shake_hands(outer, inner).await?;
+        if resets {
+            target.peer.set_extension(TruncatedResets);
+        }
+        server.writer.write_all(b"answer").await?;
+        server.writer.flush().await?;
+        // Dropped without `close_notify`.
+        drop(server);
+        service::relay(client, target).await
+    };
+    let (served, connector) = world.serve_memory(Server::default(), handler);
+    let mut client = world.connect(&connector);
+    close(&mut client);
+    world.settle();
+    let (bytes, end) = read(&mut client);
+    drop(client);
+    world.settle();
+    (bytes, end, served.events())
+}
+
+#[test]
+fn a_target_without_close_notify_is_logged_at_its_client() {
+    let (bytes, end, events) = target_leaves(false);
+    assert_eq!((&bytes[..], end), (&b"answer"[..], End::Closed));
+    assert_eq!(events, ["closed 1 truncated"]);
+    let (_, end, events) = target_leaves(true);
+    assert_eq!(end, RESET);
+    let text = "the stream ended without the close_notify of TLS";
+    assert_eq!(events, [format!("closed 1 truncated: {text}")]);
 }

@@ -1,0 +1,168 @@
+//! The relay of one connection: first connecting to a target, then relaying.
+
+use std::future::Future;
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_lite::{AsyncRead, AsyncWrite};
+
+use super::connecting::{connect, probe};
+use super::copy::{Relaying, reset};
+use super::direction::is_truncation;
+use super::health::Probe;
+use super::settings::Settings;
+use super::target::Place;
+use crate::connection::{AnyRead, AnyWrite, Connection};
+use crate::proxy_protocol::Header;
+use crate::reason::Reason;
+use crate::time::Clock;
+
+/// Relays a client to a target.
+pub(super) struct RelayServing<R, W> {
+    stage: Stage<R, W>,
+    /// Probes of targets that were left out, beside this connection.
+    probes: Probes,
+}
+
+/// The future of a connection to a target, and of the relay's place there.
+type Connecting = Pin<Box<dyn Future<Output = io::Result<(Connection, Place)>> + Send>>;
+type Probes = Vec<Pin<Box<dyn Future<Output = ()> + Send>>>;
+
+enum Stage<R, W> {
+    Connecting {
+        client: Connection<R, W>,
+        /// Boxed, so that a relay holds no memory for it later.
+        connecting: Connecting,
+        /// Nothing more is read from the client for now.
+        is_read: bool,
+    },
+    Relaying {
+        relaying: Relaying<R, W, AnyRead, AnyWrite>,
+        place: Place,
+    },
+    Done,
+}
+
+impl<R, W> RelayServing<R, W> {
+    pub(super) fn new(client: Connection<R, W>, settings: &Arc<Settings>) -> Self {
+        let context = client.peer.record().context();
+        let clock = context.map_or_else(Clock::default, |context| context.clock.clone());
+        let header = Header::of(&client.peer);
+        Self {
+            probes: due_probes(settings, &clock),
+            stage: Stage::Connecting {
+                client,
+                connecting: Box::pin(connect(settings.clone(), header, clock)),
+                is_read: false,
+            },
+        }
+    }
+
+    fn poll_probes(&mut self, cx: &mut Context<'_>) {
+        self.probes
+            .retain_mut(|probe| probe.as_mut().poll(cx).is_pending());
+        if self.probes.is_empty() {
+            self.probes = Vec::new();
+        }
+    }
+}
+
+/// Returns the probes that are due.
+fn due_probes(settings: &Arc<Settings>, clock: &Clock) -> Probes {
+    if !settings
+        .targets
+        .iter()
+        .any(|state| state.health.is_left_out())
+    {
+        return Vec::new();
+    }
+    let now = clock.now();
+    let due = settings
+        .targets
+        .iter()
+        .filter_map(|state| Probe::due(state, now));
+    due.map(|due| Box::pin(probe(due, settings.clone(), clock.clone())) as Pin<Box<_>>)
+        .collect()
+}
+
+impl<R, W> RelayServing<R, W>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    /// Connects. Meanwhile, reads ahead from the client, so that its reset is seen.
+    fn poll_connect(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Stage::Connecting {
+            client,
+            connecting,
+            is_read,
+        } = &mut self.stage
+        else {
+            return Poll::Ready(Ok(()));
+        };
+        let record = client.peer.record();
+        if !*is_read {
+            match client.reader.poll_read_ahead(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => *is_read = true,
+                // The relay reads this error again.
+                Poll::Ready(Err(error)) if is_truncation(record, &error) => *is_read = true,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
+        let connected = ready!(connecting.as_mut().poll(cx));
+        let (target, place) = connected.inspect_err(|_| {
+            record.set_cause(Reason::Refused);
+        })?;
+        let connecting = mem::replace(&mut self.stage, Stage::Done);
+        if let Stage::Connecting { client, .. } = connecting {
+            let relaying = Relaying::new(client, target);
+            self.stage = Stage::Relaying { relaying, place };
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<R, W> Future for RelayServing<R, W>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    type Output = io::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.probes.is_empty() {
+            this.poll_probes(cx);
+        }
+        if let Stage::Connecting { .. } = this.stage {
+            ready!(this.poll_connect(cx))?;
+        }
+        let Stage::Relaying { relaying, place } = &mut this.stage else {
+            return Poll::Ready(Err(io::Error::other("the relay has ended already")));
+        };
+        let result = ready!(Pin::new(&mut *relaying).poll(cx));
+        let result = result.map_err(|error| {
+            if !relaying.has_far_failed() {
+                return error;
+            }
+            let address = &place.target().target.address;
+            io::Error::new(error.kind(), format!("target {address}: {error}"))
+        });
+        Poll::Ready(result)
+    }
+}
+
+impl<R, W> Unpin for RelayServing<R, W> {}
+
+impl<R, W> Drop for RelayServing<R, W> {
+    fn drop(&mut self) {
+        if let Stage::Connecting { client, .. } = &self.stage {
+            // An empty answer must not look complete.
+            reset(&client.peer);
+        }
+    }
+}
