@@ -19,6 +19,8 @@ pub(super) struct Layers {
     pub(super) tls_off: Vec<usize>,
     /// The indexes of the listeners that expect no header, in spite of `proxy`.
     pub(super) proxy_off: Vec<usize>,
+    /// The indexes of the listeners with `truncated=reset`.
+    pub(super) truncated_resets: Vec<usize>,
 }
 
 /// The layers of one listener.
@@ -42,18 +44,22 @@ impl Layers {
             proxy,
             tls_off: Vec::new(),
             proxy_off: Vec::new(),
+            truncated_resets: Vec::new(),
         })
     }
 
-    /// Exempts the listeners with these indexes from the layers that the address turns off.
+    /// Exempts the listeners with these indexes from the layers that the address turns off, and
+    /// keeps its other settings.
     pub(super) fn exempt(
         &mut self,
         listen: &ListenAddress,
         indexes: Range<usize>,
     ) -> Result<(), String> {
-        if (listen.tls_off || listen.proxy_off) && indexes.end > Peer::MAX_LISTENER_INDEX {
+        let is_special = listen.tls_off || listen.proxy_off || listen.truncated_resets;
+        if is_special && indexes.end > Peer::MAX_LISTENER_INDEX {
             return Err(format!(
-                "--listen {listen}: tls=off and proxy=off are for the first {} listeners",
+                "--listen {listen}: tls=off, proxy=off and truncated=reset are for the first {} \
+                 listeners",
                 Peer::MAX_LISTENER_INDEX
             ));
         }
@@ -61,7 +67,10 @@ impl Layers {
             self.tls_off.extend(indexes.clone());
         }
         if listen.proxy_off {
-            self.proxy_off.extend(indexes);
+            self.proxy_off.extend(indexes.clone());
+        }
+        if listen.truncated_resets {
+            self.truncated_resets.extend(indexes);
         }
         Ok(())
     }
@@ -123,6 +132,10 @@ pub(super) fn check(options: &ServerOptions) -> Result<(), String> {
         (
             "tls=off",
             options.listen.iter().any(|listen| listen.tls_off),
+        ),
+        (
+            "truncated=reset",
+            options.listen.iter().any(|listen| listen.truncated_resets),
         ),
     ];
     if let Some((name, _)) = needs_tls.iter().find(|(_, given)| *given && !has_tls) {

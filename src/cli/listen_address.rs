@@ -15,6 +15,8 @@ pub(super) struct ListenAddress {
     pub(super) tls_off: bool,
     /// Set by `proxy=off`: exempt from `--proxy-protocol`.
     pub(super) proxy_off: bool,
+    /// Set by `truncated=reset`: an end of TLS without `close_notify` becomes a reset of the target.
+    pub(super) truncated_resets: bool,
 }
 
 impl From<Address> for ListenAddress {
@@ -23,6 +25,7 @@ impl From<Address> for ListenAddress {
             address,
             tls_off: false,
             proxy_off: false,
+            truncated_resets: false,
         }
     }
 }
@@ -31,23 +34,24 @@ impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (mut tls_off, mut proxy_off) = (false, false);
+        let (mut tls_off, mut proxy_off, mut truncated_resets) = (false, false, false);
         let mut others = Vec::new();
         for (n, part) in parts(text).into_iter().enumerate() {
-            let (layer, value) = match part.split_once('=') {
-                Some(("tls", value)) if n > 0 => (&mut tls_off, value),
-                Some(("proxy", value)) if n > 0 => (&mut proxy_off, value),
+            let (setting, is_known) = match part.split_once('=') {
+                Some(("tls", value)) if n > 0 => (&mut tls_off, value == "off"),
+                Some(("proxy", value)) if n > 0 => (&mut proxy_off, value == "off"),
+                Some(("truncated", value)) if n > 0 => (&mut truncated_resets, value == "reset"),
                 _ => {
                     others.push(part);
                     continue;
                 }
             };
-            if value != "off" {
+            if !is_known {
                 return Err(format!(
-                    "{part} is not a setting; write tls=off or proxy=off"
+                    "{part} is not a setting; write tls=off, proxy=off or truncated=reset"
                 ));
             }
-            if std::mem::replace(layer, true) {
+            if std::mem::replace(setting, true) {
                 return Err(format!("the setting {part} is given twice"));
             }
         }
@@ -55,6 +59,7 @@ impl FromStr for ListenAddress {
             address: address(&others.join(","))?,
             tls_off,
             proxy_off,
+            truncated_resets,
         })
     }
 }
@@ -67,6 +72,9 @@ impl fmt::Display for ListenAddress {
         }
         if self.proxy_off {
             f.write_str(",proxy=off")?;
+        }
+        if self.truncated_resets {
+            f.write_str(",truncated=reset")?;
         }
         Ok(())
     }
@@ -95,6 +103,7 @@ mod tests {
             (":80,proxy=off,nagle,tls=off", ":80,nagle,tls=off,proxy=off"),
             ("@x,proxy=off", "@x,proxy=off"),
             ("-,tls=off", "-,tls=off"),
+            ("1,truncated=reset", "127.0.0.1:1,truncated=reset"),
             (r"/a\,tls=off,mode=0600", r"unix:/a\,tls=off,mode=0600"),
             (r"/a\\,tls=off", r"unix:/a\\,tls=off"),
         ] {
@@ -109,11 +118,11 @@ mod tests {
         for (text, problem) in [
             (
                 "80,tls=on",
-                "tls=on is not a setting; write tls=off or proxy=off",
+                "tls=on is not a setting; write tls=off, proxy=off or truncated=reset",
             ),
             (
                 "80,proxy=",
-                "proxy= is not a setting; write tls=off or proxy=off",
+                "proxy= is not a setting; write tls=off, proxy=off or truncated=reset",
             ),
             ("80,tls=off,tls=off", "the setting tls=off is given twice"),
         ] {

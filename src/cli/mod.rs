@@ -13,6 +13,7 @@ mod layers;
 mod listen_address;
 mod log;
 mod log_queue;
+mod proxy;
 mod resources;
 mod rules;
 mod serve;
@@ -60,6 +61,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(Request::Exec(program, options)) => {
             run_server(*options, |options| exec::service(&program, options))
         }
+        Ok(Request::Proxy(proxy, options)) => run_server(*options, |_| proxy::service(&proxy)),
         Ok(Request::Connect(connect)) => connect::run(&connect),
         Err(error) => with_log(Format::Text, Level::Normal, |log| {
             log.complain(&error.problem);

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use halves::proxy_protocol::{ProxyProtocol, Version};
-use halves::service::{self, BuiltIn, RunService, ServiceSettings};
+use halves::service::{self, BuiltIn, RunService, ServiceSettings, TruncatedResets};
 use halves::{Connection, Executor, Listeners, Report, Server};
 use pin_project_lite::pin_project;
 
@@ -98,8 +98,12 @@ impl RunService for ServiceRunner {
         }
         let secure = layers.tls.map(|tls| tls.wrap(move |c| service.serve(c)));
         let tls_off: Arc<[usize]> = layers.tls_off.into();
+        let truncated_resets: Arc<[usize]> = layers.truncated_resets.into();
         let either = move |c: Connection| match secure {
             Some(secure) if !tls_off.contains(&c.peer.listener()) => {
+                if truncated_resets.contains(&c.peer.listener()) {
+                    c.peer.set_extension(TruncatedResets);
+                }
                 Either::Secure { served: secure(c) }
             }
             _ => Either::Plain { served: handler(c) },

@@ -15,6 +15,7 @@ mod logging;
 mod notify;
 mod orphans;
 mod proxied;
+mod proxy;
 mod ready;
 mod rules;
 mod serving;

@@ -2,6 +2,7 @@
 
 mod connect;
 mod exec;
+mod proxy;
 mod serve;
 mod server_options;
 
@@ -15,6 +16,7 @@ use super::words::{Grammar, Words};
 
 pub(super) use connect::Connect;
 use exec::Exec;
+pub(super) use proxy::Proxy;
 pub(super) use serve::Serve;
 pub(super) use server_options::ServerOptions;
 
@@ -24,6 +26,7 @@ pub(super) enum Request {
     Serve(Serve, Box<ServerOptions>),
     /// A program, and its arguments.
     Exec(Vec<OsString>, Box<ServerOptions>),
+    Proxy(Proxy, Box<ServerOptions>),
     Connect(Box<Connect>),
     /// Help, or the version.
     Print(String),
@@ -46,6 +49,7 @@ pub(super) struct UsageError {
     example = "{command_name}\n\
         {command_name} serve echo --listen :7\n\
         {command_name} exec --listen :7 cat\n\
+        {command_name} proxy 10.0.0.1:80 10.0.0.2:80 --listen :80\n\
         {command_name} connect example.org:443,tls\n\
         {command_name} serve --help",
     note = "'halves tcpserver' takes the flags of tcpserver: see 'halves tcpserver --help'. The same\n\
@@ -66,6 +70,7 @@ struct Halves {
 enum Command {
     Serve(Serve),
     Exec(Exec),
+    Proxy(Proxy),
     Connect(Connect),
 }
 
@@ -80,6 +85,11 @@ const GRAMMARS: &[Grammar] = &[
         command: "exec",
         is_server: true,
         runs_program: true,
+    },
+    Grammar {
+        command: "proxy",
+        is_server: true,
+        runs_program: false,
     },
     Grammar {
         command: "connect",
@@ -129,11 +139,17 @@ fn request(words: Vec<OsString>) -> Result<Request, String> {
     match halves.command {
         _ if halves.version => Ok(Request::Print(version())),
         Some(Command::Serve(serve)) => {
-            Ok(Request::Serve(serve.checked()?, server_options(&words)?))
+            let options = server_options(&words)?;
+            reset_is_for_proxy(&options)?;
+            Ok(Request::Serve(serve.checked()?, options))
         }
         Some(Command::Exec(Exec {})) => {
             let options = server_options(&words)?;
+            reset_is_for_proxy(&options)?;
             Ok(Request::Exec(words.program, options))
+        }
+        Some(Command::Proxy(proxy)) => {
+            Ok(Request::Proxy(proxy.checked()?, server_options(&words)?))
         }
         Some(Command::Connect(connect)) => Ok(Request::Connect(Box::new(connect.checked()?))),
         None => Err("no command given".into()),
@@ -146,6 +162,14 @@ fn server_options(words: &Words) -> Result<Box<ServerOptions>, String> {
     let options = ServerOptions::from_args(&["halves"], &server);
     let options = options.map_err(|exit| exit.output)?;
     options.checked().map(Box::new)
+}
+
+/// Refuses `truncated=reset` for a command without a relay.
+fn reset_is_for_proxy(options: &ServerOptions) -> Result<(), String> {
+    if options.listen.iter().any(|listen| listen.truncated_resets) {
+        return Err("truncated=reset is for halves proxy".to_owned());
+    }
+    Ok(())
 }
 
 fn grammar(command: &str) -> Option<&'static Grammar> {
