@@ -116,7 +116,7 @@ fn a_program_may_end_in_order_at_the_drain_timeout() {
 
 #[test]
 fn a_program_that_ignores_term_is_killed() {
-    let script = "trap '' TERM; echo $$; while :; do sleep 1000; done";
+    let script = "trap '' TERM; exec 2>/dev/null; echo $$; while :; do sleep 1000; done";
     let mut server = sh(&["--drain-timeout=50ms"], script);
     let mut client = server.client();
     let pid = line(&mut client);

@@ -48,7 +48,7 @@ fn a_client_that_has_just_connected_is_served_after_term() {
         "-c",
         "cat 2>/dev/null",
     ]));
-    let clients: Vec<_> = (0..5).map(|_| server.client()).collect();
+    let clients: Vec<_> = (0..40).map(|_| server.client()).collect();
     server.signal(Signal::TERM);
     for mut client in clients {
         client.0.write_all(b"hello").expect("it reads");
