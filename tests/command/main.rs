@@ -1,6 +1,7 @@
 //! The built command, from outside: its arguments, its log, its services and its end.
 
 mod activation;
+mod around;
 mod common;
 mod connect;
 mod delay;

@@ -1,6 +1,7 @@
 //! Behind `HAProxy`.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::process::Command;
 
 use super::{Balancer, SOURCE, TRUSTING, free_address, is_served_by_its_address};
@@ -10,12 +11,16 @@ use crate::support::place;
 
 /// Starts `HAProxy` before a server, with these settings of its bind and server lines, and others.
 pub(super) fn haproxy(server: &Halves, bind: &str, line: &str, others: &str) -> Balancer {
+    haproxy_before(server.at[0], bind, line, others)
+}
+
+/// The same, before a server at this address.
+pub(crate) fn haproxy_before(back: SocketAddr, bind: &str, line: &str, others: &str) -> Balancer {
     let (dir, at) = (place::dir(), free_address());
     let config = dir.path().join("haproxy.cfg");
     let text = format!(
         "defaults\n mode tcp\n timeout connect 30s\n timeout client 30s\n timeout server 30s\n\
-         listen front\n bind {at} {bind}\n server back {} {line}\n {others}\n",
-        server.at[0]
+         listen front\n bind {at} {bind}\n server back {back} {line}\n {others}\n"
     );
     fs::write(&config, text).expect("a file");
     // -db: in the foreground.

@@ -1,8 +1,8 @@
 //! The PROXY protocol, behind the load balancers that send it.
 
-mod haproxy;
+pub(crate) mod haproxy;
 mod headers;
-mod nginx;
+pub(crate) mod nginx;
 mod with_tls;
 
 use std::net::SocketAddr;
@@ -19,16 +19,16 @@ const TRUSTING: [&str; 2] = ["--trust-proxy", "127.0.0.0/8"];
 const SOURCE: [u8; 4] = [127, 0, 0, 5];
 
 /// A load balancer. It is killed when it is dropped.
-struct Balancer {
+pub(crate) struct Balancer {
     child: Child,
     /// The address of its first frontend.
-    at: SocketAddr,
+    pub(crate) at: SocketAddr,
     /// Its files.
     _dir: TempDir,
 }
 
 impl Balancer {
-    fn start(command: &mut Command, at: SocketAddr, dir: TempDir) -> Self {
+    pub(crate) fn start(command: &mut Command, at: SocketAddr, dir: TempDir) -> Self {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -42,7 +42,7 @@ impl Balancer {
     }
 
     /// A client from this source, once the balancer listens.
-    fn client(&self, source: [u8; 4]) -> Client {
+    pub(crate) fn client(&self, source: [u8; 4]) -> Client {
         Client::from_source_in_time(source, self.at)
     }
 }
@@ -55,7 +55,7 @@ impl Drop for Balancer {
 }
 
 /// A free port on an address that no other test uses: a balancer takes no port 0.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     static COUNT: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = process::id().to_be_bytes();
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! Behind the stream module of nginx, which sends version 1.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -16,8 +17,13 @@ const MODULES: [&str; 2] = [
     "/usr/lib64/nginx/modules/ngx_stream_module.so",
 ];
 
-/// Starts nginx before a server. Returns None if its stream module is missing.
+/// Starts nginx before a server, with PROXY headers. Returns None if its stream module is missing.
 pub(super) fn nginx(server: &Halves, test: &str) -> Option<Balancer> {
+    nginx_before(server.at[0], "proxy_protocol on;", test)
+}
+
+/// The same, before a server at this address, with these settings.
+pub(crate) fn nginx_before(back: SocketAddr, settings: &str, test: &str) -> Option<Balancer> {
     if lacks("nginx", test) {
         return None;
     }
@@ -26,9 +32,8 @@ pub(super) fn nginx(server: &Halves, test: &str) -> Option<Balancer> {
     let load = module.map(|module| format!("load_module {module};\n"));
     let text = format!(
         "{}daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {{}}\n\
-         stream {{ server {{ listen {at}; proxy_pass {}; proxy_protocol on; }} }}\n",
-        load.unwrap_or_default(),
-        server.at[0]
+         stream {{ server {{ listen {at}; proxy_pass {back}; {settings} }} }}\n",
+        load.unwrap_or_default()
     );
     fs::write(dir.path().join("nginx.conf"), text).expect("a file");
     let nginx = || {
