@@ -137,13 +137,20 @@ impl Started {
         })
     }
 
-    /// Kills what is left of the group, after the process has exited.
+    /// Kills what is left of the group.
     pub(crate) fn kill_rest(&self) {
         self.process.signal_group(Signal::KILL);
     }
 
     pub(crate) fn downgrade(&self) -> StartedRef {
         StartedRef(Arc::downgrade(&self.process))
+    }
+}
+
+impl Drop for Started {
+    /// Kills the group, also if the process has exited and others are left.
+    fn drop(&mut self) {
+        self.kill_rest();
     }
 }
 

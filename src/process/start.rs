@@ -117,20 +117,7 @@ pub(super) fn start(
     let [first, second] = above;
     let above = [first?, second?];
     let [stdin, stdout] = [0, 1].map(|n| above[n].as_ref().map_or(streams[n], AsFd::as_fd));
-    let script = [SHELL, &program.path];
-    let rest = program.args.iter().skip(1).map(CString::as_c_str);
-    let memory = StartMemory::new(Plan {
-        path: program.path.as_ptr(),
-        args: pointers(program.args.iter().map(CString::as_c_str)),
-        shell_args: pointers(script.into_iter().chain(rest)),
-        variables: pointers(program.variables_with(&variables)),
-        streams: [stdin.as_raw_fd(), stdout.as_raw_fd()],
-        limit: program.max_files.map(limit),
-        error: AtomicI32::new(0),
-        stack: MaybeUninit::uninit(),
-        program: program.clone(),
-        own_variables: variables,
-    });
+    let memory = StartMemory::plan(program, variables, [stdin, stdout]);
     let (pid, pidfd) = memory.clone_process()?;
     Ok(New { pid, pidfd, memory })
 }
@@ -146,7 +133,21 @@ fn limit(max_files: u64) -> [u64; 2] {
 }
 
 impl StartMemory {
-    fn new(plan: Plan) -> Self {
+    fn plan(program: &Arc<Program>, variables: Vec<CString>, streams: [BorrowedFd<'_>; 2]) -> Self {
+        let script = [SHELL, &program.path];
+        let rest = program.args.iter().skip(1).map(CString::as_c_str);
+        let plan = Plan {
+            path: program.path.as_ptr(),
+            args: pointers(program.args.iter().map(CString::as_c_str)),
+            shell_args: pointers(script.into_iter().chain(rest)),
+            variables: pointers(program.variables_with(&variables)),
+            streams: streams.map(|fd| fd.as_raw_fd()),
+            limit: program.max_files.map(limit),
+            error: AtomicI32::new(0),
+            stack: MaybeUninit::uninit(),
+            program: program.clone(),
+            own_variables: variables,
+        };
         Self(NonNull::from(Box::leak(Box::new(plan))))
     }
 
@@ -314,4 +315,60 @@ fn set_default(signal: c_int) -> Result<(), c_int> {
         size_of::<SignalSet>(),
     ];
     call(libc::SYS_rt_sigaction, args).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::fs::File;
+    use std::io::Read;
+
+    use rustix::process::{WaitOptions, waitpid};
+
+    use super::*;
+
+    /// Runs `echo hello` from this path. Returns its output and its error.
+    fn run_echo(path: &CStr, flags: c_int) -> (String, Option<io::Error>) {
+        let mut program = Program::find(OsStr::new("echo")).expect("echo");
+        program.add_arg(OsStr::new("hello")).expect("no zero byte");
+        if !path.is_empty() {
+            program.path = path.to_owned();
+        }
+        let (mut output, stdout) = io::pipe().expect("a pipe");
+        let stdin = File::open("/dev/null").expect("it is there");
+        let streams = [stdin.as_fd(), stdout.as_fd()];
+        let memory = StartMemory::plan(&Arc::new(program), Vec::new(), streams);
+        let (pid, pidfd) = memory.clone_with(flags).expect("no lack");
+        drop((stdout, pidfd));
+        let mut text = String::new();
+        output.read_to_string(&mut text).expect("text");
+        let ended = waitpid(Some(pid), WaitOptions::empty()).expect("a child");
+        let (_, status) = ended.expect("not without waiting");
+        assert_eq!(
+            status.exit_status(),
+            Some(if text.is_empty() { 127 } else { 0 })
+        );
+        (text, memory.error())
+    }
+
+    /// Some architectures, kernels and emulators need the flag.
+    #[test]
+    fn a_process_runs_its_program_beside_this_one_or_before_it_goes_on() {
+        for flags in [0, libc::CLONE_VFORK] {
+            let (output, error) = run_echo(c"", flags);
+            assert_eq!(output, "hello\n");
+            assert!(error.is_none(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn the_error_of_a_program_that_cannot_run_is_read_after_its_end() {
+        for flags in [0, libc::CLONE_VFORK] {
+            for (path, code) in [(c"/no-such-file", libc::ENOENT), (c"/", libc::EACCES)] {
+                let (output, error) = run_echo(path, flags);
+                assert!(output.is_empty());
+                assert_eq!(error.expect("no such program").raw_os_error(), Some(code));
+            }
+        }
+    }
 }

@@ -83,6 +83,22 @@ impl Source {
         drop(left);
     }
 
+    /// Leaves the reactor of a descriptor that other code uses from now on, as its events would wake
+    /// the connection's task. The next poll that finds nothing registers it again.
+    pub(crate) fn unregister(&self) {
+        self.with_fd(|fd| {
+            let mut slot = self.reactor.lock();
+            let left = slot.take();
+            if let Some(left) = &left {
+                left.deregister(fd, self);
+                self.set_unregistered();
+            }
+            drop(slot);
+            // Dropped last: the drop frees the retired sources of the reactor.
+            drop(left);
+        });
+    }
+
     /// Leaves a runtime that may never wake a task of this thread. On a thread without a reactor of
     /// ours the source moves to async-io and stays there, so that halves in two runtimes do not
     /// move it back and forth.

@@ -14,6 +14,7 @@ impl Record {
     pub(in crate::connection) fn lend_socket(&self) {
         self.flags.set(Flag::SharedSocket);
         self.cold().lent.store(true, Ordering::Release);
+        self.source.unregister();
     }
 
     /// Returns true if the bytes and the times of the socket are known while other code uses it.

@@ -243,3 +243,33 @@ fn a_new_reactor_that_refuses_is_an_error_for_both_halves() {
 fn assert_refused(polled: &Poll<io::Result<()>>) {
     assert!(matches!(polled, Poll::Ready(Err(_))), "{polled:?}");
 }
+
+/// The descriptor of a socket that other code uses.
+#[test]
+fn a_source_that_has_left_its_reactor_wakes_nothing_and_comes_back() {
+    let driver = driven();
+    let (socket, mut peer) = pair();
+    let (woken, later) = (
+        Arc::new(WakeCount::default()),
+        Arc::new(WakeCount::default()),
+    );
+    let wait = |count: &Arc<WakeCount>| {
+        let waker = count.clone().into();
+        read_with(socket.owner(), 8, &waker, |_| {})
+    };
+    assert!(wait(&woken).is_pending());
+    socket.owner().unregister();
+    assert!(super::super::lock(&driver.reactor.registrations).is_empty());
+    send(&mut peer, b"abc");
+    driver.turn_once();
+    assert_eq!(woken.times(), 0);
+    assert_moved(wait(&later), 3);
+    assert!(wait(&later).is_pending());
+    send(&mut peer, b"d");
+    driver.turn_once();
+    assert_eq!(later.times(), 1);
+    assert_moved(wait(&later), 1);
+    // Without a registration it does nothing.
+    let (new, _peer) = pair();
+    new.owner().unregister();
+}

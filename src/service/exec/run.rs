@@ -4,6 +4,7 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -137,9 +138,8 @@ impl Child {
         })
     }
 
-    /// Kills the rest of the group, and records the exit.
-    fn end(self, exited: io::Result<std::process::ExitStatus>) -> io::Result<()> {
-        self.started.kill_rest();
+    /// Records the exit. The drop kills the rest of the group.
+    fn end(self, exited: io::Result<ExitStatus>) -> io::Result<()> {
         let status = exited?;
         let id = self.started.id();
         self.peer.set_extension(Exited { id, status });

@@ -9,6 +9,8 @@ use halves::listener::memory;
 use halves::service::{Exec, Exited};
 use halves::{Connection, Server, Timeouts};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{FAMILIES, Peers, Started, exited, gone, number, served, sh};
 use crate::support::harness::sockets::{self, Family, eventually};
 
@@ -75,6 +77,12 @@ fn the_rest_of_the_group_is_killed_at_the_exit() {
     }
 }
 
+/// Kills a process that runs.
+fn kill(id: u32) {
+    let process = Pid::from_raw(id.cast_signed()).expect("not 0");
+    kill_process(process, Signal::KILL).expect("it still runs");
+}
+
 #[test]
 fn a_process_that_left_the_group_does_not_keep_the_connection() {
     for family in FAMILIES {
@@ -87,9 +95,7 @@ fn a_process_that_left_the_group_does_not_keep_the_connection() {
             end.expect("in order");
             client.end();
             assert_eq!(served.until_closed().await, ["closed 1 handler"]);
-            let daemon = rustix::process::Pid::from_raw(daemon.cast_signed()).expect("not 0");
-            let killed = rustix::process::kill_process(daemon, rustix::process::Signal::KILL);
-            killed.expect("it still runs");
+            kill(daemon);
         });
     }
 }
@@ -110,9 +116,7 @@ fn a_process_that_left_the_group_does_not_keep_pipes() -> io::Result<()> {
             let mut rest = String::new();
             client.reader.read_to_string(&mut rest).await?;
             assert_eq!(rest, "end\n");
-            let daemon = line.trim().parse().expect("a number");
-            let daemon = rustix::process::Pid::from_raw(daemon).expect("not 0");
-            rustix::process::kill_process(daemon, rustix::process::Signal::KILL)?;
+            kill(line.trim().parse().expect("a number"));
             Ok(())
         };
         future::try_zip(asks, sh(script).serve(server)).await?;
@@ -340,7 +344,32 @@ fn a_dropped_handler_kills_its_child() -> io::Result<()> {
     Ok(())
 }
 
-/// A thread of the pool starts the child when the connection is gone already.
+/// The future is not polled between the exit and the drop.
+#[test]
+fn a_dropped_handler_of_a_child_that_has_exited_kills_the_rest() -> io::Result<()> {
+    let (mut client, server) = memory::pair(64);
+    let mut serving = Box::pin(sh("sleep 1000 & echo $! $$; wait").serve(server));
+    let reads = async { client.reader.line().await };
+    let serves = async {
+        (&mut serving).await?;
+        Ok(None)
+    };
+    let line = smol::block_on(future::or(reads, serves))?.expect("a line");
+    let line = String::from_utf8(line).expect("text");
+    let numbers = line
+        .split_whitespace()
+        .map(|number| number.parse().expect("a number"));
+    let ids: Vec<u32> = numbers.collect();
+    let [grandchild, child] = ids[..] else {
+        panic!("{line}");
+    };
+    kill(child);
+    smol::block_on(exited(child));
+    drop(serving);
+    smol::block_on(exited(grandchild));
+    Ok(())
+}
+
 #[test]
 fn a_kill_during_the_start_leaves_no_child() {
     sockets::run(Family::Tcp, async |world| {
