@@ -220,10 +220,6 @@ impl Source {
         self.state.report(READ);
     }
 
-    /// Does nothing: the registration is that of another runtime.
-    #[allow(clippy::unused_self, reason = "used with a reactor of ours")]
-    pub(crate) fn unregister(&self) {}
-
     /// Returns the number of written bytes that the peer has not acknowledged. Returns None if
     /// there is no open descriptor, or if the system does not count them.
     pub(crate) fn unsent(&self) -> Option<usize> {

@@ -94,11 +94,16 @@ fn the_server_ends_a_socket_that_others_have_open() {
             let (answer, end) = client.rest().await;
             end.expect("in order");
             assert!(answer.is_empty());
-            client.end();
+            // The client does not end its side.
+            world.pass(Duration::from_secs(2)).await;
             assert_eq!(served.until_closed().await, ["closed 1 handler"]);
             let (fd, _) = taken.lock().expect("no panic").remove(0);
-            let error = stream(fd).expect("a socket").write(b"a");
-            assert_eq!(error.expect_err("shut down").kind(), ErrorKind::BrokenPipe);
+            let mut stream = stream(fd).expect("a socket");
+            let error = stream.write(b"a").expect_err("shut down");
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+            stream.set_nonblocking(true).expect("a socket");
+            assert_eq!(stream.read(&mut [0]).expect("an end"), 0);
+            drop(client);
         });
     }
 }

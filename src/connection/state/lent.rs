@@ -14,6 +14,7 @@ impl Record {
     pub(in crate::connection) fn lend_socket(&self) {
         self.flags.set(Flag::SharedSocket);
         self.cold().lent.store(true, Ordering::Release);
+        #[cfg(all(target_os = "linux", not(halves_portable)))]
         self.source.unregister();
     }
 
