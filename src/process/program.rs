@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use super::child_process::ChildProcess;
 use super::exit::Exit;
 use super::orphans;
-use super::start::{Dispositions, New, start};
+use super::start::{Dispositions, New, keep_exit_statuses, start};
 
 /// The search path if `PATH` is not set, as that of execvp(3).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -48,7 +48,8 @@ pub(crate) struct Started {
 pub(crate) struct StartedRef(Weak<ChildProcess>);
 
 impl Program {
-    /// Finds a program, as execvp(3) does: a name without a slash is searched for in `PATH`.
+    /// Finds a program, as execvp(3) does: a name without a slash is searched for in `PATH`. From now
+    /// on the system keeps exit statuses.
     pub(crate) fn find(name: &OsStr) -> io::Result<Self> {
         let path = if name.as_bytes().contains(&b'/') {
             let path = path::absolute(name)?;
@@ -57,6 +58,7 @@ impl Program {
         } else {
             search(name)?
         };
+        keep_exit_statuses();
         Ok(Self {
             path: c_string(path.into_os_string())?,
             args: vec![c_string(name.to_owned())?],

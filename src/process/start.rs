@@ -61,6 +61,28 @@ impl Dispositions {
     }
 }
 
+/// Makes the system keep the exit statuses of children, which it discards while `SIGCHLD` is ignored.
+/// A handler stays.
+pub(super) fn keep_exit_statuses() {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new action, this writes the current one to `action`, unless it fails.
+    let asked = unsafe { libc::sigaction(libc::SIGCHLD, ptr::null(), action.as_mut_ptr()) };
+    if asked != 0 {
+        return;
+    }
+    // SAFETY: the call has written it.
+    let mut action = unsafe { action.assume_init() };
+    let is_ignored = action.sa_sigaction == libc::SIG_IGN;
+    if is_ignored || action.sa_flags & libc::SA_NOCLDWAIT != 0 {
+        if is_ignored {
+            action.sa_sigaction = libc::SIG_DFL;
+        }
+        action.sa_flags &= !libc::SA_NOCLDWAIT;
+        // SAFETY: the action is the current one, or the default.
+        unsafe { libc::sigaction(libc::SIGCHLD, &raw const action, ptr::null_mut()) };
+    }
+}
+
 /// The memory that the new process uses until it runs the program.
 struct Plan {
     path: *const c_char,

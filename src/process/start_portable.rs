@@ -23,6 +23,9 @@ impl Dispositions {
     }
 }
 
+/// Does nothing: exit statuses are lost if this process ignores `SIGCHLD`.
+pub(super) fn keep_exit_statuses() {}
+
 /// Nothing is shared with the process.
 #[derive(Debug)]
 pub(super) struct StartMemory;

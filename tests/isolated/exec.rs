@@ -176,6 +176,20 @@ pub(crate) fn variables_of_another_connection_are_not_inherited() -> io::Result<
     Ok(())
 }
 
+pub(crate) fn exit_statuses_are_kept_where_sigchld_was_ignored() -> io::Result<()> {
+    if starts_again("exec env --ignore-signal=CHLD \"$0\"") {
+        return Ok(());
+    }
+    let ignored = || -> io::Result<bool> {
+        let ours = fs::read_to_string("/proc/self/status")?;
+        Ok(signals(&ours, "SigIgn:") & 1 << (17 - 1) != 0)
+    };
+    assert!(ignored()?, "inherited");
+    assert_eq!(output_of(sh("echo hello"), Kind::Memory)?, "hello\n");
+    assert!(!ignored()?);
+    Ok(())
+}
+
 fn open_descriptors() -> io::Result<BTreeSet<i32>> {
     let open = fs::read_dir("/proc/self/fd")?;
     let numbers = open.map(|entry| Ok(entry?.file_name().to_str().and_then(|n| n.parse().ok())));

@@ -62,6 +62,8 @@ const TESTS: &[Test] = tests! {
     exec::a_lack_of_descriptors_ends_one_connection_and_leaks_nothing,
     #[cfg(target_os = "linux")]
     exec::children_of_connections_are_not_orphans,
+    #[cfg(target_os = "linux")]
+    exec::exit_statuses_are_kept_where_sigchld_was_ignored,
     #[cfg(all(target_os = "linux", not(halves_portable)))]
     forked::a_child_panics_in_its_parents_executor_and_runs_its_own,
     #[cfg(all(target_os = "linux", not(halves_portable)))]

@@ -134,7 +134,8 @@ impl Exec {
     /// Finds the program. A name without a slash is searched for in `PATH`, now and not again. The
     /// children get the present environment of this process.
     ///
-    /// A script without `#!` is run by `/bin/sh`.
+    /// A script without `#!` is run by `/bin/sh`. If this process ignores `SIGCHLD`, which makes Linux
+    /// discard exit statuses, that signal gets its default action.
     ///
     /// # Errors
     ///
