@@ -21,6 +21,8 @@ mod inherited;
 mod leaks;
 mod leaks_of_streams;
 mod orphans;
+#[cfg(all(target_os = "linux", not(halves_portable)))]
+mod relay_memory;
 #[cfg(target_os = "linux")]
 mod relay_targets;
 mod runner;
@@ -93,6 +95,8 @@ const TESTS: &[Test] = tests! {
     leaks::nothing_is_left_of_3000_connections_and_their_executors,
     leaks_of_streams::nothing_is_left_of_3000_connections_of_each_kind,
     orphans::orphans_are_reaped_and_other_children_are_not,
+    #[cfg(all(target_os = "linux", not(halves_portable)))]
+    relay_memory::an_idle_relay_has_no_buffer,
     #[cfg(target_os = "linux")]
     relay_targets::a_connect_without_a_descriptor_is_refused_and_the_next_one_works,
     #[cfg(target_os = "linux")]

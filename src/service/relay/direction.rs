@@ -115,6 +115,8 @@ impl Direction {
     {
         // Cheaper than a read.
         if source.is_waiting(cx) {
+            // A read would also drop the empty buffer.
+            self.unsent = Chunk::default();
             return Poll::Pending;
         }
         if self.mode == Mode::Splice
