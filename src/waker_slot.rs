@@ -94,7 +94,7 @@ impl WakerSlot {
 }
 
 /// The identity of a waker. It compares data and functions, as `will_wake` does.
-fn mark(waker: &Waker) -> usize {
+pub(crate) fn mark(waker: &Waker) -> usize {
     let functions: *const _ = waker.vtable();
     (waker.data().addr() ^ functions.addr().rotate_left(usize::BITS / 2)) | 2
 }

@@ -32,8 +32,8 @@ pub use halves::{
 pub use peer::{Handshake, Peer};
 #[cfg(feature = "tls")]
 pub(crate) use shared::{SharedStream, WakerPair};
-pub use state::Phase;
 pub(crate) use state::{DeadlineCheck, Flag, Record, ServerContext, ServerHooks, SocketGuard};
+pub use state::{Phase, Waits};
 pub(crate) use stream::flush_on_close;
 pub use stream::{Joined, ReadHalf, WriteHalf, split};
 pub use wrapped::Wrapped;

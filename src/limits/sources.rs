@@ -153,7 +153,7 @@ pub(crate) struct Accounts {
     sweep_at: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Usage {
     open: u32,
     /// The time at which the token bucket of the source is full again, as in the generic cell rate
@@ -162,12 +162,22 @@ struct Usage {
 }
 
 impl Accounts {
-    pub(crate) fn new(limits: Sources) -> Self {
-        Self {
-            limits,
-            usage: HashMap::new(),
-            sweep_at: MIN_SWEEP_ACCOUNTS,
+    /// Replaces the limits, and counts no connection as open. If a source is identified as before,
+    /// its accept rate goes on.
+    pub(crate) fn set_limits(&mut self, limits: Sources) {
+        let prefixes = |limits: &Sources| (limits.v4_prefix, limits.v6_prefix);
+        if prefixes(&self.limits) == prefixes(&limits) {
+            self.usage.values_mut().for_each(|usage| usage.open = 0);
+        } else {
+            self.usage.clear();
         }
+        self.limits = limits;
+    }
+
+    /// Counts a connection that is open already, whatever the limits are.
+    pub(crate) fn reopen(&mut self, address: SocketAddr) {
+        let source = self.limits.key(address);
+        self.usage.entry(source).or_default().open += 1;
     }
 
     /// Returns true if there is a limit, so that connections must be counted.
@@ -179,10 +189,7 @@ impl Accounts {
     pub(crate) fn open(&mut self, address: SocketAddr, now: Stamp) -> Result<(), Reason> {
         self.sweep(now);
         let source = self.limits.key(address);
-        let usage = self.usage.entry(source).or_insert(Usage {
-            open: 0,
-            full_at: now,
-        });
+        let usage = self.usage.entry(source).or_default();
         // A refused connection changes neither count, so a source that waits is admitted again.
         if self
             .limits
@@ -233,7 +240,8 @@ mod tests {
 
     #[test]
     fn a_link_local_address_is_a_different_source_on_each_interface() {
-        let mut accounts = Accounts::new(Sources::default().max_connections(1));
+        let mut accounts = Accounts::default();
+        accounts.set_limits(Sources::default().max_connections(1));
         let now = Clock::default().stamp();
         let mut open = |address: &str| {
             let address = address.parse().expect("an address");

@@ -41,7 +41,6 @@ enum Accepted<C> {
 /// Accepts until the listener ends or the server drains. Returns an error that no retry can mend.
 pub(super) async fn accept_all<E, L, H, F>(
     state: &Arc<ServerState>,
-    max_connections: usize,
     executor: &E,
     listener: &mut L,
     handler: &H,
@@ -62,7 +61,7 @@ where
     };
     for batch in 1_usize.. {
         accept_loop.stop_if_draining(listener);
-        let is_done = if accept_loop.has_room(max_connections).await {
+        let is_done = if accept_loop.has_room().await {
             match accept_loop.next(listener).await {
                 Accepted::Connection(connection) => {
                     accept_loop.active_limit.progress();
@@ -122,15 +121,19 @@ impl<A: Future<Output = ()>> AcceptLoop<'_, A> {
         self.accepts_left == Some(0)
     }
 
-    /// Waits until fewer than `max` connections are open. Returns false if the server drains
-    /// before.
-    async fn has_room(&mut self, max: usize) -> bool {
+    /// Waits until there is room for a connection. Returns false if the server drains before.
+    async fn has_room(&mut self) -> bool {
         let registry = &self.state.registry;
-        if registry.is_below(max) {
-            return true;
+        loop {
+            let max = registry.settings.max_connections();
+            if registry.is_below(max) {
+                return true;
+            }
+            self.active_limit.begin(Limit::MaxConnections(max));
+            if !self.unless_draining(registry.room(max)).await {
+                return false;
+            }
         }
-        self.active_limit.begin(Limit::MaxConnections(max));
-        self.unless_draining(registry.below(max)).await
     }
 
     /// Polls the listener before the drain: a connection that was waiting before the drain is

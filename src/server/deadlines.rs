@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use super::registry::Registry;
 use crate::connection::{DeadlineCheck, Phase, Record};
 use crate::limits::Timeouts;
 use crate::polling::poll_for_task;
@@ -19,10 +20,12 @@ const PAUSED_WINDOW_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The deadlines that the task of a connection checks. Reads and writes do not change them: a check
 /// that finds activity sets a later time for the next check.
 pub(super) struct Deadlines {
-    timeouts: Timeouts,
-    /// The end of the lifetime.
-    lifetime_end: Stamp,
-    window: RateWindow,
+    /// Has the timeouts, which may change.
+    registry: Arc<Registry>,
+    /// The factor for the lifetime.
+    jitter: f64,
+    /// The current measurement, if there is a minimum rate.
+    window: Option<RateWindow>,
     /// Wakes the task for the next check.
     sleep: Option<Sleep>,
     /// True while the handler is polled once more after a deadline has passed, before that counts.
@@ -31,80 +34,81 @@ pub(super) struct Deadlines {
 
 /// The start of the current measurement of the peer's rate.
 struct RateWindow {
+    /// The minimum, in bytes per second.
+    rate: u64,
     bytes_in: u64,
     /// The time that the handler had waited for input.
     waited: Duration,
 }
 
 impl Deadlines {
-    /// `lifetime` is counted from the accept.
-    pub(super) fn new(record: &Record, timeouts: Timeouts, lifetime: Option<Duration>) -> Self {
-        let opened = record.opened();
-        if timeouts.min_rate.is_some() {
-            record.measure_input_wait();
-        }
-        Self {
-            timeouts,
-            lifetime_end: lifetime.map_or(Stamp::NEVER, |lifetime| opened + lifetime),
-            window: RateWindow::new(record, opened),
+    pub(super) fn new(
+        record: &Record,
+        timeouts: &Timeouts,
+        registry: Arc<Registry>,
+        jitter: f64,
+        now: Stamp,
+    ) -> Self {
+        let mut this = Self {
+            registry,
+            jitter,
+            window: None,
             sleep: None,
             retried: false,
+        };
+        this.follow(timeouts, record, now);
+        this
+    }
+
+    /// Begins a new measurement if there is a new minimum rate.
+    fn follow(&mut self, timeouts: &Timeouts, record: &Record, now: Stamp) {
+        let rate = timeouts.min_rate;
+        if self.window.as_ref().map(|window| window.rate) != rate {
+            if rate.is_some() {
+                record.measure_input_wait();
+            }
+            self.window = rate.map(|rate| RateWindow::new(rate, record, now));
         }
+    }
+
+    /// Returns the deadlines that do not depend on a rate, in the order in which they are judged.
+    fn times(
+        &self,
+        timeouts: &Timeouts,
+        record: &Record,
+    ) -> impl Iterator<Item = (Reason, Stamp)> + use<> {
+        let shaking = record.phase() == Phase::Handshake;
+        let handshake = timeouts.handshake.filter(|_| shaking);
+        let idle = timeouts.idle.filter(|_| record.is_activity_known());
+        let lifetime = timeouts.lifetime.map(|time| time.mul_f64(self.jitter));
+        let times = [
+            handshake.map(|time| (Reason::Handshake, record.handshake_began() + time)),
+            lifetime.map(|time| (Reason::Lifetime, record.opened() + time)),
+            idle.map(|time| (Reason::Idle, record.active() + time)),
+        ];
+        times.into_iter().flatten()
     }
 
     /// Returns the time of the next check.
-    fn next_check(&self, record: &Record, now: Stamp) -> Stamp {
-        let timeouts = &self.timeouts;
-        let phase = record.phase();
-        if phase == Phase::Closing && record.is_flushed() {
-            // Lingering has its own time limit.
-            return Stamp::NEVER;
-        }
-        let handshake = timeouts.handshake.filter(|_| phase == Phase::Handshake);
-        let handshake = handshake.map(|timeout| record.handshake_began() + timeout);
-        let idle = timeouts.idle.map(|timeout| record.active() + timeout);
-        let window = timeouts
-            .min_rate
-            .map(|_| self.window.next_check(record, now));
-        let times = [handshake, idle, window].into_iter().flatten();
-        times.fold(self.lifetime_end, Stamp::min)
+    fn next_check(&self, timeouts: &Timeouts, record: &Record, now: Stamp) -> Stamp {
+        let window = self.window.as_ref();
+        let window = window.map_or(Stamp::NEVER, |window| window.next_check(record, now));
+        let times = self.times(timeouts, record).map(|(_, time)| time);
+        times.fold(window, Stamp::min)
     }
 
     /// Returns the reason of a deadline that has passed, if there is one.
-    fn passed(&mut self, record: &Record, now: Stamp) -> Option<Reason> {
-        let timeouts = &self.timeouts;
-        let phase = record.phase();
-        if phase == Phase::Closing && record.is_flushed() {
-            return None;
+    fn passed(&mut self, timeouts: &Timeouts, record: &Record, now: Stamp) -> Option<Reason> {
+        let mut times = self.times(timeouts, record);
+        if let Some((reason, _)) = times.find(|&(_, time)| now >= time) {
+            return Some(reason);
         }
-        let past = |start: Stamp, timeout: Duration| now >= start + timeout;
-        let shaking = phase == Phase::Handshake;
-        if shaking
-            && timeouts
-                .handshake
-                .is_some_and(|limit| past(record.handshake_began(), limit))
-        {
-            return Some(Reason::Handshake);
-        }
-        if now >= self.lifetime_end {
-            return Some(Reason::Lifetime);
-        }
-        if timeouts
-            .idle
-            .is_some_and(|limit| past(record.active(), limit))
-        {
-            return Some(Reason::Idle);
-        }
-        let rate = timeouts.min_rate?;
-        if self.window.length(record, now) >= RATE_WINDOW {
-            let bytes = record.bytes_in() - self.window.bytes_in;
-            if phase == Phase::Open
-                && bytes > 0
-                && bytes < rate.saturating_mul(RATE_WINDOW.as_secs())
-            {
+        let window = self.window.as_mut()?;
+        if window.length(record, now) >= RATE_WINDOW {
+            if record.phase() == Phase::Open && window.is_too_slow(record) {
                 return Some(Reason::MinRate);
             }
-            self.window = RateWindow::new(record, now);
+            *window = RateWindow::new(window.rate, record, now);
         }
         None
     }
@@ -116,9 +120,15 @@ impl DeadlineCheck for Deadlines {
         let waker = Waker::from(record.clone());
         let mut cx = Context::from_waker(&waker);
         loop {
+            // Lingering has its own time limit.
+            if record.is_lingering() {
+                return false;
+            }
+            let timeouts = self.registry.settings.timeouts();
             // A coarse stamp would be behind the sleep, and the sleep would have to start again.
             let now = clock.exact_stamp();
-            match self.passed(record, now) {
+            self.follow(&timeouts, record, now);
+            match self.passed(&timeouts, record, now) {
                 // Input that arrived in time may still be in the kernel: poll the handler once
                 // more.
                 Some(_) if !self.retried => {
@@ -137,7 +147,7 @@ impl DeadlineCheck for Deadlines {
                 }
                 None => self.retried = false,
             }
-            let next = self.next_check(record, now);
+            let next = self.next_check(&timeouts, record, now);
             if next == Stamp::NEVER || record.ending().is_some() {
                 return false;
             }
@@ -147,11 +157,22 @@ impl DeadlineCheck for Deadlines {
             }
         }
     }
+
+    fn next(&self, record: &Record, now: Stamp) -> Option<(Reason, Stamp)> {
+        let timeouts = self.registry.settings.timeouts();
+        let window = self.window.as_ref();
+        let rate = window
+            .filter(|window| record.is_awaiting_input() && window.is_too_slow(record))
+            .map(|window| (Reason::MinRate, window.next_check(record, now)));
+        let times = self.times(&timeouts, record).chain(rate);
+        times.min_by_key(|&(_, time)| time)
+    }
 }
 
 impl RateWindow {
-    fn new(record: &Record, now: Stamp) -> Self {
+    fn new(rate: u64, record: &Record, now: Stamp) -> Self {
         Self {
+            rate,
             bytes_in: record.bytes_in(),
             waited: record.input_wait(now),
         }
@@ -161,6 +182,12 @@ impl RateWindow {
     /// message.
     fn length(&self, record: &Record, now: Stamp) -> Duration {
         record.input_wait(now).saturating_sub(self.waited)
+    }
+
+    /// Returns true if the peer has sent something, but less than the rate demands.
+    fn is_too_slow(&self, record: &Record) -> bool {
+        let bytes = record.bytes_in() - self.bytes_in;
+        bytes > 0 && bytes < self.rate.saturating_mul(RATE_WINDOW.as_secs())
     }
 
     /// Returns the time of the next check.

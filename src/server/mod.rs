@@ -2,15 +2,19 @@
 
 mod accept;
 mod accept_error;
+mod admission;
+mod connection_info;
 mod deadlines;
 mod drain;
 mod event;
 mod event_limiter;
 mod handle;
+mod listener_stats;
 mod poll_on_wake;
 mod registry;
 mod run;
 mod serving;
+mod settings;
 mod state;
 
 use std::fmt;
@@ -20,15 +24,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connection::Connection;
-use crate::limits::{Rules, Sources, Timeouts, connections_for_open_files};
+use crate::limits::{Rules, Sources, Timeouts};
 use crate::listener::Listener;
 use crate::shutdown::Shutdown;
 use crate::spawn::Spawn;
 use crate::stats::Stats;
 use crate::time::Clock;
 
+pub use connection_info::{ConnectionInfo, Deadline};
 pub use event::{Closed, Event, Limit};
-pub use handle::{ConnectionInfo, Handle};
+pub use handle::Handle;
+pub use listener_stats::ListenerStats;
 pub use serving::{Handler, Serving};
 
 use drain::AbortOnDrop;
@@ -87,15 +93,14 @@ where
 /// ```
 #[must_use = "a server does nothing until `serve` is called, and its future is polled"]
 pub struct Server {
-    max_connections: usize,
-    timeouts: Timeouts,
     drain_delay: Duration,
     drain_timeout: Duration,
     seed: Option<u64>,
     clock: Clock,
     /// The shutdown of the embedder, which may end several servers.
     shutdown: Shutdown,
-    observer: Option<Observer>,
+    /// Called in this order.
+    observers: Vec<Observer>,
     /// The shutdown of this server only.
     own: Shutdown,
     registry: Arc<Registry>,
@@ -125,14 +130,12 @@ impl Default for Server {
     fn default() -> Self {
         let registry = Arc::<Registry>::default();
         Self {
-            max_connections: connections_for_open_files(1),
-            timeouts: Timeouts::default(),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             seed: None,
             clock: Clock::default(),
             shutdown: Shutdown::default(),
-            observer: None,
+            observers: Vec::new(),
             own: Shutdown::default(),
             guard: AbortOnDrop(registry.clone()),
             registry,
@@ -143,7 +146,7 @@ impl Default for Server {
 impl Server {
     /// Sets the maximum number of open connections, at least 1. Further clients wait in the kernel
     /// until a connection ends. The default is `RLIMIT_NOFILE` less an eighth, at least 24 and at
-    /// most 1,024, for other files of the process.
+    /// most 1,024, for other files of the process. [`Handle::set_max_connections`] changes it later.
     ///
     /// # Examples
     ///
@@ -151,12 +154,13 @@ impl Server {
     /// # let _ =
     /// halves::Server::default().max_connections(10);
     /// ```
-    pub fn max_connections(mut self, max: usize) -> Self {
-        self.max_connections = max.max(1);
+    pub fn max_connections(self, max: usize) -> Self {
+        self.registry.set_max_connections(max);
         self
     }
 
-    /// Sets the limits for each source. The default is no limit.
+    /// Sets the limits for each source. The default is no limit. [`Handle::set_sources`] changes
+    /// them later.
     ///
     /// # Examples
     ///
@@ -167,7 +171,7 @@ impl Server {
     /// Server::default().sources(Sources::default().max_connections(40));
     /// ```
     pub fn sources(self, sources: Sources) -> Self {
-        self.registry.admission.set_sources(sources);
+        self.registry.set_sources(sources);
         self
     }
 
@@ -190,6 +194,7 @@ impl Server {
     }
 
     /// Sets the timeouts of each connection. By default only handshakes have one, of 10 seconds.
+    /// [`Handle::set_timeouts`] changes them later.
     ///
     /// # Examples
     ///
@@ -199,8 +204,8 @@ impl Server {
     /// # let _ =
     /// Server::default().timeouts(Timeouts::default().idle(std::time::Duration::from_secs(60)));
     /// ```
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
+    pub fn timeouts(self, timeouts: Timeouts) -> Self {
+        self.registry.settings.set_timeouts(timeouts);
         self
     }
 
@@ -277,8 +282,9 @@ impl Server {
         self
     }
 
-    /// Sets a function that is called with each event, on the thread of the event. It must not
-    /// block or panic.
+    /// Adds a function that is called with each event, on the thread of the event. Several are
+    /// called in the order in which they were added. It must not block or panic: after a panic, the
+    /// others do not get this event.
     ///
     /// # Examples
     ///
@@ -287,7 +293,7 @@ impl Server {
     /// halves::Server::default().on_event(|event| eprintln!("{event}"));
     /// ```
     pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Box::new(observer));
+        self.observers.push(Box::new(observer));
         self
     }
 
@@ -383,7 +389,7 @@ impl Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("max_connections", &self.max_connections)
+            .field("max_connections", &self.registry.settings.max_connections())
             .field("drain_timeout", &self.drain_timeout)
             .finish_non_exhaustive()
     }

@@ -1,25 +1,28 @@
-//! The open connections of a server, the counts of those that ended, and the admission of new ones.
+//! The open connections of a server, and the counts of all.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 
+use super::admission::Admission;
+use super::listener_stats::{ListenerStats, ListenerTotals};
+use super::settings::Settings;
 use crate::connection::{Endpoint, Flag, Record};
-use crate::limits::{Accounts, Rules, Sources};
+use crate::limits::Sources;
 use crate::reason::Reason;
 use crate::shutdown::Shutdown;
-use crate::stats::{Counters, Stats};
+use crate::stats::{Counters, Histograms, Stats, count};
 use crate::time::Stamp;
 
 /// The connections of one server. The lock is taken when a connection is accepted and when it ends.
 /// Reads and writes do not use it.
 #[derive(Default)]
 pub(super) struct Registry {
-    /// Each record holds its index in here.
-    live: Mutex<Vec<Arc<Record>>>,
+    live: Mutex<Live>,
     /// Connections that have not ended.
     open: AtomicUsize,
     /// Connections that have not left: those in `live`, and those that have ended but are not
@@ -27,6 +30,7 @@ pub(super) struct Registry {
     entered: AtomicUsize,
     ids: AtomicU64,
     pub(super) counters: Counters,
+    pub(super) settings: Settings,
     pub(super) admission: Admission,
     /// True while load balancers should send clients.
     pub(super) ready: AtomicBool,
@@ -38,12 +42,14 @@ pub(super) struct Registry {
     left: AtomicWaker,
 }
 
-/// Admission: the rules and the limits per source, by which the source of each connection is
-/// checked.
+/// The open connections, and the counts that include those that ended. One lock has both, so the
+/// bytes of a connection that ends never count twice, and are never missing.
 #[derive(Default)]
-pub(super) struct Admission {
-    rules: RwLock<Rules>,
-    accounts: Mutex<Accounts>,
+struct Live {
+    /// Each record holds its index in here.
+    records: Vec<Arc<Record>>,
+    totals: ListenerTotals,
+    histograms: Histograms,
 }
 
 impl Registry {
@@ -51,24 +57,41 @@ impl Registry {
         self.ids.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(super) fn enter(&self, record: &Arc<Record>) {
+    /// Counts a connection that was accepted.
+    pub(super) fn accept(&self, record: &Record) {
+        let mut live = self.live();
+        count(&self.counters.accepted, 1);
+        live.totals.of(record).accept(record);
+    }
+
+    /// Counts the end of a connection that was not admitted.
+    pub(super) fn refuse(&self, record: &Record, reason: Reason) {
+        let mut live = self.live();
+        self.counters.end(reason);
+        live.totals.of(record).end(0, 0);
+    }
+
+    fn enter(&self, record: &Arc<Record>) {
         self.open.fetch_add(1, Ordering::AcqRel);
         self.entered.fetch_add(1, Ordering::AcqRel);
         let mut live = self.live();
-        set_index(record, live.len());
-        live.push(record.clone());
+        set_index(record, live.records.len());
+        live.records.push(record.clone());
     }
 
-    /// Removes a connection that has ended, before its bytes count in the totals: they never count
-    /// twice.
-    pub(super) fn end(&self, record: &Record) {
+    /// Removes a connection that has ended, and counts it and its bytes.
+    pub(super) fn end(&self, record: &Record, reason: Reason, age: Duration) {
         self.open.fetch_sub(1, Ordering::AcqRel);
         let mut live = self.live();
         let index = record.registry_index.load(Ordering::Relaxed) as usize;
-        let ended = live.swap_remove(index);
-        if let Some(moved) = live.get(index) {
+        let ended = live.records.swap_remove(index);
+        if let Some(moved) = live.records.get(index) {
             set_index(moved, index);
         }
+        let (bytes_in, bytes_out) = (record.bytes_in(), record.bytes_out());
+        live.totals.of(record).end(bytes_in, bytes_out);
+        live.histograms.count(age, bytes_in, bytes_out);
+        self.counters.end(reason);
         drop(live);
         drop(ended);
     }
@@ -78,6 +101,12 @@ impl Registry {
     pub(super) fn leave(&self) {
         self.entered.fetch_sub(1, Ordering::AcqRel);
         self.left.wake();
+    }
+
+    /// Sets the addresses of the listener when the server begins to accept.
+    pub(super) fn begin(&self, local: Vec<Endpoint>) {
+        self.live().totals.begin(&local);
+        self.set_local_addrs(local);
     }
 
     pub(super) fn set_local_addrs(&self, local: Vec<Endpoint>) {
@@ -99,7 +128,67 @@ impl Registry {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        self.counters.snapshot()
+        self.measure_lent();
+        let live = self.live();
+        let bytes = live.totals.bytes();
+        let (bytes_in, bytes_out) = live.records.iter().fold(bytes, |(bytes_in, bytes_out), r| {
+            (bytes_in + r.bytes_in(), bytes_out + r.bytes_out())
+        });
+        self.counters.snapshot(bytes_in, bytes_out)
+    }
+
+    pub(super) fn listeners(&self) -> Vec<ListenerStats> {
+        self.measure_lent();
+        let live = self.live();
+        let mut totals = live.totals.clone();
+        for record in &live.records {
+            totals.of(record).add(record.bytes_in(), record.bytes_out());
+        }
+        totals.into()
+    }
+
+    pub(super) fn histograms(&self) -> Histograms {
+        self.live().histograms
+    }
+
+    /// Updates the counts of the connections whose bytes the kernel counts.
+    fn measure_lent(&self) {
+        if self.settings.lends() {
+            // System calls, so not under the lock.
+            self.records()
+                .iter()
+                .for_each(|record| record.measure_lent());
+        }
+    }
+
+    /// Replaces the limits per source, and counts the open connections again.
+    pub(super) fn set_sources(&self, sources: Sources) {
+        self.admission.set_sources(sources, || self.records());
+    }
+
+    /// Checks and enters a connection. The real client of an anonymous one is checked later.
+    pub(super) fn admit(&self, record: &Arc<Record>, now: Stamp) -> Result<(), Reason> {
+        let anonymous = record.flags.has(Flag::Anonymous);
+        let check = || self.admission.check(record, now);
+        // Held until the connection is entered: a recount finds either both or neither.
+        let _accounts = (!anonymous).then(check).transpose()?;
+        self.enter(record);
+        Ok(())
+    }
+
+    /// Waits until fewer connections are entered than the limit allows, or the limit is not `max`
+    /// any more.
+    pub(super) async fn room(&self, max: usize) {
+        self.wait_until(|| {
+            let limit = self.settings.max_connections();
+            limit != max || self.is_below(limit)
+        })
+        .await;
+    }
+
+    pub(super) fn set_max_connections(&self, max: usize) {
+        self.settings.set_max_connections(max);
+        self.left.wake();
     }
 
     /// Returns true if fewer than `max` connections are entered.
@@ -109,9 +198,13 @@ impl Registry {
 
     /// Waits until fewer than `max` connections are entered. Only one task may wait at a time.
     pub(super) async fn below(&self, max: usize) {
+        self.wait_until(|| self.is_below(max)).await;
+    }
+
+    async fn wait_until(&self, holds: impl Fn() -> bool) {
         poll_fn(|cx| {
             self.left.register(cx.waker());
-            if self.is_below(max) {
+            if holds() {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -122,7 +215,10 @@ impl Registry {
 
     pub(super) fn find(&self, id: u64) -> Option<Arc<Record>> {
         let live = self.live();
-        live.iter().find(|record| record.id() == id).cloned()
+        live.records
+            .iter()
+            .find(|record| record.id() == id)
+            .cloned()
     }
 
     /// Wakes the handlers that wait for input or for the drain.
@@ -150,55 +246,11 @@ impl Registry {
 
     /// Returns a copy, because wakers and links run foreign code that must not run under the lock.
     pub(super) fn records(&self) -> Vec<Arc<Record>> {
-        self.live().clone()
+        self.live().records.clone()
     }
 
-    fn live(&self) -> MutexGuard<'_, Vec<Arc<Record>>> {
+    fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Admission {
-    pub(super) fn set_sources(&self, sources: Sources) {
-        *self.accounts() = Accounts::new(sources);
-    }
-
-    pub(super) fn set_rules(&self, rules: Rules) {
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
-    }
-
-    /// Checks the source, and counts the connection for it. A peer without an IP address passes.
-    pub(super) fn check(&self, record: &Record, now: Stamp) -> Result<(), Reason> {
-        let Some(source) = record.peer().socket_addr() else {
-            return Ok(());
-        };
-        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        if !rules.admit(source.ip()) {
-            return Err(Reason::Denied);
-        }
-        drop(rules);
-        let mut accounts = self.accounts();
-        if accounts.is_on() {
-            accounts.open(source, now)?;
-            record.flags.set(Flag::SourceCounted);
-        }
-        Ok(())
-    }
-
-    /// Gives back the count of a connection that has ended.
-    pub(super) fn leave(&self, record: &Record, now: Stamp) {
-        // The flag is set and cleared under one lock: if a client is identified while its
-        // connection ends, exactly one of the two sides gives the count back.
-        let mut accounts = self.accounts();
-        if record.flags.clear(Flag::SourceCounted)
-            && let Some(source) = record.peer().socket_addr()
-        {
-            accounts.close(source, now);
-        }
-    }
-
-    fn accounts(&self) -> MutexGuard<'_, Accounts> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use fastrand::Rng;
 use futures_lite::future;
 
 use super::drain;
@@ -107,22 +106,19 @@ where
     H: Handler<Connection<L::Reader, L::Writer>, F>,
     F: Future<Output = io::Result<()>>,
 {
-    let random = server.seed.map_or_else(Rng::new, Rng::with_seed);
     let state = ServerState::new(
         server.registry,
         server.clock,
         server.own,
-        server.timeouts,
-        random,
-        server.observer,
+        server.seed.unwrap_or_else(|| fastrand::u64(..)),
+        server.observers,
     );
     let _guard = server.guard;
     let run = async {
         let mut listener = listener;
-        let max = server.max_connections;
-        state.registry.set_local_addrs(listener.local_addrs());
+        state.registry.begin(listener.local_addrs());
         state.registry.ready.store(true, Ordering::Release);
-        let accepted = accept::accept_all(&state, max, &executor, &mut listener, &handler).await;
+        let accepted = accept::accept_all(&state, &executor, &mut listener, &handler).await;
         state.registry.ready.store(false, Ordering::Release);
         state.registry.set_local_addrs(Vec::new());
         drop(listener);

@@ -2,7 +2,7 @@
 //! connection.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Context;
 
 use fastrand::Rng;
@@ -27,10 +27,10 @@ pub(super) struct ServerState {
     pub(super) registry: Arc<Registry>,
     pub(super) clock: Clock,
     pub(super) shutdown: Shutdown,
-    timeouts: Timeouts,
-    /// Draws the jitter of each lifetime.
-    random: Mutex<Rng>,
-    observer: Option<Observer>,
+    /// The source of the jitter of lifetimes.
+    seed: u64,
+    /// Called in this order.
+    observers: Vec<Observer>,
     pub(super) limiter: EventLimiter,
 }
 
@@ -45,41 +45,40 @@ pub(super) struct Ticket(Option<SocketGuard>);
 const UNTRUSTED: &str = "the source is not trusted to send a PROXY header";
 /// The largest part by which a lifetime is shortened at random.
 const MAX_JITTER: f64 = 0.1;
+/// The distance between the seeds of two connections: 2^64 divided by the golden ratio, which is odd
+/// and spreads them.
+const JITTER_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl ServerState {
     pub(super) fn new(
         registry: Arc<Registry>,
         clock: Clock,
         shutdown: Shutdown,
-        timeouts: Timeouts,
-        random: Rng,
-        observer: Option<Observer>,
+        seed: u64,
+        observers: Vec<Observer>,
     ) -> Arc<Self> {
         Arc::new(Self {
             registry,
             clock,
             shutdown,
-            timeouts,
-            random: Mutex::new(random),
-            observer,
+            seed,
+            observers,
             limiter: EventLimiter::default(),
         })
     }
 
     /// Returns the part of the state that connections use.
     pub(super) fn context(self: &Arc<Self>) -> Arc<ServerContext> {
-        Arc::new(ServerContext {
-            clock: self.clock.clone(),
-            shutdown: self.shutdown.clone(),
-            timed: self.timeouts.idle.is_some() || self.timeouts.min_rate.is_some(),
-            rated: self.timeouts.min_rate.is_some(),
-            hooks: self.clone(),
-        })
+        let (clock, shutdown) = (self.clock.clone(), self.shutdown.clone());
+        let context = Arc::new(ServerContext::new(clock, shutdown, self.clone()));
+        self.registry.settings.apply_to(&context);
+        context
     }
 
     pub(super) fn emit(&self, event: impl FnOnce() -> Event) {
-        if let Some(observer) = &self.observer {
-            observer(&event());
+        if !self.observers.is_empty() {
+            let event = event();
+            self.observers.iter().for_each(|observer| observer(&event));
         }
     }
 
@@ -102,19 +101,17 @@ impl ServerState {
     /// Admits a connection and enters it into the registry, or returns the reason of the refusal.
     pub(super) fn admit(&self, peer: &Peer) -> Result<Ticket, Reason> {
         let record = peer.record();
-        count(&self.registry.counters.accepted, 1);
+        self.registry.accept(record);
         if let Some(ending) = record.ending() {
             // The listener refuses it.
             return Err(ending.reason);
         }
-        if !record.flags.has(Flag::Anonymous) {
-            self.check(record)?;
-        }
-        self.registry.enter(record);
-        if self.timeouts.is_permanent() {
-            let lifetime = self.timeouts.lifetime;
-            let lifetime = lifetime.map(|lifetime| lifetime.mul_f64(self.jitter()));
-            let deadlines = Deadlines::new(record, self.timeouts.clone(), lifetime);
+        self.registry.admit(record, self.clock.stamp())?;
+        // Read after the connection is entered: new timeouts are either found here, or checked by
+        // `Handle::set_timeouts`.
+        let timeouts = self.registry.settings.timeouts();
+        if timeouts.is_permanent() {
+            let deadlines = self.new_deadlines(record, &timeouts, record.opened());
             record.set_deadlines(Box::new(deadlines));
         } else if record.phase() == Phase::Handshake {
             record.recheck_deadlines();
@@ -123,15 +120,17 @@ impl ServerState {
         Ok(Ticket(Some(SocketGuard::of(record))))
     }
 
-    fn check(&self, record: &Record) -> Result<(), Reason> {
-        let now = self.clock.stamp();
-        self.registry.admission.check(record, now)
+    /// `now` is the time from which the minimum rate is measured.
+    fn new_deadlines(&self, record: &Record, timeouts: &Timeouts, now: Stamp) -> Deadlines {
+        let jitter = self.jitter(record.id());
+        Deadlines::new(record, timeouts, self.registry.clone(), jitter, now)
     }
 
-    /// Returns a random factor for a lifetime.
-    fn jitter(&self) -> f64 {
-        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
-        1.0 - MAX_JITTER * random.f64()
+    /// Returns the factor for the lifetime of a connection. It is the same in each call, so that new
+    /// timeouts do not change the lifetimes.
+    fn jitter(&self, id: u64) -> f64 {
+        let seed = self.seed.wrapping_add(id.wrapping_mul(JITTER_STEP));
+        1.0 - MAX_JITTER * Rng::with_seed(seed).f64()
     }
 
     /// Closes a connection that was not admitted.
@@ -144,7 +143,7 @@ impl ServerState {
         let record = peer.record();
         record.close(reason);
         // Counted before the client can read the end of input.
-        self.registry.counters.end(reason, 0, 0);
+        self.registry.refuse(record, reason);
         let guard = SocketGuard::of(record);
         let _ = catch_panic(|| drop((reader, writer)));
         guard.refuse();
@@ -169,17 +168,25 @@ impl ServerState {
 
 impl ServerHooks for ServerState {
     fn identify(&self, record: &Arc<Record>) -> Result<(), Reason> {
-        let admitted = self.check(record);
+        let (admission, now) = (&self.registry.admission, self.clock.stamp());
+        let admitted = admission.check(record, now).map(drop);
         if record.ending().is_some() {
             // The connection has ended meanwhile, so its count must be given back here.
-            let now = self.clock.stamp();
-            self.registry.admission.leave(record, now);
+            admission.leave(record, now);
         }
         admitted
     }
 
-    fn handshake_deadline(&self, record: &Record) -> Box<dyn DeadlineCheck> {
-        Box::new(Deadlines::new(record, self.timeouts.clone(), None))
+    fn deadlines(&self, record: &Record) -> Option<Box<dyn DeadlineCheck>> {
+        if record.ending().is_some() {
+            return None;
+        }
+        let timeouts = self.registry.settings.timeouts();
+        if !timeouts.is_permanent() && record.phase() != Phase::Handshake {
+            return None;
+        }
+        let deadlines = self.new_deadlines(record, &timeouts, self.clock.stamp());
+        Some(Box::new(deadlines))
     }
 
     fn dropped(&self, record: &Arc<Record>, bytes: usize) {
@@ -193,9 +200,8 @@ impl ServerHooks for ServerState {
     fn closed(&self, record: &Arc<Record>, reason: Reason, error: Option<io::Error>) {
         let now = self.clock.stamp();
         self.registry.admission.leave(record, now);
-        let (bytes_in, bytes_out) = (record.bytes_in(), record.bytes_out());
-        self.registry.end(record);
-        self.registry.counters.end(reason, bytes_in, bytes_out);
+        let age = now.since(record.opened());
+        self.registry.end(record, reason, age);
         let peer = || Peer::of(record);
         if reason.is_refusal() {
             self.report_refusal(&peer(), reason, error.as_ref(), now);
@@ -205,7 +211,7 @@ impl ServerHooks for ServerState {
                 peer: peer(),
                 reason,
                 error,
-                age: now.since(record.opened()),
+                age,
             })
         });
         self.registry.leave();

@@ -1,5 +1,6 @@
 //! Clocks, sleeps and timeouts. No other module reads a clock or sleeps.
 
+mod asleep;
 mod manual;
 mod runtime;
 mod stamp;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+pub(crate) use asleep::take_asleep;
 pub use manual::ManualClock;
 use manual::{ManualSleep, ManualState};
 use runtime::Timer;
@@ -252,8 +254,17 @@ impl Future for Sleep {
         if polled.is_ready() {
             // A timer of async-io is ready only once.
             self.0 = SleepKind::Over;
+            asleep::wake_up();
+        } else {
+            asleep::fall_asleep(cx.waker());
         }
         polled
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        asleep::wake_up();
     }
 }
 

@@ -58,7 +58,9 @@ const NAMES_BENEATH: &[&str] = &[
 const CLOCKS: &[&str] = &[
     "Instant::now",
     "SystemTime::now",
-    "Timer",
+    "Timer::",
+    "async_io::Timer",
+    "smol::Timer",
     "thread::sleep",
     "park_timeout",
     ".elapsed",

@@ -156,7 +156,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         let result = read(Pin::new(&mut self.io), cx);
         match &result {
             Poll::Pending => {
-                self.record.reading.reset();
+                self.record.reading.wait();
                 self.record.begin_input_wait();
             }
             Poll::Ready(Ok(0)) => {

@@ -27,7 +27,7 @@ impl<R: 'static> Reader<R> {
         if !self.ahead.is_empty() || self.record.check().is_err() || !socket.is_unreadable(cx) {
             return false;
         }
-        self.record.reading.reset();
+        self.record.reading.wait();
         true
     }
 }

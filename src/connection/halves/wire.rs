@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::Chunk;
-use crate::connection::Record;
+use crate::connection::{Phase, Record};
 
 /// The reading half beneath a layer. It first yields the bytes that the connection has read ahead.
 ///
@@ -95,6 +95,17 @@ impl<R> WireReader<R> {
         (self.ahead, self.io)
     }
 
+    /// Records that a handshake waits for the peer. Later, the reader above the layer does.
+    fn note_wait<T>(&self, polled: Poll<T>) -> Poll<T> {
+        if polled.is_pending()
+            && let Some(record) = &self.record
+            && record.phase() == Phase::Handshake
+        {
+            record.reading.wait();
+        }
+        polled
+    }
+
     /// Counts `n` bytes, of which `counted` are counted already.
     fn count(&self, n: usize, counted: usize) -> Poll<io::Result<usize>> {
         READS_BENEATH.set(READS_BENEATH.get().wrapping_add(1));
@@ -140,7 +151,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for WireReader<R> {
     ) -> Poll<io::Result<usize>> {
         let counted = self.ahead.counted();
         let n = if self.ahead.is_empty() && !buf.is_empty() {
-            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?
+            let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+            ready!(self.note_wait(polled))?
         } else {
             self.ahead.read_into(buf)
         };
@@ -154,7 +166,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for WireReader<R> {
     ) -> Poll<io::Result<usize>> {
         let counted = self.ahead.counted();
         let n = if self.ahead.is_empty() && bufs.iter().any(|buf| !buf.is_empty()) {
-            ready!(Pin::new(&mut self.io).poll_read_vectored(cx, bufs))?
+            let polled = Pin::new(&mut self.io).poll_read_vectored(cx, bufs);
+            ready!(self.note_wait(polled))?
         } else {
             self.ahead.read_into_vectored(bufs)
         };

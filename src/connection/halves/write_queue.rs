@@ -209,4 +209,12 @@ impl<W: AsyncWrite + Send + Unpin> SendQueued for Weak<SharedWriter<W>> {
         }
         true
     }
+
+    fn queued(&self) -> usize {
+        let shared = self.upgrade();
+        shared.map_or(0, |shared| {
+            let queue = shared.queue.try_lock();
+            queue.map_or(0, |queue| queue.bytes.len())
+        })
+    }
 }

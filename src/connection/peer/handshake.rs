@@ -79,11 +79,12 @@ impl Peer {
 
     pub(in crate::connection) fn identify(&self, real: Endpoint) -> io::Result<()> {
         let record = &self.0;
-        if !record.flags.clear(Flag::Anonymous) {
+        // The address is set first: a peer without the flag has its final address.
+        if !record.flags.has(Flag::Anonymous) || !record.set_real(real) {
             let unexpected = "cannot set the real client: not asked for, or set already";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, unexpected));
         }
-        record.set_real(real);
+        record.flags.clear(Flag::Anonymous);
         let hooks = record.context().map(|context| &context.hooks);
         let admitted = hooks.map_or(Ok(()), |hooks| hooks.identify(record));
         record.cold().end_handshake();

@@ -31,6 +31,8 @@ pub(in crate::connection) struct ColdState {
     pub(in crate::connection) writer: BoxSlot<dyn AsyncWrite + Send + Unpin>,
     /// The waker of the connection's task, if that of the reader does not reach it.
     pub(super) task: WakerSlot,
+    /// The connection's task waits for a sleep.
+    pub(super) asleep: AtomicBool,
     /// The time since which a write waits for the peer; `NEVER` while none waits.
     pub(super) blocked: AtomicStamp,
     /// The total time of earlier waits, in nanoseconds.
@@ -100,6 +102,7 @@ impl Default for ColdState {
             reader: BoxSlot::default(),
             writer: BoxSlot::default(),
             task: WakerSlot::default(),
+            asleep: AtomicBool::new(false),
             blocked: AtomicStamp::new(Stamp::NEVER),
             blocked_before: AtomicU64::new(0),
             input_wait: InputWait::default(),
@@ -132,6 +135,11 @@ impl<T: ?Sized> BoxSlot<T> {
     /// Takes the value out, so that the lock is not held while foreign code runs.
     pub(in crate::connection) fn take(&self) -> Option<Box<T>> {
         self.slot().take()
+    }
+
+    /// Calls `f` with the value, if it is not taken out. `f` runs under the lock.
+    pub(in crate::connection) fn peek<V>(&self, f: impl FnOnce(&T) -> V) -> Option<V> {
+        self.slot().as_deref().map(f)
     }
 
     pub(in crate::connection) fn is_free(&self) -> bool {

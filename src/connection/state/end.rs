@@ -9,6 +9,7 @@ use super::{Flag, Record};
 use crate::catch::{catch_panic, quietly_drop};
 use crate::connection::Link;
 use crate::reason::Reason;
+use crate::time::take_asleep;
 
 /// The reason for the end of a connection, and whether its stream is reset or closed in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +156,9 @@ impl Record {
     /// before a wake that it has missed.
     pub(crate) fn register_task(&self, waker: &Waker) {
         if !self.waiting().reaches(waker) {
-            self.cold().task.register(waker);
+            let cold = self.cold();
+            cold.task.register(waker);
+            cold.asleep.store(take_asleep(waker), Ordering::Relaxed);
             fence(Ordering::SeqCst);
         }
     }

@@ -14,6 +14,9 @@ impl Record {
     pub(in crate::connection) fn lend_socket(&self) {
         self.flags.set(Flag::SharedSocket);
         self.cold().lent.store(true, Ordering::Release);
+        if let Some(context) = self.context() {
+            context.lend();
+        }
         #[cfg(all(target_os = "linux", not(halves_portable)))]
         self.source.unregister();
     }
@@ -21,6 +24,11 @@ impl Record {
     /// Returns true if the bytes and the times of the socket are known while other code uses it.
     pub(crate) fn is_measurable(&self) -> bool {
         self.with_fd(tcp_info).flatten().is_some()
+    }
+
+    /// Returns true if the time of the last byte is known.
+    pub(crate) fn is_activity_known(&self) -> bool {
+        !self.is_lent() || self.is_measurable()
     }
 
     /// Updates the bytes and the time of the last one from the kernel, if other code uses the

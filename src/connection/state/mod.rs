@@ -1,6 +1,7 @@
 //! The state of one connection, including its socket. The halves, the task and the server share it.
 
 mod cold;
+mod context;
 mod end;
 mod guard;
 mod input_wait;
@@ -8,9 +9,9 @@ mod layers;
 mod lent;
 mod task;
 mod traffic;
+mod waits;
 
 use std::fmt;
-use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -21,15 +22,15 @@ use super::close::Link;
 use super::endpoint::{CompactEndpoint, Credentials, Endpoint};
 use crate::framing::DEFAULT_FRAME_LIMIT_BYTES;
 use crate::reactor::{Source, SourceOwner};
-use crate::reason::Reason;
-use crate::shutdown::Shutdown;
-use crate::time::{AtomicStamp, Clock, Stamp};
+use crate::time::{AtomicStamp, Stamp};
 use crate::waker_slot::WakerSlot;
 pub(super) use cold::{BoxSlot, ColdState};
+pub(crate) use context::{ServerContext, ServerHooks};
 pub(crate) use guard::SocketGuard;
 pub(crate) use task::DeadlineCheck;
 pub(super) use task::SendQueued;
 use traffic::Budget;
+pub use waits::Waits;
 
 /// The state of one connection. Each counter has one writer, so the halves use plain stores.
 ///
@@ -64,29 +65,6 @@ struct Served {
     id: u64,
     opened: Stamp,
     context: Arc<ServerContext>,
-}
-
-/// The state that all connections of a server share.
-pub(crate) struct ServerContext {
-    pub(crate) clock: Clock,
-    pub(crate) shutdown: Shutdown,
-    /// A deadline depends on the time of the last byte.
-    pub(crate) timed: bool,
-    /// A deadline depends on the reads of the handler.
-    pub(crate) rated: bool,
-    pub(crate) hooks: Arc<dyn ServerHooks>,
-}
-
-/// Calls from a connection to its server.
-pub(crate) trait ServerHooks: Send + Sync {
-    /// Applies the admission checks to the real client.
-    fn identify(&self, record: &Arc<Record>) -> Result<(), Reason>;
-    /// Makes the deadline check of a handshake, for a connection without other deadlines.
-    fn handshake_deadline(&self, record: &Record) -> Box<dyn DeadlineCheck>;
-    /// A writer was dropped with this many queued bytes.
-    fn dropped(&self, record: &Arc<Record>, bytes: usize);
-    /// The connection has ended for this reason.
-    fn closed(&self, record: &Arc<Record>, reason: Reason, error: Option<io::Error>);
 }
 
 /// The phase of a connection.
@@ -277,8 +255,9 @@ impl Record {
         self.remote = CompactEndpoint::new(Endpoint::from(&self.remote), Some(credentials));
     }
 
-    pub(crate) fn set_real(&self, real: Endpoint) {
-        let _ = self.cold().real.set(real);
+    /// Sets the address of the real client. Returns false if it is set already.
+    pub(crate) fn set_real(&self, real: Endpoint) -> bool {
+        self.cold().real.set(real).is_ok()
     }
 
     /// The address of the remote end of the stream.

@@ -8,13 +8,16 @@ use std::task::{Context, Wake, Waker};
 use super::{Flag, Phase, Record};
 use crate::catch::catch_panic;
 use crate::reason::Reason;
-use crate::time::Clock;
+use crate::time::{Clock, Stamp};
 
 /// Checks the deadlines of one connection. Called in the connection's task.
 pub(crate) trait DeadlineCheck: Send {
     /// Ends the connection if a deadline has passed, or else schedules the next check. Returns true
     /// if a next check is scheduled, false if no further check is needed.
     fn check(&mut self, record: &Arc<Record>, clock: &Clock, task: &Waker) -> bool;
+    /// Returns the next deadline, and the reason with which the connection ends then. Calls no
+    /// foreign code.
+    fn next(&self, record: &Record, now: Stamp) -> Option<(Reason, Stamp)>;
 }
 
 /// Sends the bytes of a queue, as far as the stream accepts them.
@@ -22,6 +25,8 @@ pub(in crate::connection) trait SendQueued: Send {
     /// Sends queued bytes in the connection's task, which is woken when more can be sent. Returns
     /// false if the writer is gone.
     fn send_queued(&self, cx: &mut Context<'_>) -> bool;
+    /// Returns the number of queued bytes, or 0 if another task uses the queue at this moment.
+    fn queued(&self) -> usize;
 }
 
 impl Record {
@@ -64,9 +69,8 @@ impl Record {
             return;
         };
         let slot = &self.cold().deadlines;
-        let for_handshake =
-            || (self.phase() == Phase::Handshake).then(|| context.hooks.handshake_deadline(self));
-        let Some(mut deadlines) = slot.take().or_else(for_handshake) else {
+        let new = || context.hooks.deadlines(self);
+        let Some(mut deadlines) = slot.take().or_else(new) else {
             return;
         };
         // The check calls the link, which may be foreign code.
@@ -79,6 +83,31 @@ impl Record {
 }
 
 impl Record {
+    /// Returns the next deadline, and the reason with which the connection ends then.
+    pub(crate) fn next_deadline(&self, now: Stamp) -> Option<(Reason, Stamp)> {
+        let context = self.context()?;
+        if self.ending().is_some() || self.is_lingering() {
+            return None;
+        }
+        let cold = self.cold.get();
+        let next = cold.and_then(|cold| cold.deadlines.peek(|check| check.next(self, now)));
+        // The check is taken out at this moment, or is not made yet.
+        next.unwrap_or_else(|| context.hooks.deadlines(self)?.next(self, now))
+    }
+
+    /// Returns true if everything is sent, and only the end of the peer is missing.
+    pub(crate) fn is_lingering(&self) -> bool {
+        self.phase() == Phase::Closing && self.is_flushed()
+    }
+
+    /// Returns the number of bytes that the handler has written and the peer has not acknowledged,
+    /// with those in the queue of a buffered writer, if that is known.
+    pub(crate) fn unacknowledged(&self) -> Option<usize> {
+        let cold = self.cold.get();
+        let queued = cold.and_then(|cold| cold.queue.peek(SendQueued::queued));
+        self.unsent().map(|unsent| unsent + queued.unwrap_or(0))
+    }
+
     /// Makes the connection's task send this queue. The task may wait already, so it is woken.
     pub(in crate::connection) fn set_queue(&self, queue: Box<dyn SendQueued>) {
         self.cold().queue.put(queue);

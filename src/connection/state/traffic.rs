@@ -11,6 +11,8 @@ use crate::time::Stamp;
 const BUDGET_BYTES: u32 = 64 * 1024;
 /// The smallest charge of an operation, in bytes, so that 32 operations use up the budget.
 const MIN_CHARGE_BYTES: u32 = BUDGET_BYTES / 32;
+/// The value of a budget whose half waits for the stream: as good as unused, but not 0.
+const WAITING: u32 = 1;
 
 /// The bytes that a half has moved since it last returned `Pending`. Only the half and its task write
 /// to it.
@@ -45,9 +47,20 @@ impl Budget {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    /// Starts the budget anew, for example after the stream has returned `Pending`.
+    /// Starts the budget anew.
     pub(crate) fn reset(&self) {
         self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// Starts the budget anew, since the stream has returned `Pending`.
+    pub(crate) fn wait(&self) {
+        self.0.store(WAITING, Ordering::Relaxed);
+    }
+
+    /// Returns true if the half has done nothing since the stream returned `Pending`, and the task
+    /// was not polled again without it.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == WAITING
     }
 }
 
@@ -155,13 +168,14 @@ impl Record {
         if n > 0
             && let Some(context) = self.context()
         {
-            let now = if context.timed {
+            let timed = context.is_timed();
+            let now = if timed {
                 context.clock.stamp()
             } else {
                 context.clock.turn_stamp()
             };
             self.active.set(now);
-            return context.timed;
+            return timed;
         }
         false
     }

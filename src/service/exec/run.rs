@@ -14,7 +14,7 @@ use super::link::ExecLink;
 use super::pipes::{ChildPipes, Pipes};
 use super::{Exited, Settings};
 use crate::blocking::unblock;
-use crate::connection::{Connection, Peer};
+use crate::connection::{Connection, Peer, ServerContext};
 use crate::process::Started;
 use crate::reason::Reason;
 
@@ -62,8 +62,8 @@ fn is_given(connection: &Connection) -> bool {
     let record = connection.peer.record();
     let context = record.context();
     connection.is_socket()
-        && !context.is_some_and(|context| context.rated)
-        && (!context.is_some_and(|context| context.timed) || record.is_measurable())
+        && !context.is_some_and(ServerContext::is_rated)
+        && (!context.is_some_and(ServerContext::is_timed) || record.is_measurable())
 }
 
 async fn with_socket(

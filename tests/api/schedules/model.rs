@@ -239,14 +239,14 @@ impl Model {
                 "{reason}"
             );
         }
-        assert_eq!(
-            ended().map(|known| known.bytes.0).sum::<u64>(),
-            stats.bytes_in
+        let (bytes_in, bytes_out) = (
+            connections.iter().map(|info| info.bytes_in),
+            connections.iter().map(|info| info.bytes_out),
         );
-        assert_eq!(
-            ended().map(|known| known.bytes.1).sum::<u64>(),
-            stats.bytes_out
-        );
+        let bytes_in = bytes_in.chain(ended().map(|known| known.bytes.0));
+        let bytes_out = bytes_out.chain(ended().map(|known| known.bytes.1));
+        assert_eq!(bytes_in.sum::<u64>(), stats.bytes_in);
+        assert_eq!(bytes_out.sum::<u64>(), stats.bytes_out);
     }
 
     /// Records the events of the server.

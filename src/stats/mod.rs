@@ -1,10 +1,14 @@
 //! The counts of a server: connections, bytes, errors of accept.
 
+mod histogram;
+
 use std::fmt;
 use std::ops::Index;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::reason::Reason;
+
+pub use histogram::{Histogram, Histograms};
 
 /// The number of connections that ended, by [`Reason`].
 ///
@@ -71,7 +75,7 @@ impl Index<Reason> for Ended {
     }
 }
 
-/// The statistics of a server, read at one moment.
+/// The statistics of a server, read at one moment. All but `open` never decrease.
 ///
 /// # Examples
 ///
@@ -88,9 +92,9 @@ pub struct Stats {
     pub open: u64,
     /// Accepted connections that ended, by reason.
     pub ended: Ended,
-    /// Bytes received by connections that ended.
+    /// Bytes received by all connections, those that are open included.
     pub bytes_in: u64,
-    /// Bytes sent by connections that ended.
+    /// Bytes sent by all connections, those that are open included.
     pub bytes_out: u64,
     /// Bytes that [`Buffered`](crate::connection::Buffered) writers still held when they were
     /// dropped.
@@ -109,19 +113,16 @@ pub(crate) struct Counters {
     pub(crate) accept_errors: AtomicU64,
     pub(crate) limit_episodes: AtomicU64,
     ended: [AtomicU64; Reason::ALL.len()],
-    bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
 }
 
 impl Counters {
-    pub(crate) fn end(&self, reason: Reason, bytes_in: u64, bytes_out: u64) {
-        count(&self.bytes_in, bytes_in);
-        count(&self.bytes_out, bytes_out);
+    pub(crate) fn end(&self, reason: Reason) {
         count(&self.ended[reason as usize], 1);
     }
 
-    /// Reads `ended` before `accepted`, so that no connection counts as both open and ended.
-    pub(crate) fn snapshot(&self) -> Stats {
+    /// Reads `ended` before `accepted`, so that no connection counts as both open and ended. The
+    /// bytes are those of all connections.
+    pub(crate) fn snapshot(&self, bytes_in: u64, bytes_out: u64) -> Stats {
         let ended = Ended(
             self.ended
                 .each_ref()
@@ -132,8 +133,8 @@ impl Counters {
             accepted,
             open: accepted - ended.total(),
             ended,
-            bytes_in: self.bytes_in.load(Ordering::Relaxed),
-            bytes_out: self.bytes_out.load(Ordering::Relaxed),
+            bytes_in,
+            bytes_out,
             bytes_unsent: self.bytes_unsent.load(Ordering::Relaxed),
             accept_errors: self.accept_errors.load(Ordering::Relaxed),
             limit_episodes: self.limit_episodes.load(Ordering::Relaxed),
@@ -152,12 +153,12 @@ mod tests {
     #[test]
     fn the_debug_form_has_the_reasons_by_name() {
         let counters = Counters::default();
-        assert_eq!(format!("{:?}", counters.snapshot().ended), "Ended");
+        assert_eq!(format!("{:?}", counters.snapshot(0, 0).ended), "Ended");
         count(&counters.accepted, 3);
         for reason in [Reason::MinRate, Reason::Eof, Reason::Eof] {
-            counters.end(reason, 0, 0);
+            counters.end(reason);
         }
-        let ended = counters.snapshot().ended;
+        let ended = counters.snapshot(0, 0).ended;
         assert_eq!(format!("{ended:?}"), "Ended { eof: 2, min_rate: 1 }");
     }
 }
