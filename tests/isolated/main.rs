@@ -19,6 +19,7 @@ mod forking;
 mod handed_over;
 mod inherited;
 mod leaks;
+mod leaks_of_relays;
 mod leaks_of_streams;
 mod orphans;
 #[cfg(all(target_os = "linux", not(halves_portable)))]
@@ -93,6 +94,7 @@ const TESTS: &[Test] = tests! {
     inherited::without_a_service_manager_there_are_no_sockets_to_listen_on,
     leaks::nothing_is_left_of_cancelled_connects,
     leaks::nothing_is_left_of_3000_connections_and_their_executors,
+    leaks_of_relays::nothing_is_left_of_3000_relays,
     leaks_of_streams::nothing_is_left_of_3000_connections_of_each_kind,
     orphans::orphans_are_reaped_and_other_children_are_not,
     #[cfg(all(target_os = "linux", not(halves_portable)))]

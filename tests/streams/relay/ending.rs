@@ -1,9 +1,10 @@
 //! The end and the reset of each side become those of the other.
 
 use std::io::{self, ErrorKind};
+use std::pin::Pin;
 
 use futures_lite::future;
-use futures_lite::io::AsyncReadExt;
+use futures_lite::io::{AsyncReadExt, BufWriter};
 use halves::listener::memory;
 use halves::{Connection, Executor, service};
 
@@ -173,4 +174,18 @@ fn a_socket_that_resets_after_its_answer_resets_the_client_after_the_answer() {
             ErrorKind::ConnectionReset
         );
     });
+}
+
+/// A writer of others may hold bytes back.
+#[test]
+fn bytes_are_flushed_when_no_more_come() {
+    let (mut client, near) = memory::pair(100);
+    let (far, mut origin) = memory::pair(100);
+    let (reader, writer, peer) = far.into_parts();
+    let far = Connection::from_parts(reader, BufWriter::new(writer), peer);
+    let mut relay = service::relay(near, far);
+    write(&mut client, b"hello").expect("open");
+    let polled = future::block_on(future::poll_once(Pin::new(&mut relay)));
+    assert!(polled.is_none());
+    assert_eq!(read(&mut origin), (b"hello".to_vec(), End::Open));
 }
