@@ -19,7 +19,7 @@ pub(crate) fn nothing_is_left_of_3000_relays() {
     smol::block_on(spliced()).expect("a transfer");
     leaves_nothing(dir.path(), "relays to a target", targeted);
     leaves_nothing(dir.path(), "relays that splice", async |n| {
-        if n % 100 == 0 {
+        if n.is_multiple_of(100) {
             return spliced().await;
         }
         targeted(n).await
@@ -32,7 +32,7 @@ async fn targeted(n: usize) -> io::Result<()> {
     let address = listeners.local_addrs()[0].to_string();
     let service = Relay::to(Target::new(address).map_err(io::Error::from)?);
     let (mut client, near) = memory::pair(100);
-    if n % 5 == 0 {
+    if n.is_multiple_of(5) {
         drop(listeners);
         assert!(service.serve(near).await.is_err(), "refused");
         return Ok(());

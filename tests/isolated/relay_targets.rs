@@ -15,9 +15,12 @@ use super::spliced::use_up;
 pub(crate) fn a_connect_without_a_descriptor_is_refused_and_the_next_one_works() -> io::Result<()> {
     let ex = Executor::new();
     ex.block_on(async {
-        let mut listeners = bind("127.0.0.1:0").await?;
-        let address = listeners.local_addrs()[0].to_string();
-        let relay = Relay::to(Target::new(address).map_err(io::Error::from)?);
+        let (mut other, mut listeners) = (bind("127.0.0.1:0").await?, bind("127.0.0.1:0").await?);
+        let [first, second] = [&other, &listeners].map(|listeners| {
+            let address = listeners.local_addrs()[0].to_string();
+            Target::new(address).expect("an address")
+        });
+        let relay = Relay::to(first).and(second);
         let (clients, connector) = memory::listener(1000);
         let shutdown = Shutdown::default();
         let server = Server::default().shutdown(shutdown.clone());
@@ -38,12 +41,16 @@ pub(crate) fn a_connect_without_a_descriptor_is_refused_and_the_next_one_works()
         assert_eq!(opened.raw_os_error(), Some(too_many));
         drop((files, one_more));
 
-        // The target was not left out: a probe would be a second connection.
+        // The targets were not left out: the second has its turn.
         let mut client = connector.connect().await?;
         client.writer.write_all(b"hello").await?;
         client.writer.close().await?;
         let origin = async {
-            let accepted = listeners.accept().await?;
+            let missed = async {
+                other.accept().await?;
+                panic!("the first target, out of turn")
+            };
+            let accepted = future::or(listeners.accept(), missed).await?;
             let Connection { reader, writer, .. } = accepted.expect("it listens");
             echo(reader, writer).await
         };

@@ -2,9 +2,11 @@
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
-use futures_lite::future;
 use futures_lite::io::{AsyncReadExt, BufWriter};
+use futures_lite::{AsyncRead, AsyncWrite, future};
 use halves::listener::memory;
 use halves::{Connection, Executor, service};
 
@@ -188,4 +190,51 @@ fn bytes_are_flushed_when_no_more_come() {
     let polled = future::block_on(future::poll_once(Pin::new(&mut relay)));
     assert!(polled.is_none());
     assert_eq!(read(&mut origin), (b"hello".to_vec(), End::Open));
+}
+
+/// A socket that reports its reset once, to a write. Reads then return the end.
+#[derive(Clone, Default)]
+struct ResetOnce(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl AsyncRead for ResetOnce {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        _: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.0.lock().expect("no panic");
+        if state.0 {
+            return Poll::Ready(Ok(0));
+        }
+        state.1 = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for ResetOnce {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        let mut state = self.0.lock().expect("no panic");
+        state.0 = true;
+        state.1.take().into_iter().for_each(Waker::wake);
+        Poll::Ready(Err(ErrorKind::ConnectionReset.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn a_reset_that_a_write_reports_is_no_end() {
+    let (mut client, near) = memory::pair(100);
+    let socket = ResetOnce::default();
+    write(&mut client, b"hello").expect("open");
+    let relay = service::relay(near, Connection::new(socket.clone(), socket));
+    let error = future::block_on(relay).expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(read(&mut client), (vec![], RESET));
 }

@@ -94,3 +94,30 @@ fn targets_that_are_all_left_out_are_tried_all_the_same() {
         assert_eq!(again.accepted(), 1);
     });
 }
+
+#[test]
+fn the_pause_between_probes_doubles_up_to_30_seconds() {
+    run(Family::Tcp, async |world| {
+        let up = Origin::new(&world.ex, b"u").await;
+        let dir = place::dir();
+        let down = no_socket(&dir);
+        let relay = Relay::to(target(&down)).and(up.target());
+        let served = serve(&world, relay.health(Health::Line)).await;
+        assert_eq!(name_of_target(&served).await, b'u');
+        // It takes connections, and never sends a line.
+        let silent = Origin::at(&world.ex, b"d", &down).await;
+        for (probes, pause) in [1, 2, 4, 8, 16, 30, 30].into_iter().enumerate() {
+            world.pass(SECOND * pause - Duration::from_nanos(1)).await;
+            assert_eq!(name_of_target(&served).await, b'u');
+            assert_eq!(silent.accepted(), probes, "before {pause} s");
+            world.pass(Duration::from_nanos(1)).await;
+            let client = served.connect();
+            assert_eq!(client.take(1).await, b"u");
+            eventually(|| (silent.accepted() > probes).then_some(())).await;
+            // The timeout of the line.
+            world.pass(SECOND * 5).await;
+            drop(client);
+            served.until_closed().await;
+        }
+    });
+}
