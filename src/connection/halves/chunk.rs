@@ -61,6 +61,7 @@ thread_local! {
 impl Chunk {
     /// Replaces the contents by the bytes that `read` writes into the buffer. The chunk has no
     /// buffer after `Pending` or an error.
+    #[inline(always)]
     pub(crate) fn poll_fill<E>(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> Poll<Result<usize, E>>,
@@ -300,6 +301,7 @@ impl DerefMut for Chunk {
 }
 
 impl Drop for Chunk {
+    #[inline(always)]
     fn drop(&mut self) {
         if let Some(page) = self.0.take() {
             return_page(page);

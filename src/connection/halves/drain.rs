@@ -145,6 +145,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Polls [`read_chunk_or_drain`](Self::read_chunk_or_drain), into a chunk that may already have
     /// a buffer. It has none after `Pending`.
+    #[inline(always)]
     pub(crate) fn poll_fill_or_drain(
         &mut self,
         cx: &mut Context<'_>,
@@ -181,6 +182,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Polls `poll`. While that is pending, returns the default value once the server drains and the
     /// peer is idle.
+    #[inline(always)]
     pub(super) fn poll_or_drain<T: Default>(
         &mut self,
         cx: &mut Context<'_>,

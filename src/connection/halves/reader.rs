@@ -120,6 +120,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Polls [`read_chunk`](Self::read_chunk), into a chunk that may already have a buffer. It has
     /// none after `Pending` or an error.
+    #[inline(always)]
     pub(crate) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
