@@ -280,6 +280,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             // The handler does not wait for the rest of a frame.
             self.record.set_partial(false);
             self.record.end_message();
+            if read.is_pending() {
+                self.record.reading.reset();
+            }
             ready!(read)?;
         }
         Poll::Ready(Ok(()))
