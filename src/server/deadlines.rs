@@ -79,7 +79,7 @@ impl Deadlines {
     ) -> impl Iterator<Item = (Reason, Stamp)> + use<> {
         let shaking = record.phase() == Phase::Handshake;
         let handshake = timeouts.handshake.filter(|_| shaking);
-        let idle = timeouts.idle.filter(|_| record.is_activity_known());
+        let idle = timeouts.idle.filter(|_| record.may_be_idle());
         let lifetime = timeouts.lifetime.map(|time| time.mul_f64(self.jitter));
         let times = [
             handshake.map(|time| (Reason::Handshake, record.handshake_began() + time)),

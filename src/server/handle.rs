@@ -45,7 +45,7 @@ impl Handle {
     }
 
     /// Returns the statistics of the server so far. Adds up the bytes of the open connections, which
-    /// takes about a millisecond for 10,000.
+    /// takes a few tenths of a millisecond for 10,000.
     ///
     /// # Examples
     ///
@@ -149,7 +149,8 @@ impl Handle {
         self.registry.ended.requested().await;
     }
 
-    /// Returns the open connections, in no particular order.
+    /// Returns the open connections, in no particular order. On sockets this is a system call for
+    /// each of them, which takes some milliseconds for 10,000.
     ///
     /// # Examples
     ///
@@ -287,9 +288,10 @@ impl Handle {
     /// a connection that was idle for longer than a new [`idle`](Timeouts::idle) is closed at once. A
     /// new [`min_rate`](Timeouts::min_rate) is measured from now on.
     ///
-    /// A child of [`Exec`](crate::service::Exec) that has the socket itself does not count its waits
-    /// for input, so a `min_rate` set after its start does not apply to it. Neither does an `idle`
-    /// set after its start on a Unix socket.
+    /// A child of [`Exec`](crate::service::Exec) that has the socket itself, and other code after
+    /// [`into_socket`](crate::Connection::into_socket), is under no `min_rate`. Neither is it under an
+    /// `idle` that is set while it has the socket, unless the kernel knows the time of the last byte:
+    /// for TCP on Linux.
     ///
     /// # Examples
     ///

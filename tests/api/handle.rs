@@ -254,6 +254,18 @@ fn close_clients_delivers_written_bytes_and_the_server_goes_on() {
 }
 
 #[test]
+fn close_ends_one_connection_in_order() {
+    let world = World::new();
+    let (served, connector) = serve(&world);
+    let mut closed = send_order(&world, &connector, "a");
+    let _other = send_order(&world, &connector, "a");
+    assert!(served.handle.close(1) && !served.handle.close(3));
+    world.settle();
+    assert_eq!(rest(&mut closed), (b"answer".to_vec(), Ok(())));
+    assert_eq!(phases(&served), [Phase::Closing, Phase::Open]);
+}
+
+#[test]
 fn close_clients_before_the_first_poll_of_the_task_is_an_orderly_end() {
     let world = World::new();
     let (listener, clients) = network();

@@ -264,6 +264,11 @@ fn a_connection_over_a_socket_waits_for_input_a_write_or_a_sleep() {
                 while c.reader.read(&mut order).await? > 0 {
                     match &order {
                         b"s" => clock.sleep(SECOND).await,
+                        b"t" => {
+                            let read = c.reader.read(&mut order);
+                            clock.timeout(SECOND, read).await??;
+                            return pending().await;
+                        }
                         _ => c.writer.write_all(&vec![0; MANY]).await?,
                     }
                 }
@@ -287,6 +292,13 @@ fn a_connection_over_a_socket_waits_for_input_a_write_or_a_sleep() {
             let blocked = until(Waits::Write).await;
             assert!(blocked.unsent > Some(0), "{blocked:?}");
             assert!(served.handle.stats().bytes_out >= blocked.bytes_out);
+            served.handle.abort_clients();
+            let client = served.connect();
+            client.send(b"t");
+            until(Waits::Read).await;
+            world.settle().await;
+            client.send(b"x");
+            until(Waits::Other).await;
             served.handle.abort_clients();
             eventually(|| served.handle.connections().is_empty().then_some(())).await;
         });

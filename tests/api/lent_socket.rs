@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_lite::{AsyncWriteExt, future};
 use halves::listener::memory;
-use halves::{Connection, Endpoint, Peer, Server};
+use halves::{Connection, Endpoint, Peer, Reason, Server, Timeouts};
 
 use crate::support::harness::sockets::{Family, eventually, run};
 
@@ -138,6 +138,43 @@ fn kill_and_drain_act_on_the_socket() {
                 assert!(closed.contains(&format!("closed 1 {reason}")), "{closed:?}");
                 drop(fd);
             }
+        });
+    }
+}
+
+/// The kernel knows the time of the last byte on TCP only.
+#[test]
+fn an_idle_timeout_set_later_applies_if_activity_is_known() {
+    for family in FAMILIES {
+        run(family, async |world| {
+            let taken = Taken::default();
+            let socket = taken.clone();
+            let handler = async move |c: Connection| {
+                let (fd, _) = c.into_socket().await?;
+                socket.lock().expect("no panic").push((fd, Vec::new()));
+                future::pending().await
+            };
+            let served = world.serve(Server::default(), handler).await;
+            let client = served.connect();
+            let (fd, _) = eventually(|| taken.lock().expect("no panic").pop()).await;
+            let idle = Timeouts::default().idle(Duration::from_secs(10));
+            served
+                .handle
+                .set_timeouts(idle.lifetime(Duration::from_secs(100)));
+            world.pass(Duration::from_secs(60)).await;
+            let is_known = family == Family::Tcp && cfg!(target_os = "linux");
+            let deadline = served
+                .handle
+                .connections()
+                .first()
+                .and_then(|info| info.deadline);
+            let reason = deadline.map(|deadline| deadline.reason);
+            assert_eq!(reason, (!is_known).then_some(Reason::Lifetime));
+            world.pass(Duration::from_secs(40)).await;
+            drop(client);
+            let reason = if is_known { "idle" } else { "lifetime" };
+            assert_eq!(served.until_closed().await, [format!("closed 1 {reason}")]);
+            drop(fd);
         });
     }
 }

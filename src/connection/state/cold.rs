@@ -52,6 +52,8 @@ pub(in crate::connection) struct ColdState {
     pub(super) layers: OnceBox<LayerState>,
     /// Other code uses the socket, such as a child process.
     pub(super) lent: AtomicBool,
+    /// There was no idle timeout and no minimum rate then.
+    pub(super) lent_untimed: AtomicBool,
     /// The bytes discarded by a lingering close of the socket.
     pub(in crate::connection) discard: DiscardBudget,
     /// Bytes not acknowledged at the last check during a close.
@@ -113,6 +115,7 @@ impl Default for ColdState {
             frame_limit: AtomicUsize::new(DEFAULT_FRAME_LIMIT_BYTES),
             layers: OnceBox::new(),
             lent: AtomicBool::new(false),
+            lent_untimed: AtomicBool::new(false),
             discard: DiscardBudget::default(),
             unsent: AtomicUsize::new(0),
         }

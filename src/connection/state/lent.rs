@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::net::{RecvFlags, recv};
 
-use super::{Flag, Record};
+use super::{ColdState, Flag, Record};
 use crate::reactor::tcp_info;
 
 impl Record {
@@ -16,6 +16,8 @@ impl Record {
         self.cold().lent.store(true, Ordering::Release);
         if let Some(context) = self.context() {
             context.lend();
+            let untimed = !context.is_timed();
+            self.cold().lent_untimed.store(untimed, Ordering::Relaxed);
         }
         #[cfg(all(target_os = "linux", not(halves_portable)))]
         self.source.unregister();
@@ -26,9 +28,11 @@ impl Record {
         self.with_fd(tcp_info).flatten().is_some()
     }
 
-    /// Returns true if the time of the last byte is known.
-    pub(crate) fn is_activity_known(&self) -> bool {
-        !self.is_lent() || self.is_measurable()
+    /// Returns true if an idle timeout may apply. It may not if it was set after other code got the
+    /// socket, and the time of the last byte is unknown.
+    pub(crate) fn may_be_idle(&self) -> bool {
+        let untimed = |cold: &ColdState| cold.lent_untimed.load(Ordering::Relaxed);
+        !self.cold.get().is_some_and(untimed) || self.is_measurable()
     }
 
     /// Updates the bytes and the time of the last one from the kernel, if other code uses the
