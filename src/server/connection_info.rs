@@ -19,7 +19,7 @@ use crate::reason::Reason;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
-    /// The number of the connection, for [`Handle::kill`].
+    /// The number of the connection, for [`Handle::kill`](crate::Handle::kill).
     pub id: u64,
     /// The address of the peer.
     pub peer: Endpoint,

@@ -161,7 +161,7 @@ fn an_idle_timeout_set_later_applies_if_activity_is_known() {
             served
                 .handle
                 .set_timeouts(idle.lifetime(Duration::from_secs(100)));
-            world.pass(Duration::from_secs(60)).await;
+            world.pass(Duration::from_mins(1)).await;
             let is_known = family == Family::Tcp && cfg!(target_os = "linux");
             let deadline = served
                 .handle
