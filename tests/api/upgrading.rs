@@ -6,7 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use halves::connection::Phase;
+use halves::connection::{Phase, Waits};
 use halves::listener::memory::{MemoryConnection, pair};
 use halves::{Connection, Endpoint, Peer, Server, Timeouts};
 
@@ -120,6 +120,8 @@ fn bytes_of_a_handshake_are_activity() {
         world.pass(HOUR - MOMENT);
         client = send(&world, client);
     }
+    let waits = served.handle.connections().pop().map(|info| info.waits);
+    assert_eq!(waits, Some(Waits::Read));
     world.pass(HOUR - MOMENT);
     assert!(served.events().is_empty());
     world.pass(MOMENT);
