@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_lite::future;
-use halves::{ConnectOptions, ConnectTimings, Connection, Error};
+#[cfg(feature = "tls")]
+use halves::ConnectTimings;
+use halves::{ConnectOptions, Connection, Error};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use smol::Task;
 
