@@ -147,6 +147,8 @@ impl Direction {
     where
         R: AsyncRead + Unpin + 'static,
     {
+        // The bytes before are written.
+        self.unsent = Chunk::default();
         match ready!(source.poll_splice(cx, &mut pipe)) {
             Ok(0) => self.stage = Stage::Closing,
             Ok(n) => {
@@ -191,7 +193,6 @@ impl Direction {
     where
         W: AsyncWrite + Unpin + 'static,
     {
-        self.unsent = Chunk::default();
         while !self.pipe.is_empty() {
             match ready!(sink.poll_splice(cx, &mut self.pipe)) {
                 Ok(0) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
@@ -293,4 +294,56 @@ fn is_tls(record: &Arc<Record>) -> bool {
 #[cfg(not(feature = "tls"))]
 fn is_tls(_: &Arc<Record>) -> bool {
     false
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use futures_lite::future::{or, poll_fn, poll_once};
+    use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    use smol::block_on;
+
+    use super::*;
+    use crate::connection::{Connection, Endpoint, Ownership, UnixName};
+
+    fn pair() -> io::Result<[Connection; 2]> {
+        let (one, other) = UnixStream::pair()?;
+        one.set_nonblocking(true)?;
+        other.set_nonblocking(true)?;
+        Ok([one, other].map(|socket| {
+            let unix = || Endpoint::Unix(UnixName::Unnamed);
+            let local = Arc::new(unix());
+            Connection::of_socket(socket.into(), unix(), local, Ownership::Ours)
+        }))
+    }
+
+    #[test]
+    fn a_direction_that_waits_has_no_buffer() -> io::Result<()> {
+        let ([mut near, mut source], [mut sink, mut far]) = (pair()?, pair()?);
+        for bytes in [1, CHUNK_BYTES - 1, CHUNK_BYTES] {
+            let mut direction = Direction::default();
+            let mut moves = poll_fn(|cx| {
+                source.reader.record().begin_poll();
+                sink.writer.record().begin_poll();
+                direction.poll(cx, &mut source.reader, &mut sink.writer)
+            });
+            block_on(async {
+                near.writer.write_all(&vec![7; bytes]).await?;
+                let received = async {
+                    far.reader.read_exact(&mut vec![0; bytes]).await?;
+                    io::Result::Ok(())
+                };
+                or(&mut moves, received).await?;
+                // The first wait may be that of the budget.
+                for _ in 0..2 {
+                    assert!(poll_once(&mut moves).await.is_none());
+                }
+                io::Result::Ok(())
+            })?;
+            assert_eq!(direction.unsent.capacity(), 0, "after {bytes} bytes");
+            assert!(direction.pipe.is_empty());
+        }
+        Ok(())
+    }
 }
