@@ -51,13 +51,14 @@ use crate::cli::values::{duration, source};
     note = "While it runs for more than a second, and standard error is a terminal, the bytes and\n\
         the rate are shown there, unless standard output is a terminal, too, that has received\n\
         bytes.",
-    note = "INT and TERM end it at once. A connection that is cut in the middle of the input is\n\
+    note = "INT, TERM and HUP end it at once. A connection that is cut in the middle of the input is\n\
         reset, so that the peer does not take the input for complete.",
     note = "Exit codes: 0 both directions ended, 1 another failure (files, standard input or\n\
         output, --idle-timeout), 2 bad usage, 10 the name was not resolved, 11 refused or\n\
         unreachable, 12 --connect-timeout, 13 TLS failed, 14 the certificate was rejected,\n\
         15 the connection was reset, 16 it was truncated (TLS ended without close_notify),\n\
-        141 standard output was closed, 128+N a signal N ended it (130: INT, 143: TERM)."
+        141 standard output was closed, 128+N a signal N ended it (129: HUP, 130: INT,\n\
+        143: TERM)."
 )]
 pub(in crate::cli) struct Connect {
     /// where to connect to; see below

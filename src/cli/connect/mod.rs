@@ -56,7 +56,7 @@ pub(super) fn run(connect: &Connect) -> u8 {
 fn catch() -> io::Result<Signals> {
     // A write beyond the file size limit is an error then, and no signal that ends the process.
     drop(Signals::catch(&[Signal::Xfsz])?);
-    Signals::catch(&[Signal::Int, Signal::Term])
+    Signals::catch(&[Signal::Int, Signal::Term, Signal::Hup])
 }
 
 /// Waits for a signal that ends the command.

@@ -1,4 +1,4 @@
-//! INT and TERM end the command at once.
+//! INT, TERM and HUP end the command at once.
 
 use std::io::{Read, Write};
 use std::sync::mpsc;
@@ -9,7 +9,7 @@ use super::{server, start};
 
 #[test]
 fn a_signal_ends_it_at_once_and_resets_cut_input() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let (address, serving) = server(|mut client| {
             client.write_all(b"hello").expect("sent");
             client.read_to_end(&mut Vec::new())
