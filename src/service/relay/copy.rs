@@ -2,14 +2,23 @@
 
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::direction::{Direction, Stage};
-use crate::connection::{Connection, Peer};
+use crate::connection::{Connection, Peer, Record};
 use crate::reason::Reason;
+use crate::time::Clock;
+
+/// The pause between two questions about the bytes that a peer has not acknowledged.
+const DELIVERY_INTERVAL: Duration = Duration::from_millis(5);
+/// The longest time for which a peer may acknowledge nothing before its reset.
+const MAX_STALL: Duration = Duration::from_secs(2);
 
 /// An extension of a peer: an end of its TLS without `close_notify` becomes a reset of the other side
 /// of a [`relay`], instead of an end.
@@ -40,7 +49,8 @@ pub struct TruncatedResets;
 /// * **A reset** of one side, or any other error of its input, becomes a reset of the other side.
 /// * **TLS**: if a side ends without `close_notify` or by a reset, the other side receives the
 ///   decrypted bytes and an end, or a reset if the peer of the first has [`TruncatedResets`]. Both
-///   connections have the reason [`Truncated`](crate::Reason::Truncated).
+///   connections have the reason [`Truncated`](crate::Reason::Truncated). The reset waits until
+///   the other side has the bytes, unless it takes none for 2 seconds.
 /// * **A side that takes no more bytes** still has its own bytes passed on. If it then ends in order,
 ///   the relay ends without an error.
 ///
@@ -191,4 +201,44 @@ impl<R1, W1, R2, W2> Drop for Relaying<R1, W1, R2, W2> {
 pub(super) fn reset(peer: &Peer) {
     let record = peer.record();
     record.abort(record.cause().unwrap_or(Reason::Error));
+}
+
+/// A failed source of which all bytes have to arrive at the sink.
+pub(super) struct Cut {
+    error: io::Error,
+    delivered: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Cut {
+    pub(super) fn new(error: io::Error, sink: &Arc<Record>) -> Self {
+        let context = sink.context();
+        let clock = context.map_or_else(Clock::default, |context| context.clock.clone());
+        Self {
+            error,
+            delivered: Box::pin(delivered(Peer::of(sink), clock)),
+        }
+    }
+
+    /// Returns the error when the bytes have arrived.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        ready!(self.delivered.as_mut().poll(cx));
+        Poll::Ready(mem::replace(&mut self.error, io::ErrorKind::Other.into()))
+    }
+}
+
+/// Waits until the system of the peer has all bytes, because a reset drops those that it has not.
+async fn delivered(peer: Peer, clock: Clock) {
+    let (mut left, mut stalled) = (usize::MAX, Duration::ZERO);
+    while let Some(bytes @ 1..) = peer.unacknowledged() {
+        stalled = if bytes < left {
+            Duration::ZERO
+        } else {
+            stalled + DELIVERY_INTERVAL
+        };
+        if stalled >= MAX_STALL {
+            return;
+        }
+        left = bytes;
+        clock.sleep(DELIVERY_INTERVAL).await;
+    }
 }

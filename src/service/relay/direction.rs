@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::copy::TruncatedResets;
+use super::copy::{Cut, TruncatedResets};
 use crate::connection::{CHUNK_BYTES, Chunk, Flag, Peer, Reader, Record, Writer, is_gone};
 use crate::reactor::Pipe;
 use crate::reason::Reason;
@@ -49,6 +49,8 @@ pub(super) enum Stage {
     Closing,
     /// The source has failed. Bytes in front of the failure are being flushed.
     Failing(io::Error),
+    /// The same, and the bytes have to arrive before the reset.
+    Cutting(Box<Cut>),
     /// The sink has the end.
     Ended,
     /// The sink accepts no more bytes.
@@ -226,6 +228,10 @@ impl Direction {
                 let _ = ready!(Pin::new(&mut *sink).poll_flush(cx));
                 return Poll::Ready(Err(mem::replace(error, ErrorKind::Other.into())));
             }
+            Stage::Cutting(cut) => {
+                let _ = ready!(Pin::new(&mut *sink).poll_flush(cx));
+                return cut.poll(cx).map(Err);
+            }
         };
         match closed {
             Ok(()) => self.stage = Stage::Ended,
@@ -253,7 +259,7 @@ impl Direction {
 
     /// Handles an error of the source.
     #[cold]
-    fn fail(&mut self, error: io::Error, source: &Arc<Record>, sink: &Record) {
+    fn fail(&mut self, error: io::Error, source: &Arc<Record>, sink: &Arc<Record>) {
         if error.kind() == ErrorKind::Interrupted {
             return;
         }
@@ -265,7 +271,7 @@ impl Direction {
         sink.set_cause(Reason::Truncated);
         let resets = Peer::of(source).extension::<TruncatedResets>().is_some();
         self.stage = if resets {
-            Stage::Failing(error)
+            Stage::Cutting(Box::new(Cut::new(error, sink)))
         } else {
             Stage::Closing
         };

@@ -2,11 +2,14 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
-use futures_lite::{AsyncWriteExt, future};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory::{self, MemoryConnection};
 use halves::service::TruncatedResets;
-use halves::{Executor, Server, service};
+use halves::{Executor, Listener, Server, service};
+#[cfg(target_os = "linux")]
+use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use super::{End, RESET, close, read};
 use crate::support::conformance;
@@ -72,9 +75,60 @@ fn a_missing_close_notify_becomes_a_reset_if_that_is_asked_for() -> io::Result<(
         near.peer.set_extension(TruncatedResets);
         client.write_all(b"hello").await?;
         client.beneath.writer.close().await?;
-        let error = service::relay(near, far).await.expect_err("truncated");
+        let received = async {
+            origin.reader.read_exact(&mut [0; 5]).await?;
+            origin.reader.read(&mut [0]).await
+        };
+        let (result, received) = future::zip(service::relay(near, far), received).await;
+        let error = result.expect_err("truncated");
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
-        assert_eq!(read(&mut origin).1, RESET);
+        let end = received.expect_err("a reset").kind();
+        assert_eq!(end, io::ErrorKind::ConnectionReset);
+        Ok(())
+    })
+}
+
+/// The client reads late, so most of the bytes wait in the relay's system.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reset_because_of_truncation_waits_until_the_bytes_have_arrived() -> io::Result<()> {
+    use std::io::Read;
+
+    const BYTES: usize = 300_000;
+    Executor::new().block_on(async {
+        let mut listeners = halves::bind("127.0.0.1:0").await?;
+        let address = listeners.local_addrs()[0].socket_addr().expect("TCP");
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        sockopt::set_socket_recv_buffer_size(&socket, 4096)?;
+        rustix::net::connect(&socket, &address)?;
+        let mut client = std::net::TcpStream::from(socket);
+        let near = listeners.accept().await?.expect("a client");
+        let (outer, inner) = conformance::connected("127.0.0.1:0").await?;
+        let (target, mut server) = Ends::new(VERSIONS[1]).shake_hands(outer, inner).await?;
+        target.peer.set_extension(TruncatedResets);
+        let peer = near.peer.clone();
+        let steps = async {
+            server.writer.write_all(&vec![7; BYTES]).await?;
+            server.writer.flush().await?;
+            drop(server);
+            while peer.bytes_out() < BYTES as u64 {
+                future::yield_now().await;
+            }
+            // The relay reads the end.
+            for _ in 0..100 {
+                future::yield_now().await;
+            }
+            let received = smol::unblock(move || {
+                let mut received = Vec::new();
+                let end = client.read_to_end(&mut received);
+                (received.len(), end.map_err(|error| error.kind()))
+            });
+            io::Result::Ok(received.await)
+        };
+        let (result, received) = future::zip(service::relay(near, target), steps).await;
+        let error = result.expect_err("truncated");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(received?, (BYTES, Err(io::ErrorKind::ConnectionReset)));
         Ok(())
     })
 }
@@ -99,7 +153,11 @@ fn target_leaves(resets: bool) -> (Vec<u8>, End, Vec<String>) {
     let mut client = world.connect(&connector);
     close(&mut client);
     world.settle();
-    let (bytes, end) = read(&mut client);
+    let (bytes, _) = read(&mut client);
+    // The relay looks again.
+    world.pass(Duration::from_millis(5));
+    let (more, end) = read(&mut client);
+    assert!(more.is_empty());
     drop(client);
     world.settle();
     (bytes, end, served.events())
@@ -110,8 +168,8 @@ fn a_target_without_close_notify_is_logged_at_its_client() {
     let (bytes, end, events) = target_leaves(false);
     assert_eq!((&bytes[..], end), (&b"answer"[..], End::Closed));
     assert_eq!(events, ["closed 1 truncated"]);
-    let (_, end, events) = target_leaves(true);
-    assert_eq!(end, RESET);
+    let (bytes, end, events) = target_leaves(true);
+    assert_eq!((&bytes[..], end), (&b"answer"[..], RESET));
     let text = "the stream ended without the close_notify of TLS";
     assert_eq!(events, [format!("closed 1 truncated: {text}")]);
 }
