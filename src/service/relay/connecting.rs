@@ -1,4 +1,4 @@
-//! Connecting to a target, and probing those that are left out.
+//! Connecting to a target, and the check of those that are left out.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::copy::TruncatedResets;
-use super::health::Probe;
+use super::health::Check;
 use super::settings::{Health, Settings};
 use super::target::{Place, TargetState};
 use crate::connect::ConnectOptions;
@@ -77,39 +77,34 @@ fn options(state: &TargetState, settings: &Settings, clock: &Clock) -> ConnectOp
         .clock(clock.clone())
 }
 
-/// Probes a target that was left out.
-pub(super) async fn probe(probe: Probe, settings: Arc<Settings>, clock: Clock) {
-    let state = probe.target();
-    match check(state, &settings, &clock).await {
-        Ok(()) => state.health.succeed(),
-        Err(error) if is_ours(&error) => {}
-        Err(_) => state.health.fail(clock.now()),
-    }
-}
-
-async fn check(state: &TargetState, settings: &Settings, clock: &Clock) -> io::Result<()> {
+/// Makes the check of a target that was left out.
+// It has no reference to the state of the target, which may keep it.
+pub(super) fn check(state: &TargetState, settings: &Settings, clock: &Clock) -> Check {
     let mut options = options(state, settings, clock);
     if let Some(version) = state.target.send_proxy {
         options = options.send_proxy(version);
     }
-    let mut connection = options.connect(state.target.address.clone()).await?;
-    if settings.health == Health::Tcp {
-        return Ok(());
-    }
-    let timeout = settings.connect_timeout;
-    let line = async {
-        let line = connection.reader.line().await.map_err(io::Error::other)?;
-        line.map(drop).ok_or(ErrorKind::UnexpectedEof.into())
-    };
-    if timeout.is_zero() {
-        return line.await;
-    }
-    let in_time = clock.timeout(timeout, line).await;
-    in_time.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+    let address = state.target.address.clone();
+    let (health, timeout, clock) = (settings.health, settings.connect_timeout, clock.clone());
+    Box::pin(async move {
+        let mut connection = options.connect(address).await?;
+        if health == Health::Tcp {
+            return Ok(());
+        }
+        let line = async {
+            let line = connection.reader.line().await.map_err(io::Error::other)?;
+            line.map(drop).ok_or(ErrorKind::UnexpectedEof.into())
+        };
+        if timeout.is_zero() {
+            return line.await;
+        }
+        let in_time = clock.timeout(timeout, line).await;
+        in_time.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+    })
 }
 
 /// Returns true if the error is not that of the target.
-fn is_ours(error: &io::Error) -> bool {
+pub(super) fn is_ours(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     let source = match inner {
         Some(Error::Connect { source, .. } | Error::Resolve { source, .. }) => source,

@@ -1,27 +1,38 @@
 //! The health of a target: after a failure it is left out for a while, and then probed.
 
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use super::connecting::is_ours;
 use super::target::TargetState;
+use crate::time::Clock;
 
 /// The time for which a target is left out after its first failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest such time.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-#[derive(Debug, Default)]
+/// The check of a target by a probe.
+pub(super) type Check = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+#[derive(Default)]
 pub(super) struct TargetHealth(Mutex<HealthState>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct HealthState {
     /// The pause of a target that is left out.
     pause: Option<Pause>,
     /// A probe runs.
     is_probed: bool,
+    /// The check of a probe of which the connection has ended. The next connection goes on with it.
+    unfinished: Option<Check>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Pause {
     length: Duration,
     end: Instant,
@@ -39,7 +50,11 @@ impl TargetHealth {
 
     /// Records a connection.
     pub(super) fn succeed(&self) {
-        self.lock().pause = None;
+        let mut state = self.lock();
+        state.pause = None;
+        let unfinished = state.unfinished.take();
+        drop(state);
+        drop(unfinished);
     }
 
     /// Records a failure. During a pause, it changes nothing.
@@ -55,29 +70,60 @@ impl TargetHealth {
     }
 }
 
-/// The right to probe a target. There is one at a time.
-#[derive(Debug)]
-pub(super) struct Probe(Arc<TargetState>);
+/// A probe of a target that was left out. There is one at a time.
+pub(super) struct Probe {
+    state: Arc<TargetState>,
+    clock: Clock,
+    /// None when it has ended.
+    check: Option<Check>,
+}
 
 impl Probe {
-    /// Returns the probe of a target, if it is due.
-    pub(super) fn due(state: &Arc<TargetState>, now: Instant) -> Option<Self> {
+    /// Returns the probe of a target, if it is due: an unfinished one, or a new one with the check
+    /// that `begin` returns.
+    pub(super) fn due(
+        state: &Arc<TargetState>,
+        clock: &Clock,
+        begin: impl FnOnce() -> Check,
+    ) -> Option<Self> {
+        let now = clock.now();
         let mut health = state.health.lock();
         let is_due = health.pause.is_some_and(|pause| pause.end <= now);
         if !is_due || health.is_probed {
             return None;
         }
         health.is_probed = true;
-        Some(Self(state.clone()))
+        let unfinished = health.unfinished.take();
+        drop(health);
+        Some(Self {
+            state: state.clone(),
+            clock: clock.clone(),
+            check: Some(unfinished.unwrap_or_else(begin)),
+        })
     }
 
-    pub(super) fn target(&self) -> &TargetState {
-        &self.0
+    /// Ready when the result is recorded.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(check) = &mut self.check else {
+            return Poll::Ready(());
+        };
+        let result = ready!(check.as_mut().poll(cx));
+        self.check = None;
+        match result {
+            Ok(()) => self.state.health.succeed(),
+            Err(error) if is_ours(&error) => {}
+            Err(_) => self.state.health.fail(self.clock.now()),
+        }
+        Poll::Ready(())
     }
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        self.0.health.lock().is_probed = false;
+        let mut health = self.state.health.lock();
+        health.is_probed = false;
+        if health.pause.is_some() {
+            health.unfinished = self.check.take();
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::connecting::{connect, probe};
+use super::connecting::{check, connect};
 use super::copy::{Relaying, reset};
 use super::direction::is_truncation;
 use super::health::Probe;
@@ -24,12 +24,11 @@ use crate::time::Clock;
 pub(super) struct RelayServing<R, W> {
     stage: Stage<R, W>,
     /// Probes of targets that were left out, beside this connection.
-    probes: Probes,
+    probes: Vec<Probe>,
 }
 
 /// The future of a connection to a target, and of the relay's place there.
 type Connecting = Pin<Box<dyn Future<Output = io::Result<(Connection, Place)>> + Send>>;
-type Probes = Vec<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 enum Stage<R, W> {
     Connecting {
@@ -62,8 +61,7 @@ impl<R, W> RelayServing<R, W> {
     }
 
     fn poll_probes(&mut self, cx: &mut Context<'_>) {
-        self.probes
-            .retain_mut(|probe| probe.as_mut().poll(cx).is_pending());
+        self.probes.retain_mut(|probe| probe.poll(cx).is_pending());
         if self.probes.is_empty() {
             self.probes = Vec::new();
         }
@@ -71,7 +69,7 @@ impl<R, W> RelayServing<R, W> {
 }
 
 /// Returns the probes that are due.
-fn due_probes(settings: &Arc<Settings>, clock: &Clock) -> Probes {
+fn due_probes(settings: &Arc<Settings>, clock: &Clock) -> Vec<Probe> {
     if !settings
         .targets
         .iter()
@@ -79,12 +77,9 @@ fn due_probes(settings: &Arc<Settings>, clock: &Clock) -> Probes {
     {
         return Vec::new();
     }
-    let now = clock.now();
-    let due = settings
-        .targets
-        .iter()
-        .filter_map(|state| Probe::due(state, now));
-    due.map(|due| Box::pin(probe(due, settings.clone(), clock.clone())) as Pin<Box<_>>)
+    let targets = settings.targets.iter();
+    targets
+        .filter_map(|state| Probe::due(state, clock, || check(state, settings, clock)))
         .collect()
 }
 

@@ -27,8 +27,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// the problem of each target.
 ///
 /// A target that fails is left out for 1 second. After that, it is probed beside the next
-/// connection, and used again if it passes its [`health`](Self::health) check. The time doubles with
-/// each probe that fails, up to 30 seconds. Targets that are left out are tried when no other is
+/// connection, and used again if it passes its [`health`](Self::health) check. If the connection ends
+/// first, the next one goes on with the probe. The time doubles with each probe that fails, up to 30
+/// seconds. Targets that are left out are tried when no other is
 /// left. A failure of this machine, such as too few descriptors, is no failure of the target.
 ///
 /// While it connects, the relay reads at most 64 KiB from the client. A reset of the client cancels

@@ -120,7 +120,6 @@ impl From<Address> for Target {
 }
 
 /// A target, and what the relays of all connections know about it.
-#[derive(Debug)]
 pub(super) struct TargetState {
     pub(super) target: Target,
     /// The number of relays that are connected, or connecting.
@@ -143,7 +142,6 @@ impl TargetState {
 }
 
 /// The place of one relay at its target.
-#[derive(Debug)]
 pub(super) struct Place(Arc<TargetState>);
 
 impl Place {

@@ -81,6 +81,38 @@ fn a_health_check_by_line_wants_a_line() {
 }
 
 #[test]
+fn a_probe_goes_on_beside_the_next_connection() {
+    run(Family::Tcp, async |world| {
+        let up = Origin::new(&world.ex, b"u").await;
+        let dir = place::dir();
+        let down = no_socket(&dir);
+        let relay = Relay::to(target(&down)).and(up.target());
+        let relay = relay.health(Health::Line).connect_timeout(SECOND * 5);
+        let served = serve(&world, relay).await;
+        assert_eq!(name_of_target(&served).await, b'u');
+        // It takes connections, and sends no line.
+        let silent = Origin::at(&world.ex, b"", &down).await;
+        world.pass(SECOND).await;
+        for _ in 0..5 {
+            assert_eq!(name_of_target(&served).await, b'u');
+            eventually(|| (silent.accepted() > 0).then_some(())).await;
+        }
+        assert_eq!(silent.accepted(), 1);
+        world.pass(SECOND * 5).await;
+        // The time for the line is over, so the next pause of 2 seconds begins.
+        for _ in 0..3 {
+            assert_eq!(name_of_target(&served).await, b'u');
+        }
+        world.pass(SECOND * 2 - Duration::from_nanos(1)).await;
+        assert_eq!(name_of_target(&served).await, b'u');
+        assert_eq!(silent.accepted(), 1);
+        world.pass(Duration::from_nanos(1)).await;
+        assert_eq!(name_of_target(&served).await, b'u');
+        eventually(|| (silent.accepted() == 2).then_some(())).await;
+    });
+}
+
+#[test]
 fn targets_that_are_all_left_out_are_tried_all_the_same() {
     run(Family::Tcp, async |world| {
         let dir = place::dir();
