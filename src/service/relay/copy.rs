@@ -153,7 +153,11 @@ where
         let (near, far) = (&mut this.near, &mut this.far);
         let there = this.there.poll(cx, &mut near.reader, &mut far.writer);
         let back = this.back.poll(cx, &mut far.reader, &mut near.writer);
-        this.has_far_failed = matches!(back, Poll::Ready(Err(_)));
+        this.has_far_failed = match (&there, &back) {
+            (Poll::Ready(Err(_)), _) => !this.there.has_source_failed(),
+            (_, Poll::Ready(Err(_))) => this.back.has_source_failed(),
+            _ => false,
+        };
         let result = match (there, back) {
             (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => Err(error),
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => this.finish(),
@@ -240,5 +244,69 @@ async fn delivered(peer: Peer, clock: Clock) {
         }
         left = bytes;
         clock.sleep(DELIVERY_INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_lite::future::{block_on, poll_once};
+
+    use super::*;
+    use crate::listener::memory;
+
+    #[test]
+    fn the_side_of_the_error_is_known() {
+        for (near_resets, far_resets, is_far) in [
+            (true, false, false),
+            (false, true, true),
+            // The error is that of the first.
+            (true, true, false),
+        ] {
+            let (client, near) = memory::pair(10);
+            let (far, origin) = memory::pair(10);
+            let mut relaying = pin!(Relaying::new(near, far));
+            for (peer, resets) in [(&client.peer, near_resets), (&origin.peer, far_resets)] {
+                if resets {
+                    peer.abort();
+                }
+            }
+            let result = block_on(poll_once(relaying.as_mut())).expect("a reset");
+            assert!(result.is_err());
+            assert_eq!(relaying.has_far_failed(), is_far);
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_output_is_that_of_its_side() {
+        let (mut client, near) = memory::pair(10);
+        block_on(futures_lite::AsyncWriteExt::write_all(
+            &mut client.writer,
+            b"a",
+        ))
+        .expect("room");
+        let no_room: &'static mut [u8] = &mut [];
+        let far = Connection::new(Silent, futures_lite::io::Cursor::new(no_room));
+        let mut relaying = pin!(Relaying::new(near, far));
+        let result = block_on(poll_once(relaying.as_mut())).expect("an error");
+        assert_eq!(
+            result.expect_err("no room").kind(),
+            io::ErrorKind::WriteZero
+        );
+        assert!(relaying.has_far_failed());
+    }
+
+    /// An input without bytes.
+    struct Silent;
+
+    impl AsyncRead for Silent {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
     }
 }

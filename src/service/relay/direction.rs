@@ -62,6 +62,11 @@ impl Direction {
         matches!(self.stage, Stage::Ended)
     }
 
+    /// Returns true if an error of the direction is that of its source.
+    pub(super) fn has_source_failed(&self) -> bool {
+        matches!(self.stage, Stage::Failing(_) | Stage::Cutting(_))
+    }
+
     /// Returns true if all bytes that are read are written.
     pub(super) fn is_drained(&self) -> bool {
         self.unsent.is_empty() && self.pipe.is_empty()
