@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use async_signal::Signal;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use rustix::process::{Resource, getrlimit};
 
 use super::state::Direction;
 use super::{Socket, SourceOwner};
@@ -24,6 +25,8 @@ use crate::signals;
 const PIPE_BYTES: usize = 1024 * 1024;
 /// The most pipes of this process.
 const MAX_PIPES: usize = 32;
+/// The open files of which one pipe takes two: the reserve of a server is an eighth.
+const FILES_PER_PIPE: u64 = 64;
 /// The most empty pipes that are kept open.
 const MAX_IDLE_PIPES: usize = 4;
 /// After a pipe cannot be had, so many calls do not try again.
@@ -124,7 +127,8 @@ impl Pool {
         if let Some(ends) = self.idle.pop() {
             return Some(ends);
         }
-        if self.open >= MAX_PIPES {
+        if self.open >= MAX_PIPES || self.open >= pipes_within(getrlimit(Resource::Nofile).current)
+        {
             return None;
         }
         if self.skip > 0 {
@@ -161,6 +165,13 @@ impl Ends {
             length: 0,
         })
     }
+}
+
+/// Returns the number of pipes within this limit of open files, so that connections find some.
+fn pipes_within(files: Option<u64>) -> usize {
+    files.map_or(MAX_PIPES, |files| {
+        usize::try_from(files / FILES_PER_PIPE).unwrap_or(MAX_PIPES)
+    })
 }
 
 /// Returns true if the program ignores SIGPIPE, as programs in Rust do by default. A splice to a
@@ -206,5 +217,22 @@ impl<T: SourceOwner> Socket<T> {
         let written = ready!(self.poll_io(cx, Direction::Write, write, |_| false))?;
         ends.length -= written;
         Poll::Ready(Ok(written))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipes_take_a_small_part_of_the_open_files() {
+        for (files, pipes) in [
+            (Some(40), 0),
+            (Some(256), 4),
+            (Some(1024), 16),
+            (None, MAX_PIPES),
+        ] {
+            assert_eq!(pipes_within(files), pipes);
+        }
     }
 }
