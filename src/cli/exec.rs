@@ -12,12 +12,12 @@ use super::service::Served;
 
 /// The files of a connection: the socket, and the child.
 pub(super) const FILES: usize = 2;
-/// The files of a connection whose child has pipes, with the ends that the child gets.
+/// The files of a connection that has a child with pipes, including the child's ends.
 const FILES_WITH_PIPES: usize = 6;
 /// The time between TERM and KILL for the children that are left at the drain timeout.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 
-/// Finds the program, whose first word is its name. An error is one line.
+/// Finds the program. The first word is its name. An error is one line.
 pub(super) fn service(program: &[OsString], options: &ServerOptions) -> Result<Served, String> {
     let exec = find(program).map_err(|error| format!("exec: {error}"))?;
     Ok(Served {

@@ -7,7 +7,7 @@ use halves::connection::{AnyRead, AnyWrite};
 use halves::proxy_protocol::{ProxyListener, ProxyProtocol};
 use halves::{Connection, Endpoint, Listener, Listeners};
 
-/// Listeners whose connections begin with a PROXY header, or not.
+/// Listeners of connections that begin with a PROXY header, or that do not.
 pub(super) enum LayeredListeners {
     Plain(Listeners),
     Proxy(ProxyListener<Listeners>),

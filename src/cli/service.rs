@@ -21,7 +21,7 @@ use super::words::{did_you_mean, nearest};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Service(pub(super) &'static BuiltIn<ServiceRunner>);
 
-/// What a server runs, and its name.
+/// The service that a server runs, and its name.
 pub(super) struct Served {
     /// The name in the log.
     pub(super) name: &'static str,

@@ -80,7 +80,7 @@ pub(super) async fn drain(state: &ServerState, deadline: Duration) -> Report {
     }
 }
 
-/// Aborts the connections that are left. Those at whose other end code can be asked to end by itself
+/// Aborts the connections that are left. Those with code at the other end that can be asked to end by itself
 /// get some time for that, but count as aborted.
 async fn ask_and_abort(state: &ServerState) -> usize {
     let (asked, aborted) = state.registry.ask_or_abort_all();

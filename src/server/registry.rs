@@ -151,7 +151,7 @@ impl Registry {
         self.live().histograms
     }
 
-    /// Updates the counts of the connections whose bytes the kernel counts.
+    /// Updates the counts of the connections that the kernel counts.
     fn measure_lent(&self) {
         if self.settings.lends() {
             // System calls, so not under the lock.
@@ -235,7 +235,7 @@ impl Registry {
         records.iter().filter(|record| record.cut()).count()
     }
 
-    /// Resets every connection, except those at whose other end code was asked to end by itself.
+    /// Resets every connection, except those with code at the other end that was asked to end by itself.
     /// Returns the number of both.
     pub(super) fn ask_or_abort_all(&self) -> (usize, usize) {
         let (asked, others): (Vec<_>, Vec<_>) =

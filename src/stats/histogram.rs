@@ -89,7 +89,7 @@ impl<T: Copy + PartialOrd> Histogram<T> {
         self.sum = add(self.sum, value);
     }
 
-    /// Returns each bound, and the number of connections whose value is at most the bound.
+    /// Returns each bound, and the number of connections with a value of at most the bound.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! A relay whose connect fails because no descriptor is left.
+//! A relay of which the connect fails because no descriptor is left.
 
 #![cfg(target_os = "linux")]
 

@@ -11,7 +11,7 @@ use crate::time::Stamp;
 const BUDGET_BYTES: u32 = 64 * 1024;
 /// The smallest charge of an operation, in bytes, so that 32 operations use up the budget.
 const MIN_CHARGE_BYTES: u32 = BUDGET_BYTES / 32;
-/// The value of a budget whose half waits for the stream: as good as unused, but not 0.
+/// The value of a budget while its half waits for the stream: as good as unused, but not 0.
 const WAITING: u32 = 1;
 
 /// The bytes that a half has moved since it last returned `Pending`. Only the half and its task write

@@ -88,7 +88,7 @@ impl Drop for Running {
     }
 }
 
-/// What `env` prints for a client of this server, and the variables with their true values.
+/// The output of `env` for a client of this server, and the variables with their true values.
 fn environment(command: &mut Command, port: u16) -> [BTreeMap<String, String>; 2] {
     command
         .env_clear()
@@ -119,7 +119,7 @@ fn environment(command: &mut Command, port: u16) -> [BTreeMap<String, String>; 2
     [variables(&client.rest()), truth.into()]
 }
 
-/// Removes variables whose names begin so.
+/// Removes variables with names that begin so.
 fn without(mut all: BTreeMap<String, String>, begins: &[&str]) -> BTreeMap<String, String> {
     all.retain(|name, _| !begins.iter().any(|begin| name.starts_with(begin)));
     all
