@@ -167,7 +167,8 @@ impl<W: Write, D: Fn(u64) -> String> LogWriter<W, D> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => break,
                 Ok(n) => {
-                    self.torn = rest[n - 1] != b'\n';
+                    // A whole text without a line end goes on later.
+                    self.torn = n < rest.len() && rest[n - 1] != b'\n';
                     rest = &rest[n..];
                 }
             }

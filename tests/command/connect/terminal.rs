@@ -52,6 +52,7 @@ fn a_long_connection_shows_its_bytes_and_erases_the_line() {
     let lines: Vec<_> = text.split(ERASE).collect();
     assert!(lines[1].starts_with("5 B in, 0 B out, "), "{text}");
     assert_eq!((lines[0], lines.last()), ("", Some(&"")), "{text}");
+    assert!(!text.contains('\n'), "the line is written again: {text}");
 }
 
 #[test]
