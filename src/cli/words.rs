@@ -71,6 +71,12 @@ impl Words {
                     }
                     break;
                 }
+                // The parser takes a hyphen for an option.
+                "-" if reader.takes_addresses() => {
+                    arguments += 1;
+                    reader.words.own.push("stdio".to_owned());
+                    continue;
+                }
                 option if option.starts_with('-') => {
                     reader.option(option, &mut given)?;
                     continue;
@@ -113,6 +119,11 @@ impl Reader<'_> {
 
     fn is_server(&self) -> bool {
         self.grammar.is_some_and(|grammar| grammar.is_server)
+    }
+
+    /// Returns true if an argument of the command is an address.
+    fn takes_addresses(&self) -> bool {
+        matches!(self.command.name, "connect" | "proxy")
     }
 
     fn runs_program(&self) -> bool {

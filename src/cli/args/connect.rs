@@ -182,6 +182,7 @@ mod tests {
             (&["h:1", "-v", "-q"][..], "-v and -q contradict each other"),
             (&["h:1", "-v", "--json"], "--json has all that -v prints"),
             (&["/x", "--source", "::1"], "--source is for TCP"),
+            (&["-"], both_ends),
             (&["stdio"], both_ends),
             (&["fd:1"], both_ends),
             (
