@@ -63,7 +63,6 @@ mod splice {
 
     use super::{Socket, SourceOwner};
 
-    /// There is none.
     #[derive(Debug, Default)]
     pub(crate) struct Pipe(());
 

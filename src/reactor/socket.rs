@@ -15,7 +15,7 @@ use rustix::net::{
 };
 
 use super::flush::{self, FlushWaiter};
-use super::state::Direction;
+use super::state::{Direction, FOREIGN, READ};
 use super::sys::{SEND_FLAGS, slices_to_read, slices_to_write};
 use super::{Source, SourceOwner};
 
@@ -111,6 +111,12 @@ impl<T: SourceOwner> Socket<T> {
     #[inline(always)]
     pub(crate) fn is_unreadable(&self, cx: &mut Context<'_>) -> bool {
         Source::is_unreadable(&self.0, cx)
+    }
+
+    /// Returns true if the socket is not readable. A later event wakes the task that is registered.
+    #[inline(always)]
+    pub(crate) fn is_not_readable(&self) -> bool {
+        self.0.source().state.load() & (READ | FOREIGN) == 0
     }
 
     #[inline(always)]

@@ -18,13 +18,20 @@ impl<R: 'static> Reader<R> {
     }
 
     /// Returns true if there is nothing to read, and the task is woken when there is. Returns false
-    /// if a read has to find out.
+    /// if a read has to find out. `waited` is the result of the call before, if the half was not used
+    /// since.
     #[inline(always)]
-    pub(crate) fn is_waiting(&self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn is_waiting(&self, cx: &mut Context<'_>, waited: bool) -> bool {
         let Some(socket) = self.plain_socket() else {
             return false;
         };
-        if !self.ahead.is_empty() || self.record.check().is_err() || !socket.is_unreadable(cx) {
+        if !self.ahead.is_empty() || self.record.check().is_err() {
+            return false;
+        }
+        // The waker is still there: before it is taken, the socket is marked as readable, or the
+        // connection as ended.
+        let is_registered = waited && socket.owner().waiting().reaches(cx.waker());
+        if !(is_registered && socket.is_not_readable() || socket.is_unreadable(cx)) {
             return false;
         }
         self.record.reading.wait();
@@ -67,6 +74,13 @@ impl<W: 'static> Writer<W> {
 }
 
 impl<W: futures_lite::AsyncWrite + Unpin + 'static> Writer<W> {
+    /// Returns true if this is a socket whose bytes are all in the kernel.
+    #[inline(always)]
+    pub(crate) fn is_flushed_socket(&self) -> bool {
+        self.plain_socket()
+            .is_some_and(|socket| !socket.owner().is_corked())
+    }
+
     /// Returns true if [`poll_splice`](Self::poll_splice) may succeed.
     pub(crate) fn can_splice(&self) -> bool {
         self.plain_socket().is_some_and(can_splice)

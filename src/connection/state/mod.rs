@@ -200,6 +200,11 @@ impl Record {
     /// start anew.
     pub(crate) fn begin_poll(&self) {
         self.waiting().forget();
+        self.reset_budgets();
+    }
+
+    /// Called when a task is polled that uses a connection without a server.
+    pub(crate) fn reset_budgets(&self) {
         self.reading.reset();
         self.writing.reset();
     }

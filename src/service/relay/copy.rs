@@ -147,7 +147,7 @@ where
         for peer in [&this.near.peer, &this.far.peer] {
             // A server does this for its own connections.
             if peer.record().context().is_none() {
-                peer.record().begin_poll();
+                peer.record().reset_budgets();
             }
         }
         let (near, far) = (&mut this.near, &mut this.far);

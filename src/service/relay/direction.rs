@@ -27,6 +27,8 @@ pub(super) struct Direction {
     mode: Mode,
     /// Bytes were written since the last flush.
     unflushed: bool,
+    /// The source has nothing to read, and wakes the task when it has.
+    waits: bool,
 }
 
 /// The way in which the next bytes are moved.
@@ -94,7 +96,9 @@ impl Direction {
             match self.poll_read(cx, source, sink) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => self.fail(error, source.record(), sink.record()),
-                Poll::Pending if !self.unflushed => return Poll::Pending,
+                Poll::Pending if !self.unflushed || sink.is_flushed_socket() => {
+                    return Poll::Pending;
+                }
                 Poll::Pending => {
                     if let Err(error) = ready!(Pin::new(&mut *sink).poll_flush(cx)) {
                         self.refuse(error, sink.record())?;
@@ -121,7 +125,8 @@ impl Direction {
         W: AsyncWrite + Unpin + 'static,
     {
         // Cheaper than a read.
-        if source.is_waiting(cx) {
+        self.waits = source.is_waiting(cx, self.waits);
+        if self.waits {
             // A read would also drop the empty buffer.
             self.unsent = Chunk::default();
             return Poll::Pending;

@@ -99,16 +99,20 @@ where
             return Poll::Ready(Ok(()));
         };
         let record = client.peer.record();
-        if !*is_read {
-            match client.reader.poll_read_ahead(cx) {
-                Poll::Pending => {}
-                Poll::Ready(Ok(())) => *is_read = true,
-                // The relay reads this error again.
-                Poll::Ready(Err(error)) if is_truncation(record, &error) => *is_read = true,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+        // First, as a target nearby takes the connection at once.
+        let Poll::Ready(connected) = connecting.as_mut().poll(cx) else {
+            if *is_read {
+                return Poll::Pending;
             }
-        }
-        let connected = ready!(connecting.as_mut().poll(cx));
+            return match ready!(client.reader.poll_read_ahead(cx)) {
+                Err(error) if !is_truncation(record, &error) => Poll::Ready(Err(error)),
+                // The relay reads an end of TLS again.
+                _ => {
+                    *is_read = true;
+                    Poll::Pending
+                }
+            };
+        };
         let (target, place) = connected.inspect_err(|_| {
             record.set_cause(Reason::Refused);
         })?;
