@@ -80,6 +80,8 @@ impl Flags {
     /// Parses the words after the name. Flags end at the first word that is none, the host.
     pub(super) fn parse(words: &[OsString]) -> Result<Self, FlagError> {
         let mut parser = Parser::from_args(words);
+        // As for getopt(3), a `=` after a letter is part of the value.
+        parser.set_short_equals(false);
         let mut flags = Self::default();
         loop {
             match parser.next().map_err(|error| usage(&error))? {
@@ -201,6 +203,10 @@ mod tests {
         assert_eq!((&*flags.host, &*flags.port), ("0", "-1"));
         assert_eq!(flags.program, ["cat", "-u"]);
 
+        let flags = parse(&["-l=a", "-B=hi", "0", "0", "cat"]).expect("good usage");
+        assert_eq!(flags.lookups.local_name, Some("=a".into()));
+        assert_eq!(flags.banner, b"=hi");
+
         let flags = parse(&["-qc", "4", "-DphrPoOb9", "-t5", "--", "::1", "http", "x"]);
         let flags = flags.expect("good usage");
         assert_eq!(flags.verbosity, Verbosity::Nothing);
@@ -222,7 +228,9 @@ mod tests {
             (&["0", "25"], None),
             (&["--version"], None),
             (&["-Z", "0", "25", "cat"], Some("illegal option -- Z")),
+            (&["-v=1", "0", "25", "cat"], Some("illegal option -- =")),
             (&["-vc"], Some("option requires an argument -- c")),
+            (&["-c=4", "0", "25", "cat"], Some("option -c takes no '=4'")),
             (&["-c0", "0", "25", "cat"], Some("option -c takes no '0'")),
             (
                 &["-uroot", "0", "25", "cat"],

@@ -170,11 +170,14 @@ pub(super) fn words(error: &io::Error) -> String {
     let known = match error.kind() {
         io::ErrorKind::AddrInUse => "address already used",
         io::ErrorKind::AddrNotAvailable => "address not available",
+        io::ErrorKind::ArgumentListTooLong => "argument list too long",
         io::ErrorKind::ConnectionAborted => "connection aborted",
         io::ErrorKind::ConnectionReset => "connection reset",
+        io::ErrorKind::ExecutableFileBusy => "text busy",
         io::ErrorKind::NotFound => "file does not exist",
         io::ErrorKind::OutOfMemory => "out of memory",
         io::ErrorKind::PermissionDenied => "permission denied",
+        io::ErrorKind::WouldBlock => "temporary failure",
         _ => return error.to_string(),
     };
     known.to_owned()
@@ -183,6 +186,18 @@ pub(super) fn words(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_words_for_an_error_do_not_name_the_program_again() {
+        for (kind, expected) in [
+            (io::ErrorKind::WouldBlock, "temporary failure"),
+            (io::ErrorKind::ExecutableFileBusy, "text busy"),
+            (io::ErrorKind::NotFound, "file does not exist"),
+        ] {
+            let error = io::Error::new(kind, "/bin/cat: a reason");
+            assert_eq!(words(&error), expected);
+        }
+    }
 
     #[test]
     fn a_name_in_a_message_is_safe() {

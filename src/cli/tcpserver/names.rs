@@ -13,6 +13,15 @@ pub(super) struct Names {
     pub(super) remote: Option<OsString>,
 }
 
+impl Names {
+    pub(super) fn local(name: OsString) -> Self {
+        Self {
+            local: Some(name),
+            remote: None,
+        }
+    }
+}
+
 /// The lookups for each connection.
 #[derive(Clone, Debug)]
 pub(super) struct Lookups {
@@ -35,6 +44,11 @@ impl Default for Lookups {
 }
 
 impl Lookups {
+    /// Returns the local name if nothing is looked up.
+    pub(super) fn fixed_name(&self) -> Option<OsString> {
+        self.local_name.clone().filter(|_| !self.looks_up)
+    }
+
     /// Looks up the names of a connection, and returns them as variables. May take long.
     pub(super) fn variables(&self, peer: &Peer) -> Vec<(OsString, OsString)> {
         let local = peer.local().socket_addr().map(|local| local.ip());

@@ -18,7 +18,7 @@ use smol::channel::{Receiver, Sender, unbounded};
 
 use super::flags::Flags;
 use super::messages::{Messages, words};
-use super::names;
+use super::names::{self, Names};
 use super::{EXIT_FATAL, privileges};
 use crate::cli::log::Log;
 use crate::cli::{EXIT_SIGNALED, exec, resources, serve};
@@ -137,6 +137,7 @@ impl TcpServer {
         let shutdown = Shutdown::default();
         let (sender, steps) = unbounded();
         let exec = self.observed(exec, sender.clone());
+        let exec = exec.map_err(|error| error.to_string())?;
         let server = self.server(&shutdown, sender);
         let handler = self.handler(exec);
         let mut served = ex.spawn(server.serve(ex.clone(), listeners, handler));
@@ -172,13 +173,21 @@ impl TcpServer {
     }
 
     /// Adds the names to the variables of children, and reports each start.
-    fn observed(&self, exec: Exec, steps: Sender<Step>) -> Exec {
+    fn observed(&self, exec: Exec, steps: Sender<Step>) -> io::Result<Exec> {
         let (messages, lookups) = (self.messages.clone(), self.flags.lookups.clone());
-        exec.env_with(move |peer| lookups.variables(peer))
-            .on_start(move |peer, id| {
-                messages.started(peer, id);
-                send(&steps, Step::Started);
-            })
+        let fixed = lookups.fixed_name();
+        let exec = match &fixed {
+            // The start of a child then needs no thread.
+            Some(name) => exec.env("TCPLOCALHOST", name)?,
+            None => exec.env_with(move |peer| lookups.variables(peer)),
+        };
+        Ok(exec.on_start(move |peer, id| {
+            if let Some(name) = &fixed {
+                peer.set_extension(Names::local(name.clone()));
+            }
+            messages.started(peer, id);
+            send(&steps, Step::Started);
+        }))
     }
 
     fn server(&self, shutdown: &Shutdown, steps: Sender<Step>) -> Server {
@@ -211,8 +220,12 @@ impl TcpServer {
         move |mut c: Connection| {
             Box::pin(async move {
                 if !banner.is_empty() {
-                    let sent = c.writer.write_all(&banner).await;
-                    sent.inspect_err(|error| messages.dropping("unable to print banner", error))?;
+                    let sent = async {
+                        c.writer.write_all(&banner).await?;
+                        c.writer.flush().await
+                    };
+                    (sent.await)
+                        .inspect_err(|error| messages.dropping("unable to print banner", error))?;
                 }
                 let served = exec.serve(c).await;
                 served.inspect_err(|error| messages.not_run(error))

@@ -81,6 +81,16 @@ fn names_are_looked_up() {
     assert_eq!(answer(&words("-H")), "localhost\n");
 }
 
+/// Each lookup is a call on a thread, which stays for a while.
+#[test]
+fn without_lookups_no_thread_is_needed() {
+    let script = "echo $TCPLOCALHOST; cat /proc/$PPID/task/*/comm";
+    let answer = answer(&["-1RHl", "here", "127.0.0.1", "0", "sh", "-c", script]);
+    assert!(answer.starts_with("here\n"), "{answer}");
+    assert!(answer.contains("halves\n"), "{answer}");
+    assert!(!answer.contains("blocking"), "{answer}");
+}
+
 #[test]
 fn user_and_group_are_changed_after_the_port_is_open() {
     if !geteuid().is_root() {
