@@ -39,8 +39,9 @@ struct Output<W> {
     from: WatchedFd,
     to: Writer<W>,
     chunk: Chunk,
-    /// The child has exited, so what is not in the pipe now will not be.
-    exited: bool,
+    /// Bytes left in the pipe since the child has exited. Processes that left its group may write
+    /// more, which is not copied.
+    left: Option<u64>,
     ended: bool,
 }
 
@@ -76,7 +77,7 @@ where
                 from: pipes.output,
                 to: writer,
                 chunk: Chunk::default(),
-                exited: false,
+                left: None,
                 ended: false,
             }),
             error: None,
@@ -106,7 +107,7 @@ where
         let Some(output) = &mut self.output else {
             return Poll::Ready(());
         };
-        output.exited = true;
+        output.exited();
         let ended = ready!(output.poll(cx));
         self.output = None;
         self.record(ended);
@@ -148,6 +149,14 @@ impl<R: AsyncRead + Unpin> Input<R> {
 }
 
 impl<W: AsyncWrite + Unpin> Output<W> {
+    /// The child has exited.
+    fn exited(&mut self) {
+        if self.left.is_none() {
+            let left = rustix::io::ioctl_fionread(&self.from);
+            self.left = Some(left.unwrap_or(u64::MAX));
+        }
+    }
+
     /// Ready when the child has ended its output, and the client has all of it.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
@@ -167,22 +176,27 @@ impl<W: AsyncWrite + Unpin> Output<W> {
 
     /// Ends the client's input, unless that would end the connection before the child has exited.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.exited || self.to.peer().can_half_close() {
+        if self.left.is_some() || self.to.peer().can_half_close() {
             return Pin::new(&mut self.to).poll_close(cx);
         }
         Poll::Pending
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (from, exited) = (&self.from, self.exited);
+        let (from, left) = (&self.from, &mut self.left);
         self.chunk.poll_fill(|buf| {
-            if !exited {
+            let Some(left) = left else {
                 return from.poll_read(cx, buf.len(), |fd| rustix::io::read(fd, &mut *buf));
-            }
-            let read = rustix::io::retry_on_intr(|| rustix::io::read(from, &mut *buf));
+            };
+            let room = buf.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+            let read = rustix::io::retry_on_intr(|| rustix::io::read(from, &mut buf[..room]));
             Poll::Ready(match read {
+                Ok(n) => {
+                    *left -= n as u64;
+                    Ok(n)
+                }
                 Err(Errno::AGAIN) => Ok(0),
-                read => read.map_err(io::Error::from),
+                Err(error) => Err(error.into()),
             })
         })
     }

@@ -178,3 +178,29 @@ fn a_child_with_pipes_may_close_its_input_first() -> io::Result<()> {
         Ok(())
     })
 }
+
+/// The client is slower than the process that is left.
+#[test]
+fn a_process_that_left_the_group_and_writes_does_not_keep_pipes() -> io::Result<()> {
+    smol::block_on(async {
+        let (client, server) = memory::pair(64);
+        let Connection {
+            mut reader,
+            mut writer,
+            ..
+        } = client;
+        let asks = async {
+            // The pipe is full when the child exits.
+            let mut first = [0; 10_000];
+            reader.read_exact(&mut first).await?;
+            writer.write_all(b"\n").await?;
+            let mut rest = Vec::new();
+            let more = reader.take(400_000).read_to_end(&mut rest).await?;
+            assert!(more < 400_000, "it goes on");
+            Ok(())
+        };
+        let serves = sh("setsid yes & read line; exit 0").serve(server);
+        future::try_zip(asks, serves).await?;
+        Ok(())
+    })
+}
