@@ -64,7 +64,7 @@ impl Program {
             args: vec![c_string(name.to_owned())?],
             variables: Vec::new(),
             max_files: None,
-            dispositions: Dispositions::current(),
+            dispositions: Dispositions::default(),
         })
     }
 

@@ -13,8 +13,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::process::{Pid, Resource, getrlimit};
 
@@ -36,13 +36,22 @@ type SignalSet = [u64; if IS_MIPS { 2 } else { 1 }];
 /// Not less than the kernel's `struct sigaction`. Zeros are the default action, without flags.
 const DEFAULT_ACTION: [u64; 8] = [0; 8];
 
-/// The signals that this process ignores or handles.
-#[derive(Clone, Debug)]
-pub(super) struct Dispositions(Vec<c_int>);
+/// The signals that this process ignores or handles, from the first start of a program on: a server
+/// installs its handlers after it has found the program.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Dispositions(OnceLock<Vec<c_int>>);
 
 impl Dispositions {
-    /// Asks the kernel.
-    pub(super) fn current() -> Self {
+    fn get(&self) -> &[c_int] {
+        self.0.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Asks the kernel, the first time.
+    fn find(&self) {
+        self.0.get_or_init(Self::current);
+    }
+
+    fn current() -> Vec<c_int> {
         let is_changed = |&signal: &c_int| {
             // Not by the C library, which hides the signals that it uses.
             let mut action = DEFAULT_ACTION;
@@ -57,7 +66,7 @@ impl Dispositions {
             let asked = unsafe { syscall(libc::SYS_rt_sigaction, args) };
             asked.is_ok() && action != DEFAULT_ACTION
         };
-        Self((1..=MAX_SIGNAL).filter(is_changed).collect())
+        (1..=MAX_SIGNAL).filter(is_changed).collect()
     }
 }
 
@@ -156,6 +165,7 @@ fn limit(max_files: u64) -> [u64; 2] {
 
 impl StartMemory {
     fn plan(program: &Arc<Program>, variables: Vec<CString>, streams: [BorrowedFd<'_>; 2]) -> Self {
+        program.dispositions.find();
         let script = [SHELL, &program.path];
         let rest = program.args.iter().skip(1).map(CString::as_c_str);
         let plan = Plan {
@@ -307,11 +317,11 @@ impl Plan {
 
     /// Sets signals to their default and unblocks all.
     fn reset_signals(&self) -> Result<(), c_int> {
-        for &signal in &self.program.dispositions.0 {
+        for &signal in self.program.dispositions.get() {
             set_default(signal)?;
         }
         // A handler that was set later must not run here either. After this, signals come only to
-        // the pid of this process, which other processes do not know yet.
+        // the pid of this process, which only its parent knows yet.
         let mut pending: SignalSet = Default::default();
         let size = size_of::<SignalSet>();
         let at = ptr::from_mut(&mut pending).expose_provenance();
@@ -381,6 +391,20 @@ mod tests {
             assert_eq!(output, "hello\n");
             assert!(error.is_none(), "{error:?}");
         }
+    }
+
+    /// A handler of a server must not run in the new process, which has the server's memory.
+    #[test]
+    fn a_signal_is_default_that_was_changed_after_the_program_was_found() {
+        let program = Arc::new(Program::find(OsStr::new("true")).expect("it is there"));
+        // SAFETY: a signal of terminals, which nothing here handles.
+        let before = unsafe { libc::signal(libc::SIGWINCH, libc::SIG_IGN) };
+        let stdin = File::open("/dev/null").expect("it is there");
+        let memory = StartMemory::plan(&program, Vec::new(), [stdin.as_fd(), stdin.as_fd()]);
+        // SAFETY: as above.
+        unsafe { libc::signal(libc::SIGWINCH, before) };
+        assert!(program.dispositions.get().contains(&libc::SIGWINCH));
+        drop(memory);
     }
 
     #[test]

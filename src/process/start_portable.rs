@@ -14,14 +14,8 @@ use super::before_exec;
 use super::program::Program;
 
 /// The standard library resets what is needed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Dispositions;
-
-impl Dispositions {
-    pub(super) fn current() -> Self {
-        Self
-    }
-}
 
 /// Does nothing: exit statuses are lost if this process ignores `SIGCHLD`.
 pub(super) fn keep_exit_statuses() {}

@@ -1,9 +1,10 @@
 //! `ExecLink`: ends the child of a connection with the connection.
 
 use std::io;
+use std::mem;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use crate::connection::Link;
@@ -13,23 +14,46 @@ use crate::process::StartedRef;
 pub(super) struct ExecLink {
     /// The link of the connection before, such as that of a layer.
     beneath: Option<Arc<dyn Link>>,
-    child: OnceLock<StartedRef>,
+    child: Mutex<Child>,
     /// The server has asked the child to end.
     pub(super) asked: AtomicBool,
+}
+
+/// The child of the connection, which a task of the handler may start after the end.
+enum Child {
+    NotStarted,
+    Started(StartedRef),
+    /// The connection is over.
+    Ended,
 }
 
 impl ExecLink {
     pub(super) fn new(beneath: Option<Arc<dyn Link>>) -> Self {
         Self {
             beneath,
-            child: OnceLock::new(),
+            child: Mutex::new(Child::NotStarted),
             asked: AtomicBool::new(false),
         }
     }
 
-    /// Sets the child, once it runs.
-    pub(super) fn set_child(&self, child: StartedRef) {
-        let _ = self.child.set(child);
+    /// Sets the child, once it runs. Kills it if the connection is over.
+    pub(super) fn set_child(&self, started: StartedRef) {
+        let mut child = self.child();
+        match *child {
+            Child::Ended => started.kill(),
+            _ => *child = Child::Started(started),
+        }
+    }
+
+    /// Kills the child, also one that is set later.
+    fn end_child(&self) {
+        if let Child::Started(started) = mem::replace(&mut *self.child(), Child::Ended) {
+            started.kill();
+        }
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -48,9 +72,7 @@ impl Link for ExecLink {
     }
 
     fn abort(&self) {
-        if let Some(child) = self.child.get() {
-            child.kill();
-        }
+        self.end_child();
         if let Some(link) = &self.beneath {
             link.abort();
         }
@@ -59,10 +81,12 @@ impl Link for ExecLink {
     fn ask_to_end(&self) -> bool {
         // Set first: the child may end at once.
         self.asked.store(true, Ordering::Release);
-        self.child.get().is_some_and(StartedRef::terminate)
+        matches!(&*self.child(), Child::Started(started) if started.terminate())
     }
 
+    /// The child has ended, unless a task of the handler has it.
     fn close(&self) {
+        self.end_child();
         if let Some(link) = &self.beneath {
             link.close();
         }

@@ -119,7 +119,7 @@ impl Child {
     ) -> io::Result<Self> {
         let record = peer.record();
         let link = Arc::new(ExecLink::new(record.link()));
-        record.set_link(link.clone());
+        record.set_layer_link(link.clone());
         let variables = if settings.variables.is_some() {
             let (settings, peer) = (settings.clone(), peer.clone());
             unblock(move || Ok(settings.variables(&peer, number))).await?

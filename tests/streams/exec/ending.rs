@@ -12,7 +12,7 @@ use halves::{Connection, Server, Timeouts};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{FAMILIES, Peers, Started, exited, gone, number, served, sh};
-use crate::support::harness::sockets::{self, Family, eventually};
+use crate::support::harness::sockets::{self, Family};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Reads to the end and is not ended by it.
@@ -368,16 +368,4 @@ fn a_dropped_handler_of_a_child_that_has_exited_kills_the_rest() -> io::Result<(
     drop(serving);
     smol::block_on(exited(grandchild));
     Ok(())
-}
-
-#[test]
-fn a_kill_during_the_start_leaves_no_child() {
-    sockets::run(Family::Tcp, async |world| {
-        let started = Started::default();
-        let served = started.serve(&world, Server::default(), sh(STAYS)).await;
-        let client = served.connect();
-        eventually(|| served.handle.kill(1).then_some(())).await;
-        let _ = client.rest().await;
-        assert_eq!(served.until_closed().await, ["closed 1 killed"]);
-    });
 }

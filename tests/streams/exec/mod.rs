@@ -3,6 +3,7 @@
 mod bytes;
 mod child;
 mod ending;
+mod starting;
 mod streams;
 #[cfg(feature = "tls")]
 mod tls;
