@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::time::Duration;
 
+use halves::server::END_GRACE;
 use halves::service::{Exec, RunService};
 use rustix::process::{Resource, getrlimit};
 
@@ -14,8 +14,6 @@ use super::service::Served;
 pub(super) const FILES: usize = 2;
 /// The files of a connection that has a child with pipes, including the child's ends.
 const FILES_WITH_PIPES: usize = 6;
-/// The time between TERM and KILL for the children that are left at the drain timeout.
-const TERM_GRACE: Duration = Duration::from_secs(2);
 
 /// Finds the program. The first word is its name. An error is one line.
 pub(super) fn service(program: &[OsString], options: &ServerOptions) -> Result<Served, String> {
@@ -28,7 +26,7 @@ pub(super) fn service(program: &[OsString], options: &ServerOptions) -> Result<S
         } else {
             FILES
         },
-        grace: TERM_GRACE,
+        grace: END_GRACE,
         run: Box::new(|runner| runner.run(exec)),
     })
 }

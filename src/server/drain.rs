@@ -14,8 +14,19 @@ use super::state::ServerState;
 
 /// The time between two progress events.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
-/// The time for which code at the other end of a connection may go on after it was asked to end.
-const GRACE: Duration = Duration::from_secs(2);
+/// The time after the drain deadline that code at the other end of a connection has to end by
+/// itself, if [`Link::ask_to_end`](crate::connection::Link::ask_to_end) asks it to.
+///
+/// # Examples
+///
+/// The longest time from the start of a drain to the end of a child process:
+///
+/// ```
+/// let drain_timeout = std::time::Duration::from_secs(30);
+/// let longest = drain_timeout + halves::server::END_GRACE;
+/// assert_eq!(longest.as_secs(), 32);
+/// ```
+pub const END_GRACE: Duration = Duration::from_secs(2);
 /// The time that tasks have to drop aborted connections. A task that blocks its thread may never do
 /// so.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -86,7 +97,7 @@ async fn ask_and_abort(state: &ServerState) -> usize {
     let (asked, aborted) = state.registry.ask_or_abort_all();
     if asked > 0 {
         let forced = state.shutdown.forced();
-        let due = future::or(forced, state.clock.sleep(GRACE));
+        let due = future::or(forced, state.clock.sleep(END_GRACE));
         future::or(state.registry.below(1), due).await;
     }
     abort(state).await;

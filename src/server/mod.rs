@@ -32,6 +32,7 @@ use crate::stats::Stats;
 use crate::time::Clock;
 
 pub use connection_info::{ConnectionInfo, Deadline};
+pub use drain::END_GRACE;
 pub use event::{Closed, Event, Limit};
 pub use handle::Handle;
 pub use listener_stats::ListenerStats;
