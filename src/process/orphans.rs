@@ -14,8 +14,7 @@ use super::waitid::wait_blocking;
 use crate::blocking::unblock;
 use crate::signals::Signals;
 
-/// Read-locked from the start of a child until it is in `CHILDREN`; write-locked by a search for
-/// orphans.
+/// Read-locked from the start of a child until it is in `CHILDREN`; write-locked to reap an orphan.
 static START_LOCK: RwLock<()> = RwLock::new(());
 /// The pids of the children that were started here and are not reaped.
 static CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -143,24 +142,40 @@ fn raw_pid(pid: Pid) -> i32 {
 
 /// Reaps every exited child that has no other owner.
 fn reap_exited(spared: Spared) -> io::Result<()> {
-    let _lock = START_LOCK.write().unwrap_or_else(PoisonError::into_inner);
     let own = ProcStat::read("self").filter(|own| own.pid == id().cast_signed());
     let own = own.ok_or(io::ErrorKind::Unsupported)?;
+    let is_orphan = |stat: &ProcStat| {
+        let is_spared = spared == Spared::OwnGroup && stat.group == own.group;
+        stat.exited && stat.parent == own.pid && !is_spared
+    };
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let stat = name.to_str().and_then(ProcStat::read);
-        let orphan = stat.filter(|stat| {
-            let is_spared = spared == Spared::OwnGroup && stat.group == own.group;
-            stat.exited && stat.parent == own.pid && !is_spared
-        });
-        if let Some(pid) = orphan.and_then(|orphan| Pid::from_raw(orphan.pid)) {
-            let children = children();
-            if !children.contains(&raw_pid(pid)) {
-                let _ = waitpid(Some(pid), WaitOptions::NOHANG);
-            }
+        let Some(name) = name.to_str().filter(|name| !is_child(name)) else {
+            continue;
+        };
+        if ProcStat::read(name).is_some_and(|stat| is_orphan(&stat)) {
+            reap_orphan(name, is_orphan);
         }
     }
     Ok(())
+}
+
+/// Returns true if this is the pid of a child that was started here.
+fn is_child(name: &str) -> bool {
+    name.parse().is_ok_and(|pid| children().contains(&pid))
+}
+
+/// Reaps a process if it is still an orphan. Starts of children wait meanwhile, as the process may
+/// be one that is not in the list yet.
+fn reap_orphan(name: &str, is_orphan: impl Fn(&ProcStat) -> bool) {
+    let _lock = START_LOCK.write().unwrap_or_else(PoisonError::into_inner);
+    let stat = ProcStat::read(name).filter(|stat| is_orphan(stat));
+    if let Some(pid) = stat.and_then(|stat| Pid::from_raw(stat.pid)) {
+        let children = children();
+        if !children.contains(&raw_pid(pid)) {
+            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+        }
+    }
 }
 
 /// The fields of `/proc/PID/stat` that are used here, see proc(5).
