@@ -38,7 +38,8 @@ impl Connection {
     /// stream in order, also if other processes have the socket open: it shuts the socket down, and
     /// discards what is not read. [`Handle::kill`](crate::Handle::kill), the drain and the deadlines
     /// act on the socket as before. On Linux, the bytes and the times of a TCP connection are those
-    /// of the kernel from now on: received bytes count before they are read. On other sockets, and
+    /// of the kernel from now on: received bytes count before they are read, but one less may count
+    /// after a reset by the peer. On other sockets, and
     /// on other systems, later bytes do not count, and the connection seems idle. The
     /// [minimum rate](crate::Timeouts::min_rate) does not apply.
     ///

@@ -71,14 +71,15 @@ use sources::Sources;
 ///
 /// The connection ends when the child exits, in order: the client reads what the child wrote, and
 /// then the end. The rest of the child's process group is killed first. A process that has left the
-/// group, by setsid(2), runs on, without a connection: the server shuts the socket down.
+/// group, by setsid(2), runs on, without a connection: the server shuts the socket down, and copies
+/// no more of the pipes than they hold at the exit.
 ///
 /// | event | effect |
 /// |---|---|
 /// | exit status 0 | reason `eof` if the client has ended its side, else `handler` |
 /// | another status, or a signal | reason `child`; [`Exited`] has the status |
 /// | the client ends its side | the child reads the end of its input, and runs on |
-/// | the client resets the connection | reads or writes of the child fail |
+/// | the client resets the connection | reads or writes of the child fail; with pipes, it reads the end of its input |
 /// | the child closes its output | nothing while it has the socket; the client reads the end if there are pipes |
 /// | idle timeout, lifetime, [`Handle::kill`](crate::Handle::kill) and the like | the process group is killed |
 /// | drain | nothing; at its deadline SIGTERM for the process group, and 2 seconds later SIGKILL and a reset |

@@ -34,6 +34,14 @@ fn a_program_has_no_descriptors_of_the_server() {
 }
 
 #[test]
+fn a_program_has_the_standard_error_of_the_server() {
+    let mut server = sh(&[], "echo a problem >&2; [ -e /proc/self/fd/2 ]");
+    assert!(server.client().rest().is_empty());
+    server.wait_for("a problem");
+    server.end();
+}
+
+#[test]
 fn descriptors_block_and_signals_are_default() {
     let answer =
         answer("grep flags /proc/self/fdinfo/0 /proc/self/fdinfo/1; grep Sig /proc/self/status");

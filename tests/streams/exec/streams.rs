@@ -179,6 +179,21 @@ fn a_child_with_pipes_may_close_its_input_first() -> io::Result<()> {
     })
 }
 
+#[test]
+fn a_reset_of_the_client_is_the_end_of_the_input_with_pipes() {
+    sockets::run(Family::Tcp, async |world| {
+        let timeouts = Timeouts::default().min_rate(1);
+        let server = Server::default().timeouts(timeouts);
+        let exec = sh("echo ready; cat; exit 0");
+        let served = world.serve(server, move |c| exec.serve(c)).await;
+        let client = served.connect();
+        client.take(6).await;
+        client.reset();
+        let closed = served.until_closed().await;
+        assert!(closed[0].starts_with("closed 1 error: "), "{closed:?}");
+    });
+}
+
 /// The client is slower than the process that is left.
 #[test]
 fn a_process_that_left_the_group_and_writes_does_not_keep_pipes() -> io::Result<()> {
