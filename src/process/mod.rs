@@ -60,6 +60,8 @@ mod before_exec;
 mod child;
 mod child_process;
 mod command;
+#[cfg_attr(not(target_os = "linux"), path = "dispositions_portable.rs")]
+mod dispositions;
 mod exit;
 mod link;
 mod orphans;

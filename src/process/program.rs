@@ -14,9 +14,10 @@ use rustix::fs::{Access, access};
 use rustix::process::Signal;
 
 use super::child_process::ChildProcess;
+use super::dispositions::{Dispositions, keep_exit_statuses};
 use super::exit::Exit;
 use super::orphans;
-use super::start::{Dispositions, New, keep_exit_statuses, start};
+use super::start::{New, start};
 
 /// The search path if `PATH` is not set, as that of execvp(3).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -32,6 +33,7 @@ pub(crate) struct Program {
     pub(super) variables: Vec<CString>,
     /// The soft limit of open files.
     pub(super) max_files: Option<u64>,
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "used on Linux"))]
     pub(super) dispositions: Dispositions,
 }
 

@@ -13,13 +13,6 @@ use rustix::process::Pid;
 use super::before_exec;
 use super::program::Program;
 
-/// The standard library resets what is needed.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Dispositions;
-
-/// Does nothing: exit statuses are lost if this process ignores `SIGCHLD`.
-pub(super) fn keep_exit_statuses() {}
-
 /// Nothing is shared with the process.
 #[derive(Debug)]
 pub(super) struct StartMemory;

@@ -86,6 +86,7 @@ const UNSAFE: &[&str] = &[
     "src/listener/inherited",
     "src/cli/inherited.rs",
     "src/process/before_exec.rs",
+    "src/process/dispositions.rs",
     "src/process/start.rs",
     "src/process/syscall.rs",
 ];
