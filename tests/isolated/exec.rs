@@ -206,6 +206,7 @@ fn children() -> io::Result<String> {
 
 /// Each number of descriptors that are left, from none to enough.
 pub(crate) fn a_lack_of_descriptors_ends_one_connection_and_leaks_nothing() -> io::Result<()> {
+    super::spliced::start_async_io();
     let limit = getrlimit(Resource::Nofile);
     Executor::new().block_on(async {
         for kind in KINDS {

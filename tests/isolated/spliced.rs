@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
@@ -79,8 +80,14 @@ fn transfer<T>(relays: usize, connected: impl FnOnce() -> T) -> io::Result<[usiz
     })
 }
 
+/// Starts async-io, which opens its descriptors at the first use and panics without them.
+pub(crate) fn start_async_io() {
+    smol::block_on(smol::Timer::after(Duration::from_millis(1)));
+}
+
 /// Opens descriptors until none is left.
 pub(crate) fn use_up() -> Vec<File> {
+    start_async_io();
     let Ok(last) = File::open("/dev/null") else {
         return Vec::new();
     };
