@@ -356,8 +356,7 @@ impl CloseWait {
     fn new(record: &Record, flushed: bool) -> Self {
         // Clears earlier progress.
         record.send_progressed();
-        let clock = record.context().map(|context| context.clock.clone());
-        let sleep = clock.unwrap_or_default().sleep(LINGER_TIMEOUT);
+        let sleep = record.clock().sleep(LINGER_TIMEOUT);
         Self {
             sleep,
             flushed,

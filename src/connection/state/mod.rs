@@ -22,7 +22,7 @@ use super::close::Link;
 use super::endpoint::{CompactEndpoint, Credentials, Endpoint};
 use crate::framing::DEFAULT_FRAME_LIMIT_BYTES;
 use crate::reactor::{Source, SourceOwner};
-use crate::time::{AtomicStamp, Stamp};
+use crate::time::{AtomicStamp, Clock, Stamp};
 use crate::waker_slot::WakerSlot;
 pub(super) use cold::{BoxSlot, ColdState};
 pub(crate) use context::{ServerContext, ServerHooks};
@@ -315,6 +315,12 @@ impl Record {
 
     pub(crate) fn active(&self) -> Stamp {
         self.active.get()
+    }
+
+    /// The clock of the server, or that of the system without a server.
+    pub(crate) fn clock(&self) -> Clock {
+        let context = self.context();
+        context.map_or_else(Clock::default, |context| context.clock.clone())
     }
 
     pub(crate) fn context(&self) -> Option<&ServerContext> {

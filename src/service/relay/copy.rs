@@ -215,11 +215,9 @@ pub(super) struct Cut {
 
 impl Cut {
     pub(super) fn new(error: io::Error, sink: &Arc<Record>) -> Self {
-        let context = sink.context();
-        let clock = context.map_or_else(Clock::default, |context| context.clock.clone());
         Self {
             error,
-            delivered: Box::pin(delivered(Peer::of(sink), clock)),
+            delivered: Box::pin(delivered(Peer::of(sink), sink.clock())),
         }
     }
 

@@ -47,8 +47,7 @@ enum Stage<R, W> {
 
 impl<R, W> RelayServing<R, W> {
     pub(super) fn new(client: Connection<R, W>, settings: &Arc<Settings>) -> Self {
-        let context = client.peer.record().context();
-        let clock = context.map_or_else(Clock::default, |context| context.clock.clone());
+        let clock = client.peer.record().clock();
         let header = Header::of(&client.peer);
         Self {
             probes: due_probes(settings, &clock),
