@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{self, Path};
 use std::process::ExitStatus;
@@ -11,13 +11,13 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use rustix::fs::{Access, access};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use super::child_process::ChildProcess;
 use super::dispositions::{Dispositions, keep_exit_statuses};
 use super::exit::Exit;
 use super::orphans;
-use super::start::{New, start};
+use super::start::{StartMemory, start};
 
 /// The search path if `PATH` is not set, as that of execvp(3).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -43,6 +43,14 @@ pub(crate) struct Started {
     program: Arc<Program>,
     process: Arc<ChildProcess>,
     exit: Exit,
+}
+
+/// A process as `start` returns it.
+pub(super) struct New {
+    pub(super) pid: Pid,
+    /// None if the system has no pidfds.
+    pub(super) pidfd: Option<OwnedFd>,
+    pub(super) memory: StartMemory,
 }
 
 /// A reference to a process that does not keep it running.

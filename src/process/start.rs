@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use rustix::process::{Pid, Resource, getrlimit};
 
 use super::dispositions::{DEFAULT_ACTION, MAX_SIGNAL, SignalSet};
-use super::program::Program;
+use super::program::{New, Program};
 use super::syscall::{IS_ERRNO_FREE, syscall};
 
 /// The stack of the new process until it runs the program. It makes a dozen system calls.
@@ -59,14 +59,6 @@ pub(super) struct StartMemory(NonNull<Plan>);
 unsafe impl Send for StartMemory {}
 // SAFETY: as above.
 unsafe impl Sync for StartMemory {}
-
-/// A process that was started.
-pub(super) struct New {
-    pub(super) pid: Pid,
-    /// None if the kernel has no pidfds.
-    pub(super) pidfd: Option<OwnedFd>,
-    pub(super) memory: StartMemory,
-}
 
 /// Starts a program as the leader of a new process group, with default signals and no descriptors
 /// but its standard streams.

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustix::process::Pid;
 
 use super::before_exec;
-use super::program::Program;
+use super::program::{New, Program};
 
 /// Nothing is shared with the process.
 #[derive(Debug)]
@@ -23,14 +23,6 @@ impl StartMemory {
     pub(super) fn error(&self) -> Option<io::Error> {
         None
     }
-}
-
-/// A process that was started.
-pub(super) struct New {
-    pub(super) pid: Pid,
-    /// Always None.
-    pub(super) pidfd: Option<OwnedFd>,
-    pub(super) memory: StartMemory,
 }
 
 /// Starts a program as the leader of a new process group. Waits until it runs.
