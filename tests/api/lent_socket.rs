@@ -17,6 +17,13 @@ const FAMILIES: [Family; 2] = [Family::Tcp, Family::Unix];
 /// Sockets that handlers have taken, with the bytes read ahead.
 type Taken = Arc<Mutex<Vec<(OwnedFd, Vec<u8>)>>>;
 
+/// The step of a handler that hands its socket over to the test.
+async fn take(c: Connection, taken: &Taken) -> io::Result<()> {
+    let (fd, ahead) = c.into_socket().await?;
+    taken.lock().expect("no panic").push((fd, ahead.to_vec()));
+    Ok(())
+}
+
 /// The socket as a stream of the standard library: its calls do not depend on the kind.
 fn stream(socket: OwnedFd) -> io::Result<TcpStream> {
     let stream = TcpStream::from(socket);
@@ -33,8 +40,7 @@ fn a_socket_comes_with_the_bytes_read_ahead() {
             let handler = async move |mut c: Connection| {
                 assert!(c.is_socket());
                 assert_eq!(c.reader.line().await?, Some(b"first\n".to_vec()));
-                let (fd, ahead) = c.into_socket().await?;
-                socket.lock().expect("no panic").push((fd, ahead.to_vec()));
+                take(c, &socket).await?;
                 future::pending().await
             };
             let served = world.serve(Server::default(), handler).await;
@@ -85,8 +91,7 @@ fn the_server_ends_a_socket_that_others_have_open() {
             let taken = Taken::default();
             let socket = taken.clone();
             let handler = async move |c: Connection| {
-                let (fd, _) = c.into_socket().await?;
-                socket.lock().expect("no panic").push((fd, Vec::new()));
+                take(c, &socket).await?;
                 Ok(())
             };
             let served = world.serve(Server::default(), handler).await;
@@ -116,8 +121,7 @@ fn kill_and_drain_act_on_the_socket() {
                 let taken = Taken::default();
                 let socket = taken.clone();
                 let handler = async move |c: Connection| {
-                    let (fd, _) = c.into_socket().await?;
-                    socket.lock().expect("no panic").push((fd, Vec::new()));
+                    take(c, &socket).await?;
                     future::pending().await
                 };
                 let server = Server::default().drain_timeout(Duration::from_secs(10));
@@ -150,8 +154,7 @@ fn an_idle_timeout_set_later_applies_if_activity_is_known() {
             let taken = Taken::default();
             let socket = taken.clone();
             let handler = async move |c: Connection| {
-                let (fd, _) = c.into_socket().await?;
-                socket.lock().expect("no panic").push((fd, Vec::new()));
+                take(c, &socket).await?;
                 future::pending().await
             };
             let served = world.serve(Server::default(), handler).await;
