@@ -25,11 +25,12 @@ pub(super) fn start(shutdown: &Shutdown, longest: Duration) -> io::Result<()> {
 
 /// Returns the exit code of an end that a signal forced, or that aborted connections.
 pub(super) fn code(shutdown: &Shutdown) -> u8 {
-    if !shutdown.is_aborting() {
-        return EXIT_ABORTED;
+    match shutdown.signal() {
+        Some(signal) if shutdown.is_aborting() => {
+            EXIT_SIGNALED | u8::try_from(signal).unwrap_or_default()
+        }
+        _ => EXIT_ABORTED,
     }
-    let signal = shutdown.signal().unwrap_or_default();
-    EXIT_SIGNALED | u8::try_from(signal).unwrap_or_default()
 }
 
 fn watch(
@@ -74,7 +75,7 @@ mod tests {
         let early = codes.recv_timeout(Duration::from_millis(50));
         assert_eq!(early, Err(RecvTimeoutError::Timeout));
         shutdown.abort();
-        assert_eq!(codes.recv_timeout(TEST_TIMEOUT), Ok(EXIT_SIGNALED));
+        assert_eq!(codes.recv_timeout(TEST_TIMEOUT), Ok(EXIT_ABORTED));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The command: parses the arguments, runs the request, and reports the result as an exit code.
 
+mod admin;
 mod args;
 mod conflicts;
 mod connect;
+mod control;
 mod exec;
 mod forced_exit;
 mod format;
@@ -13,11 +15,13 @@ mod layers;
 mod listen_address;
 mod log;
 mod log_queue;
+mod orders;
 mod proxy;
 mod resources;
 mod rules;
 mod serve;
 mod service;
+mod setting;
 mod signals;
 mod supervisor;
 mod target_address;

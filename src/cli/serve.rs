@@ -10,22 +10,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_lite::future;
-use halves::limits::{Sources, connections_for_open_files};
+use halves::limits::connections_for_open_files;
 use halves::listener::inherited::unclaimed;
 use halves::process::reap_all_orphans;
 use halves::server::Closed;
-use halves::{
-    Endpoint, Event, Executor, Listeners, Reason, Report, Server, Shutdown, Timeouts, bind,
-};
+use halves::{Clock, Endpoint, Event, Executor, Listeners, Reason, Report, Server, Shutdown, bind};
 
+use super::admin::{AdminContext, AdminListeners};
 use super::args::ServerOptions;
 use super::format::Line;
 use super::hint::HintOptions;
 use super::layers::Layers;
 use super::listen_address::ListenAddress;
 use super::log::{Level, Lines, Log};
+use super::orders::{Files, Orders};
 use super::rules::RuleSources;
 use super::service::{Served, ServiceRunner};
+use super::setting::Limits;
 use super::signals::{self, SignalHandler};
 use super::supervisor::Supervisor;
 use super::{EXIT_ABORTED, EXIT_FAILED, conflicts, forced_exit, inherited, resources};
@@ -41,6 +42,7 @@ struct PreparedServer {
     stdio_failed: Arc<AtomicBool>,
     ready_fd: Option<File>,
     supervisor: Supervisor,
+    orders: Arc<Orders>,
 }
 
 /// Serves until a signal or an error ends the server, and returns the exit code.
@@ -62,7 +64,7 @@ fn serve(options: ServerOptions, served: Served, log: &Log) -> io::Result<u8> {
     // Spawned as a task like those of the connections, most of which start on the thread that
     // accepts.
     let report = ex.block_on(ex.spawn(prepared.run(Executor::clone(&ex), log.lines().clone())));
-    if shutdown.is_aborting() {
+    if shutdown.is_aborting() && shutdown.signal().is_some() {
         return Ok(forced_exit::code(&shutdown));
     }
     Ok(match report? {
@@ -89,15 +91,22 @@ impl PreparedServer {
         let stdio_failed = Arc::default();
         let server = server(&options, served.files, log, &shutdown, &stdio_failed).rules(rules);
         let supervisor = Supervisor::find(log.lines());
-        let handler = SignalHandler {
-            handle: server.handle(),
-            shutdown: shutdown.clone(),
-            at_terminal: signals::is_at_terminal(),
-            sources,
+        let files = Files {
+            rules: sources,
             tls: layers.tls.clone(),
             certificates: options.tls_cert.len(),
-            lines: log.lines().clone(),
-            notices: supervisor.notices(),
+        };
+        let orders = Arc::new(Orders::new(
+            server.handle(),
+            shutdown.clone(),
+            log.lines().clone(),
+            files,
+            Limits::of(&options),
+            supervisor.notices(),
+        ));
+        let handler = SignalHandler {
+            orders: orders.clone(),
+            at_terminal: signals::is_at_terminal(),
         };
         handler.watch(signals)?;
         Ok(Self {
@@ -109,6 +118,7 @@ impl PreparedServer {
             stdio_failed,
             ready_fd,
             supervisor,
+            orders,
         })
     }
 
@@ -118,6 +128,7 @@ impl PreparedServer {
         let Some((listeners, layers)) = listening.await? else {
             return Ok(Report::default());
         };
+        let admin = AdminListeners::bind(&options).await?;
         close_unused(&lines);
         let v6_only = conflicts::any_is_v6_only(&options.listen);
         lines.listening(&listeners, self.served.name, |index| HintOptions {
@@ -125,6 +136,12 @@ impl PreparedServer {
             v6_only,
             layers: layers.of(index),
         });
+        let context = AdminContext {
+            orders: self.orders,
+            service: self.served.name,
+            started: Clock::default().now(),
+        };
+        let admin = admin.start(&options, context)?;
         if let Some(ready_fd) = self.ready_fd {
             notify_ready(ready_fd, &lines);
         }
@@ -140,6 +157,9 @@ impl PreparedServer {
             layers,
         };
         let report = (self.served.run)(runner).await;
+        if let Some(admin) = admin {
+            admin.end().await;
+        }
         notifier.finish().await;
         report
     }
@@ -222,20 +242,11 @@ fn server(
     stdio_failed: &Arc<AtomicBool>,
 ) -> Server {
     let (observe, failed) = (log.observer(), stdio_failed.clone());
-    let timeouts = Timeouts::default()
-        .handshake(options.handshake_timeout)
-        .idle(options.idle_timeout)
-        .lifetime(options.lifetime)
-        .min_rate(options.min_rate);
-    let per_source = Sources::default()
-        .max_connections(options.max_per_source.max_connections)
-        .v4_prefix(options.max_per_source.v4_prefix)
-        .v6_prefix(options.max_per_source.v6_prefix)
-        .accept_rate(options.accept_rate);
+    let limits = Limits::of(options);
     let server = Server::default()
         .shutdown(shutdown.clone())
-        .timeouts(timeouts)
-        .sources(per_source)
+        .timeouts(limits.timeouts)
+        .sources(limits.sources)
         .drain_delay(options.drain_delay)
         .drain_timeout(options.drain_timeout)
         .on_event(move |event| {

@@ -3,19 +3,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use async_signal::Signal;
-use halves::tls::{Acceptor, LoadError};
-use halves::{Handle, Reason, Shutdown, Signals};
+use halves::Signals;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::termios::tcgetpgrp;
 
-use super::format::Line;
-use super::log::{Level, Lines};
-use super::rules::{RuleFileError, RuleSources};
-use super::supervisor::Notices;
+use super::orders::Orders;
 
 /// The time in which a terminal may close after a HUP.
 const HANGUP_TIMEOUT: Timespec = Timespec {
@@ -23,18 +20,11 @@ const HANGUP_TIMEOUT: Timespec = Timespec {
     tv_nsec: 500_000_000,
 };
 
-/// The parts of the server that HUP and USR1 act on.
+/// Gives the orders of HUP and USR1.
 pub(super) struct SignalHandler {
-    pub(super) handle: Handle,
-    pub(super) shutdown: Shutdown,
+    pub(super) orders: Arc<Orders>,
     /// True if the command was started at a terminal, as [`is_at_terminal`] returns.
     pub(super) at_terminal: bool,
-    pub(super) sources: RuleSources,
-    pub(super) tls: Option<Acceptor>,
-    /// The number of `--tls-cert` options.
-    pub(super) certificates: usize,
-    pub(super) lines: Lines,
-    pub(super) notices: Notices,
 }
 
 /// Catches HUP and USR1 from now on. They stay pending until [`SignalHandler::watch`].
@@ -54,84 +44,24 @@ pub(super) fn is_at_terminal() -> bool {
 impl SignalHandler {
     /// Handles the signals for the rest of the process, on a thread of its own: reloads read files,
     /// and the executor and the blocking pool may be busy.
-    pub(super) fn watch(mut self, signals: Signals) -> io::Result<()> {
+    pub(super) fn watch(self, signals: Signals) -> io::Result<()> {
         signals.watch("halves-orders", move |signal| match signal {
             Signal::Hup => self.hang_up(),
-            _ => self.log_stats(),
+            _ => self.orders.log_stats(),
         })
     }
 
     /// Reloads rules and certificates. The system and shells also send HUP when a terminal closes; a
     /// shell that is about to exit sends it just before. In both cases the server drains.
-    fn hang_up(&mut self) {
+    fn hang_up(&self) {
         if self.at_terminal && is_terminal_gone() {
-            return self.shutdown.drain();
+            return self.orders.shutdown.drain();
         }
-        self.reload();
+        let _ = self.orders.reload();
         if self.at_terminal && terminal_goes_soon() {
-            self.shutdown.drain();
+            self.orders.shutdown.drain();
         }
     }
-
-    fn reload(&mut self) {
-        self.notices.reloading();
-        match self.reload_all() {
-            Ok(line) => self.lines.write(Level::Normal, &line),
-            Err(line) => self
-                .lines
-                .write(Level::Quiet, &line.remark("nothing is changed")),
-        }
-        self.notices.reloaded();
-    }
-
-    /// Reloads all files or none. Returns a line for the log.
-    fn reload_all(&mut self) -> Result<Line, Line> {
-        let (rules, count) = self.sources.load().map_err(|error| bad_rules(&error))?;
-        let mut line = Line::new("reloaded").number("rules", count);
-        if let Some(tls) = &self.tls {
-            tls.reload().map_err(|error| bad_certificate(&error))?;
-            line = line.number("certificates", self.certificates);
-        }
-        self.handle.set_rules(rules);
-        Ok(line)
-    }
-
-    /// Logs the statistics at every level, because they were asked for.
-    fn log_stats(&self) {
-        self.lines.write(Level::Quiet, &stats(&self.handle));
-    }
-}
-
-fn bad_rules(error: &RuleFileError) -> Line {
-    let line = Line::new("reload_failed").word("file", &error.file.display());
-    let line = match error.line {
-        Some(number) => line.number("line", number),
-        None => line,
-    };
-    line.text("error", &error.message)
-}
-
-fn bad_certificate(error: &LoadError) -> Line {
-    let line = Line::new("reload_failed");
-    let line = match error.file() {
-        Some(file) => line.word("file", &file.display()),
-        None => line,
-    };
-    line.text("error", error.problem())
-}
-
-fn stats(handle: &Handle) -> Line {
-    let stats = handle.stats();
-    let mut line = Line::new("stats")
-        .number("open", stats.open)
-        .number("accepted", stats.accepted);
-    for &reason in Reason::ALL {
-        if stats.ended[reason] > 0 {
-            line = line.number(reason.as_str(), stats.ended[reason]);
-        }
-    }
-    line.number("in", stats.bytes_in)
-        .number("out", stats.bytes_out)
 }
 
 /// Returns true if the process has no controlling terminal: the terminal has closed, or the session

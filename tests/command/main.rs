@@ -4,6 +4,7 @@ mod activation;
 mod around;
 mod common;
 mod connect;
+mod control;
 mod delay;
 mod ending;
 mod exec;

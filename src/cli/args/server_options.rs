@@ -9,6 +9,7 @@ use argh::{ArgsInfo, FromArgs};
 use halves::limits::Net;
 use halves::tls::{self, ClientAuth};
 
+use crate::cli::control::ControlAddress;
 use crate::cli::format::Format;
 use crate::cli::listen_address::ListenAddress;
 use crate::cli::log::Level;
@@ -141,6 +142,12 @@ pub(in crate::cli) struct ServerOptions {
     /// is at least 3
     #[argh(option, from_str_fn(descriptor))]
     pub(in crate::cli) ready_fd: Option<RawFd>,
+
+    /// take requests on a Unix socket: list, close and reset connections, change limits, reload,
+    /// drain. Its mode is 0600 unless ADDRESS has another; without one, root
+    /// and the user of the server may connect
+    #[argh(option, arg_name = "address")]
+    pub(in crate::cli) control: Option<ControlAddress>,
 
     /// serve TLS with the certificates of FILE, in PEM: the server's first, then those that signed
     /// it; repeatable, with one --tls-key each. A client gets the certificate for the name that it

@@ -1,0 +1,69 @@
+//! The control socket: one request a line, and JSON lines as the answer, with an empty line at its
+//! end. `request` has the grammar.
+
+mod address;
+mod answer;
+mod permits;
+mod request;
+
+use std::io;
+use std::sync::Arc;
+
+use futures_lite::future;
+use halves::{Clock, Connection};
+
+use super::admin::AdminContext;
+use answer::Answering;
+
+pub(super) use address::ControlAddress;
+pub(super) use permits::Permits;
+
+/// The longest request.
+const MAX_REQUEST_BYTES: usize = 256;
+
+/// The end of a wait between two answers.
+enum Next {
+    /// It is time for another answer.
+    Time,
+    /// A request, or the end of the client.
+    Line(Option<Vec<u8>>),
+}
+
+/// Answers the requests of one client.
+pub(super) async fn serve(
+    context: Arc<AdminContext>,
+    permits: Permits,
+    connection: Connection,
+) -> io::Result<()> {
+    let Connection {
+        mut reader,
+        writer,
+        peer,
+    } = connection;
+    let mut answering = Answering::new(&context, peer, writer.buffered());
+    if let Err(problem) = permits.check(answering.client()) {
+        return answering.refuse(&problem).await;
+    }
+    reader.set_frame_limit(MAX_REQUEST_BYTES);
+    let clock = Clock::default();
+    let mut watching = None;
+    loop {
+        let line = async { reader.line().await.map(Next::Line) };
+        let next = match watching {
+            None => line.await,
+            Some(interval) => {
+                let time = async {
+                    clock.sleep(interval).await;
+                    Ok(Next::Time)
+                };
+                future::or(line, time).await
+            }
+        };
+        match next {
+            Ok(Next::Time) => answering.watched().await?,
+            Ok(Next::Line(None)) => return Ok(()),
+            Ok(Next::Line(Some(line))) => watching = answering.answer(&line).await?,
+            Err(error) => return answering.refuse(&error.to_string()).await,
+        }
+    }
+}

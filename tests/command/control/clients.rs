@@ -1,0 +1,91 @@
+//! The clients of the control socket: those that may connect, and those that do not behave.
+
+use std::fs;
+use std::io::Write;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::process;
+use std::thread;
+
+use rustix::fs::Uid;
+use rustix::process::geteuid;
+
+use super::{Control, controlled};
+use crate::common::{free_port, serve};
+use crate::support::skip::skip;
+
+/// The most connections of the control socket.
+const MAX_CONNECTIONS: usize = 16;
+
+#[test]
+fn the_file_of_the_socket_has_mode_0600() {
+    let server = controlled(&["upper"]);
+    let mode = fs::metadata(&server.path).expect("a file").permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+}
+
+/// An abstract socket has no mode, so only the credentials protect it.
+#[test]
+fn another_user_is_refused() {
+    if !geteuid().is_root() {
+        return skip("another_user_is_refused", "only root can take another user");
+    }
+    let name = format!("halves-control-{}-{}", process::id(), free_port());
+    let _server = serve(&["upper", "--control", &format!("@{name}")]);
+    let connect = move || {
+        let address = SocketAddr::from_abstract_name(&name).expect("a name");
+        Control::within(UnixStream::connect_addr(&address).expect("it accepts"))
+    };
+    assert_eq!(connect().ask_one("stats")["open"], 0);
+    let refused = thread::spawn(move || {
+        let user = Uid::from_raw(12345);
+        rustix::thread::set_thread_res_uid(user, user, user).expect("root may");
+        connect().answer()
+    });
+    let answer = refused.join().expect("no panic");
+    assert_eq!(
+        answer[0]["error"],
+        "user 12345 may not send requests; root and user 0 may"
+    );
+}
+
+#[test]
+fn a_client_that_does_not_read_changes_nothing_for_the_service() {
+    let server = controlled(&["upper"]);
+    let mut clients: Vec<_> = (0..50).map(|_| server.server.client()).collect();
+    for client in &mut clients {
+        client.ask("hello");
+    }
+    let greedy = UnixStream::connect(&server.path).expect("it accepts");
+    greedy.set_nonblocking(true).expect("a socket");
+    // Until both directions are full.
+    while (&greedy).write(b"list\n").is_ok() {}
+    for client in &mut clients {
+        assert_eq!(client.ask("hello"), "HELLO");
+    }
+    assert_eq!(server.connect().ask("list").len(), 50);
+}
+
+#[test]
+fn a_client_too_many_waits_and_the_service_goes_on() {
+    let server = controlled(&["upper"]);
+    let mut first: Vec<_> = (0..MAX_CONNECTIONS).map(|_| server.connect()).collect();
+    for control in &mut first {
+        control.ask_one("stats");
+    }
+    let mut next = server.connect();
+    next.send("stats\n");
+    let read = next.0.get_mut().set_nonblocking(true);
+    read.expect("a socket");
+    assert_eq!(server.server.client().ask("hello"), "HELLO");
+    let mut byte = [0];
+    let early = std::io::Read::read(next.0.get_mut(), &mut byte);
+    assert_eq!(
+        early.expect_err("it waits").kind(),
+        std::io::ErrorKind::WouldBlock
+    );
+    next.0.get_mut().set_nonblocking(false).expect("a socket");
+    drop(first.pop());
+    assert_eq!(next.answer()[0]["service"], "upper");
+}
