@@ -1,4 +1,4 @@
-//! `bind`: from an address to its listeners.
+//! `bind`: from an address to its listeners. `check`: the problems of an address before that.
 
 use std::io;
 
@@ -42,10 +42,55 @@ where
     Error: From<A::Error>,
 {
     let address = address.try_into().map_err(Error::from)?;
-    listen(&address).await.map_err(|source| {
-        let address = address.to_string();
-        Error::Listen { address, source }.into()
-    })
+    let listening = listen(&address).await;
+    listening.map_err(|source| error(&address, source))
+}
+
+/// Checks an address without listening on it: resolves the names of its host, user and group, and
+/// looks for the directory of a Unix socket and for permission to create a file there.
+///
+/// That the address can be listened on is not certain: it may be in use, or not be one of this
+/// machine. Descriptors, `fd:N` and `sd-listen`, are not looked at.
+///
+/// Cancel-safe.
+///
+/// # Errors
+///
+/// [`Error::Address`] if the text is not an address, [`Error::Listen`] for the problem that
+/// [`bind`] would have, each inside an [`io::Error`] of the same kind.
+///
+/// # Examples
+///
+/// ```
+/// use halves::listener;
+///
+/// # smol::block_on(async {
+/// listener::check("127.0.0.1:7").await?;
+/// let error = listener::check("/nosuch/x.sock").await.unwrap_err();
+/// let problem = "cannot listen on unix:/nosuch/x.sock: there is no directory /nosuch";
+/// assert_eq!(error.to_string(), problem);
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+pub async fn check<A>(address: A) -> io::Result<()>
+where
+    A: TryInto<Address>,
+    Error: From<A::Error>,
+{
+    let address = address.try_into().map_err(Error::from)?;
+    let checked = match &address {
+        // Every interface.
+        Address::Tcp { host, .. } if host.is_empty() => Ok(()),
+        Address::Tcp { host, port, .. } => tcp::resolve(host, *port).await.map(drop),
+        Address::Unix { path, access } => unix::check(path, access).await,
+        Address::Abstract { name } => unix::abstract_name(name).map(drop),
+        Address::Fd { .. } | Address::Activation { .. } | Address::Stdio => Ok(()),
+    };
+    checked.map_err(|source| error(&address, source))
+}
+
+fn error(address: &Address, source: io::Error) -> io::Error {
+    let address = address.to_string();
+    Error::Listen { address, source }.into()
 }
 
 async fn listen(address: &Address) -> io::Result<Listeners> {

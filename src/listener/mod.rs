@@ -28,7 +28,7 @@ use crate::connection::{Connection, Endpoint};
 use crate::time::Clock;
 
 pub(crate) use adopt::inherited_connection;
-pub use bind::bind;
+pub use bind::{bind, check};
 pub use files::{device, fifos, files};
 pub use listeners::Listeners;
 pub use merge::{Merged, merge};

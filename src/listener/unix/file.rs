@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix};
 use rustix::process::geteuid;
 
-use super::lock::PathLock;
+use super::lock::{self, PathLock};
 use super::permissions::{ResolvedAccess, deny_all};
 use crate::address::{Access, ListenOptions};
 use crate::connection::{Connection, Endpoint};
@@ -57,6 +57,13 @@ pub(super) fn listen(path: &Path, access: &Access) -> io::Result<PathListener> {
     let socket = SocketListener::open(socket, ListenOptions::default().backlog)?;
     let file = Some(file);
     Ok(PathListener { file, socket })
+}
+
+/// Checks that a file can be made for a socket, as far as that is seen without making it.
+pub(super) fn check(path: &Path, access: &Access) -> io::Result<()> {
+    super::path_name(path)?;
+    ResolvedAccess::of(access)?;
+    lock::check_directory(path)
 }
 
 /// Removes a stale file: the file of a socket that refuses connections.

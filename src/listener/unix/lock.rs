@@ -5,7 +5,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, lstat, open, unlink};
+use rustix::fs::{
+    Access, FileType, FlockOperation, Mode, OFlags, Stat, access, flock, fstat, lstat, open, unlink,
+};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -23,9 +25,7 @@ impl PathLock {
     /// Takes the lock without waiting. If it is taken, another server is about to listen on the
     /// path.
     pub(super) fn take(path: &Path) -> io::Result<Self> {
-        let mut name = OsString::from(path);
-        name.push(".lock");
-        let path = PathBuf::from(name);
+        let path = lock_path(path);
         let lock = loop {
             match Self::try_take(&path, lock_exclusively) {
                 Ok(None) => {}
@@ -102,6 +102,22 @@ fn open_or_create(path: &Path) -> io::Result<Option<(OwnedFd, bool)>> {
 
 fn lock_exclusively(file: &OwnedFd) -> rustix::io::Result<()> {
     flock(file, FlockOperation::NonBlockingLockExclusive)
+}
+
+/// Checks that a file can be created in the directory of a path.
+pub(super) fn check_directory(path: &Path) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(directory) => directory.join("."),
+        None => ".".into(),
+    };
+    let checked = access(&directory, Access::WRITE_OK | Access::EXEC_OK);
+    checked.map_err(|error| explain(&lock_path(path), error.into()))
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".lock");
+    name.into()
 }
 
 /// Adds the directory to an error that it causes, and the lock file to any other.
@@ -191,7 +207,12 @@ mod tests {
         let parent = dir.path().display();
         let file = dir.path().join("file");
         fs::write(&file, "")?;
-        let error = |path: &Path| PathLock::take(path).err().map(|error| error.to_string());
+        let error = |path: &Path| {
+            let error = PathLock::take(path).err().map(|error| error.to_string());
+            let checked = check_directory(path).err().map(|error| error.to_string());
+            assert_eq!(checked, error, "{path:?}");
+            error
+        };
         let missing = dir.path().join("none/socket");
         let message = format!("there is no directory {parent}/none");
         assert_eq!(error(&missing), Some(message));

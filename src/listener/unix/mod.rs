@@ -27,6 +27,12 @@ pub(super) async fn listen(path: &Path, access: &Access) -> io::Result<PathListe
     listening.map_err(|error| explain_in_use(error, "path"))
 }
 
+/// Checks a path, the directory of its file, and the names in the access.
+pub(super) async fn check(path: &Path, access: &Access) -> io::Result<()> {
+    let (path, access) = (path.to_owned(), access.clone());
+    unblock(move || file::check(&path, &access)).await
+}
+
 /// Listens on an abstract name.
 pub(super) fn listen_abstract(name: &[u8]) -> io::Result<SocketListener> {
     let socket = socket::stream(AddressFamily::UNIX)?;
