@@ -2,6 +2,8 @@
 
 mod admin;
 mod args;
+mod check;
+
 mod conflicts;
 mod connect;
 mod control;
@@ -20,12 +22,14 @@ mod proxy;
 mod resources;
 mod rules;
 mod serve;
+mod server_command;
 mod service;
 mod setting;
 mod signals;
 mod supervisor;
 mod target_address;
 mod tcpserver;
+mod text_file;
 mod values;
 mod words;
 
@@ -37,7 +41,7 @@ use format::Format;
 use halves::Address;
 use listen_address::ListenAddress;
 use log::{Level, Log};
-use service::Served;
+use server_command::ServerCommand;
 
 /// The server could not start, or failed while running.
 const EXIT_FAILED: u8 = 1;
@@ -61,11 +65,8 @@ pub(crate) fn run() -> ExitCode {
     }
     let code = match args::parse(std::env::args_os().skip(1)) {
         Ok(Request::Print(text)) => print(&text),
-        Ok(Request::Serve(serve, options)) => run_server(*options, |_| Ok(serve.service())),
-        Ok(Request::Exec(program, options)) => {
-            run_server(*options, |options| exec::service(&program, options))
-        }
-        Ok(Request::Proxy(proxy, options)) => run_server(*options, |_| proxy::service(&proxy)),
+        Ok(Request::Serve(command, options)) => run_server(*options, command),
+        Ok(Request::Check(command, options)) => check::run(&command, &options),
         Ok(Request::Connect(connect)) => connect::run(&connect),
         Err(error) => with_log(Format::Text, Level::Normal, |log| {
             log.complain(&error.problem);
@@ -76,11 +77,8 @@ pub(crate) fn run() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Runs a server with the service that `service` makes.
-fn run_server(
-    options: ServerOptions,
-    service: impl FnOnce(&ServerOptions) -> Result<Served, String>,
-) -> u8 {
+/// Runs a server.
+fn run_server(options: ServerOptions, command: ServerCommand) -> u8 {
     let is_output = |listen: &ListenAddress| {
         matches!(
             listen.address,
@@ -94,11 +92,13 @@ fn run_server(
     }
     let timed = options.log_time || io::stderr().is_terminal();
     let format = options.log.with_time(timed);
-    with_log(format, options.level(), |log| match service(&options) {
-        Ok(service) => serve::run(options, service, log),
-        Err(problem) => {
-            log.complain(&problem);
-            EXIT_FAILED
+    with_log(format, options.level(), |log| {
+        match command.service(&options) {
+            Ok(service) => serve::run(options, service, log),
+            Err(problem) => {
+                log.complain(&problem);
+                EXIT_FAILED
+            }
         }
     })
 }

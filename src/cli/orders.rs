@@ -9,9 +9,10 @@ use halves::{Handle, Reason, Shutdown};
 
 use super::format::Line;
 use super::log::{Level, Lines};
-use super::rules::{RuleFileError, RuleSources};
+use super::rules::RuleSources;
 use super::setting::{Limits, Setting};
 use super::supervisor::Notices;
+use super::text_file::FileError;
 
 /// A server that takes orders.
 pub(super) struct Orders {
@@ -44,7 +45,7 @@ pub(super) struct Reloaded {
 /// A file with an error.
 #[derive(Debug)]
 pub(super) enum BadFile {
-    Rules(RuleFileError),
+    Rules(FileError),
     Tls(LoadError),
 }
 

@@ -31,7 +31,8 @@ pub(super) fn service(proxy: &Proxy) -> Result<Served, String> {
     })
 }
 
-fn target(address: &TargetAddress) -> Result<Target, String> {
+/// Reads the files of a target. An error is one line.
+pub(super) fn target(address: &TargetAddress) -> Result<Target, String> {
     let loaded = address.load();
     let options = loaded.map_err(|error| format!("target {address}: {error}"))?;
     let mut target = Target::from(address.address.clone()).options(options);

@@ -1,15 +1,11 @@
 //! `--allow` and `--deny`: networks, and files of networks that can be reloaded.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use halves::limits::{Net, Rules};
 
-/// The largest rule file. Each new connection is compared with every network.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
+use super::text_file::{self, FileError};
 
 /// The value of one `--allow` or `--deny`: a network, or a file with a network on each line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,25 +23,6 @@ pub(super) struct RuleSources {
     filled: HashSet<PathBuf>,
 }
 
-/// An error in a rule file.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct RuleFileError {
-    pub(super) file: PathBuf,
-    /// Counted from 1; None if the error concerns the whole file.
-    pub(super) line: Option<usize>,
-    pub(super) message: String,
-}
-
-impl fmt::Display for RuleFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, "{line}:")?;
-        }
-        write!(f, " {}", self.message)
-    }
-}
-
 impl RuleSources {
     pub(super) fn new(allow: Vec<RuleSource>, deny: Vec<RuleSource>) -> Self {
         Self {
@@ -55,12 +32,21 @@ impl RuleSources {
         }
     }
 
+    /// Reads each file, and returns the errors of all.
+    pub(super) fn problems(&self) -> Vec<FileError> {
+        let files = self.allow.iter().chain(&self.deny);
+        let files = files.filter_map(RuleSource::file);
+        files
+            .filter_map(|file| read(file, &mut Vec::new()).err())
+            .collect()
+    }
+
     /// Reads the files, and returns the rules with the number of networks in them. Blocks: not for
     /// a thread that serves connections.
     ///
     /// A file that had a network at an earlier call and has none now is an error: a file that is
     /// being written is empty for a moment.
-    pub(super) fn load(&mut self) -> Result<(Rules, usize), RuleFileError> {
+    pub(super) fn load(&mut self) -> Result<(Rules, usize), FileError> {
         let mut filled = HashSet::new();
         let allowed = self.nets(&self.allow, &mut filled)?;
         let denied = self.nets(&self.deny, &mut filled)?;
@@ -70,7 +56,7 @@ impl RuleSources {
         {
             let message =
                 "no network in this file, and no other is allowed: every client could connect";
-            return Err(error(file, None, message));
+            return Err(FileError::new(file, None, message));
         }
         self.filled = filled;
         let count = allowed.len() + denied.len();
@@ -82,7 +68,7 @@ impl RuleSources {
         &self,
         sources: &[RuleSource],
         filled: &mut HashSet<PathBuf>,
-    ) -> Result<Vec<Net>, RuleFileError> {
+    ) -> Result<Vec<Net>, FileError> {
         let mut nets = Vec::new();
         for source in sources {
             match source {
@@ -94,7 +80,7 @@ impl RuleSources {
                         filled.insert(file.clone());
                     } else if self.filled.contains(file) {
                         let message = "no network in this file any more; a restart accepts that";
-                        return Err(error(file, None, message));
+                        return Err(FileError::new(file, None, message));
                     }
                 }
             }
@@ -112,39 +98,20 @@ impl RuleSource {
     }
 }
 
-fn read(file: &Path, nets: &mut Vec<Net>) -> Result<(), RuleFileError> {
-    let failed = |problem: std::io::Error| error(file, None, problem);
-    // A pipe can be read only once, and its open may block for ever.
-    if !fs::metadata(file).map_err(failed)?.is_file() {
-        return Err(error(file, None, "not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    let opened = File::open(file).map_err(failed)?;
-    let read = opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes);
-    if read.map_err(failed)? as u64 > MAX_FILE_BYTES {
-        return Err(error(file, None, "longer than 1 MiB"));
-    }
-    for (n, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-        let bad = |message: &dyn fmt::Display| error(file, Some(n + 1), message);
-        let line = str::from_utf8(line).map_err(|_| bad(&"not UTF-8 text"))?;
+fn read(file: &Path, nets: &mut Vec<Net>) -> Result<(), FileError> {
+    text_file::read(file, |_, line| {
         let (rule, _comment) = line.split_once('#').unwrap_or((line, ""));
         if !rule.trim().is_empty() {
-            nets.push(rule.trim().parse().map_err(|problem| bad(&problem))?);
+            nets.push(rule.trim().parse()?);
         }
-    }
-    Ok(())
-}
-
-fn error(file: &Path, line: Option<usize>, message: impl fmt::Display) -> RuleFileError {
-    RuleFileError {
-        file: file.to_owned(),
-        line,
-        message: message.to_string(),
-    }
+        Ok::<_, halves::Error>(())
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn net(text: &str) -> RuleSource {

@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
 
 /// The words that ask for help in the place of any option or command.
-const HELP_WORDS: [&str; 3] = ["-h", "--help", "help"];
+pub(super) const HELP_WORDS: [&str; 3] = ["-h", "--help", "help"];
 
 /// The facts about a command that argh does not know.
 #[derive(Debug)]
@@ -21,14 +21,18 @@ pub(super) struct Grammar {
 /// Words in the form that argh takes.
 #[derive(Debug, Default)]
 pub(super) struct Words {
-    /// The words of the command, without the options of every server.
+    /// The words of the command up to `--`, without the options of every server.
     pub(super) own: Vec<String>,
+    /// `--` and the words after it.
+    pub(super) rest: Vec<String>,
     /// The options of every server, and their values.
     pub(super) server: Vec<String>,
     /// A program and its arguments, unchanged.
     pub(super) program: Vec<OsString>,
     /// The command that the words name.
     pub(super) command: Option<&'static str>,
+    /// The long names of the options that are given, with their hyphens.
+    pub(super) given: Vec<String>,
     /// True if a required positional argument is missing.
     pub(super) lacks_argument: bool,
 }
@@ -65,9 +69,9 @@ impl Words {
                 word if HELP_WORDS.contains(&word) => has_help = true,
                 "--" => {
                     arguments += given.len();
-                    reader.words.own.push(word);
+                    reader.words.rest.push(word);
                     for word in given.by_ref() {
-                        reader.words.own.push(text(word)?);
+                        reader.words.rest.push(text(word)?);
                     }
                     break;
                 }
@@ -141,17 +145,19 @@ impl Reader<'_> {
         let shared = find_flag(name, self.server).filter(|_| own.is_none() && self.is_server());
         let flag = own.or(shared).ok_or_else(|| self.unknown(name))?;
         let takes_value = matches!(flag.kind, FlagInfoKind::Option { .. });
+        let value = match value {
+            Some(_) if !takes_value => return Err(format!("{name} takes no value")),
+            Some(value) => Some(value.to_owned()),
+            None if takes_value => given.next().map(text).transpose()?,
+            None => None,
+        };
+        self.words.given.push(flag.long.to_owned());
         let to = match shared {
             Some(_) => &mut self.words.server,
             None => &mut self.words.own,
         };
         to.push(name.to_owned());
-        match value {
-            Some(_) if !takes_value => return Err(format!("{name} takes no value")),
-            Some(value) => to.push(value.to_owned()),
-            None if takes_value => to.extend(given.next().map(text).transpose()?),
-            None => {}
-        }
+        to.extend(value);
         Ok(())
     }
 
@@ -191,7 +197,7 @@ fn option_and_value(word: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn find_flag<'a>(name: &str, flags: &'a [FlagInfo<'a>]) -> Option<&'a FlagInfo<'a>> {
+pub(super) fn find_flag<'a>(name: &str, flags: &'a [FlagInfo<'a>]) -> Option<&'a FlagInfo<'a>> {
     flags.iter().find(|flag| has_name(flag, name))
 }
 

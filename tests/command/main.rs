@@ -2,7 +2,9 @@
 
 mod activation;
 mod around;
+mod check;
 mod common;
+mod config;
 mod connect;
 mod control;
 mod delay;

@@ -1,19 +1,24 @@
 //! The arguments of the command and their help.
 
+mod check;
+mod config;
 mod connect;
 mod exec;
 mod proxy;
 mod serve;
 mod server_options;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::str::FromStr;
 
-use argh::{ArgsInfo, EarlyExit, FromArgs};
+use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
 
+use super::server_command::ServerCommand;
 use super::service::{Service, no_service_given};
-use super::words::{Grammar, Words};
+use super::words::{Grammar, HELP_WORDS, Words};
 
+use check::Check;
+use config::{Config, Known};
 pub(super) use connect::Connect;
 use exec::Exec;
 pub(super) use proxy::Proxy;
@@ -23,10 +28,9 @@ pub(super) use server_options::ServerOptions;
 /// The request that the arguments make.
 #[derive(Debug)]
 pub(super) enum Request {
-    Serve(Serve, Box<ServerOptions>),
-    /// A program, and its arguments.
-    Exec(Vec<OsString>, Box<ServerOptions>),
-    Proxy(Proxy, Box<ServerOptions>),
+    Serve(ServerCommand, Box<ServerOptions>),
+    /// A server that is checked and not started.
+    Check(ServerCommand, Box<ServerOptions>),
     Connect(Box<Connect>),
     /// Help, or the version.
     Print(String),
@@ -72,6 +76,7 @@ enum Command {
     Exec(Exec),
     Proxy(Proxy),
     Connect(Connect),
+    Check(Check),
 }
 
 /// The facts about each command that argh does not know.
@@ -96,13 +101,21 @@ const GRAMMARS: &[Grammar] = &[
         is_server: false,
         runs_program: false,
     },
+    Grammar {
+        command: "check",
+        is_server: false,
+        runs_program: false,
+    },
 ];
+
+/// The command line without words.
+const DEFAULT_COMMAND: [&str; 2] = ["serve", "upper"];
 
 /// Parses the arguments, without the name of the program.
 pub(super) fn parse(words: impl Iterator<Item = OsString>) -> Result<Request, UsageError> {
     let mut words: Vec<_> = words.collect();
     if words.is_empty() {
-        words = vec!["serve".into(), "upper".into()];
+        words = DEFAULT_COMMAND.map(OsString::from).into();
     }
     let command = words.first().and_then(|word| word.to_str());
     let hint = hint(grammar(command.unwrap_or_default()));
@@ -123,44 +136,105 @@ fn request(words: Vec<OsString>) -> Result<Request, String> {
             "'{service}' is a service, not a command; did you mean 'halves serve {service}'?"
         ));
     }
-    let server = ServerOptions::get_args_info();
-    let words = Words::new(words, &Halves::get_args_info(), server.flags, GRAMMARS)?;
+    if let Some(checked) = words_to_check(&words) {
+        return check(checked);
+    }
+    let (root, shared) = (Halves::get_args_info(), ServerOptions::get_args_info());
+    let words = Words::new(words, &root, shared.flags, GRAMMARS)?;
     if words.lacks_argument {
         return Err(lacks_argument(words.command));
     }
-    let own: Vec<_> = words.own.iter().map(String::as_str).collect();
-    let halves = match Halves::from_args(&["halves"], &own) {
+    let config = config(&words, &root, &shared)?;
+    let own = |count| parse_own(&words, &config, count);
+    let halves = match own(config.len()) {
         Ok(halves) => halves,
         Err(exit) if exit.status.is_ok() => {
             return Ok(Request::Print(help(exit.output, words.command)));
         }
-        Err(exit) => return Err(exit.output),
+        Err(exit) => return Err(config.place(exit.output, |count| own(count).is_ok())),
     };
-    match halves.command {
-        _ if halves.version => Ok(Request::Print(version())),
-        Some(Command::Serve(serve)) => {
-            let options = server_options(&words)?;
-            reset_is_for_proxy(&options)?;
-            Ok(Request::Serve(serve.checked()?, options))
+    let command = match halves.command {
+        _ if halves.version => return Ok(Request::Print(version())),
+        Some(Command::Serve(serve)) => ServerCommand::Serve(serve.checked()?),
+        Some(Command::Exec(Exec {})) => ServerCommand::Exec(words.program.clone()),
+        Some(Command::Proxy(proxy)) => ServerCommand::Proxy(proxy.checked()?),
+        Some(Command::Connect(connect)) => {
+            return Ok(Request::Connect(Box::new(connect.checked()?)));
         }
-        Some(Command::Exec(Exec {})) => {
-            let options = server_options(&words)?;
-            reset_is_for_proxy(&options)?;
-            Ok(Request::Exec(words.program, options))
+        Some(Command::Check(Check {})) | None => return Err("no command given".into()),
+    };
+    let options = server_options(&words, &config)?;
+    if !matches!(command, ServerCommand::Proxy(_)) {
+        reset_is_for_proxy(&options)?;
+    }
+    Ok(Request::Serve(command, options))
+}
+
+/// Returns the command line that `halves check` checks, or None for another command and for help.
+fn words_to_check(words: &[OsString]) -> Option<Vec<OsString>> {
+    let (_, checked) = words.split_first().filter(|(word, _)| *word == "check")?;
+    let is_help = |word: &OsStr| HELP_WORDS.iter().any(|help| word == *help);
+    match checked.first() {
+        Some(word) if is_help(word) => None,
+        Some(word) if !word.as_encoded_bytes().starts_with(b"-") => Some(checked.to_vec()),
+        _ => {
+            let command = DEFAULT_COMMAND.map(OsString::from).into_iter();
+            Some(command.chain(checked.iter().cloned()).collect())
         }
-        Some(Command::Proxy(proxy)) => {
-            Ok(Request::Proxy(proxy.checked()?, server_options(&words)?))
-        }
-        Some(Command::Connect(connect)) => Ok(Request::Connect(Box::new(connect.checked()?))),
-        None => Err("no command given".into()),
     }
 }
 
-/// Parses the words of the shared options.
-fn server_options(words: &Words) -> Result<Box<ServerOptions>, String> {
-    let server: Vec<_> = words.server.iter().map(String::as_str).collect();
-    let options = ServerOptions::from_args(&["halves"], &server);
-    let options = options.map_err(|exit| exit.output)?;
+fn check(words: Vec<OsString>) -> Result<Request, String> {
+    match request(words)? {
+        Request::Serve(command, options) => Ok(Request::Check(command, options)),
+        Request::Print(text) => Ok(Request::Print(text)),
+        Request::Check(..) | Request::Connect(_) => {
+            Err("check is for serve, exec and proxy".to_owned())
+        }
+    }
+}
+
+/// Reads the file of `--config`, if there is one.
+fn config(
+    words: &Words,
+    root: &CommandInfoWithArgs,
+    shared: &CommandInfoWithArgs,
+) -> Result<Config, String> {
+    let given = parse_shared(words, &Config::default(), 0);
+    // A command line that is wrong by itself is reported later.
+    let Some(file) = given.ok().and_then(|options| options.config) else {
+        return Ok(Config::default());
+    };
+    let mut commands = root.commands.iter();
+    let command = commands.find(|command| Some(command.name) == words.command);
+    let known = Known {
+        own: command.map_or(&[], |command| command.command.flags),
+        shared: shared.flags,
+        commands: &root.commands,
+    };
+    let config = Config::read(&file, known).map_err(|error| error.to_string())?;
+    Ok(config.below(&words.given))
+}
+
+/// Parses the own words of the command, with the first `count` options of the configuration.
+fn parse_own(words: &Words, config: &Config, count: usize) -> Result<Halves, EarlyExit> {
+    let own = words.own.iter().map(String::as_str);
+    let rest = words.rest.iter().map(String::as_str);
+    let own: Vec<_> = own.chain(config.words(count, false)).chain(rest).collect();
+    Halves::from_args(&["halves"], &own)
+}
+
+/// Parses the options of every server, with the first `count` options of the configuration.
+fn parse_shared(words: &Words, config: &Config, count: usize) -> Result<ServerOptions, EarlyExit> {
+    let server = words.server.iter().map(String::as_str);
+    let server: Vec<_> = server.chain(config.words(count, true)).collect();
+    ServerOptions::from_args(&["halves"], &server)
+}
+
+fn server_options(words: &Words, config: &Config) -> Result<Box<ServerOptions>, String> {
+    let parse = |count| parse_shared(words, config, count);
+    let options = parse(config.len())
+        .map_err(|exit| config.place(exit.output, |count| parse(count).is_ok()))?;
     options.checked().map(Box::new)
 }
 

@@ -117,11 +117,12 @@ impl Proxy {
 mod tests {
     use super::*;
     use crate::cli::args::{Request, parse};
+    use crate::cli::server_command::ServerCommand;
 
     fn parsed(words: &[&str]) -> Result<Proxy, String> {
         let words = ["proxy"].iter().chain(words).map(Into::into);
         match parse(words) {
-            Ok(Request::Proxy(proxy, _)) => Ok(proxy),
+            Ok(Request::Serve(ServerCommand::Proxy(proxy), _)) => Ok(proxy),
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.problem),
         }

@@ -54,6 +54,9 @@ pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:50007";
         # starts a comment, and empty lines do not count. Files of --allow that leave nothing\n\
         allowed are an error, because every client could connect. A reload fails if a file\n\
         that had networks has none.",
+    note = "A line of --config is 'name value' or 'name=value', or the name of a switch. # at the\n\
+        start of a line or behind a space starts a comment. Files are found from the working\n\
+        directory. The file is read once, at the start.",
     note = "TERM and INT: keep accepting for the drain delay, then accept no more and let\n\
         connections finish, then reset what is left at the drain timeout. A second signal\n\
         resets all connections now. INT has no effect if it was ignored at the start.",
@@ -184,6 +187,11 @@ pub(in crate::cli) struct ServerOptions {
     /// on Unix sockets and standard input
     #[argh(option, arg_name = "net", from_str_fn(net))]
     pub(in crate::cli) trust_proxy: Vec<Net>,
+
+    /// read further options from FILE, one on each line without the hyphens. An option of the
+    /// command line replaces all lines of that option
+    #[argh(option, arg_name = "file")]
+    pub(super) config: Option<PathBuf>,
 
     /// log more: also the start of each connection
     #[argh(switch, short = 'v')]

@@ -18,7 +18,7 @@ fn parsed(words: &[&str]) -> Result<Request, String> {
 
 fn serve(words: &[&str]) -> (Serve, Box<ServerOptions>) {
     match parsed(words).expect("good usage") {
-        Request::Serve(serve, options) => (serve, options),
+        Request::Serve(ServerCommand::Serve(serve), options) => (serve, options),
         other => panic!("not serve: {other:?}"),
     }
 }
@@ -245,7 +245,7 @@ fn a_program_keeps_its_words() {
             "exec", "-v", "--listen", "7", "--", "cat", "-n", "--help", "--", "-v",
         ],
     ] {
-        let Ok(Request::Exec(program, options)) = parsed(words) else {
+        let Ok(Request::Serve(ServerCommand::Exec(program), options)) = parsed(words) else {
             panic!("{words:?}");
         };
         assert_eq!(program, ["cat", "-n", "--help", "--", "-v"]);
@@ -254,7 +254,7 @@ fn a_program_keeps_its_words() {
     }
     let bytes = OsString::from_vec(b"\xff".to_vec());
     let words = ["exec".into(), "--".into(), bytes.clone(), "--listen".into()];
-    let Ok(Request::Exec(program, _)) = parse(words.into_iter()) else {
+    let Ok(Request::Serve(ServerCommand::Exec(program), _)) = parse(words.into_iter()) else {
         panic!("a program need not be text");
     };
     assert_eq!(program, [bytes, "--listen".into()]);
@@ -275,4 +275,49 @@ fn every_server_has_the_same_options_in_its_help() {
     let notes = "  An ADDRESS is one of these:\n";
     assert!(helps.iter().all(|help| help.matches(notes).count() == 1));
     assert!(!helps[1].contains("--close-word"));
+}
+
+#[test]
+fn check_takes_the_command_line_of_a_server() {
+    for (words, service) in [
+        (&["check"][..], "upper"),
+        (&["check", "--listen=7", "-v"], "upper"),
+        (&["check", "serve", "echo", "--listen", "7"], "echo"),
+    ] {
+        match parsed(words).expect("good usage") {
+            Request::Check(ServerCommand::Serve(serve), _) => {
+                assert_eq!(serve.service.0.name, service);
+            }
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+    let exec = parsed(&["check", "exec", "cat", "-v"]).expect("good usage");
+    let Request::Check(ServerCommand::Exec(program), _) = exec else {
+        panic!("{exec:?}");
+    };
+    assert_eq!(program, ["cat", "-v"]);
+    for words in [&["check", "--help"][..], &["check", "serve", "--help"]] {
+        assert!(matches!(parsed(words), Ok(Request::Print(_))), "{words:?}");
+    }
+    for (words, problem) in [
+        (
+            &["check", "connect", "h:1"][..],
+            "check is for serve, exec and proxy",
+        ),
+        (&["check", "check"], "check is for serve, exec and proxy"),
+        (
+            &["check", "serv"],
+            "unknown command 'serv'; did you mean 'serve'?",
+        ),
+        (
+            &["check", "--lisen=7"],
+            "unknown option '--lisen'; did you mean '--listen'?",
+        ),
+        (
+            &["check", "proxy"],
+            "no target given; write halves proxy TARGET...",
+        ),
+    ] {
+        assert_eq!(parsed(words).expect_err(problem), problem, "{words:?}");
+    }
 }
