@@ -11,6 +11,7 @@ use super::args::{Proxy, ServerOptions};
 use super::format::Format;
 use super::layers::Layers;
 use super::log::Level;
+use super::privileges::Identity;
 use super::rules::RuleSources;
 use super::server_command::ServerCommand;
 use super::target_address::TargetAddress;
@@ -20,6 +21,7 @@ use super::{EXIT_FAILED, exec, print, proxy, with_log};
 pub(super) fn run(command: &ServerCommand, options: &ServerOptions) -> u8 {
     let mut check = Check::default();
     block_on(check.addresses(options));
+    check.problem(Identity::find(options));
     check.tls(options);
     check.rules(options);
     block_on(check.command(command));

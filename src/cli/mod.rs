@@ -18,6 +18,7 @@ mod listen_address;
 mod log;
 mod log_queue;
 mod orders;
+mod privileges;
 mod proxy;
 mod resources;
 mod rules;

@@ -24,6 +24,7 @@ use super::layers::Layers;
 use super::listen_address::ListenAddress;
 use super::log::{Level, Lines, Log};
 use super::orders::{Files, Orders};
+use super::privileges::Identity;
 use super::rules::RuleSources;
 use super::service::{Served, ServiceRunner};
 use super::setting::Limits;
@@ -41,6 +42,7 @@ struct PreparedServer {
     /// True if a connection over standard input and output failed.
     stdio_failed: Arc<AtomicBool>,
     ready_fd: Option<File>,
+    identity: Option<Identity>,
     supervisor: Supervisor,
     orders: Arc<Orders>,
 }
@@ -83,6 +85,7 @@ impl PreparedServer {
         let signals = signals::catch()?;
         let longest = longest_drain(&options, &served);
         forced_exit::start(&shutdown, longest)?;
+        let identity = Identity::find(&options)?;
         let mut sources =
             RuleSources::new(mem::take(&mut options.allow), mem::take(&mut options.deny));
         let loaded = sources.load();
@@ -117,6 +120,7 @@ impl PreparedServer {
             layers,
             stdio_failed,
             ready_fd,
+            identity,
             supervisor,
             orders,
         })
@@ -129,6 +133,9 @@ impl PreparedServer {
             return Ok(Report::default());
         };
         let admin = AdminListeners::bind(&options).await?;
+        if let Some(identity) = &self.identity {
+            identity.assume()?;
+        }
         close_unused(&lines);
         let v6_only = conflicts::any_is_v6_only(&options.listen);
         lines.listening(&listeners, self.served.name, |index| HintOptions {

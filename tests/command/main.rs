@@ -18,6 +18,7 @@ mod limits;
 mod logging;
 mod notify;
 mod orphans;
+mod privileges;
 mod proxied;
 mod proxy;
 mod ready;

@@ -188,6 +188,15 @@ pub(in crate::cli) struct ServerOptions {
     #[argh(option, arg_name = "net", from_str_fn(net))]
     pub(in crate::cli) trust_proxy: Vec<Net>,
 
+    /// change to the user NAME, a name or a number, when all listeners are open: with the groups of
+    /// this user, and with no way back
+    #[argh(option, arg_name = "name")]
+    pub(in crate::cli) user: Option<String>,
+
+    /// change to the group NAME; without --user, it is the only group then
+    #[argh(option, arg_name = "name")]
+    pub(in crate::cli) group: Option<String>,
+
     /// read further options from FILE, one on each line without the hyphens. An option of the
     /// command line replaces all lines of that option
     #[argh(option, arg_name = "file")]

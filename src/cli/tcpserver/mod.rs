@@ -4,7 +4,6 @@
 mod flags;
 mod messages;
 mod names;
-mod privileges;
 mod run;
 
 use std::env;

@@ -16,12 +16,12 @@ use halves::{
 };
 use smol::channel::{Receiver, Sender, unbounded};
 
+use super::EXIT_FATAL;
 use super::flags::Flags;
 use super::messages::{Messages, words};
 use super::names::{self, Names};
-use super::{EXIT_FATAL, privileges};
 use crate::cli::log::Log;
-use crate::cli::{EXIT_SIGNALED, exec, resources, serve};
+use crate::cli::{EXIT_SIGNALED, exec, privileges, resources, serve};
 
 /// The longest wait for children that are about to start, after a signal.
 const START_TIMEOUT: Duration = Duration::from_secs(2);
