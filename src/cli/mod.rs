@@ -7,6 +7,7 @@ mod check;
 mod conflicts;
 mod connect;
 mod control;
+mod ctl;
 mod exec;
 mod forced_exit;
 mod format;
@@ -31,6 +32,7 @@ mod supervisor;
 mod target_address;
 mod tcpserver;
 mod text_file;
+mod units;
 mod values;
 mod words;
 
@@ -69,6 +71,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(Request::Serve(command, options)) => run_server(*options, command),
         Ok(Request::Check(command, options)) => check::run(&command, &options),
         Ok(Request::Connect(connect)) => connect::run(&connect),
+        Ok(Request::Ctl(ctl)) => ctl::run(&ctl),
         Err(error) => with_log(Format::Text, Level::Normal, |log| {
             log.complain(&error.problem);
             log.complain(&error.hint);

@@ -7,6 +7,7 @@ mod common;
 mod config;
 mod connect;
 mod control;
+mod ctl;
 mod delay;
 mod ending;
 mod exec;

@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod connect;
+mod ctl;
 mod exec;
 mod proxy;
 mod serve;
@@ -20,6 +21,7 @@ use super::words::{Grammar, HELP_WORDS, Words};
 use check::Check;
 use config::{Config, Known};
 pub(super) use connect::Connect;
+pub(super) use ctl::Ctl;
 use exec::Exec;
 pub(super) use proxy::Proxy;
 pub(super) use serve::Serve;
@@ -32,6 +34,7 @@ pub(super) enum Request {
     /// A server that is checked and not started.
     Check(ServerCommand, Box<ServerOptions>),
     Connect(Box<Connect>),
+    Ctl(Ctl),
     /// Help, or the version.
     Print(String),
 }
@@ -55,6 +58,7 @@ pub(super) struct UsageError {
         {command_name} exec --listen :7 cat\n\
         {command_name} proxy 10.0.0.1:80 10.0.0.2:80 --listen :80\n\
         {command_name} connect example.org:443,tls\n\
+        {command_name} ctl /run/halves.control top\n\
         {command_name} serve --help",
     note = "'halves tcpserver' takes the flags of tcpserver: see 'halves tcpserver --help'. The same\n\
         is true for a link to halves that is called tcpserver."
@@ -77,6 +81,7 @@ enum Command {
     Proxy(Proxy),
     Connect(Connect),
     Check(Check),
+    Ctl(Ctl),
 }
 
 /// The facts about each command that argh does not know.
@@ -103,6 +108,11 @@ const GRAMMARS: &[Grammar] = &[
     },
     Grammar {
         command: "check",
+        is_server: false,
+        runs_program: false,
+    },
+    Grammar {
+        command: "ctl",
         is_server: false,
         runs_program: false,
     },
@@ -161,6 +171,7 @@ fn request(words: Vec<OsString>) -> Result<Request, String> {
         Some(Command::Connect(connect)) => {
             return Ok(Request::Connect(Box::new(connect.checked()?)));
         }
+        Some(Command::Ctl(ctl)) => return Ok(Request::Ctl(ctl.checked()?)),
         Some(Command::Check(Check {})) | None => return Err("no command given".into()),
     };
     let options = server_options(&words, &config)?;
@@ -188,7 +199,7 @@ fn check(words: Vec<OsString>) -> Result<Request, String> {
     match request(words)? {
         Request::Serve(command, options) => Ok(Request::Check(command, options)),
         Request::Print(text) => Ok(Request::Print(text)),
-        Request::Check(..) | Request::Connect(_) => {
+        Request::Check(..) | Request::Connect(_) | Request::Ctl(_) => {
             Err("check is for serve, exec and proxy".to_owned())
         }
     }
@@ -254,7 +265,7 @@ fn lacks_argument(command: Option<&str>) -> String {
     match command {
         Some("serve") => no_service_given(),
         Some("exec") => "no program given; write halves exec PROGRAM [ARGS...]".to_owned(),
-        Some("connect") => "no address given".to_owned(),
+        Some("connect" | "ctl") => "no address given".to_owned(),
         _ => "an argument is missing".to_owned(),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::traffic::Traffic;
 use crate::cli::log::{Level, Lines};
+use crate::cli::units::size;
 
 /// The time before the first line.
 const FIRST: Duration = Duration::from_secs(1);
@@ -96,40 +97,10 @@ fn line(traffic: &Traffic, bytes: u64, interval: Duration) -> String {
     )
 }
 
-/// Returns a number of bytes with a unit, and one decimal from 1 KiB on.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let unit = (bytes.ilog2() / 10) as usize;
-    // The last ten bits below the unit are its fraction.
-    let shifted = bytes >> (10 * (unit - 1));
-    let tenths = shifted * 10 / 1024;
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit - 1])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use halves::Clock;
-
-    #[test]
-    fn sizes_have_a_unit() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1536, "1.5 KiB"),
-            (1024 * 1024 - 1, "1023.9 KiB"),
-            (1024 * 1024, "1.0 MiB"),
-            (5 << 30, "5.0 GiB"),
-            (1 << 40, "1.0 TiB"),
-            (u64::MAX, "15.9 EiB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
-    }
 
     #[test]
     fn a_terminal_without_a_dialogue_has_progress() {

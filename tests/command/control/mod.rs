@@ -15,9 +15,9 @@ use crate::common::{Halves, TIMEOUT, serve};
 use crate::support::place::dir;
 
 /// A server with a control socket.
-struct Controlled {
-    server: Halves,
-    path: PathBuf,
+pub(crate) struct Controlled {
+    pub(crate) server: Halves,
+    pub(crate) path: PathBuf,
     _folder: TempDir,
 }
 
@@ -25,7 +25,7 @@ struct Controlled {
 struct Control(BufReader<UnixStream>);
 
 /// Starts `serve` with these arguments and a control socket.
-fn controlled(args: &[&str]) -> Controlled {
+pub(crate) fn controlled(args: &[&str]) -> Controlled {
     let folder = dir();
     let path = folder.path().join("control");
     let text = path.to_str().expect("UTF-8");
