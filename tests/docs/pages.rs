@@ -16,8 +16,10 @@ fn every_link_of_a_page_leads_to_a_file_and_a_heading() {
                 "" => root().join(&page),
                 file => folder.join(file),
             };
-            // A package of the crate lacks the benchmark.
-            if link.contains("bench/") && !root().join("bench").exists() {
+            // A package of the crate lacks the other members of the workspace.
+            let lacks =
+                |link_part, folder| link.contains(link_part) && !root().join(folder).exists();
+            if lacks("bench/", "bench") || lacks("cluster/", "examples/cluster") {
                 continue;
             }
             assert!(file.exists(), "{}: {link}", page.display());
@@ -50,7 +52,14 @@ fn the_readme_has_at_most_a_thousand_words() {
 
 /// The Markdown files at the root, and those of the folders that have documentation.
 fn pages() -> Vec<PathBuf> {
-    let folders = ["", "docs", "docs/decisions", "examples", "examples/ladder"];
+    let folders = [
+        "",
+        "docs",
+        "docs/decisions",
+        "examples",
+        "examples/cluster",
+        "examples/ladder",
+    ];
     let entries = folders
         .iter()
         .filter_map(|folder| Some((folder, fs::read_dir(root().join(folder)).ok()?)))
