@@ -41,7 +41,8 @@ pub(crate) fn inherited_connection(
 /// it is set again before each accept; if it is cleared between that and the accept, the thread
 /// waits for the next client. Only `TCP_NODELAY` changes on a connection. At the end a listener is
 /// closed, not shut down, and the file of a Unix socket stays. A connection is ended for all its
-/// owners.
+/// owners. [`Listeners::own`] changes this for a listener, and
+/// [`from_socket`](Listeners::from_socket) sets other options.
 ///
 /// # Errors
 ///
@@ -64,7 +65,35 @@ impl TryFrom<OwnedFd> for Listeners {
     type Error = io::Error;
 
     fn try_from(socket: OwnedFd) -> io::Result<Self> {
-        adopt(socket, &ListenOptions::default()).map(Self::from)
+        Self::from_socket(socket, &ListenOptions::default())
+    }
+}
+
+impl Listeners {
+    /// Takes over an open stream socket as
+    /// [`try_from`](#impl-TryFrom<OwnedFd>-for-Listeners) does, with options for its connections.
+    /// The backlog is set by [`own`](Self::own) only. A socket that is bound already keeps
+    /// `reuse_port` and `v6_only`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `try_from`. [`InvalidInput`](io::ErrorKind::InvalidInput) for options other than
+    /// the default if the socket is not TCP.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Listeners, address::ListenOptions};
+    /// use std::{net::TcpListener, os::fd::OwnedFd};
+    ///
+    /// let socket = OwnedFd::from(TcpListener::bind("127.0.0.1:0")?);
+    /// let options = ListenOptions::default().keepalive(std::time::Duration::from_secs(30));
+    /// let listeners = Listeners::from_socket(socket, &options)?;
+    /// # drop(listeners);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn from_socket(socket: OwnedFd, options: &ListenOptions) -> io::Result<Self> {
+        adopt(socket, options).map(Self::from)
     }
 }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::memory::MemoryListener;
+use super::share::{SharedListeners, SocketRef};
 use super::{Listener, Once};
 use crate::connection::{AnyRead, AnyWrite, Connection, Endpoint};
 
@@ -57,6 +58,14 @@ pub(super) trait DynListener {
     /// Returns true if clients can connect to it.
     fn listens(&self) -> bool {
         true
+    }
+    /// Makes a socket that was taken over one of this process.
+    fn own(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Returns a reference to the listening socket, if it is one.
+    fn share(&self, _index: usize) -> Option<SocketRef> {
+        None
     }
 }
 
@@ -132,6 +141,56 @@ impl Listeners {
     pub fn listens(&self) -> Vec<bool> {
         let members = self.members.iter();
         members.map(|member| member.listener.listens()).collect()
+    }
+
+    /// Makes the listening sockets that were taken over sockets of this process, as if it had bound
+    /// them: at the end clients are refused, and the file of a Unix socket is removed, unless
+    /// another file has taken its place meanwhile. Connections inherit the options of the socket,
+    /// which are set here, with its backlog.
+    ///
+    /// For a socket that the process before this one has left to it (see
+    /// [`SharedListeners::disown`]). A process that still accepts on the socket would lose its
+    /// clients at the end of this one. Other members stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// The error of the system if the options or the backlog cannot be set, or the file cannot be
+    /// found.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use halves::{Listeners, connect};
+    /// use std::{net::TcpListener, os::fd::OwnedFd};
+    ///
+    /// let socket = TcpListener::bind("127.0.0.1:0")?;
+    /// let listeners = Listeners::try_from(OwnedFd::from(socket))?.own()?;
+    /// assert!(listeners.share().sockets()?[0].is_owned);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn own(mut self) -> io::Result<Self> {
+        let mut members = self.members.iter_mut();
+        members.try_for_each(|member| member.listener.own())?;
+        Ok(self)
+    }
+
+    /// Returns a handle by which another process takes over the listening sockets, while a server
+    /// has these listeners. Listeners that are joined later are not among them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let listeners = smol::block_on(halves::bind("127.0.0.1:0"))?;
+    /// let shared = listeners.share();
+    /// assert_eq!(shared.sockets()?.len(), 1);
+    /// drop(listeners);
+    /// assert!(shared.sockets().is_err(), "the handle does not keep the socket open");
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn share(&self) -> SharedListeners {
+        let members = self.members.iter();
+        SharedListeners::new(members.filter_map(|member| member.listener.share(member.index)))
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {

@@ -10,6 +10,7 @@ pub mod inherited;
 mod listeners;
 pub mod memory;
 mod merge;
+mod share;
 pub(crate) mod socket;
 mod stdio;
 pub(crate) mod tcp;
@@ -32,6 +33,7 @@ pub use bind::{bind, check};
 pub use files::{device, fifos, files};
 pub use listeners::Listeners;
 pub use merge::{Merged, merge};
+pub use share::{SharedListeners, SharedSocket};
 pub use stdio::stdio;
 
 /// The first pause of [`retry_while`]. Each pause is twice the one before.

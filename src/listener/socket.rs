@@ -16,6 +16,8 @@ use rustix::net::Shutdown as ShutdownHow;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, getsockname};
 
 use super::listeners::DynListener;
+use super::share::{SocketRef, Tenure};
+use super::unix::SocketFile;
 use crate::address::ListenOptions;
 use crate::connection::{Connection, Endpoint, Ownership};
 use crate::error::Error;
@@ -26,21 +28,30 @@ pub(super) struct SocketListener {
     socket: Socket,
     /// Shared with the accepted connections.
     local: Arc<Endpoint>,
-    /// Options to set on each accepted connection, for a socket that was taken over. Connections of
-    /// a socket that this crate opened inherit theirs.
+    /// Options to set on each accepted connection, for a socket that other processes may share.
+    /// Connections of a socket that belongs to this process inherit theirs.
     options: Option<ListenOptions>,
-    stopped: bool,
+    tenure: Arc<Tenure>,
 }
 
 impl SocketListener {
     /// Starts to listen on a bound socket that no other process shares.
     pub(super) fn open(socket: OwnedFd, backlog: u32) -> io::Result<Self> {
-        rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        Self::open_with_file(socket, backlog, None)
+    }
+
+    /// As [`open`](Self::open), for a Unix socket with a file.
+    pub(super) fn open_with_file(
+        socket: OwnedFd,
+        backlog: u32,
+        file: Option<SocketFile>,
+    ) -> io::Result<Self> {
+        listen(&socket, backlog)?;
         Ok(Self {
             local: local_endpoint(&socket)?,
             socket: Socket::new(socket),
             options: None,
-            stopped: false,
+            tenure: Arc::new(Tenure::owned(file)),
         })
     }
 
@@ -50,13 +61,13 @@ impl SocketListener {
             local,
             socket: Socket::new(socket),
             options: Some(options),
-            stopped: false,
+            tenure: Arc::new(Tenure::shared()),
         }
     }
 
-    /// Returns true if other processes may share the socket.
-    fn is_shared(&self) -> bool {
-        self.options.is_some()
+    /// Returns true for the error of a Unix socket that was stopped and has no more connections.
+    fn is_shut_down(&self, error: &io::Error) -> bool {
+        Errno::from_io_error(error) == Some(Errno::INVAL) && self.tenure.lock().is_stopped()
     }
 
     /// Returns the TCP port, or 0 for another family.
@@ -67,12 +78,16 @@ impl SocketListener {
 
 impl DynListener for SocketListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
-        let shared = self.is_shared();
-        let (socket, peer) = match ready!(self.socket.poll_accept(cx, shared)) {
-            // A Unix socket that was shut down and has no more connections.
-            Err(error) if self.stopped && Errno::from_io_error(&error) == Some(Errno::INVAL) => {
-                return Poll::Ready(Ok(None));
-            }
+        if self.tenure.lock().is_disowned() {
+            return Poll::Ready(Ok(None));
+        }
+        let polled = self.socket.poll_accept(cx, self.options.is_some());
+        if polled.is_pending() && self.tenure.lock().is_disowned() {
+            // Disowned before the waker was registered.
+            return Poll::Ready(Ok(None));
+        }
+        let (socket, peer) = match ready!(polled) {
+            Err(error) if self.is_shut_down(&error) => return Poll::Ready(Ok(None)),
             accepted => accepted.map_err(|source| Error::Accept {
                 address: self.local.to_string(),
                 source,
@@ -98,11 +113,43 @@ impl DynListener for SocketListener {
     }
 
     fn stop(&mut self) {
-        if !self.is_shared() {
-            refuse_clients(&self.socket, &self.local);
-        }
-        self.stopped = true;
+        let refuse = || refuse_clients(&self.socket, &self.local);
+        self.tenure.lock().stop(refuse);
     }
+
+    fn own(&mut self) -> io::Result<()> {
+        let Some(options) = self.options.take() else {
+            return Ok(());
+        };
+        if let Endpoint::Inet(_) = *self.local {
+            options.replace(&self.socket)?;
+        }
+        listen(&self.socket, options.backlog)?;
+        let file = SocketFile::of(&self.local)?;
+        self.tenure.lock().own(file);
+        Ok(())
+    }
+
+    fn share(&self, index: usize) -> Option<SocketRef> {
+        Some(SocketRef {
+            index,
+            local: self.local.clone(),
+            source: self.socket.owner().clone(),
+            tenure: self.tenure.clone(),
+        })
+    }
+}
+
+impl Drop for SocketListener {
+    /// Removes the file before the socket is closed: without a listening socket the file would
+    /// count as stale.
+    fn drop(&mut self) {
+        self.tenure.lock().stop(|| {});
+    }
+}
+
+fn listen(socket: impl AsFd, backlog: u32) -> rustix::io::Result<()> {
+    rustix::net::listen(socket, i32::try_from(backlog).unwrap_or(i32::MAX))
 }
 
 /// Makes the kernel refuse new clients of a listening socket. Clients that have connected, or are

@@ -31,6 +31,7 @@ mod scope;
 mod services;
 mod serving;
 mod shared_listener;
+mod sharing;
 mod shutdown;
 mod sources;
 #[path = "../support/mod.rs"]

@@ -111,6 +111,13 @@ impl ListenOptions {
         }
         Ok(())
     }
+
+    /// As [`apply`](Self::apply), for a socket that may have other options: keepalive that is not
+    /// wanted is turned off.
+    pub(super) fn replace(&self, socket: impl AsFd) -> rustix::io::Result<()> {
+        sockopt::set_socket_keepalive(&socket, false)?;
+        self.apply(socket)
+    }
 }
 
 #[cfg(not(any(target_os = "haiku", target_os = "nto", target_os = "openbsd")))]

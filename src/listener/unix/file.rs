@@ -1,8 +1,7 @@
-//! A Unix listener on a path: replaces a stale file, and removes its own at the end.
+//! Listens on a path: replaces a stale file, and removes its own at the end.
 
 use std::io;
 use std::path::{self, Path, PathBuf};
-use std::task::{Context, Poll};
 
 use rustix::fs::{FileType, Stat, lstat, unlink};
 use rustix::io::Errno;
@@ -12,30 +11,25 @@ use rustix::process::geteuid;
 use super::lock::{self, PathLock};
 use super::permissions::{ResolvedAccess, deny_all};
 use crate::address::{Access, ListenOptions};
-use crate::connection::{Connection, Endpoint};
+use crate::connection::{Endpoint, UnixName};
 use crate::descriptor::FileId;
-use crate::listener::listeners::DynListener;
 use crate::listener::socket::{self, SocketListener};
 
-/// A listener on a path, with the file of its socket.
-pub(in crate::listener) struct PathListener {
-    /// Dropped first: without a listening socket the file would count as stale. None once stopped.
-    file: Option<SocketFile>,
-    socket: SocketListener,
-}
-
 /// The file of a listening socket. Removed on drop, unless another file has taken its place.
-struct SocketFile {
+#[derive(Debug)]
+pub(in crate::listener) struct SocketFile {
     /// Absolute, so that it stays valid when the process changes its directory.
     path: PathBuf,
     id: FileId,
+    /// Set if the drop leaves the file in place.
+    is_kept: bool,
 }
 
 /// Listens on a path.
 ///
 /// A stale file is replaced. The file of a server that has bound its socket but does not listen yet
 /// looks stale, too, so each server holds a lock from before it binds until it listens.
-pub(super) fn listen(path: &Path, access: &Access) -> io::Result<PathListener> {
+pub(super) fn listen(path: &Path, access: &Access) -> io::Result<SocketListener> {
     let name = super::path_name(path)?;
     let access = ResolvedAccess::of(access)?;
     let _lock = PathLock::take(path)?;
@@ -54,9 +48,7 @@ pub(super) fn listen(path: &Path, access: &Access) -> io::Result<PathListener> {
     if let Some(access) = access {
         access.apply(&file.path, file.id)?;
     }
-    let socket = SocketListener::open(socket, ListenOptions::default().backlog)?;
-    let file = Some(file);
-    Ok(PathListener { file, socket })
+    SocketListener::open_with_file(socket, ListenOptions::default().backlog, Some(file))
 }
 
 /// Checks that a file can be made for a socket, as far as that is seen without making it.
@@ -101,6 +93,29 @@ fn remove_stale(path: &Path, name: &SocketAddrUnix) -> io::Result<()> {
 }
 
 impl SocketFile {
+    /// Returns the file at the path that a socket listens on, if there is one. It is taken for that
+    /// of the socket, which the system does not name.
+    pub(in crate::listener) fn of(local: &Endpoint) -> io::Result<Option<Self>> {
+        let Endpoint::Unix(UnixName::Path(path)) = local else {
+            return Ok(None);
+        };
+        match look(path)? {
+            Some(found) if is_socket(&found) => Self::find(path).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns true unless the file was removed or another one has taken its place.
+    pub(in crate::listener) fn is_in_place(&self) -> bool {
+        let now = look(&self.path).ok().flatten();
+        now.is_some_and(|now| FileId::of_stat(&now) == self.id)
+    }
+
+    /// Leaves the file in place.
+    pub(in crate::listener) fn keep(mut self) {
+        self.is_kept = true;
+    }
+
     /// Returns the file of a socket that was just bound to a path.
     fn find(path: &Path) -> io::Result<Self> {
         let found = lstat(path)?;
@@ -110,36 +125,16 @@ impl SocketFile {
         Ok(Self {
             path: path::absolute(path)?,
             id: FileId::of_stat(&found),
+            is_kept: false,
         })
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Ok(Some(now)) = look(&self.path)
-            && FileId::of_stat(&now) == self.id
-        {
+        if !self.is_kept && self.is_in_place() {
             let _ = unlink(&self.path);
         }
-    }
-}
-
-impl DynListener for PathListener {
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
-        self.socket.poll_accept(cx)
-    }
-
-    fn local(&self) -> Endpoint {
-        self.socket.local()
-    }
-
-    fn assume_readable(&self) {
-        self.socket.assume_readable();
-    }
-
-    fn stop(&mut self) {
-        drop(self.file.take());
-        self.socket.stop();
     }
 }
 

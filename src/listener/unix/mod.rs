@@ -14,13 +14,13 @@ use super::socket::{self, SocketListener};
 use crate::address::{Access, ListenOptions};
 use crate::blocking::unblock;
 
-use file::PathListener;
+pub(super) use file::SocketFile;
 
 /// The longest path or abstract name. One more byte of `sun_path` ends a path or begins a name.
 const MAX_NAME_BYTES: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// Listens on a path, unless another server does.
-pub(super) async fn listen(path: &Path, access: &Access) -> io::Result<PathListener> {
+pub(super) async fn listen(path: &Path, access: &Access) -> io::Result<SocketListener> {
     let (path, access) = (path.to_owned(), access.clone());
     // On a thread: file systems and names of users may be on another machine.
     let listening = unblock(move || file::listen(&path, &access)).await;
