@@ -3,6 +3,7 @@
 mod admin;
 mod args;
 mod check;
+mod completions;
 
 mod conflicts;
 mod connect;
@@ -18,6 +19,7 @@ mod layers;
 mod listen_address;
 mod log;
 mod log_queue;
+mod manual;
 mod orders;
 mod privileges;
 mod proxy;
@@ -72,6 +74,8 @@ pub(crate) fn run() -> ExitCode {
         Ok(Request::Check(command, options)) => check::run(&command, &options),
         Ok(Request::Connect(connect)) => connect::run(&connect),
         Ok(Request::Ctl(ctl)) => ctl::run(&ctl),
+        Ok(Request::Completions(shell)) => print(&completions::script(shell)),
+        Ok(Request::Man) => print(&manual::page()),
         Err(error) => with_log(Format::Text, Level::Normal, |log| {
             log.complain(&error.problem);
             log.complain(&error.hint);

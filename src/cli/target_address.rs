@@ -16,6 +16,23 @@ const USAGE: &str = "after a comma come tls, sni=NAME, ca=FILE, cert=FILE, key=F
                      verify=off, send-proxy=v1 or v2, and truncated=reset; a comma in a path is \
                      written \\,";
 
+/// The forms of a target, as lines of the help.
+pub(super) const FORMS: &[&str] = &[
+    "HOST:PORT, [V6]:PORT  TCP; all addresses of a name are tried",
+    "PORT                  TCP on 127.0.0.1",
+    "/PATH, ./PATH, unix:PATH, @NAME",
+    "                      a Unix socket; write a comma in a path as \\,",
+    "Any of these may be followed by these settings:",
+    ",tls                  TLS; the certificate must be for the host, from a CA of the",
+    "                      system",
+    ",tls,sni=NAME         the certificate must be for NAME",
+    ",tls,ca=FILE          the CAs that may have signed it, in PEM; repeatable",
+    ",tls,cert=FILE,key=FILE",
+    "                      the certificate of this client and its key, in PEM",
+    ",tls,alpn=PROTO       offer PROTO in ALPN; repeatable",
+    ",tls,verify=off       take any certificate: for tests only",
+];
+
 /// An address to connect to, and what is sent first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TargetAddress {

@@ -30,20 +30,8 @@ use crate::cli::values::{duration, source};
         {command_name} example.org:443,tls --json </dev/null 2>verdict.json\n\
         ssh -o ProxyCommand='halves connect %h:%p' example.org",
     note = "An ADDRESS is one of these:\n\
-        \x20 HOST:PORT, [V6]:PORT  TCP; all addresses of a name are tried\n\
-        \x20 PORT                  TCP on 127.0.0.1\n\
-        \x20 /PATH, ./PATH, unix:PATH, @NAME\n\
-        \x20                       a Unix socket; write a comma in a path as \\,\n\
         \x20 fd:N                  the open descriptor N, a connection\n\
-        \x20 Any of these may be followed by these settings:\n\
-        \x20 ,tls                  TLS; the certificate must be for the host, from a CA of the\n\
-        \x20                       system\n\
-        \x20 ,tls,sni=NAME         the certificate must be for NAME\n\
-        \x20 ,tls,ca=FILE          the CAs that may have signed it, in PEM; repeatable\n\
-        \x20 ,tls,cert=FILE,key=FILE\n\
-        \x20                       the certificate of this client and its key, in PEM\n\
-        \x20 ,tls,alpn=PROTO       offer PROTO in ALPN; repeatable\n\
-        \x20 ,tls,verify=off       take any certificate: for tests only\n\
+        \x20 (forms of a target)\n\
         \x20 ,send-proxy=v1 or v2  first send a PROXY header with the addresses of the connection",
     note = "A DURATION is 50us, 500ms, 10s, 5m, 1h, 1d, 1m30s, 1.5s, or a number of seconds.",
     note = "The end of standard input ends the output to the peer, and the answer is still read.\n\

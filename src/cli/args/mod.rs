@@ -1,10 +1,14 @@
 //! The arguments of the command and their help.
 
 mod check;
+mod completions;
 mod config;
 mod connect;
 mod ctl;
+mod definitions;
 mod exec;
+mod help;
+mod man;
 mod proxy;
 mod serve;
 mod server_options;
@@ -19,10 +23,17 @@ use super::service::{Service, no_service_given};
 use super::words::{Grammar, HELP_WORDS, Words};
 
 use check::Check;
+use completions::Completions;
+pub(super) use completions::Shell;
 use config::{Config, Known};
 pub(super) use connect::Connect;
 pub(super) use ctl::Ctl;
+pub(super) use definitions::{
+    CHECK, Definition, Values, brief, definitions, names, value_name, values,
+};
 use exec::Exec;
+use help::help;
+use man::Man;
 pub(super) use proxy::Proxy;
 pub(super) use serve::Serve;
 pub(super) use server_options::ServerOptions;
@@ -35,6 +46,10 @@ pub(super) enum Request {
     Check(ServerCommand, Box<ServerOptions>),
     Connect(Box<Connect>),
     Ctl(Ctl),
+    /// The script that completes words in a shell.
+    Completions(Shell),
+    /// The manual page.
+    Man,
     /// Help, or the version.
     Print(String),
 }
@@ -82,6 +97,8 @@ enum Command {
     Connect(Connect),
     Check(Check),
     Ctl(Ctl),
+    Completions(Completions),
+    Man(Man),
 }
 
 /// The facts about each command that argh does not know.
@@ -113,6 +130,16 @@ const GRAMMARS: &[Grammar] = &[
     },
     Grammar {
         command: "ctl",
+        is_server: false,
+        runs_program: false,
+    },
+    Grammar {
+        command: "completions",
+        is_server: false,
+        runs_program: false,
+    },
+    Grammar {
+        command: "man",
         is_server: false,
         runs_program: false,
     },
@@ -172,6 +199,10 @@ fn request(words: Vec<OsString>) -> Result<Request, String> {
             return Ok(Request::Connect(Box::new(connect.checked()?)));
         }
         Some(Command::Ctl(ctl)) => return Ok(Request::Ctl(ctl.checked()?)),
+        Some(Command::Completions(Completions { shell })) => {
+            return Ok(Request::Completions(shell));
+        }
+        Some(Command::Man(Man {})) => return Ok(Request::Man),
         Some(Command::Check(Check {})) | None => return Err("no command given".into()),
     };
     let options = server_options(&words, &config)?;
@@ -199,9 +230,7 @@ fn check(words: Vec<OsString>) -> Result<Request, String> {
     match request(words)? {
         Request::Serve(command, options) => Ok(Request::Check(command, options)),
         Request::Print(text) => Ok(Request::Print(text)),
-        Request::Check(..) | Request::Connect(_) | Request::Ctl(_) => {
-            Err("check is for serve, exec and proxy".to_owned())
-        }
+        _ => Err("check is for serve, exec and proxy".to_owned()),
     }
 }
 
@@ -266,6 +295,7 @@ fn lacks_argument(command: Option<&str>) -> String {
         Some("serve") => no_service_given(),
         Some("exec") => "no program given; write halves exec PROGRAM [ARGS...]".to_owned(),
         Some("connect" | "ctl") => "no address given".to_owned(),
+        Some("completions") => "no shell given; write bash, zsh or fish".to_owned(),
         _ => "an argument is missing".to_owned(),
     }
 }
@@ -277,44 +307,6 @@ fn hint(command: Option<&Grammar>) -> String {
         Some("serve") => "run 'halves serve --help' for the services and options".to_owned(),
         Some(command) => format!("run 'halves {command} --help' for the options"),
     }
-}
-
-/// Completes the help of a command: the services, and the options and notes of every server.
-fn help(own: String, command: Option<&'static str>) -> String {
-    let mut help = own;
-    if command == Some("serve") {
-        let rows = Service::all().map(|Service(row)| format!("\n  {:<18}{}", row.name, row.help));
-        let services: String = rows.collect();
-        let at = help.find(OPTIONS).unwrap_or(help.len());
-        help.insert_str(at, &format!("\n\nServices:{services}"));
-    }
-    if command.and_then(grammar).is_some_and(|it| it.is_server) {
-        add_server_options(&mut help);
-    }
-    help
-}
-
-const OPTIONS: &str = "\n\nOptions:\n";
-const NOTES: &str = "\n\nNotes:\n";
-/// The last row of the options.
-const HELP_ROW: &str = "  -h, --help";
-
-/// Adds the rows of the options before the last row, and the notes at the end.
-fn add_server_options(help: &mut String) {
-    let Err(EarlyExit { output: server, .. }) = ServerOptions::from_args(&[""], &["--help"]) else {
-        return;
-    };
-    let (Some((_, rest)), Some(at)) = (server.split_once(OPTIONS), help.find(HELP_ROW)) else {
-        return;
-    };
-    let (options, notes) = rest.split_once(NOTES).unwrap_or((rest, ""));
-    let (rows, _) = options.split_once(HELP_ROW).unwrap_or((options, ""));
-    help.insert_str(at, rows);
-    if !help.contains(NOTES) {
-        help.truncate(help.trim_end().len());
-        help.push_str(NOTES);
-    }
-    help.push_str(notes);
 }
 
 fn version() -> String {

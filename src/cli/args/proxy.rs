@@ -21,19 +21,7 @@ use crate::cli::values::duration;
         {command_name} db.internal:5432,tls,ca=ca.pem --listen /run/db.sock,mode=0660\n\
         {command_name} /run/app.sock,send-proxy=v2 --listen :443 --tls-cert a.pem --tls-key a.key",
     note = "A TARGET is one of these:\n\
-        \x20 HOST:PORT, [V6]:PORT  TCP; all addresses of a name are tried\n\
-        \x20 PORT                  TCP on 127.0.0.1\n\
-        \x20 /PATH, ./PATH, unix:PATH, @NAME\n\
-        \x20                       a Unix socket; write a comma in a path as \\,\n\
-        \x20 Any of these may be followed by these settings:\n\
-        \x20 ,tls                  TLS; the certificate must be for the host, from a CA of the\n\
-        \x20                       system\n\
-        \x20 ,tls,sni=NAME         the certificate must be for NAME\n\
-        \x20 ,tls,ca=FILE          the CAs that may have signed it, in PEM; repeatable\n\
-        \x20 ,tls,cert=FILE,key=FILE\n\
-        \x20                       the certificate of this client and its key, in PEM\n\
-        \x20 ,tls,alpn=PROTO       offer PROTO in ALPN; repeatable\n\
-        \x20 ,tls,verify=off       take any certificate: for tests only\n\
+        \x20 (forms of a target)\n\
         \x20 ,tls,truncated=reset  see below\n\
         \x20 ,send-proxy=v1 or v2  first send a PROXY header with the address of the client\n\
         \x20 The files are read at the start.",

@@ -31,7 +31,7 @@ pub(in crate::cli) struct Serve {
     pub(in crate::cli) service: Service,
 
     /// close a connection when one read yields exactly WORD (upper only)
-    #[argh(option, from_str_fn(word))]
+    #[argh(option, arg_name = "word", from_str_fn(word))]
     pub(in crate::cli) close_word: Option<String>,
 }
 

@@ -73,68 +73,98 @@ pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:50007";
 )]
 pub(in crate::cli) struct ServerOptions {
     /// listen on ADDRESS; repeatable (default 127.0.0.1:50007)
-    #[argh(option)]
+    #[argh(option, arg_name = "address")]
     pub(in crate::cli) listen: Vec<ListenAddress>,
 
     /// keep at most N connections open; further clients wait (default: from the limit of open
     /// files)
-    #[argh(option, from_str_fn(count))]
+    #[argh(option, arg_name = "n", from_str_fn(count))]
     pub(in crate::cli) max_connections: Option<NonZero<usize>>,
 
     /// keep at most N connections of one source open, and close others at once; 0 is unlimited
     /// (default 0). N/V4 and N/V4/V6 set the bits of an address that identify a source: V4 for
     /// IPv4 (default 32), V6 for IPv6 (default 64)
-    #[argh(option, default = "PerSource::default()")]
+    #[argh(option, arg_name = "n", default = "PerSource::default()")]
     pub(in crate::cli) max_per_source: PerSource,
 
     /// accept at most N connections of one source in a second, and close others at once; 0 is
     /// unlimited (default 0)
-    #[argh(option, default = "0", from_str_fn(number))]
+    #[argh(option, arg_name = "n", default = "0", from_str_fn(number))]
     pub(in crate::cli) accept_rate: u32,
 
     /// allow clients that match RULE: a network, an address, or @FILE with one of these on each
     /// line; repeatable. Without --allow, everyone may connect
-    #[argh(option, from_str_fn(rule))]
+    #[argh(option, arg_name = "rule", from_str_fn(rule))]
     pub(in crate::cli) allow: Vec<RuleSource>,
 
     /// deny clients that match RULE; repeatable. --deny overrides --allow
-    #[argh(option, from_str_fn(rule))]
+    #[argh(option, arg_name = "rule", from_str_fn(rule))]
     pub(in crate::cli) deny: Vec<RuleSource>,
 
     /// end a connection if its PROXY header or its TLS handshake takes longer than DURATION; 0 is
     /// off (default 10s)
-    #[argh(option, default = "Duration::from_secs(10)", from_str_fn(duration))]
+    #[argh(
+        option,
+        arg_name = "duration",
+        default = "Duration::from_secs(10)",
+        from_str_fn(duration)
+    )]
     pub(in crate::cli) handshake_timeout: Duration,
 
     /// end a connection after DURATION without a byte in either direction; 0 is off (default 0)
-    #[argh(option, default = "Duration::ZERO", from_str_fn(duration))]
+    #[argh(
+        option,
+        arg_name = "duration",
+        default = "Duration::ZERO",
+        from_str_fn(duration)
+    )]
     pub(in crate::cli) idle_timeout: Duration,
 
     /// end a connection after DURATION, or up to a tenth earlier at random; 0 is off (default 0)
-    #[argh(option, default = "Duration::ZERO", from_str_fn(duration))]
+    #[argh(
+        option,
+        arg_name = "duration",
+        default = "Duration::ZERO",
+        from_str_fn(duration)
+    )]
     pub(in crate::cli) lifetime: Duration,
 
     /// end a connection if the client sends less than BYTES per second while the service waits for
     /// the rest of a request, on average over 5 seconds of such waiting; no effect on upper and
     /// echo, which answer every byte; 0 is off (default 0)
-    #[argh(option, default = "0", from_str_fn(number))]
+    #[argh(option, arg_name = "bytes", default = "0", from_str_fn(number))]
     pub(in crate::cli) min_rate: u64,
 
     /// after the first signal, keep accepting for DURATION, but report not ready (default 0)
-    #[argh(option, default = "Duration::ZERO", from_str_fn(duration))]
+    #[argh(
+        option,
+        arg_name = "duration",
+        default = "Duration::ZERO",
+        from_str_fn(duration)
+    )]
     pub(in crate::cli) drain_delay: Duration,
 
     /// give connections DURATION to finish at the end, then abort them; 0 is unlimited (default
     /// 30s)
-    #[argh(option, default = "Duration::from_secs(30)", from_str_fn(deadline))]
+    #[argh(
+        option,
+        arg_name = "duration",
+        default = "Duration::from_secs(30)",
+        from_str_fn(deadline)
+    )]
     pub(in crate::cli) drain_timeout: Duration,
 
     /// serve on N threads (default 1)
-    #[argh(option, default = "NonZero::<usize>::MIN", from_str_fn(threads))]
+    #[argh(
+        option,
+        arg_name = "n",
+        default = "NonZero::<usize>::MIN",
+        from_str_fn(threads)
+    )]
     pub(in crate::cli) threads: NonZero<usize>,
 
     /// write the log as FORMAT: text, logfmt or json (default text)
-    #[argh(option, default = "Format::Text")]
+    #[argh(option, arg_name = "format", default = "Format::Text")]
     pub(in crate::cli) log: Format,
 
     /// begin each line of a text log with the time (RFC 3339, UTC); always on at a terminal
@@ -143,7 +173,7 @@ pub(in crate::cli) struct ServerOptions {
 
     /// write an empty line to the open descriptor N when all listeners are open, then close it; N
     /// is at least 3
-    #[argh(option, from_str_fn(descriptor))]
+    #[argh(option, arg_name = "n", from_str_fn(descriptor))]
     pub(in crate::cli) ready_fd: Option<RawFd>,
 
     /// take requests on a Unix socket: list, close and reset connections, change limits, reload,

@@ -17,6 +17,7 @@ use answer::Answering;
 
 pub(super) use address::ControlAddress;
 pub(super) use permits::Permits;
+pub(super) use request::VERBS;
 
 /// The longest request.
 const MAX_REQUEST_BYTES: usize = 256;

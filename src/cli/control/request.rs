@@ -16,7 +16,7 @@ const MAX_INTERVAL: Duration = Duration::from_secs(30);
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The verbs, in the order of the documentation.
-const VERBS: [&str; 10] = [
+pub(in crate::cli) const VERBS: [&str; 10] = [
     "list", "show", "stats", "watch", "kill", "close", "set", "reload", "drain", "abort",
 ];
 
