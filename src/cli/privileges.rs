@@ -118,7 +118,7 @@ fn find_user(name: &str) -> Result<NewUser, String> {
         Ok(number) => User::from_uid(Uid::from_raw(number)),
         Err(_) => User::from_name(name),
     };
-    let found = found.map_err(|error| format!("--user {name}: {error}"))?;
+    let found = found_or_none(found).map_err(|error| format!("--user {name}: {error}"))?;
     match (found, name.parse()) {
         (Some(user), _) => Ok(NewUser {
             id: user.uid,
@@ -139,10 +139,18 @@ fn find_group(name: &str) -> Result<Gid, String> {
     if let Ok(number) = name.parse() {
         return Ok(Gid::from_raw(number));
     }
-    match Group::from_name(name) {
+    match found_or_none(Group::from_name(name)) {
         Ok(Some(group)) => Ok(group.gid),
         Ok(None) => Err(unknown("group", name)),
         Err(error) => Err(format!("--group {name}: {error}")),
+    }
+}
+
+/// Without a database, as in a container of one file, there is no entry.
+fn found_or_none<T>(found: Result<Option<T>, Errno>) -> Result<Option<T>, Errno> {
+    match found {
+        Err(Errno::ENOENT) => Ok(None),
+        found => found,
     }
 }
 
