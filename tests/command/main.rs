@@ -21,6 +21,7 @@ mod logging;
 mod manual;
 mod notify;
 mod orphans;
+mod packaging;
 mod privileges;
 mod proxied;
 mod proxy;
