@@ -70,6 +70,8 @@ reasons! {
         /// The child process of the connection failed: its exit status is not 0, or a signal ended
         /// it.
         Child => "child",
+        /// Another process has taken the connection over and goes on with it.
+        Handover => "handover",
         /// [`Handle::kill`](crate::Handle::kill) reset the connection.
         Killed => "killed",
         /// [`Handle::close_clients`](crate::Handle::close_clients) closed the connection.

@@ -265,6 +265,11 @@ fn closing<H, C, F>(ticket: &mut Ticket, error: Option<io::Error>) -> Stage<H, C
     // An error that follows from the end of the connection is not the handler's own error, unless
     // `Peer::abort` or a layer has ended the connection.
     let error = error.filter(|_| reason == Reason::Error || cause == Some(reason));
+    if reason == Reason::Handover {
+        // Another process has the stream, so it is neither flushed nor ended here.
+        ticket.close(reason, None);
+        return Stage::Done;
+    }
     // A cut answer must not look complete.
     let cut = ending.is_some() && record.is_writing() || record.bytes_dropped() > 0;
     if cut || ending.is_some_and(|ending| ending.reset) {
