@@ -7,6 +7,8 @@ use std::sync::Arc;
 use futures_lite::AsyncWriteExt;
 
 use super::{Chunk, Connection};
+#[cfg(target_os = "linux")]
+use super::{Flag, SocketGuard};
 
 /// The lowest number of a returned descriptor: those below are the standard streams.
 const FIRST_FD: i32 = 3;
@@ -81,6 +83,23 @@ impl Connection {
         record.lend_socket();
         record.received(ahead.count(true));
         Ok((socket, ahead))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl<R: 'static, W: 'static> Connection<R, W> {
+    /// Returns true if the connection is a stream socket without a layer, and only this process has
+    /// it open.
+    pub(crate) fn is_own_socket(&self) -> bool {
+        let record = self.peer.record();
+        let halves = [self.reader.plain_socket(), self.writer.plain_socket()];
+        let is_own = |half: Option<&SocketGuard>| {
+            half.is_some_and(|socket| Arc::ptr_eq(socket.owner(), record))
+        };
+        let flags = [Flag::SharedSocket, Flag::Anonymous, Flag::HasQueue];
+        halves.into_iter().all(is_own)
+            && record.link().is_none()
+            && !flags.into_iter().any(|flag| record.flags.has(flag))
     }
 }
 

@@ -32,7 +32,9 @@ pub use halves::{
 pub use peer::{Handshake, Peer};
 #[cfg(feature = "tls")]
 pub(crate) use shared::{SharedStream, WakerPair};
-pub(crate) use state::{DeadlineCheck, Flag, Record, ServerContext, ServerHooks, SocketGuard};
+pub(crate) use state::{
+    Carried, DeadlineCheck, Flag, Record, ServerContext, ServerHooks, SocketGuard,
+};
 pub use state::{Phase, Waits};
 pub(crate) use stream::flush_on_close;
 pub use stream::{Joined, ReadHalf, WriteHalf, split};

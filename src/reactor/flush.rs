@@ -220,6 +220,17 @@ fn continue_flush(owner: &Arc<dyn SourceOwner>) {
 }
 
 impl Outbox {
+    /// Implements [`Source::give_up_unsent`].
+    pub(super) fn give_up(&self, source: &Source, take: impl FnOnce(&[u8]) -> bool) -> bool {
+        let contents = self.contents();
+        let is_taken = contents.error.is_none() && take(&contents.bytes[contents.sent..]);
+        if is_taken {
+            // A call that sends at this moment finds nothing left.
+            self.finish(source, contents, None);
+        }
+        is_taken
+    }
+
     fn poll_empty(&self, source: &Source) -> Poll<io::Result<()>> {
         let mut contents = self.contents();
         match contents.take_error(source) {

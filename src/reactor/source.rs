@@ -179,6 +179,16 @@ impl Source {
         unsent?.ok()
     }
 
+    /// Calls `take` with the written bytes that the kernel does not have. If it returns true, they
+    /// are dropped, since other code sends them. None of them is sent during the call, which is
+    /// under a lock. Returns the result, or false if earlier bytes are lost.
+    pub(crate) fn give_up_unsent(&self, take: impl FnOnce(&[u8]) -> bool) -> bool {
+        match self.lazy.get() {
+            Some(lazy) => lazy.outbox.give_up(self, take),
+            None => take(&[]),
+        }
+    }
+
     pub(super) fn outbox(&self) -> &Outbox {
         &self.lazy().outbox
     }

@@ -43,15 +43,18 @@ impl Admission {
         }
     }
 
-    /// Checks the source, and counts the connection for it. A peer without an IP address passes.
-    /// Returns the lock of the accounts.
+    /// Checks the source, and counts the connection for it. A peer without an IP address passes, and
+    /// so does a connection that another process has admitted. Returns the lock of the accounts.
     pub(super) fn check(
         &self,
         record: &Record,
         now: Stamp,
     ) -> Result<MutexGuard<'_, Accounts>, Reason> {
         let source = record.peer().socket_addr();
-        if let Some(source) = source {
+        let is_admitted = record.carried().is_some();
+        if let Some(source) = source
+            && !is_admitted
+        {
             let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
             if !rules.admit(source.ip()) {
                 return Err(Reason::Denied);
@@ -65,7 +68,11 @@ impl Admission {
                 // New limits were set after the client was known, so it is counted already.
                 accounts.close(source, now);
             }
-            accounts.open(source, now)?;
+            if is_admitted {
+                accounts.reopen(source);
+            } else {
+                accounts.open(source, now)?;
+            }
             record.flags.set(Flag::SourceCounted);
         }
         Ok(accounts)

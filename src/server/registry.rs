@@ -88,9 +88,13 @@ impl Registry {
         if let Some(moved) = live.records.get(index) {
             set_index(moved, index);
         }
-        let (bytes_in, bytes_out) = (record.bytes_in(), record.bytes_out());
-        live.totals.of(record).end(bytes_in, bytes_out);
-        live.histograms.count(age, bytes_in, bytes_out);
+        let (own_in, own_out) = record.own_bytes();
+        live.totals.of(record).end(own_in, own_out);
+        // Another process counts the whole connection.
+        if reason != Reason::Handover {
+            let (bytes_in, bytes_out) = (record.bytes_in(), record.bytes_out());
+            live.histograms.count(age, bytes_in, bytes_out);
+        }
         self.counters.end(reason);
         drop(live);
         drop(ended);
@@ -131,8 +135,9 @@ impl Registry {
         self.measure_lent();
         let live = self.live();
         let bytes = live.totals.bytes();
-        let (bytes_in, bytes_out) = live.records.iter().fold(bytes, |(bytes_in, bytes_out), r| {
-            (bytes_in + r.bytes_in(), bytes_out + r.bytes_out())
+        let own = live.records.iter().map(|record| record.own_bytes());
+        let (bytes_in, bytes_out) = own.fold(bytes, |(bytes_in, bytes_out), own| {
+            (bytes_in + own.0, bytes_out + own.1)
         });
         self.counters.snapshot(bytes_in, bytes_out)
     }
@@ -142,7 +147,8 @@ impl Registry {
         let live = self.live();
         let mut totals = live.totals.clone();
         for record in &live.records {
-            totals.of(record).add(record.bytes_in(), record.bytes_out());
+            let (own_in, own_out) = record.own_bytes();
+            totals.of(record).add(own_in, own_out);
         }
         totals.into()
     }

@@ -24,6 +24,8 @@ pub use chargen::chargen;
 pub use clock::{daytime, time};
 pub use exec::{Exec, Exited};
 pub use relay::{Balance, Health, Relay, Target, TruncatedResets, relay};
+#[cfg(target_os = "linux")]
+pub use relay::{HandedOver, Handover, HandoverListener};
 pub use rfc::{discard, echo};
 pub use upper::{Upper, upper};
 

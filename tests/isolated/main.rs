@@ -26,6 +26,8 @@ mod orphans;
 mod relay_memory;
 #[cfg(target_os = "linux")]
 mod relay_targets;
+#[cfg(target_os = "linux")]
+mod relays_handed_over;
 mod runner;
 #[cfg(target_os = "linux")]
 mod spliced;
@@ -99,6 +101,10 @@ const TESTS: &[Test] = tests! {
     orphans::orphans_are_reaped_and_other_children_are_not,
     #[cfg(all(target_os = "linux", not(halves_portable)))]
     relay_memory::an_idle_relay_has_no_buffer,
+    #[cfg(target_os = "linux")]
+    relays_handed_over::a_relay_waits_until_the_receiver_has_descriptors,
+    #[cfg(target_os = "linux")]
+    relays_handed_over::a_relay_stays_if_the_sender_has_no_descriptor_for_its_bytes,
     #[cfg(target_os = "linux")]
     relay_targets::a_connect_without_a_descriptor_is_refused_and_the_next_one_works,
     #[cfg(target_os = "linux")]

@@ -66,6 +66,15 @@ impl<R> Reader<R> {
     }
 
     /// Returns true if bytes are received but not yet read.
+    /// Takes the bytes that are read ahead, and counts them as read.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn take_ahead(&mut self) -> Chunk {
+        let ahead = mem::take(&mut self.ahead);
+        self.record
+            .received(ahead.len().saturating_sub(ahead.counted()));
+        ahead
+    }
+
     pub(in crate::connection) fn has_ahead(&self) -> bool {
         !self.ahead.is_empty()
     }

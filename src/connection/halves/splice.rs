@@ -11,7 +11,7 @@ use crate::reactor::Pipe;
 
 impl<R: 'static> Reader<R> {
     /// Returns the socket, if this half reads from a socket of this crate without a layer.
-    fn plain_socket(&self) -> Option<&SocketGuard> {
+    pub(in crate::connection) fn plain_socket(&self) -> Option<&SocketGuard> {
         (self.io() as &dyn Any)
             .downcast_ref::<AnyRead>()?
             .plain_socket()
@@ -66,7 +66,8 @@ impl<R: futures_lite::AsyncRead + Unpin + 'static> Reader<R> {
 }
 
 impl<W: 'static> Writer<W> {
-    fn plain_socket(&self) -> Option<&SocketGuard> {
+    /// Returns the socket, if this half writes to a socket of this crate without a layer.
+    pub(in crate::connection) fn plain_socket(&self) -> Option<&SocketGuard> {
         (self.io() as &dyn Any)
             .downcast_ref::<AnyWrite>()?
             .plain_socket()

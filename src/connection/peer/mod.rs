@@ -254,6 +254,20 @@ impl Peer {
         self.0.unsent()
     }
 
+    /// Returns true if another process has accepted the connection, and a
+    /// `service::HandoverListener` has yielded it here. Such a connection is in the middle of a
+    /// relay, and is only for a `service::Relay`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(!halves::Peer::default().is_handed_over());
+    /// ```
+    #[must_use]
+    pub fn is_handed_over(&self) -> bool {
+        self.0.carried().is_some()
+    }
+
     /// Returns true if one direction of the stream can end while the other one stays open. The
     /// documentation of [`listener`](crate::listener) lists the streams that cannot.
     ///

@@ -10,7 +10,7 @@ use once_cell::race::OnceBox;
 
 use super::input_wait::InputWait;
 use super::layers::LayerState;
-use super::{DeadlineCheck, SendQueued};
+use super::{Carried, DeadlineCheck, SendQueued};
 use crate::connection::{DiscardBudget, Endpoint, Link};
 use crate::framing::DEFAULT_FRAME_LIMIT_BYTES;
 use crate::time::{AtomicStamp, Sleep, Stamp};
@@ -50,6 +50,7 @@ pub(in crate::connection) struct ColdState {
     /// The maximum size of a frame, in bytes.
     pub(in crate::connection) frame_limit: AtomicUsize,
     pub(super) layers: OnceBox<LayerState>,
+    pub(super) carried: OnceBox<Carried>,
     /// Other code uses the socket, such as a child process.
     pub(super) lent: AtomicBool,
     /// There was no idle timeout and no minimum rate then.
@@ -114,6 +115,7 @@ impl Default for ColdState {
             dropped: AtomicU64::new(0),
             frame_limit: AtomicUsize::new(DEFAULT_FRAME_LIMIT_BYTES),
             layers: OnceBox::new(),
+            carried: OnceBox::new(),
             lent: AtomicBool::new(false),
             lent_untimed: AtomicBool::new(false),
             discard: DiscardBudget::default(),

@@ -1,5 +1,6 @@
 //! The state of one connection, including its socket. The halves, the task and the server share it.
 
+mod carried;
 mod cold;
 mod context;
 mod end;
@@ -24,6 +25,7 @@ use crate::framing::DEFAULT_FRAME_LIMIT_BYTES;
 use crate::reactor::{Source, SourceOwner};
 use crate::time::{AtomicStamp, Clock, Stamp};
 use crate::waker_slot::WakerSlot;
+pub(crate) use carried::Carried;
 pub(super) use cold::{BoxSlot, ColdState};
 pub(crate) use context::{ServerContext, ServerHooks};
 pub(crate) use guard::SocketGuard;
@@ -272,15 +274,17 @@ impl Record {
 
     /// Called by the server that accepted the connection. Returns false if a server has it already.
     pub(crate) fn serve(&self, id: u64, context: &Arc<ServerContext>) -> bool {
-        let opened = context.clock.stamp();
+        let now = context.clock.stamp();
+        let carried = self.carried();
         let served = Served {
             id,
-            opened,
+            opened: carried.map_or(now, |carried| now.before(carried.age)),
             context: context.clone(),
         };
         let first = self.served.set(served).is_ok();
         if first {
-            self.active.set(opened);
+            let active = carried.map_or(now, |carried| now.before(carried.idle));
+            self.active.set(active);
         }
         first
     }

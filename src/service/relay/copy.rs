@@ -94,14 +94,14 @@ where
 // Written by hand: an async function stores its arguments a second time in the task of each
 // connection.
 pub(super) struct Relaying<R1, W1, R2, W2> {
-    near: Connection<R1, W1>,
-    far: Connection<R2, W2>,
+    pub(super) near: Connection<R1, W1>,
+    pub(super) far: Connection<R2, W2>,
     /// From near to far.
-    there: Direction,
+    pub(super) there: Direction,
     /// From far to near.
-    back: Direction,
-    /// Both directions are over, so the drop resets nothing.
-    done: bool,
+    pub(super) back: Direction,
+    /// Both directions are over, or another process has them, so the drop resets nothing.
+    pub(super) done: bool,
     /// The error is that of the far side.
     has_far_failed: bool,
 }

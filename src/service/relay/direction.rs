@@ -20,10 +20,10 @@ const MIN_SPLICE_BYTES: usize = 16 * 1024;
 #[derive(Default)]
 pub(super) struct Direction {
     /// Bytes that the source has sent and the sink has not accepted.
-    unsent: Chunk,
+    pub(super) unsent: Chunk,
     pub(super) stage: Stage,
     /// The same, in a pipe of the kernel. The direction has a pipe only while bytes are in it.
-    pipe: Pipe,
+    pub(super) pipe: Pipe,
     mode: Mode,
     /// Bytes were written since the last flush.
     unflushed: bool,
@@ -60,6 +60,17 @@ pub(super) enum Stage {
 }
 
 impl Direction {
+    /// Goes on with bytes that are read already, and with a sink that may accept none.
+    #[cfg(target_os = "linux")]
+    pub(super) fn resumed(unsent: Chunk, refused: Option<ErrorKind>) -> Self {
+        let stage = refused.map_or(Stage::Copying, |kind| Stage::Refused(kind.into()));
+        Self {
+            unsent,
+            stage,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn is_ended(&self) -> bool {
         matches!(self.stage, Stage::Ended)
     }

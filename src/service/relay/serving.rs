@@ -12,9 +12,13 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use super::connecting::{check, connect};
 use super::copy::{Relaying, reset};
 use super::direction::is_truncation;
+#[cfg(target_os = "linux")]
+use super::handover::{self, Arrived, Mover};
 use super::health::Probe;
 use super::settings::Settings;
 use super::target::Place;
+#[cfg(target_os = "linux")]
+use crate::connection::Peer;
 use crate::connection::{AnyRead, AnyWrite, Connection};
 use crate::proxy_protocol::Header;
 use crate::reason::Reason;
@@ -23,6 +27,8 @@ use crate::time::Clock;
 /// Relays a client to a target.
 pub(super) struct RelayServing<R, W> {
     stage: Stage<R, W>,
+    #[cfg(target_os = "linux")]
+    mover: Option<Mover>,
     /// Probes of targets that were left out, beside this connection.
     probes: Vec<Probe>,
 }
@@ -47,9 +53,15 @@ enum Stage<R, W> {
 
 impl<R, W> RelayServing<R, W> {
     pub(super) fn new(client: Connection<R, W>, settings: &Arc<Settings>) -> Self {
+        #[cfg(target_os = "linux")]
+        if let Some(arrived) = handover::arrived(&client.peer) {
+            return Self::resumed(client, arrived, settings);
+        }
         let clock = client.peer.record().clock();
         let header = Header::of(&client.peer);
         Self {
+            #[cfg(target_os = "linux")]
+            mover: mover(&client.peer, settings),
             probes: due_probes(settings, &clock),
             stage: Stage::Connecting {
                 client,
@@ -59,12 +71,37 @@ impl<R, W> RelayServing<R, W> {
         }
     }
 
+    /// Goes on with a relay of another process.
+    #[cfg(target_os = "linux")]
+    fn resumed(near: Connection<R, W>, arrived: Arrived, settings: &Settings) -> Self {
+        let place = Place::of(&settings.state_of(arrived.target));
+        let mover = mover(&near.peer, settings);
+        if let Some(mover) = &mover {
+            mover.connected();
+        }
+        let mut relaying = Relaying::new(near, arrived.far);
+        (relaying.there, relaying.back) = (arrived.there, arrived.back);
+        Self {
+            stage: Stage::Relaying { relaying, place },
+            mover,
+            probes: Vec::new(),
+        }
+    }
+
     fn poll_probes(&mut self, cx: &mut Context<'_>) {
         self.probes.retain_mut(|probe| probe.poll(cx).is_pending());
         if self.probes.is_empty() {
             self.probes = Vec::new();
         }
     }
+}
+
+/// Returns the place of a relay among those that can move. One without a server cannot.
+#[cfg(target_os = "linux")]
+fn mover(near: &Peer, settings: &Settings) -> Option<Mover> {
+    let record = near.record();
+    record.context()?;
+    Some(settings.handover.as_ref()?.mover(record))
 }
 
 /// Returns the probes that are due.
@@ -119,6 +156,10 @@ where
         if let Stage::Connecting { client, .. } = connecting {
             let relaying = Relaying::new(client, target);
             self.stage = Stage::Relaying { relaying, place };
+            #[cfg(target_os = "linux")]
+            if let Some(mover) = &self.mover {
+                mover.connected();
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -142,7 +183,18 @@ where
         let Stage::Relaying { relaying, place } = &mut this.stage else {
             return Poll::Ready(Err(io::Error::other("the relay has ended already")));
         };
-        let result = ready!(Pin::new(&mut *relaying).poll(cx));
+        let polled = Pin::new(&mut *relaying).poll(cx);
+        #[cfg(target_os = "linux")]
+        if let (Poll::Pending, Some(mover)) = (&polled, &this.mover) {
+            let address = &place.target().target.address;
+            if !mover.poll_move(relaying, address, cx.waker()) {
+                return Poll::Pending;
+            }
+            // The sockets are closed, and not ended.
+            (this.stage, this.mover) = (Stage::Done, None);
+            return Poll::Ready(Ok(()));
+        }
+        let result = ready!(polled);
         let result = result.map_err(|error| {
             if !relaying.has_far_failed() {
                 return error;

@@ -9,8 +9,12 @@ use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
+#[cfg(target_os = "linux")]
+use super::handover::Handover;
 use super::serving::RelayServing;
 use super::target::{Target, TargetState};
+#[cfg(target_os = "linux")]
+use crate::address::Address;
 use crate::connection::Connection;
 use crate::service::Service;
 
@@ -60,6 +64,9 @@ pub(super) struct Settings {
     pub(super) balance: Balance,
     pub(super) health: Health,
     pub(super) connect_timeout: Duration,
+    /// Knows the relays, so that they can move to another process.
+    #[cfg(target_os = "linux")]
+    pub(super) handover: Option<Handover>,
     /// The number of connections so far.
     count: Arc<AtomicUsize>,
 }
@@ -111,6 +118,8 @@ impl Relay {
             balance: Balance::default(),
             health: Health::default(),
             connect_timeout: CONNECT_TIMEOUT,
+            #[cfg(target_os = "linux")]
+            handover: None,
             count: Arc::default(),
         }))
     }
@@ -180,6 +189,18 @@ impl Relay {
         self
     }
 
+    /// Lets the relays move to another process: see [`Handover`]. Without this call they stay.
+    ///
+    /// # Examples
+    ///
+    /// See [`Handover`].
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn handover(mut self, handover: &Handover) -> Self {
+        self.change().handover = Some(handover.clone());
+        self
+    }
+
     /// Serves one connection.
     ///
     /// # Errors
@@ -206,6 +227,16 @@ impl Relay {
 }
 
 impl Settings {
+    /// Returns the state of the target with this address. One that is no target any more gets a state of
+    /// its own.
+    #[cfg(target_os = "linux")]
+    pub(super) fn state_of(&self, address: Address) -> Arc<TargetState> {
+        let text = address.to_string();
+        let mut targets = self.targets.iter();
+        let known = targets.find(|state| state.target.address.to_string() == text);
+        known.map_or_else(|| TargetState::new(address.into()), Arc::clone)
+    }
+
     /// Returns the targets in the order in which a new connection tries them. Those that are left
     /// out are last.
     pub(super) fn order(&self) -> Vec<Arc<TargetState>> {

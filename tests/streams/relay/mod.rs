@@ -3,6 +3,8 @@
 mod between;
 mod dropped;
 mod ending;
+#[cfg(target_os = "linux")]
+mod handover;
 mod left_out;
 mod pressure;
 mod schedules;
