@@ -4,7 +4,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use halves::listener::inherited::{receive, take};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
@@ -17,19 +17,33 @@ const LISTEN_VARIABLES: [&str; 4] = [
     "LISTEN_FDNAMES",
 ];
 
-/// Takes over the sockets that a service manager passes, and removes its variables from the
-/// environment, because children have no use for them. The process must have one thread. If that is
-/// not certain, the variables stay: they name this process only.
-pub(super) fn receive_sockets() {
+/// The variable with the number of the channel to the process that this one replaces.
+pub(super) const RESTART_VARIABLE: &str = "HALVES_RESTART_FD";
+
+/// Takes over the sockets that a service manager passes, and the channel to the process that this
+/// one replaces, which it returns. Removes their variables from the environment, because children
+/// have no use for them. The process must have one thread. If that is not certain, the variables
+/// stay.
+pub(super) fn receive_descriptors() -> Option<io::Result<OwnedFd>> {
     receive();
-    if LISTEN_VARIABLES
-        .iter()
-        .all(|name| env::var_os(name).is_none())
-        || !is_single_threaded()
-    {
+    let number = env::var(RESTART_VARIABLE).ok();
+    let channel = number.map(|number| {
+        let taken = match number.parse() {
+            Ok(number) => take(number),
+            Err(_) => Err(io::Error::other("not a number")),
+        };
+        taken.map_err(|error| io::Error::other(format!("{RESTART_VARIABLE}={number}: {error}")))
+    });
+    remove_variables();
+    channel
+}
+
+fn remove_variables() {
+    let names = || LISTEN_VARIABLES.into_iter().chain([RESTART_VARIABLE]);
+    if names().all(|name| env::var_os(name).is_none()) || !is_single_threaded() {
         return;
     }
-    for name in LISTEN_VARIABLES {
+    for name in names() {
         // SAFETY: this is the only thread, so no other thread reads or writes the environment, and
         // no thread starts before this function returns.
         unsafe { env::remove_var(name) };

@@ -24,6 +24,7 @@ mod orders;
 mod privileges;
 mod proxy;
 mod resources;
+mod restart;
 mod rules;
 mod serve;
 mod server_command;
@@ -39,6 +40,8 @@ mod values;
 mod words;
 
 use std::io::{self, IsTerminal, Write};
+use std::mem;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 use args::{Request, ServerOptions};
@@ -46,6 +49,7 @@ use format::Format;
 use halves::Address;
 use listen_address::ListenAddress;
 use log::{Level, Log};
+use restart::Origin;
 use server_command::ServerCommand;
 
 /// The server could not start, or failed while running.
@@ -60,7 +64,7 @@ const EXIT_SIGNALED: u8 = 128;
 /// Runs the command with the arguments of this process.
 pub(crate) fn run() -> ExitCode {
     // Called first, while the process has one thread.
-    inherited::receive_sockets();
+    let channel = inherited::receive_descriptors();
     // Called before anything is written to standard error.
     if inherited::keep_log_from_client(io::stdin()).is_err() {
         return ExitCode::from(EXIT_FAILED);
@@ -70,23 +74,31 @@ pub(crate) fn run() -> ExitCode {
     }
     let code = match args::parse(std::env::args_os().skip(1)) {
         Ok(Request::Print(text)) => print(&text),
-        Ok(Request::Serve(command, options)) => run_server(*options, command),
+        Ok(Request::Serve(command, options)) => run_server(*options, command, channel),
         Ok(Request::Check(command, options)) => check::run(&command, &options),
         Ok(Request::Connect(connect)) => connect::run(&connect),
         Ok(Request::Ctl(ctl)) => ctl::run(&ctl),
         Ok(Request::Completions(shell)) => print(&completions::script(shell)),
         Ok(Request::Man) => print(&manual::page()),
-        Err(error) => with_log(Format::Text, Level::Normal, |log| {
-            log.complain(&error.problem);
-            log.complain(&error.hint);
-            EXIT_USAGE
-        }),
+        Err(error) => {
+            // Closed by the exit of this process, so that the old one reports the exit status.
+            mem::forget(channel);
+            with_log(Format::Text, Level::Normal, |log| {
+                log.complain(&error.problem);
+                log.complain(&error.hint);
+                EXIT_USAGE
+            })
+        }
     };
     ExitCode::from(code)
 }
 
-/// Runs a server.
-fn run_server(options: ServerOptions, command: ServerCommand) -> u8 {
+/// Runs a server. It replaces the process at the other end of `channel`, if there is one.
+fn run_server(
+    options: ServerOptions,
+    command: ServerCommand,
+    channel: Option<io::Result<OwnedFd>>,
+) -> u8 {
     let is_output = |listen: &ListenAddress| {
         matches!(
             listen.address,
@@ -101,8 +113,11 @@ fn run_server(options: ServerOptions, command: ServerCommand) -> u8 {
     let timed = options.log_time || io::stderr().is_terminal();
     let format = options.log.with_time(timed);
     with_log(format, options.level(), |log| {
-        match command.service(&options) {
-            Ok(service) => serve::run(options, service, log),
+        // First, as it sets the limit of open files, which the service may pass on.
+        let started = Origin::find(channel).map_err(|error| error.to_string());
+        let started = started.and_then(|origin| Ok((origin, command.service(&options)?)));
+        match started {
+            Ok((origin, service)) => serve::run(options, service, origin, log),
             Err(problem) => {
                 log.complain(&problem);
                 EXIT_FAILED

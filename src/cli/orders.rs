@@ -6,9 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use halves::limits::Rules;
 use halves::tls::{Acceptor, LoadError};
 use halves::{Handle, Reason, Shutdown};
+use smol::lock::{Mutex as AsyncMutex, OnceCell};
 
 use super::format::Line;
 use super::log::{Level, Lines};
+use super::restart::Restarter;
 use super::rules::RuleSources;
 use super::setting::{Limits, Setting};
 use super::supervisor::Notices;
@@ -23,6 +25,10 @@ pub(super) struct Orders {
     files: Mutex<Files>,
     limits: Mutex<Limits>,
     notices: Notices,
+    /// Set when the server listens.
+    restarter: OnceCell<Restarter>,
+    /// Locked during a restart.
+    restarting: AsyncMutex<()>,
 }
 
 /// The files that a reload reads.
@@ -65,6 +71,8 @@ impl Orders {
             files: Mutex::new(files),
             limits: Mutex::new(limits),
             notices,
+            restarter: OnceCell::new(),
+            restarting: AsyncMutex::default(),
         }
     }
 
@@ -83,6 +91,48 @@ impl Orders {
         }
         self.notices.reloaded();
         result
+    }
+
+    /// Permits restarts, once the server listens.
+    pub(super) async fn allow_restart(&self, restarter: Restarter) {
+        let _ = self.restarter.set(restarter).await;
+    }
+
+    /// Starts a new process, which takes over the listeners, and drains this one without its delay.
+    /// Logs the result. Returns the process id of the new process, or the problem, which is one
+    /// line. Then this process goes on as before.
+    ///
+    /// Blocks until this process listens, and until the new one is ready: up to 30 seconds.
+    pub(super) fn restart(&self) -> Result<u32, String> {
+        // Held until the result is logged.
+        let restarting = self.restarting.try_lock();
+        let result = match restarting {
+            Some(_) => self.restarter.wait_blocking().restart(),
+            None => Err("a restart is under way already".to_owned()),
+        };
+        match &result {
+            Ok(_) => {
+                // First the server, which then does not wait for its delay.
+                self.handle.shutdown().drain();
+                self.shutdown.drain();
+            }
+            Err(problem) => self.restart_failed(problem),
+        }
+        result
+    }
+
+    pub(super) fn restart_failed(&self, problem: &str) {
+        let line = Line::new("restart_failed").text("error", problem);
+        let line = line.remark("this process goes on");
+        self.lines.write(Level::Quiet, &line);
+    }
+
+    /// Ends a restart that is under way, as the server has ended. Waits for its result.
+    pub(super) async fn end_restart(&self) {
+        if self.restarting.try_lock().is_none() {
+            self.shutdown.drain();
+        }
+        drop(self.restarting.lock().await);
     }
 
     /// Changes one limit of the server.

@@ -25,6 +25,16 @@ pub(super) fn raise_file_limit() {
     }
 }
 
+/// Sets the soft limit of open files, at most to the hard limit. None is unlimited.
+pub(super) fn limit_files(files: Option<u64>) -> io::Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = match (files, limit.maximum) {
+        (Some(files), Some(hard)) => Some(files.min(hard)),
+        (files, hard) => files.or(hard),
+    };
+    Ok(setrlimit(Resource::Nofile, limit)?)
+}
+
 /// Checks that the descriptors and threads of a start are available: takes all of them at once and
 /// gives them back. A lack that appears later would be a panic of the runtime, or a server that
 /// misses signals.

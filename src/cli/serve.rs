@@ -14,7 +14,7 @@ use halves::limits::connections_for_open_files;
 use halves::listener::inherited::unclaimed;
 use halves::process::reap_all_orphans;
 use halves::server::Closed;
-use halves::{Clock, Endpoint, Event, Executor, Listeners, Reason, Report, Server, Shutdown, bind};
+use halves::{Clock, Endpoint, Event, Executor, Listeners, Reason, Report, Server, Shutdown};
 
 use super::admin::{AdminContext, AdminListeners};
 use super::args::ServerOptions;
@@ -25,6 +25,7 @@ use super::listen_address::ListenAddress;
 use super::log::{Level, Lines, Log};
 use super::orders::{Files, Orders};
 use super::privileges::Identity;
+use super::restart::{self, Answer, Origin, PassedListeners, Predecessor, Restarter, Role};
 use super::rules::RuleSources;
 use super::service::{Served, ServiceRunner};
 use super::setting::Limits;
@@ -42,23 +43,31 @@ struct PreparedServer {
     /// True if a connection over standard input and output failed.
     stdio_failed: Arc<AtomicBool>,
     ready_fd: Option<File>,
+    origin: Origin,
     identity: Option<Identity>,
     supervisor: Supervisor,
     orders: Arc<Orders>,
 }
 
+/// A server that listens, and accepts when it is served.
+struct ListeningServer {
+    prepared: PreparedServer,
+    listening: Listening,
+    admin: AdminListeners,
+}
+
 /// Serves until a signal or an error ends the server, and returns the exit code.
-pub(super) fn run(options: ServerOptions, served: Served, log: &Log) -> u8 {
+pub(super) fn run(options: ServerOptions, served: Served, origin: Origin, log: &Log) -> u8 {
     resources::raise_file_limit();
     log.catch_panics();
-    serve(options, served, log).unwrap_or_else(|error| {
+    serve(options, served, origin, log).unwrap_or_else(|error| {
         log.complain(&error.to_string());
         EXIT_FAILED
     })
 }
 
-fn serve(options: ServerOptions, served: Served, log: &Log) -> io::Result<u8> {
-    let prepared = PreparedServer::new(options, served, log)?;
+fn serve(options: ServerOptions, served: Served, origin: Origin, log: &Log) -> io::Result<u8> {
+    let prepared = PreparedServer::new(options, served, origin, log)?;
     // Never dropped: the drop would wait for its threads, and a handler may block one of them for
     // ever.
     let ex = ManuallyDrop::new(Executor::try_threads(prepared.options.threads)?);
@@ -77,9 +86,16 @@ fn serve(options: ServerOptions, served: Served, log: &Log) -> io::Result<u8> {
 }
 
 impl PreparedServer {
-    fn new(mut options: ServerOptions, served: Served, log: &Log) -> io::Result<Self> {
-        // Taken first, before another file of this process gets its number.
-        let ready_fd = options.ready_fd.map(inherit).transpose()?;
+    fn new(
+        mut options: ServerOptions,
+        served: Served,
+        origin: Origin,
+        log: &Log,
+    ) -> io::Result<Self> {
+        // Taken first, before another file of this process gets its number. The process that this
+        // one replaces has closed it.
+        let ready_fd = options.ready_fd.filter(|_| origin.predecessor.is_none());
+        let ready_fd = ready_fd.map(inherit).transpose()?;
         resources::check(options.threads.get())?;
         let shutdown = Shutdown::on_signals()?;
         let signals = signals::catch()?;
@@ -120,6 +136,7 @@ impl PreparedServer {
             layers,
             stdio_failed,
             ready_fd,
+            origin,
             identity,
             supervisor,
             orders,
@@ -127,43 +144,91 @@ impl PreparedServer {
     }
 
     async fn run(self, ex: Executor, lines: Lines) -> io::Result<Report> {
-        let (options, handle) = (self.options, self.server.handle());
-        let listening = listen(&options.listen, self.layers, &self.shutdown);
-        let Some((listeners, layers)) = listening.await? else {
-            return Ok(Report::default());
+        match self.listen(&lines).await? {
+            Some(server) => server.serve(ex, lines).await,
+            None => Ok(Report::default()),
+        }
+    }
+
+    /// Opens all listeners, and takes those of the process that this one replaces. Returns None if a
+    /// signal ends the server first.
+    async fn listen(mut self, lines: &Lines) -> io::Result<Option<ListeningServer>> {
+        let mut predecessor = self.origin.predecessor.take();
+        let layers = mem::take(&mut self.layers);
+        let listen = &self.options.listen;
+        let listening = listen_on_all(listen, layers, &mut predecessor, &self.shutdown);
+        let Some(listening) = listening.await? else {
+            return Ok(None);
         };
-        let admin = AdminListeners::bind(&options).await?;
+        let admin = AdminListeners::bind(&self.options, &mut predecessor).await?;
         if let Some(identity) = &self.identity {
             identity.assume()?;
         }
-        close_unused(&lines);
-        let v6_only = conflicts::any_is_v6_only(&options.listen);
-        lines.listening(&listeners, self.served.name, |index| HintOptions {
-            answers: self.served.answers,
-            v6_only,
-            layers: layers.of(index),
+        close_unused(lines);
+        let v6_only = conflicts::any_is_v6_only(&self.options.listen);
+        lines.listening(&listening.listeners, self.served.name, |index| {
+            HintOptions {
+                answers: self.served.answers,
+                v6_only,
+                layers: listening.layers.of(index),
+            }
         });
+        if let Some(predecessor) = predecessor
+            && !replace(predecessor, &self.shutdown, lines).await?
+        {
+            return Ok(None);
+        }
+        let passed = [listening.passed.clone()].into_iter();
+        let restarter = Restarter::new(
+            self.origin.invocation.clone(),
+            passed.chain(admin.passed(&self.options)).collect(),
+            self.shutdown.clone(),
+            self.supervisor.notices(),
+            lines.clone(),
+        );
+        self.orders.allow_restart(restarter).await;
+        Ok(Some(ListeningServer {
+            prepared: self,
+            listening,
+            admin,
+        }))
+    }
+}
+
+impl ListeningServer {
+    async fn serve(self, ex: Executor, lines: Lines) -> io::Result<Report> {
+        let PreparedServer {
+            options,
+            served,
+            shutdown,
+            server,
+            ready_fd,
+            supervisor,
+            orders,
+            ..
+        } = self.prepared;
         let context = AdminContext {
-            orders: self.orders,
-            service: self.served.name,
+            orders: orders.clone(),
+            service: served.name,
             started: Clock::default().now(),
         };
-        let admin = admin.start(&options, context)?;
-        if let Some(ready_fd) = self.ready_fd {
+        let admin = self.admin.start(&options, context)?;
+        if let Some(ready_fd) = ready_fd {
             notify_ready(ready_fd, &lines);
         }
         if process::id() == 1 {
-            ex.spawn(reap(lines.clone())).detach();
+            ex.spawn(reap(lines)).detach();
         }
-        let longest = longest_drain(&options, &self.served);
-        let notifier = self.supervisor.start(&ex, handle, self.shutdown, longest);
+        let longest = longest_drain(&options, &served);
+        let notifier = supervisor.start(&ex, server.handle(), shutdown, longest);
         let runner = ServiceRunner {
-            server: self.server,
+            server,
             ex,
-            listeners,
-            layers,
+            listeners: self.listening.listeners,
+            layers: self.listening.layers,
         };
-        let report = (self.served.run)(runner).await;
+        let report = (served.run)(runner).await;
+        orders.end_restart().await;
         if let Some(admin) = admin {
             admin.end().await;
         }
@@ -200,6 +265,22 @@ fn notify_ready(mut ready_fd: File, lines: &Lines) {
     }
 }
 
+/// Reports to the process that this one replaces that it is ready, and waits until that process has
+/// stopped accepting. Returns false if a signal ends the server first.
+async fn replace(predecessor: Predecessor, shutdown: &Shutdown, lines: &Lines) -> io::Result<bool> {
+    let answered = async { predecessor.replace().await.map(Some) };
+    let ended = async {
+        shutdown.requested().await;
+        Ok(None)
+    };
+    let answer = future::or(answered, ended).await?;
+    if answer == Some(Answer::Ended) {
+        let line = Line::new("took_over").remark("the process that started this one has ended");
+        lines.write(Level::Quiet, &line);
+    }
+    Ok(answer.is_some())
+}
+
 /// Closes the sockets that a service manager passed and no `--listen` names. Their clients would
 /// wait for ever.
 fn close_unused(lines: &Lines) {
@@ -217,22 +298,37 @@ fn close_unused(lines: &Lines) {
     lines.write(Level::Quiet, &line);
 }
 
+/// The listeners of the service.
+struct Listening {
+    listeners: Listeners,
+    layers: Layers,
+    passed: PassedListeners,
+}
+
 /// Listens on every address, and exempts listeners from layers. Returns None if a signal ends the
 /// server first: a host name may take long to resolve.
-async fn listen(
+async fn listen_on_all(
     addresses: &[ListenAddress],
     mut layers: Layers,
+    predecessor: &mut Option<Predecessor>,
     shutdown: &Shutdown,
-) -> io::Result<Option<(Listeners, Layers)>> {
+) -> io::Result<Option<Listening>> {
     let all = async {
         let mut listeners = Listeners::default();
+        let mut origins = Vec::new();
         for listen in addresses {
             let first = listeners.local_addrs().len();
-            listeners = listeners.and(bind(&listen.address).await?);
+            let opened = restart::open(predecessor, Role::Listen, &listen.address).await?;
+            listeners = listeners.and(opened);
             let indexes = first..listeners.local_addrs().len();
+            origins.push((&listen.address, indexes.len()));
             layers.exempt(listen, indexes).map_err(io::Error::other)?;
         }
-        Ok(Some((listeners, layers)))
+        Ok(Some(Listening {
+            passed: PassedListeners::new(Role::Listen, &listeners, origins),
+            listeners,
+            layers,
+        }))
     };
     let ended = async {
         shutdown.requested().await;

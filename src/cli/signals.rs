@@ -1,9 +1,10 @@
-//! HUP and USR1: HUP reloads rules and certificates, USR1 logs statistics. TERM and INT are handled
-//! by `Shutdown::on_signals`. HUP drains the server if its terminal has closed.
+//! HUP, USR1 and USR2: HUP reloads rules and certificates, USR1 logs statistics, USR2 restarts. TERM
+//! and INT are handled by `Shutdown::on_signals`. HUP drains the server if its terminal has closed.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::thread;
 
 use async_signal::Signal;
 use halves::Signals;
@@ -20,20 +21,20 @@ const HANGUP_TIMEOUT: Timespec = Timespec {
     tv_nsec: 500_000_000,
 };
 
-/// Gives the orders of HUP and USR1.
+/// Gives the orders of HUP, USR1 and USR2.
 pub(super) struct SignalHandler {
     pub(super) orders: Arc<Orders>,
     /// True if the command was started at a terminal, as [`is_at_terminal`] returns.
     pub(super) at_terminal: bool,
 }
 
-/// Catches HUP and USR1 from now on. They stay pending until [`SignalHandler::watch`].
+/// Catches HUP, USR1 and USR2 from now on. They stay pending until [`SignalHandler::watch`].
 pub(super) fn catch() -> io::Result<Signals> {
     // A write beyond the file size limit raises XFSZ, which by default ends the process; the error
     // of the write is enough. With no listener, this installs a handler that does nothing. Children
     // get the default back, which they would not if the signal were ignored.
     drop(Signals::catch(&[Signal::Xfsz])?);
-    Signals::catch(&[Signal::Hup, Signal::Usr1])
+    Signals::catch(&[Signal::Hup, Signal::Usr1, Signal::Usr2])
 }
 
 /// Returns true if standard error or standard input is the controlling terminal of the process.
@@ -47,8 +48,18 @@ impl SignalHandler {
     pub(super) fn watch(self, signals: Signals) -> io::Result<()> {
         signals.watch("halves-orders", move |signal| match signal {
             Signal::Hup => self.hang_up(),
+            Signal::Usr2 => self.restart(),
             _ => self.orders.log_stats(),
         })
+    }
+
+    /// Restarts on a thread of its own, so that other signals are handled meanwhile.
+    fn restart(&self) {
+        let orders = self.orders.clone();
+        let thread = thread::Builder::new().name("halves-restart".into());
+        if let Err(error) = thread.spawn(move || orders.restart()) {
+            self.orders.restart_failed(&error.to_string());
+        }
     }
 
     /// Reloads rules and certificates. The system and shells also send HUP when a terminal closes; a

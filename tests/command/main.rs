@@ -26,6 +26,7 @@ mod privileges;
 mod proxied;
 mod proxy;
 mod ready;
+mod restart;
 mod rules;
 mod serving;
 mod session;

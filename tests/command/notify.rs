@@ -14,17 +14,17 @@ use crate::common::{Client, Halves, TIMEOUT, halves, halves_after, stuck, with_p
 use crate::support::place;
 
 /// A service manager that only receives.
-struct Manager {
+pub(crate) struct Manager {
     socket: UnixDatagram,
     /// As in `NOTIFY_SOCKET`.
-    name: String,
+    pub(crate) name: String,
     /// Every assignment so far.
     assignments: Vec<String>,
     _dir: Option<TempDir>,
 }
 
 impl Manager {
-    fn at_a_path() -> Self {
+    pub(crate) fn at_a_path() -> Self {
         let dir = place::dir();
         let path = dir.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
@@ -61,7 +61,7 @@ impl Manager {
     }
 
     /// Waits for a message, and returns its assignments.
-    fn message(&mut self) -> Vec<String> {
+    pub(crate) fn message(&mut self) -> Vec<String> {
         let mut buf = [0; 4096];
         let length = self.socket.recv(&mut buf).unwrap_or_else(|error| {
             panic!("nothing more came after {:#?}: {error}", self.assignments);
@@ -74,7 +74,7 @@ impl Manager {
 
     /// Waits for a message that contains an assignment with this beginning, and returns the
     /// message.
-    fn wait_for(&mut self, beginning: &str) -> Vec<String> {
+    pub(crate) fn wait_for(&mut self, beginning: &str) -> Vec<String> {
         let deadline = Instant::now() + TIMEOUT;
         while Instant::now() < deadline {
             let message = self.message();
@@ -86,7 +86,7 @@ impl Manager {
     }
 
     /// All remaining assignments, once the command has ended.
-    fn rest(mut self) -> Vec<String> {
+    pub(crate) fn rest(mut self) -> Vec<String> {
         self.socket.set_nonblocking(true).expect("a socket");
         let mut buf = [0; 4096];
         while let Ok(length) = self.socket.recv(&mut buf) {

@@ -296,6 +296,7 @@ const SERVE_HELP: &[&str] = &[
     "--config",
     "HUP",
     "USR1",
+    "USR2",
     "NOTIFY_SOCKET",
     "Examples:",
     "Exit codes:",

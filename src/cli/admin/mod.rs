@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::future;
-use halves::{Clock, Connection, Executor, Listeners, Server, Shutdown, Timeouts, bind};
+use halves::{Clock, Connection, Executor, Listeners, Server, Shutdown, Timeouts};
 use smol::channel::{self, Receiver};
 
 use super::args::ServerOptions;
@@ -22,6 +22,7 @@ use super::control::{self, Permits};
 use super::format::Line;
 use super::log::{Level, Lines};
 use super::orders::Orders;
+use super::restart::{self, PassedListeners, Predecessor, Role};
 
 pub(super) use connection_row::{ConnectionRow, Rates};
 pub(super) use stats_row::StatsRow;
@@ -59,12 +60,25 @@ pub(super) struct Admin {
 
 impl AdminListeners {
     /// Listens on the addresses of the options.
-    pub(super) async fn bind(options: &ServerOptions) -> io::Result<Self> {
+    pub(super) async fn bind(
+        options: &ServerOptions,
+        predecessor: &mut Option<Predecessor>,
+    ) -> io::Result<Self> {
         let control = match &options.control {
-            Some(address) => Some(bind(address.address.clone()).await?),
+            Some(control) => {
+                Some(restart::open(predecessor, Role::Control, &control.address).await?)
+            }
             None => None,
         };
         Ok(Self { control })
+    }
+
+    /// Returns the listeners that pass to a process that replaces this one.
+    pub(super) fn passed(&self, options: &ServerOptions) -> Option<PassedListeners> {
+        let (listeners, address) = (self.control.as_ref()?, options.control.as_ref()?);
+        let count = listeners.local_addrs().len();
+        let addresses = [(&address.address, count)];
+        Some(PassedListeners::new(Role::Control, listeners, addresses))
     }
 
     /// Serves the listeners until [`Admin::end`]. Returns None if there are none.

@@ -63,7 +63,9 @@ pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:50007";
     note = "HUP: reload the rule files and the files of --tls-*. If one is bad, nothing changes.\n\
         Open connections stay. If the terminal closes, HUP acts as a first TERM. HUP has no\n\
         effect if it was ignored at the start, as under nohup. USR1: log the number of open,\n\
-        accepted and ended connections, the latter by reason, and of bytes in and out.",
+        accepted and ended connections, the latter by reason, and of bytes in and out. USR2:\n\
+        start the program again, pass the listeners on, and drain when the new process is\n\
+        ready. If it fails, nothing changes.",
     note = "Under systemd and similar managers (NOTIFY_SOCKET): sends READY, STATUS, RELOADING,\n\
         STOPPING, EXTEND_TIMEOUT_USEC during a drain, and watchdog messages (WATCHDOG_USEC).",
     note = "The log goes to standard error. If that is slow, lines are dropped and counted.",

@@ -39,6 +39,11 @@ pub(super) struct NotifierTask {
 
 #[derive(Debug)]
 enum Notice {
+    /// A new process, with this id, replaces this one. The sender is dropped when the manager has
+    /// been told.
+    Replaced(u32, Sender<()>),
+    /// It does not.
+    Kept,
     /// A reload begins: the message, with the time.
     Reloading(String),
     Reloaded,
@@ -100,6 +105,27 @@ impl Notices {
     /// Reports that a reload is over, with or without an error.
     pub(super) fn reloaded(&self) {
         self.send(Notice::Reloaded);
+    }
+
+    /// Names the main process from now on, which replaces this one, and sends nothing more. Waits
+    /// until the message is sent, at most [`FINISH_TIMEOUT`].
+    pub(super) async fn replaced(&self, pid: u32) {
+        let (sender, sent) = channel::bounded(1);
+        self.send(Notice::Replaced(pid, sender));
+        future::or(
+            async {
+                let _ = sent.recv().await;
+            },
+            async {
+                Clock::default().sleep(FINISH_TIMEOUT).await;
+            },
+        )
+        .await;
+    }
+
+    /// Names this process as the main process again.
+    pub(super) fn kept(&self) {
+        self.send(Notice::Kept);
     }
 
     fn send(&self, notice: Notice) {

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::process;
 use std::time::{Duration, Instant};
 
 use futures_lite::future;
@@ -43,6 +44,8 @@ enum ServerPhase {
     Serving,
     /// Until this instant at most; None is no deadline.
     Draining(Option<Instant>),
+    /// Another process sends the messages.
+    Replaced,
 }
 
 enum Wakeup {
@@ -83,12 +86,22 @@ impl Notifier {
         loop {
             match self.next(&notices, stop.as_mut()).await {
                 Wakeup::Notice(Notice::Ended) => break,
+                Wakeup::Notice(Notice::Kept) if self.phase == ServerPhase::Replaced => {
+                    self.phase = ServerPhase::Serving;
+                    self.name_main_process(process::id()).await;
+                }
                 // A draining server is not ready again.
                 Wakeup::Notice(_) if self.phase != ServerPhase::Serving => {}
                 Wakeup::Notice(Notice::Reloading(message)) => {
                     self.manager.send_message(&message).await;
                 }
                 Wakeup::Notice(Notice::Reloaded) => self.manager.send([NotifyState::Ready]).await,
+                Wakeup::Notice(Notice::Replaced(pid, sent)) => {
+                    self.phase = ServerPhase::Replaced;
+                    self.name_main_process(pid).await;
+                    drop(sent);
+                }
+                Wakeup::Notice(Notice::Kept) => {}
                 Wakeup::Stop => self.stop(&stats()).await,
                 Wakeup::Time => self.time(&stats).await,
             }
@@ -106,7 +119,7 @@ impl Notifier {
         let stopped = async {
             match self.phase {
                 ServerPhase::Serving => stop.await,
-                ServerPhase::Draining(_) => future::pending().await,
+                ServerPhase::Draining(_) | ServerPhase::Replaced => future::pending().await,
             }
             Wakeup::Stop
         };
@@ -118,6 +131,9 @@ impl Notifier {
             }
         };
         let time = async {
+            if self.phase == ServerPhase::Replaced {
+                return future::pending().await;
+            }
             let first = self.next_watchdog.unwrap_or(self.next_update);
             self.clock.sleep_until(first.min(self.next_update)).await;
             Wakeup::Time
@@ -132,6 +148,10 @@ impl Notifier {
         self.status = self.describe(stats);
         let status = NotifyState::Status(&self.status);
         self.manager.send([NotifyState::Ready, status]).await;
+    }
+
+    async fn name_main_process(&mut self, pid: u32) {
+        self.manager.send([NotifyState::MainPid(pid)]).await;
     }
 
     async fn stop(&mut self, stats: &Stats) {
@@ -185,7 +205,7 @@ impl Notifier {
     fn describe(&self, stats: &Stats) -> String {
         let phase = match self.phase {
             ServerPhase::Serving => "serving",
-            ServerPhase::Draining(_) => "draining",
+            ServerPhase::Draining(_) | ServerPhase::Replaced => "draining",
         };
         let (open, accepted, refused) = (stats.open, stats.accepted, stats.ended.refused());
         format!("{phase} open={open} accepted={accepted} refused={refused}")

@@ -1,0 +1,233 @@
+//! `Predecessor`: the process that started this one to be replaced by it.
+
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::OwnedFd;
+
+use halves::{Address, Listeners, bind};
+
+use super::super::resources;
+use super::channel::Channel;
+use super::message::{Message, Role, SocketNote, VERSION, address_text, listen_options};
+
+/// The listening sockets of the old process, and the channel to it.
+pub(in crate::cli) struct Predecessor {
+    /// If this process fails, the channel is closed by its exit, and not before: the old process
+    /// then reports the exit status.
+    channel: ManuallyDrop<Channel>,
+    /// The sockets that no address has taken.
+    sockets: Vec<(SocketNote, OwnedFd)>,
+}
+
+/// The answer to a new process that is ready.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::cli) enum Answer {
+    /// The old process has stopped accepting.
+    Committed,
+    /// The old process has ended before it answered.
+    Ended,
+}
+
+impl Predecessor {
+    /// Receives the sockets, and sets the limit of open files that the old process started with.
+    /// Waits for the old process.
+    pub(in crate::cli) fn receive(channel: OwnedFd) -> io::Result<Self> {
+        let received = smol::block_on(async {
+            let mut predecessor = Self {
+                channel: ManuallyDrop::new(Channel::new(channel)?),
+                sockets: Vec::new(),
+            };
+            predecessor.receive_all().await?;
+            Ok(predecessor)
+        });
+        received.map_err(|error: io::Error| named(&error))
+    }
+
+    async fn receive_all(&mut self) -> io::Result<()> {
+        loop {
+            match self.channel.receive().await? {
+                Some((Message::Begin { version, .. }, _)) if version != VERSION => {
+                    let problem =
+                        format!("it has version {version} of the messages, not {VERSION}");
+                    return Err(io::Error::other(problem));
+                }
+                Some((Message::Begin { open_files, .. }, _)) => {
+                    resources::limit_files(open_files)?;
+                }
+                Some((Message::Socket(note), mut fds)) if fds.len() == 1 => {
+                    self.sockets.extend(fds.pop().map(|fd| (note, fd)));
+                }
+                Some((Message::End, _)) => return Ok(()),
+                Some(_) => return Err(io::Error::other("it sent an unknown message")),
+                None => return Err(io::Error::other("it has ended")),
+            }
+        }
+    }
+
+    /// Takes the sockets that the old process had for an address, of the first option with that
+    /// address if it was given several times. Returns None if it had none.
+    fn take(&mut self, role: Role, address: &Address) -> io::Result<Option<Listeners>> {
+        let text = address_text(address);
+        let is_same = |note: &SocketNote| note.role == role && note.address == text;
+        let mut notes = self.sockets.iter().map(|(note, _)| note);
+        let Some(entry) = notes.find(|note| is_same(note)).map(|note| note.entry) else {
+            return Ok(None);
+        };
+        let taken = self
+            .sockets
+            .extract_if(.., |(note, _)| is_same(note) && note.entry == entry);
+        let mut listeners = Listeners::default();
+        for (note, socket) in taken {
+            let taken = Listeners::from_socket(socket, &listen_options(address))?;
+            listeners = listeners.and(if note.is_owned { taken.own()? } else { taken });
+        }
+        Ok(Some(listeners))
+    }
+
+    /// Reports that this process is ready, and waits for the answer. Then closes the sockets that no
+    /// address of this process has taken.
+    pub(in crate::cli) async fn replace(self) -> io::Result<Answer> {
+        let answer = async {
+            match self.channel.send(&Message::Ready, &[]).await {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    return Ok(Answer::Ended);
+                }
+                sent => sent?,
+            }
+            match self.channel.receive().await? {
+                Some((Message::Commit, _)) => Ok(Answer::Committed),
+                None => Ok(Answer::Ended),
+                Some(_) => Err(io::Error::other("it sent an unknown message")),
+            }
+        };
+        let answer = answer.await.map_err(|error| named(&error))?;
+        drop(ManuallyDrop::into_inner(self.channel));
+        for (_, socket) in self.sockets.into_iter().filter(|(note, _)| note.is_owned) {
+            // Its end removes the file of a Unix socket.
+            drop(Listeners::try_from(socket).and_then(Listeners::own));
+        }
+        Ok(answer)
+    }
+}
+
+/// Opens the listeners of an address: the sockets of the old process, or else new ones.
+pub(in crate::cli) async fn open(
+    predecessor: &mut Option<Predecessor>,
+    role: Role,
+    address: &Address,
+) -> io::Result<Listeners> {
+    let taken = predecessor.as_mut().map(|it| it.take(role, address));
+    match taken.transpose()?.flatten() {
+        Some(listeners) => Ok(listeners),
+        None => bind(address.clone()).await,
+    }
+}
+
+fn named(error: &io::Error) -> io::Error {
+    let problem = format!("cannot replace the process that started this one: {error}");
+    io::Error::new(error.kind(), problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::os::fd::AsFd;
+
+    use futures_lite::future::block_on;
+
+    use super::*;
+
+    fn note(address: &str, entry: usize, is_owned: bool) -> SocketNote {
+        SocketNote {
+            role: Role::Listen,
+            address: address.to_owned(),
+            entry,
+            is_owned,
+        }
+    }
+
+    /// Sends messages, and what a new process makes of them.
+    fn received(messages: &[Message]) -> (Channel, io::Result<Predecessor>) {
+        let (ours, theirs) = Channel::pair().expect("a descriptor");
+        let listeners = block_on(bind("127.0.0.1:0")).expect("a free port");
+        let socket = listeners.share().sockets().expect("it listens").remove(0);
+        block_on(async {
+            for message in messages {
+                let fd = [socket.fd.as_fd()];
+                let has_fd = matches!(message, Message::Socket(_));
+                ours.send(message, &fd[..has_fd.into()])
+                    .await
+                    .expect("sent");
+            }
+        });
+        drop((listeners, socket));
+        let received = Predecessor::receive(theirs);
+        (ours, received)
+    }
+
+    fn begin() -> Message {
+        let open_files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        Message::Begin {
+            version: VERSION,
+            open_files,
+        }
+    }
+
+    /// It has the sockets, which no other process has.
+    #[test]
+    fn a_new_process_serves_if_the_old_one_ends_before_it_answers() {
+        let socket = Message::Socket(note("127.0.0.1:80", 0, true));
+        let (old, new) = received(&[begin(), socket, Message::End]);
+        drop(old);
+        let mut new = new.ok();
+        let address = "80,nagle".parse().expect("an address");
+        let listeners = block_on(open(&mut new, Role::Listen, &address)).expect("it is passed");
+        let answer = block_on(new.expect("received").replace());
+        assert_eq!(answer.expect("no error"), Answer::Ended);
+        let at = listeners.local_addrs()[0].socket_addr().expect("TCP");
+        TcpStream::connect(at).expect("it listens");
+        assert!(listeners.share().sockets().expect("it listens")[0].is_owned);
+    }
+
+    #[test]
+    fn each_address_takes_its_own_sockets() {
+        let notes = [
+            note("localhost:0", 0, true),
+            note("localhost:0", 0, true),
+            note("fd:5", 1, false),
+            note("localhost:0", 2, true),
+        ];
+        let messages = [begin()].into_iter().chain(notes.map(Message::Socket));
+        let messages: Vec<_> = messages.chain([Message::End]).collect();
+        let (_old, new) = received(&messages);
+        let mut new = new.expect("received");
+        let mut take = |role, text: &str| {
+            let taken = new.take(role, &text.parse().expect("an address"));
+            taken
+                .expect("they listen")
+                .map_or(0, |taken| taken.local_addrs().len())
+        };
+        assert_eq!(take(Role::Control, "fd:5"), 0);
+        assert_eq!(take(Role::Listen, "localhost:0"), 2);
+        assert_eq!(take(Role::Listen, "localhost:0,nagle"), 1);
+        assert_eq!(take(Role::Listen, "localhost:0"), 0);
+        assert_eq!(take(Role::Listen, "fd:5"), 1);
+    }
+
+    #[test]
+    fn an_old_process_that_is_not_understood_is_an_error() {
+        let version = VERSION + 1;
+        let newer = Message::Begin {
+            version,
+            open_files: None,
+        };
+        for (messages, problem) in [
+            (vec![newer], "it has version 2 of the messages, not 1"),
+            (vec![begin(), Message::Commit], "it sent an unknown message"),
+        ] {
+            let (_old, new) = received(&messages);
+            let error = new.err().expect("an error").to_string();
+            assert!(error.ends_with(problem), "{error}");
+        }
+    }
+}
