@@ -32,6 +32,7 @@ use crate::cli::values::{address, duration};
         \x20 set OPTION VALUE      change max-connections, max-per-source, accept-rate,\n\
         \x20                       handshake-timeout, idle-timeout, lifetime or min-rate\n\
         \x20 reload                read rules and certificates again, as HUP does\n\
+        \x20 restart               pass the listeners to a new process, as USR2 does\n\
         \x20 drain                 end the server in order, as TERM does\n\
         \x20 abort                 end the server now, as a second TERM does",
     note = "In top, b, r, a and i sort by bytes, rate, age and idle time, the arrows scroll, and q\n\

@@ -58,7 +58,7 @@ impl<'a> Answering<'a> {
             Ok(Request::Stats) => self.line(&StatsRow::new(self.context, self.clock.now()))?,
             Ok(Request::Order(order)) => {
                 self.log(text.trim());
-                let answer = self.follow(order);
+                let answer = self.follow(order).await;
                 self.line(&answer)?;
             }
             Err(problem) => self.line(&error(&problem))?,
@@ -81,7 +81,7 @@ impl<'a> Answering<'a> {
     }
 
     /// Follows an order, and returns the answer.
-    fn follow(&self, order: Order) -> Value {
+    async fn follow(&self, order: Order) -> Value {
         let orders = &self.context.orders;
         match order {
             Order::Kill(id) if orders.handle.kill(id) => json!({ "killed": id }),
@@ -98,6 +98,13 @@ impl<'a> Answering<'a> {
                 }) => json!({ "rules": rules, "certificates": certificates }),
                 Err(bad) => error(&bad.to_string()),
             },
+            Order::Restart => {
+                let orders = orders.clone();
+                match smol::unblock(move || orders.restart()).await {
+                    Ok(pid) => json!({ "restarted": pid }),
+                    Err(problem) => error(&problem),
+                }
+            }
             Order::Drain => {
                 orders.shutdown.drain();
                 json!({ "draining": true })

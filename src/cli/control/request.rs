@@ -16,8 +16,8 @@ const MAX_INTERVAL: Duration = Duration::from_secs(30);
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The verbs, in the order of the documentation.
-pub(in crate::cli) const VERBS: [&str; 10] = [
-    "list", "show", "stats", "watch", "kill", "close", "set", "reload", "drain", "abort",
+pub(in crate::cli) const VERBS: [&str; 11] = [
+    "list", "show", "stats", "watch", "kill", "close", "set", "reload", "restart", "drain", "abort",
 ];
 
 /// A request of one line.
@@ -42,6 +42,8 @@ pub(super) enum Order {
     Close(u64),
     Set(Setting),
     Reload,
+    /// As USR2.
+    Restart,
     /// As the first TERM.
     Drain,
     /// As the second TERM.
@@ -63,6 +65,7 @@ impl FromStr for Request {
             "close" => Self::Order(Order::Close(id(&mut words)?)),
             "set" => Self::Order(Order::Set(setting(&mut words)?)),
             "reload" => Self::Order(Order::Reload),
+            "restart" => Self::Order(Order::Restart),
             "drain" => Self::Order(Order::Drain),
             "abort" => Self::Order(Order::Abort),
             _ => {
@@ -125,6 +128,7 @@ mod tests {
                 Request::Order(Order::Set(Setting::MinRate(5))),
             ),
             ("reload", Request::Order(Order::Reload)),
+            ("restart", Request::Order(Order::Restart)),
             ("drain", Request::Order(Order::Drain)),
             ("abort", Request::Order(Order::Abort)),
         ] {

@@ -42,7 +42,12 @@ async fn ask(ctl: &Ctl) -> io::Result<()> {
     let request = ctl.request.join(" ");
     let mut client = Client::connect(&ctl.address).await?;
     client.send(&request).await?;
-    let mut answer = client.answer_in_time().await?.ok_or_else(no_answer)?;
+    let answer = match ctl.request[0].as_str() {
+        // The server bounds the time of a restart.
+        "restart" => client.answer().await,
+        _ => client.answer_in_time().await,
+    };
+    let mut answer = answer?.ok_or_else(no_answer)?;
     loop {
         let text = if ctl.json {
             print::lines(answer.clone())

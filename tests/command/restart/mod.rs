@@ -1,5 +1,6 @@
 //! Restart without a gap: a new process takes over the listeners of the one that gets USR2.
 
+mod controlled;
 mod failing;
 mod load;
 mod managed;
