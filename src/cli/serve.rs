@@ -25,12 +25,12 @@ use super::listen_address::ListenAddress;
 use super::log::{Level, Lines, Log};
 use super::orders::{Files, Orders};
 use super::privileges::Identity;
-use super::restart::{self, Answer, Origin, PassedListeners, Predecessor, Restarter, Role};
+use super::restart::{Answer, Origin, PassedListeners, Predecessor, Restarter, Role, Sources};
 use super::rules::RuleSources;
 use super::service::{Served, ServiceRunner};
 use super::setting::Limits;
 use super::signals::{self, SignalHandler};
-use super::supervisor::Supervisor;
+use super::supervisor::{Store, Supervisor};
 use super::{EXIT_ABORTED, EXIT_FAILED, conflicts, forced_exit, inherited, resources};
 
 /// A server that is set up and does not listen yet.
@@ -54,6 +54,8 @@ struct ListeningServer {
     prepared: PreparedServer,
     listening: Listening,
     admin: AdminListeners,
+    /// For the service manager.
+    store: Store,
 }
 
 /// Serves until a signal or an error ends the server, and returns the exit code.
@@ -153,18 +155,22 @@ impl PreparedServer {
     /// Opens all listeners, and takes those of the process that this one replaces. Returns None if a
     /// signal ends the server first.
     async fn listen(mut self, lines: &Lines) -> io::Result<Option<ListeningServer>> {
-        let mut predecessor = self.origin.predecessor.take();
+        let mut sources = Sources {
+            predecessor: self.origin.predecessor.take(),
+            store: Store::find(),
+        };
         let layers = mem::take(&mut self.layers);
         let listen = &self.options.listen;
-        let listening = listen_on_all(listen, layers, &mut predecessor, &self.shutdown);
+        let listening = listen_on_all(listen, layers, &mut sources, &self.shutdown);
         let Some(listening) = listening.await? else {
             return Ok(None);
         };
-        let admin = AdminListeners::bind(&self.options, &mut predecessor).await?;
+        let admin = AdminListeners::bind(&self.options, &mut sources).await?;
         if let Some(identity) = &self.identity {
             identity.assume()?;
         }
-        close_unused(lines);
+        close_unused(&mut sources.store, lines);
+        sources.remove_unused();
         let v6_only = conflicts::any_is_v6_only(&self.options.listen);
         lines.listening(&listening.listeners, self.served.name, |index| {
             HintOptions {
@@ -173,7 +179,7 @@ impl PreparedServer {
                 layers: listening.layers.of(index),
             }
         });
-        if let Some(predecessor) = predecessor
+        if let Some(predecessor) = sources.predecessor
             && !replace(predecessor, &self.shutdown, lines).await?
         {
             return Ok(None);
@@ -191,6 +197,7 @@ impl PreparedServer {
             prepared: self,
             listening,
             admin,
+            store: sources.store,
         }))
     }
 }
@@ -220,7 +227,7 @@ impl ListeningServer {
             ex.spawn(reap(lines)).detach();
         }
         let longest = longest_drain(&options, &served);
-        let notifier = supervisor.start(&ex, server.handle(), shutdown, longest);
+        let notifier = supervisor.start(&ex, self.store, server.handle(), shutdown, longest);
         let runner = ServiceRunner {
             server,
             ex,
@@ -283,7 +290,7 @@ async fn replace(predecessor: Predecessor, shutdown: &Shutdown, lines: &Lines) -
 
 /// Closes the sockets that a service manager passed and no `--listen` names. Their clients would
 /// wait for ever.
-fn close_unused(lines: &Lines) {
+fn close_unused(store: &mut Store, lines: &Lines) {
     let unused = unclaimed();
     if unused.is_empty() {
         return;
@@ -296,6 +303,9 @@ fn close_unused(lines: &Lines) {
         .text("sockets", &names.collect::<Vec<_>>().join(", "))
         .remark("closed: passed by the service manager, named by no --listen");
     lines.write(Level::Quiet, &line);
+    for handed in unused {
+        store.remove(handed.name);
+    }
 }
 
 /// The listeners of the service.
@@ -310,7 +320,7 @@ struct Listening {
 async fn listen_on_all(
     addresses: &[ListenAddress],
     mut layers: Layers,
-    predecessor: &mut Option<Predecessor>,
+    sources: &mut Sources,
     shutdown: &Shutdown,
 ) -> io::Result<Option<Listening>> {
     let all = async {
@@ -318,7 +328,7 @@ async fn listen_on_all(
         let mut origins = Vec::new();
         for listen in addresses {
             let first = listeners.local_addrs().len();
-            let opened = restart::open(predecessor, Role::Listen, &listen.address).await?;
+            let opened = sources.open(Role::Listen, &listen.address).await?;
             listeners = listeners.and(opened);
             let indexes = first..listeners.local_addrs().len();
             origins.push((&listen.address, indexes.len()));

@@ -15,7 +15,7 @@ use crate::support::place;
 
 /// A service manager that only receives.
 pub(crate) struct Manager {
-    socket: UnixDatagram,
+    pub(crate) socket: UnixDatagram,
     /// As in `NOTIFY_SOCKET`.
     pub(crate) name: String,
     /// Every assignment so far.

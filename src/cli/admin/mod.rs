@@ -22,7 +22,7 @@ use super::control::{self, Permits};
 use super::format::Line;
 use super::log::{Level, Lines};
 use super::orders::Orders;
-use super::restart::{self, PassedListeners, Predecessor, Role};
+use super::restart::{PassedListeners, Role, Sources};
 
 pub(super) use connection_row::{ConnectionRow, Rates};
 pub(super) use stats_row::StatsRow;
@@ -60,14 +60,9 @@ pub(super) struct Admin {
 
 impl AdminListeners {
     /// Listens on the addresses of the options.
-    pub(super) async fn bind(
-        options: &ServerOptions,
-        predecessor: &mut Option<Predecessor>,
-    ) -> io::Result<Self> {
+    pub(super) async fn bind(options: &ServerOptions, sources: &mut Sources) -> io::Result<Self> {
         let control = match &options.control {
-            Some(control) => {
-                Some(restart::open(predecessor, Role::Control, &control.address).await?)
-            }
+            Some(control) => Some(sources.open(Role::Control, &control.address).await?),
             None => None,
         };
         Ok(Self { control })

@@ -49,7 +49,7 @@ pub(in crate::cli) enum Role {
 }
 
 /// Returns an address without its settings, by which a new process finds the socket of an address.
-pub(super) fn address_text(address: &Address) -> String {
+pub(in crate::cli) fn address_text(address: &Address) -> String {
     let plain = match address.clone() {
         Address::Tcp { host, port, .. } => Address::Tcp {
             host,
@@ -74,7 +74,7 @@ pub(super) fn address_text(address: &Address) -> String {
 }
 
 /// Returns the options of the connections of an address.
-pub(super) fn listen_options(address: &Address) -> ListenOptions {
+pub(in crate::cli) fn listen_options(address: &Address) -> ListenOptions {
     match address {
         Address::Tcp { options, .. }
         | Address::Fd { options, .. }

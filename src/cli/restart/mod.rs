@@ -25,11 +25,11 @@ use super::format::Line;
 use super::log::{Level, Lines};
 use super::supervisor::Notices;
 
-pub(super) use message::Role;
-pub(super) use predecessor::{Answer, Predecessor, open};
+pub(super) use message::{Role, address_text, listen_options};
+pub(super) use predecessor::{Answer, Predecessor, Sources};
 
 use invocation::Invocation;
-use message::{SocketNote, address_text};
+use message::SocketNote;
 use successor::Successor;
 
 /// The time that a new process has to get ready.

@@ -4,9 +4,10 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 
-use halves::{Address, Listeners, bind};
+use halves::{Address, Listeners};
 
 use super::super::resources;
+use super::super::supervisor::{Store, store_name};
 use super::channel::Channel;
 use super::message::{Message, Role, SocketNote, VERSION, address_text, listen_options};
 
@@ -17,6 +18,12 @@ pub(in crate::cli) struct Predecessor {
     channel: ManuallyDrop<Channel>,
     /// The sockets that no address has taken.
     sockets: Vec<(SocketNote, OwnedFd)>,
+}
+
+/// The sockets that exist before an address is opened. Others are made.
+pub(in crate::cli) struct Sources {
+    pub(in crate::cli) predecessor: Option<Predecessor>,
+    pub(in crate::cli) store: Store,
 }
 
 /// The answer to a new process that is ready.
@@ -110,16 +117,27 @@ impl Predecessor {
     }
 }
 
-/// Opens the listeners of an address: the sockets of the old process, or else new ones.
-pub(in crate::cli) async fn open(
-    predecessor: &mut Option<Predecessor>,
-    role: Role,
-    address: &Address,
-) -> io::Result<Listeners> {
-    let taken = predecessor.as_mut().map(|it| it.take(role, address));
-    match taken.transpose()?.flatten() {
-        Some(listeners) => Ok(listeners),
-        None => bind(address.clone()).await,
+impl Sources {
+    /// Opens the listeners of an address.
+    pub(in crate::cli) async fn open(
+        &mut self,
+        role: Role,
+        address: &Address,
+    ) -> io::Result<Listeners> {
+        let predecessor = self.predecessor.as_mut();
+        let taken = predecessor.map(|it| it.take(role, address));
+        match taken.transpose()?.flatten() {
+            Some(listeners) => Ok(listeners),
+            None => self.store.open(role, address).await,
+        }
+    }
+
+    /// Removes the sockets that no address has taken from the store.
+    pub(in crate::cli) fn remove_unused(&mut self) {
+        let unused = self.predecessor.iter().flat_map(|it| &it.sockets);
+        for (note, _) in unused {
+            self.store.remove(store_name(note.role, &note.address));
+        }
     }
 }
 
@@ -134,6 +152,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     use futures_lite::future::block_on;
+    use halves::bind;
 
     use super::*;
 
@@ -179,10 +198,13 @@ mod tests {
         let socket = Message::Socket(note("127.0.0.1:80", 0, true));
         let (old, new) = received(&[begin(), socket, Message::End]);
         drop(old);
-        let mut new = new.ok();
+        let mut sources = Sources {
+            predecessor: new.ok(),
+            store: Store::default(),
+        };
         let address = "80,nagle".parse().expect("an address");
-        let listeners = block_on(open(&mut new, Role::Listen, &address)).expect("it is passed");
-        let answer = block_on(new.expect("received").replace());
+        let listeners = block_on(sources.open(Role::Listen, &address)).expect("it is passed");
+        let answer = block_on(sources.predecessor.expect("received").replace());
         assert_eq!(answer.expect("no error"), Answer::Ended);
         let at = listeners.local_addrs()[0].socket_addr().expect("TCP");
         TcpStream::connect(at).expect("it listens");

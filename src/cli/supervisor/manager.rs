@@ -2,10 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write;
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use sd_notify::NotifyState;
 use smol::Async;
 
@@ -45,11 +48,21 @@ impl Manager {
         self.send_message(&message(states)).await;
     }
 
+    pub(super) async fn send_fd(&mut self, message: &str, fd: BorrowedFd<'_>) {
+        let sent = self.socket.send(message, Some(fd)).await;
+        self.log(sent);
+    }
+
     pub(super) async fn send_message(&mut self, message: &str) {
         if message.is_empty() {
             return;
         }
-        let sent = self.socket.send(message).await;
+        let sent = self.socket.send(message, None).await;
+        self.log(sent);
+    }
+
+    /// Logs the first of several failures.
+    fn log(&mut self, sent: io::Result<()>) {
         let was_unreachable = std::mem::replace(&mut self.unreachable, sent.is_err());
         if let Err(error) = sent
             && !was_unreachable
@@ -96,19 +109,38 @@ impl NotifySocket {
     }
 
     /// Sends one message. Waits while the queue of the manager is full.
-    async fn send(&mut self, message: &str) -> io::Result<()> {
+    async fn send(&mut self, message: &str, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
         if let Some(open) = &self.open
-            && open.send(message.as_bytes()).await.is_ok()
+            && send(open, message, fd).await.is_ok()
         {
             return Ok(());
         }
         // A manager that has restarted has a new socket at the same address.
         self.open = None;
         let socket = connect(&self.address)?;
-        socket.send(message.as_bytes()).await?;
+        send(&socket, message, fd).await?;
         self.open = Some(socket);
         Ok(())
     }
+}
+
+async fn send(
+    socket: &Async<UnixDatagram>,
+    message: &str,
+    fd: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
+    socket
+        .write_with(|socket| {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut passed = SendAncillaryBuffer::new(&mut space);
+            if let Some(fd) = &fd {
+                passed.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(fd)));
+            }
+            let message = [IoSlice::new(message.as_bytes())];
+            sendmsg(socket, &message, &mut passed, SendFlags::NOSIGNAL)?;
+            Ok(())
+        })
+        .await
 }
 
 fn parse_name(name: &OsStr) -> io::Result<SocketAddr> {

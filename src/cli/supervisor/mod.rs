@@ -3,6 +3,7 @@
 
 mod manager;
 mod notifier;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,8 @@ use smol::channel::{self, Receiver, Sender};
 use super::log::Lines;
 use manager::Manager;
 use notifier::Notifier;
+
+pub(super) use store::{Store, name as store_name};
 
 /// The longest wait for the last message at the end of the process.
 const FINISH_TIMEOUT: Duration = Duration::from_millis(250);
@@ -66,10 +69,12 @@ impl Supervisor {
     }
 
     /// Starts the notifier as a task of the executor, so that watchdog messages stop if the
-    /// executor hangs. `longest_drain` bounds the end of the server.
+    /// executor hangs. `store` has descriptors for the manager, and `longest_drain` bounds the end of
+    /// the server.
     pub(super) fn start(
         self,
         ex: &Executor,
+        store: Store,
         handle: Handle,
         shutdown: Shutdown,
         longest_drain: Duration,
@@ -83,7 +88,7 @@ impl Supervisor {
             let stop = async move {
                 future::or(shutdown.requested(), server.shutdown().requested()).await;
             };
-            ex.spawn(notifier.run(notices, move || handle.stats(), stop))
+            ex.spawn(notifier.run(store, notices, move || handle.stats(), stop))
         });
         NotifierTask {
             notices: self.notices,

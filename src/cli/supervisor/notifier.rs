@@ -1,6 +1,7 @@
 //! The messages to a service manager, from the first accept to the end.
 
 use std::future::Future;
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::process;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use smol::channel::Receiver;
 
 use super::Notice;
 use super::manager::Manager;
+use super::store::Store;
 
 /// The time between two updates of the status, and between two requests for more time.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(5);
@@ -77,11 +79,13 @@ impl Notifier {
     /// Sends the ready message and all later ones, until [`Notice::Ended`].
     pub(super) async fn run(
         mut self,
+        store: Store,
         notices: Receiver<Notice>,
         stats: impl Fn() -> Stats,
         stop: impl Future<Output = ()>,
     ) {
         let mut stop = pin!(stop);
+        self.store(store).await;
         self.ready(&stats()).await;
         loop {
             match self.next(&notices, stop.as_mut()).await {
@@ -139,6 +143,18 @@ impl Notifier {
             Wakeup::Time
         };
         future::or(stopped, future::or(notice, time)).await
+    }
+
+    /// Passes descriptors to the manager.
+    async fn store(&mut self, store: Store) {
+        for name in &store.gone {
+            let message = format!("FDSTOREREMOVE=1\nFDNAME={name}\n");
+            self.manager.send_message(&message).await;
+        }
+        for (name, fd) in &store.new {
+            let message = format!("FDSTORE=1\nFDNAME={name}\n");
+            self.manager.send_fd(&message, fd.as_fd()).await;
+        }
     }
 
     async fn ready(&mut self, stats: &Stats) {

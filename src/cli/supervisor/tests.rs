@@ -16,6 +16,7 @@ use super::super::log::{Level, Log};
 use super::Notice;
 use super::manager::Manager;
 use super::notifier::Notifier;
+use super::store::Store;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -72,7 +73,7 @@ fn notifier(watchdog: Option<Duration>, longest_drain: Duration, test: impl Asyn
         stats
     };
     let notifier = Notifier::new(manager, clock, watchdog, longest_drain);
-    let notifier = notifier.run(notices, stats, state.stop.requested());
+    let notifier = notifier.run(Store::default(), notices, stats, state.stop.requested());
     let test = async {
         state
             .receives("READY=1\nSTATUS=serving open=0 accepted=0 refused=0\n")

@@ -1,6 +1,16 @@
 //! Restarts under a service manager.
 
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+
 use super::{Generations, Program};
+use crate::common::{Client, halves};
+use crate::inherited::{listener, with};
 use crate::notify::Manager;
 
 const SERVE: [&str; 4] = ["serve", "upper", "--listen", "127.0.0.1:0"];
@@ -60,4 +70,75 @@ fn a_restart_that_fails_changes_nothing_for_the_manager() {
         !lines.iter().any(|line| line.starts_with("MAINPID")),
         "{lines:#?}"
     );
+}
+
+/// Receives messages with descriptors, as a manager with `FileDescriptorStoreMax=` does.
+fn stored(socket: &UnixDatagram) -> (String, Vec<OwnedFd>) {
+    let (mut text, mut space) = ([0; 4096], [MaybeUninit::uninit(); 64]);
+    let mut passed = RecvAncillaryBuffer::new(&mut space);
+    let mut slices = [IoSliceMut::new(&mut text)];
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let received = recvmsg(socket, &mut slices, &mut passed, flags).expect("a message");
+    let fds = passed.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+        _ => None,
+    });
+    let fds = fds.flatten().collect();
+    let text = str::from_utf8(&text[..received.bytes]).expect("text");
+    (text.to_owned(), fds)
+}
+
+/// The manager has the socket, so no client is refused, also while no process runs.
+#[test]
+fn a_stored_socket_outlives_the_service_and_comes_back_to_it() {
+    let manager = Manager::at_a_path();
+    let start = |command: &mut Command| {
+        command.env("NOTIFY_SOCKET", &manager.name);
+        Generations::start(command.env("FDSTORE", "9"), 1)
+    };
+    let mut server = start(&mut halves(&SERVE));
+    let at = server.first.at[0];
+    let (text, mut fds) = stored(&manager.socket);
+    assert_eq!(text, "FDSTORE=1\nFDNAME=listen=127.0.0.1%3A0\n");
+    let (ready, _) = stored(&manager.socket);
+    assert!(ready.starts_with("READY=1\n"), "{ready}");
+    server.end();
+    let mut client = Client::new(at);
+    let socket = fds.pop().expect("the socket");
+    let shell = "exec 3<&0 0</dev/null && \
+        export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=listen=127.0.0.1%3A0";
+    let mut again = with(socket, shell, &["--listen", "127.0.0.1:0"]);
+    let mut server = start(&mut again);
+    assert_eq!(server.first.at, [at]);
+    assert_eq!(client.ask("waited"), "WAITED");
+    server.restart();
+    assert_eq!(client.ask("stays"), "STAYS");
+    assert_eq!(client.finish(), b"");
+    assert_eq!(Client::new(at).ask("new"), "NEW");
+    server.end();
+    assert!(
+        !server.first.has_logged("unused"),
+        "{:#?}",
+        server.first.log
+    );
+}
+
+/// The manager would keep the socket, and clients of it would wait for ever.
+#[test]
+fn a_stored_socket_without_an_address_is_removed() {
+    let manager = Manager::at_a_path();
+    let shell = "exec 3<&0 0</dev/null && \
+        export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=listen=127.0.0.1%3A9";
+    let mut command = with(listener(), shell, &["--listen", "@halves-stored"]);
+    command
+        .env("NOTIFY_SOCKET", &manager.name)
+        .env("FDSTORE", "9");
+    let mut server = Generations::start(&mut command, 0);
+    server.first.wait_for("unused ");
+    let (text, _) = stored(&manager.socket);
+    assert_eq!(text, "FDSTOREREMOVE=1\nFDNAME=listen=127.0.0.1%3A9\n");
+    let (text, fds) = stored(&manager.socket);
+    assert_eq!(text, "FDSTORE=1\nFDNAME=listen=@halves-stored\n");
+    assert_eq!(fds.len(), 1);
+    server.end();
 }

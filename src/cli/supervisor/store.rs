@@ -1,0 +1,124 @@
+//! `Store`: listening sockets that the service manager keeps while the service restarts, the file
+//! descriptor store of systemd.
+
+use std::env;
+use std::fmt::Write;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use halves::{Address, Listeners, bind};
+
+use super::super::restart::{Role, address_text, listen_options};
+
+/// The number of descriptors that the manager keeps: `FileDescriptorStoreMax=`.
+const STORE_VARIABLE: &str = "FDSTORE";
+/// The longest name of a descriptor.
+const MAX_NAME_BYTES: usize = 255;
+const PREFIXES: [&str; 2] = ["listen=", "control="];
+
+/// The sockets that the manager has to store or to remove.
+#[derive(Debug, Default)]
+pub(in crate::cli) struct Store {
+    is_on: bool,
+    pub(super) new: Vec<(String, OwnedFd)>,
+    /// The names of sockets that no address has.
+    pub(super) gone: Vec<String>,
+}
+
+impl Store {
+    /// Finds out whether the manager stores descriptors.
+    pub(in crate::cli) fn find() -> Self {
+        let most = env::var(STORE_VARIABLE).ok();
+        let most = most.and_then(|most| most.parse::<u64>().ok());
+        Self {
+            is_on: most.is_some_and(|most| most > 0) && env::var_os("NOTIFY_SOCKET").is_some(),
+            ..Self::default()
+        }
+    }
+
+    /// Opens the listeners of an address: stored sockets, or else new ones, which are stored. A
+    /// stored socket is shared with the manager, so its clients are never refused.
+    pub(in crate::cli) async fn open(
+        &mut self,
+        role: Role,
+        address: &Address,
+    ) -> io::Result<Listeners> {
+        let is_own = matches!(
+            address,
+            Address::Tcp { .. } | Address::Unix { .. } | Address::Abstract { .. }
+        );
+        let name = name(role, &address_text(address));
+        if !self.is_on || !is_own || name.len() > MAX_NAME_BYTES {
+            return bind(address.clone()).await;
+        }
+        let stored = Address::Activation {
+            name: Some(name.clone()),
+            options: listen_options(address),
+        };
+        match bind(stored).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            found => return found,
+        }
+        let listeners = bind(address.clone()).await?;
+        self.store(&name, listeners, address)
+    }
+
+    fn store(
+        &mut self,
+        name: &str,
+        listeners: Listeners,
+        address: &Address,
+    ) -> io::Result<Listeners> {
+        let shared = listeners.share();
+        let sockets = shared.sockets()?;
+        shared.disown()?;
+        drop(listeners);
+        let mut stored = Listeners::default();
+        for socket in sockets {
+            self.new.push((name.to_owned(), socket.fd.try_clone()?));
+            let socket = Listeners::from_socket(socket.fd, &listen_options(address))?;
+            stored = stored.and(socket);
+        }
+        Ok(stored)
+    }
+
+    /// Makes the manager remove a socket that has no address, if it has stored it.
+    pub(in crate::cli) fn remove(&mut self, name: String) {
+        if self.is_on && PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+            self.gone.push(name);
+        }
+    }
+}
+
+/// Returns the name of the sockets of an address. A name has no colon.
+pub(in crate::cli) fn name(role: Role, address: &str) -> String {
+    let [listen, control] = PREFIXES;
+    let mut name = String::from(match role {
+        Role::Listen => listen,
+        Role::Control => control,
+    });
+    for byte in address.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-@[]".contains(&byte) {
+            name.push(byte.into());
+        } else {
+            let _ = write!(name, "%{byte:02X}");
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_no_colon_and_differ() {
+        for (role, address, expected) in [
+            (Role::Listen, "127.0.0.1:80", "listen=127.0.0.1%3A80"),
+            (Role::Control, "unix:/run/a b", "control=unix%3A/run/a%20b"),
+            (Role::Listen, "@x%", "listen=@x%25"),
+        ] {
+            assert_eq!(name(role, address), expected);
+        }
+    }
+}
