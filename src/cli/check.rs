@@ -50,7 +50,8 @@ impl Check {
     async fn addresses(&mut self, options: &ServerOptions) {
         let listen = options.listen.iter().map(|listen| &listen.address);
         let control = options.control.iter().map(|control| &control.address);
-        let addresses: Vec<_> = listen.chain(control).cloned().collect();
+        let others = control.chain(&options.metrics);
+        let addresses: Vec<_> = listen.chain(others).cloned().collect();
         self.count(addresses.len(), "address", "addresses");
         for address in addresses {
             self.problem(listener::check(address).await);

@@ -9,20 +9,19 @@ use halves::address::ListenOptions;
 
 use super::listen_address::ListenAddress;
 
+/// An address with the option that gives it.
+pub(super) type Given<'a> = (&'static str, &'a mut Address);
+
 /// Returns an error of one line if two addresses conflict. Sets `v6-only` on `[::]` if `0.0.0.0` is
-/// listed with the same port.
-pub(super) fn check(listen: &mut [ListenAddress], ready_fd: Option<RawFd>) -> Result<(), String> {
-    let mut addresses: Vec<_> = listen
-        .iter_mut()
-        .map(|listen| &mut listen.address)
-        .collect();
-    set_v6_only_beside_v4(&mut addresses);
-    for (n, address) in addresses.iter().enumerate() {
+/// given with the same port.
+pub(super) fn check(addresses: &mut [Given<'_>], ready_fd: Option<RawFd>) -> Result<(), String> {
+    set_v6_only_beside_v4(addresses);
+    for (n, (option, address)) in addresses.iter().enumerate() {
         let address = &**address;
         if let Address::Fd { number: 2, .. } = address {
-            return Err("--listen fd:2: standard error is for the log".to_owned());
+            return Err(format!("{option} fd:2: standard error is for the log"));
         }
-        for earlier in &addresses[..n] {
+        for (earlier_option, earlier) in &addresses[..n] {
             let problem = if are_same(earlier, address) {
                 "overlap: give one of them"
             } else if overlap(earlier, address) {
@@ -31,15 +30,17 @@ pub(super) fn check(listen: &mut [ListenAddress], ready_fd: Option<RawFd>) -> Re
                 continue;
             };
             return Err(match (earlier.to_string(), address.to_string()) {
-                (one, other) if one == other => format!("--listen {one} is given twice"),
-                (one, other) => format!("--listen {one} and --listen {other} {problem}"),
+                (one, other) if (earlier_option, &one) == (option, &other) => {
+                    format!("{option} {one} is given twice")
+                }
+                (one, other) => format!("{earlier_option} {one} and {option} {other} {problem}"),
             });
         }
         if let (Address::Fd { number, .. }, Some(ready_fd)) = (address, ready_fd)
             && *number == ready_fd
         {
             return Err(format!(
-                "--listen {address} and --ready-fd {ready_fd} are the same descriptor"
+                "{option} {address} and --ready-fd {ready_fd} are the same descriptor"
             ));
         }
     }
@@ -124,12 +125,12 @@ fn is_everywhere(host: &str) -> bool {
 }
 
 /// Sets `v6-only` on each `[::]` with a port that is listed for `0.0.0.0`, too.
-fn set_v6_only_beside_v4(listen: &mut [&mut Address]) {
-    let v4_ports: Vec<u16> = listen
+fn set_v6_only_beside_v4(addresses: &mut [Given<'_>]) {
+    let v4_ports: Vec<u16> = addresses
         .iter()
-        .filter_map(|address| v4_port(address))
+        .filter_map(|(_, address)| v4_port(address))
         .collect();
-    for address in listen {
+    for (_, address) in addresses {
         if let Address::Tcp {
             host,
             port,
@@ -163,9 +164,10 @@ mod tests {
 
     fn checked(listen: &[&str], ready_fd: Option<RawFd>) -> Result<Vec<String>, String> {
         let addresses = listen.iter().map(|text| text.parse().expect(text));
-        let mut addresses: Vec<ListenAddress> = addresses.collect();
-        check(&mut addresses, ready_fd)?;
-        Ok(addresses.iter().map(ListenAddress::to_string).collect())
+        let mut addresses: Vec<Address> = addresses.collect();
+        let given = addresses.iter_mut().map(|address| ("--listen", address));
+        check(&mut given.collect::<Vec<_>>(), ready_fd)?;
+        Ok(addresses.iter().map(Address::to_string).collect())
     }
 
     fn problem(listen: &[&str], ready_fd: Option<RawFd>) -> String {
@@ -234,6 +236,34 @@ mod tests {
                     )
                 );
             }
+        }
+    }
+
+    #[test]
+    fn addresses_of_two_options_conflict_too() {
+        for (one, other, problem) in [
+            (
+                "/x",
+                "/x",
+                "--listen unix:/x and --metrics unix:/x overlap: give one of them",
+            ),
+            (
+                ":80",
+                "80",
+                "--listen :80 and --metrics 127.0.0.1:80 take the same address and port: give one \
+                 of them",
+            ),
+            ("1", "fd:2", "--metrics fd:2: standard error is for the log"),
+            (
+                "1",
+                "fd:3",
+                "--metrics fd:3 and --ready-fd 3 are the same descriptor",
+            ),
+        ] {
+            let mut addresses = [one, other].map(|text| text.parse().expect(text));
+            let given = ["--listen", "--metrics"].into_iter().zip(&mut addresses);
+            let checked = check(&mut given.collect::<Vec<_>>(), Some(3));
+            assert_eq!(checked.expect_err("a problem"), problem);
         }
     }
 

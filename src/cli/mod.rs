@@ -20,6 +20,7 @@ mod listen_address;
 mod log;
 mod log_queue;
 mod manual;
+mod metrics;
 mod orders;
 mod privileges;
 mod proxy;

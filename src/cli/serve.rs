@@ -216,10 +216,11 @@ impl ListeningServer {
         } = self.prepared;
         let context = AdminContext {
             orders: orders.clone(),
+            executor: Executor::clone(&ex),
             service: served.name,
             started: Clock::default().now(),
         };
-        let admin = self.admin.start(&options, context)?;
+        let admin = self.admin.start(context)?;
         if let Some(ready_fd) = ready_fd {
             notify_ready(ready_fd, &lines);
         }

@@ -118,6 +118,14 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
     text.parse().map_err(problem)
 }
 
+/// Parses an address for many clients: any but standard input and output.
+pub(super) fn metrics_address(text: &str) -> Result<Address, String> {
+    match address(text)? {
+        Address::Stdio => Err("standard input and output have one client".to_owned()),
+        address => Ok(address),
+    }
+}
+
 /// Parses an IP address of this machine, perhaps with a port.
 pub(super) fn source(text: &str) -> Result<SocketAddr, String> {
     let bare = text

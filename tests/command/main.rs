@@ -19,6 +19,7 @@ mod launchers;
 mod limits;
 mod logging;
 mod manual;
+mod metrics;
 mod notify;
 mod orphans;
 mod packaging;

@@ -1,4 +1,4 @@
-//! The administrative listeners, beside those of the service: `--control`.
+//! The administrative listeners, beside those of the service: `--control` and `--metrics`.
 //!
 //! They are served on a thread of their own, so that a service that is busy or hangs can be looked
 //! at, and so that their clients take no time from it. They end last.
@@ -14,24 +14,27 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::future;
-use halves::{Clock, Connection, Executor, Listeners, Server, Shutdown, Timeouts};
+use halves::{Address, Clock, Connection, Executor, Listeners, Server, Shutdown, Timeouts};
 use smol::channel::{self, Receiver};
 
 use super::args::ServerOptions;
 use super::control::{self, Permits};
 use super::format::Line;
 use super::log::{Level, Lines};
+use super::metrics;
 use super::orders::Orders;
 use super::restart::{PassedListeners, Role, Sources};
 
 pub(super) use connection_row::{ConnectionRow, Rates};
 pub(super) use stats_row::StatsRow;
 
-/// The most connections of each listener. Further clients wait.
-const MAX_CONNECTIONS: usize = 16;
+/// The most connections of the control socket. Further clients wait.
+const MAX_CONTROL_CONNECTIONS: usize = 16;
+/// The same, of the metrics listener. A browser opens up to 6.
+const MAX_METRICS_CONNECTIONS: usize = 32;
 /// A connection without a byte for this time is closed, so that clients that do not read cannot
-/// keep others out.
-const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// keep others out. Those of the metrics listener have times of their own.
+const CONTROL_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// The time that answers have to finish at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// The longest wait for the thread at the end.
@@ -39,12 +42,15 @@ const END_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The open listeners, before they are served.
 pub(super) struct AdminListeners {
-    control: Option<Listeners>,
+    control: Option<(Listeners, Permits)>,
+    metrics: Option<Listeners>,
 }
 
 /// The facts that answers are made of.
 pub(super) struct AdminContext {
     pub(super) orders: Arc<Orders>,
+    /// The executor of the service.
+    pub(super) executor: Executor,
     /// The name of the service.
     pub(super) service: &'static str,
     /// The time at which the service began.
@@ -62,52 +68,97 @@ impl AdminListeners {
     /// Listens on the addresses of the options.
     pub(super) async fn bind(options: &ServerOptions, sources: &mut Sources) -> io::Result<Self> {
         let control = match &options.control {
-            Some(control) => Some(sources.open(Role::Control, &control.address).await?),
+            Some(control) => {
+                let listeners = sources.open(Role::Control, &control.address).await?;
+                Some((listeners, Permits::of(control)))
+            }
             None => None,
         };
-        Ok(Self { control })
+        let metrics = match &options.metrics {
+            Some(address) => Some(sources.open(Role::Metrics, address).await?),
+            None => None,
+        };
+        Ok(Self { control, metrics })
     }
 
     /// Returns the listeners that pass to a process that replaces this one.
-    pub(super) fn passed(&self, options: &ServerOptions) -> Option<PassedListeners> {
-        let (listeners, address) = (self.control.as_ref()?, options.control.as_ref()?);
-        let count = listeners.local_addrs().len();
-        let addresses = [(&address.address, count)];
-        Some(PassedListeners::new(Role::Control, listeners, addresses))
+    pub(super) fn passed(&self, options: &ServerOptions) -> Vec<PassedListeners> {
+        let control = self.control.as_ref().zip(options.control.as_ref());
+        let control = control
+            .map(|((listeners, _), control)| passed(Role::Control, listeners, &control.address));
+        let metrics = self.metrics.as_ref().zip(options.metrics.as_ref());
+        let metrics = metrics.map(|(listeners, address)| passed(Role::Metrics, listeners, address));
+        control.into_iter().chain(metrics).collect()
     }
 
     /// Serves the listeners until [`Admin::end`]. Returns None if there are none.
-    pub(super) fn start(
-        self,
-        options: &ServerOptions,
-        context: AdminContext,
-    ) -> io::Result<Option<Admin>> {
-        let (Some(control), Some(address)) = (self.control, &options.control) else {
+    pub(super) fn start(self, context: AdminContext) -> io::Result<Option<Admin>> {
+        if self.control.is_none() && self.metrics.is_none() {
             return Ok(None);
-        };
-        log_listening(&control, "control", &context.orders.lines);
-        let permits = Permits::of(address);
-        let context = Arc::new(context);
+        }
+        let lines = &context.orders.lines;
+        if let Some((listeners, _)) = &self.control {
+            log_listening(listeners, "control", lines);
+        }
+        if let Some(listeners) = &self.metrics {
+            log_listening(listeners, "metrics", lines);
+        }
         let shutdown = Shutdown::default();
-        let server = server(&shutdown);
-        let (sender, ended) = channel::bounded::<()>(1);
+        let (end, (sender, ended)) = (shutdown.clone(), channel::bounded::<()>(1));
         thread::Builder::new()
             .name("halves-admin".into())
             .spawn(move || {
                 let _ended = sender;
-                let lines = context.orders.lines.clone();
-                let ex = match Executor::try_threads(NonZero::<usize>::MIN) {
-                    Ok(ex) => ex,
-                    Err(error) => return log_failure(&lines, "control", &error),
-                };
-                let handler = move |connection: Connection| {
-                    control::serve(context.clone(), permits, connection)
-                };
-                if let Err(error) = ex.block_on(server.serve(&ex, control, handler)) {
-                    log_failure(&lines, "control", &error);
+                match Executor::try_threads(NonZero::<usize>::MIN) {
+                    Ok(ex) => ex.block_on(self.serve(&ex, context, &end)),
+                    Err(error) => log_failure(&context.orders.lines, "administration", &error),
                 }
             })?;
         Ok(Some(Admin { shutdown, ended }))
+    }
+
+    async fn serve(self, ex: &Executor, context: AdminContext, shutdown: &Shutdown) {
+        let context = Arc::new(context);
+        let lines = &context.orders.lines;
+        let control = async {
+            let Some((listeners, permits)) = self.control else {
+                return;
+            };
+            let context = context.clone();
+            let handler =
+                move |connection: Connection| control::serve(context.clone(), permits, connection);
+            let timeouts = Timeouts::default().idle(CONTROL_IDLE_TIMEOUT);
+            let server = server(shutdown, MAX_CONTROL_CONNECTIONS).timeouts(timeouts);
+            if let Err(error) = server.serve(ex, listeners, handler).await {
+                log_failure(lines, "control", &error);
+            }
+        };
+        let metrics = async {
+            let Some(listeners) = self.metrics else {
+                return;
+            };
+            let context = context.clone();
+            let handler = move |connection: Connection| metrics::serve(context.clone(), connection);
+            let server = server(shutdown, MAX_METRICS_CONNECTIONS);
+            if let Err(error) = server.serve(ex, listeners, handler).await {
+                log_failure(lines, "metrics", &error);
+            }
+        };
+        future::zip(control, metrics).await;
+    }
+}
+
+impl AdminContext {
+    /// Returns the phase of the service: starting, serving or draining.
+    pub(super) fn phase(&self) -> &'static str {
+        let orders = &self.orders;
+        if orders.shutdown.is_draining() || orders.handle.shutdown().is_draining() {
+            "draining"
+        } else if orders.handle.is_ready() {
+            "serving"
+        } else {
+            "starting"
+        }
     }
 }
 
@@ -122,11 +173,15 @@ impl Admin {
     }
 }
 
-fn server(shutdown: &Shutdown) -> Server {
+fn passed(role: Role, listeners: &Listeners, address: &Address) -> PassedListeners {
+    let count = listeners.local_addrs().len();
+    PassedListeners::new(role, listeners, [(address, count)])
+}
+
+fn server(shutdown: &Shutdown, max_connections: usize) -> Server {
     Server::default()
         .shutdown(shutdown.clone())
-        .max_connections(MAX_CONNECTIONS)
-        .timeouts(Timeouts::default().idle(IDLE_TIMEOUT))
+        .max_connections(max_connections)
         .drain_timeout(DRAIN_TIMEOUT)
 }
 

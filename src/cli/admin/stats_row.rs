@@ -59,7 +59,7 @@ impl StatsRow {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: process::id(),
             uptime_ms: millis(now.saturating_duration_since(context.started)),
-            phase: phase(context).to_owned(),
+            phase: context.phase().to_owned(),
             open: stats.open,
             accepted: stats.accepted,
             ended: ended.collect(),
@@ -70,17 +70,6 @@ impl StatsRow {
             limit_episodes: stats.limit_episodes,
             listeners: listeners(handle),
         }
-    }
-}
-
-fn phase(context: &AdminContext) -> &'static str {
-    let orders = &context.orders;
-    if orders.shutdown.is_draining() || orders.handle.shutdown().is_draining() {
-        "draining"
-    } else if orders.handle.is_ready() {
-        "serving"
-    } else {
-        "starting"
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
+use halves::Address;
 use halves::limits::Net;
 use halves::tls::{self, ClientAuth};
 
@@ -15,10 +16,11 @@ use crate::cli::listen_address::ListenAddress;
 use crate::cli::log::Level;
 use crate::cli::rules::RuleSource;
 use crate::cli::values::{
-    PerSource, ProxyVersion, count, deadline, descriptor, duration, net, number, protocol, rule,
-    threads,
+    PerSource, ProxyVersion, count, deadline, descriptor, duration, metrics_address, net, number,
+    protocol, rule, threads,
 };
 use crate::cli::{conflicts, layers};
+use conflicts::Given;
 
 /// The address without `--listen`.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:50007";
@@ -184,6 +186,12 @@ pub(in crate::cli) struct ServerOptions {
     #[argh(option, arg_name = "address")]
     pub(in crate::cli) control: Option<ControlAddress>,
 
+    /// serve statistics over HTTP: /metrics for Prometheus, /healthz and /readyz for load balancers,
+    /// and a page for browsers. Every client may read them, so choose an address that only operators
+    /// reach
+    #[argh(option, arg_name = "address", from_str_fn(metrics_address))]
+    pub(in crate::cli) metrics: Option<Address>,
+
     /// serve TLS with the certificates of FILE, in PEM: the server's first, then those that signed
     /// it; repeatable, with one --tls-key each. A client gets the certificate for the name that it
     /// asks for, or else the first
@@ -257,11 +265,29 @@ impl ServerOptions {
         if self.verbose && self.quiet {
             return Err("-v and -q contradict each other".into());
         }
-        conflicts::check(&mut self.listen, self.ready_fd)?;
         if self.listen.is_empty() {
             self.listen.push(DEFAULT_ADDRESS.parse()?);
         }
+        let ready_fd = self.ready_fd;
+        conflicts::check(&mut self.addresses(), ready_fd)?;
         layers::check(&self)?;
         Ok(self)
+    }
+
+    /// Returns every address to listen on.
+    fn addresses(&mut self) -> Vec<Given<'_>> {
+        let listen = self
+            .listen
+            .iter_mut()
+            .map(|it| ("--listen", &mut it.address));
+        let control = self
+            .control
+            .iter_mut()
+            .map(|it| ("--control", &mut it.address));
+        let metrics = self
+            .metrics
+            .iter_mut()
+            .map(|address| ("--metrics", address));
+        listen.chain(control).chain(metrics).collect()
     }
 }

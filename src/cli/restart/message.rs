@@ -46,6 +46,7 @@ pub(super) struct SocketNote {
 pub(in crate::cli) enum Role {
     Listen,
     Control,
+    Metrics,
 }
 
 /// Returns an address without its settings, by which a new process finds the socket of an address.

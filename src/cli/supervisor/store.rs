@@ -14,7 +14,7 @@ use super::super::restart::{Role, address_text, listen_options};
 const STORE_VARIABLE: &str = "FDSTORE";
 /// The longest name of a descriptor.
 const MAX_NAME_BYTES: usize = 255;
-const PREFIXES: [&str; 2] = ["listen=", "control="];
+const PREFIXES: [&str; 3] = ["listen=", "control=", "metrics="];
 
 /// The sockets that the manager has to store or to remove.
 #[derive(Debug, Default)]
@@ -92,10 +92,11 @@ impl Store {
 
 /// Returns the name of the sockets of an address. A name has no colon.
 pub(in crate::cli) fn name(role: Role, address: &str) -> String {
-    let [listen, control] = PREFIXES;
+    let [listen, control, metrics] = PREFIXES;
     let mut name = String::from(match role {
         Role::Listen => listen,
         Role::Control => control,
+        Role::Metrics => metrics,
     });
     for byte in address.bytes() {
         if byte.is_ascii_alphanumeric() || b"/._-@[]".contains(&byte) {
@@ -117,6 +118,7 @@ mod tests {
             (Role::Listen, "127.0.0.1:80", "listen=127.0.0.1%3A80"),
             (Role::Control, "unix:/run/a b", "control=unix%3A/run/a%20b"),
             (Role::Listen, "@x%", "listen=@x%25"),
+            (Role::Metrics, "/m", "metrics=/m"),
         ] {
             assert_eq!(name(role, address), expected);
         }
