@@ -59,7 +59,10 @@ impl Link {
         lines: Receiver<String>,
         clock: Clock,
     ) -> io::Result<Self> {
-        let info = address.into_connection_info().map_err(io::Error::other)?;
+        let info = address.into_connection_info().map_err(|error| {
+            let forms = "use redis://HOST:PORT or unix:/PATH";
+            io::Error::other(format!("the address of Redis: {error}; {forms}"))
+        })?;
         // Only this version of the protocol has messages and answers on one connection.
         let settings = info.redis_settings().clone();
         let settings = settings.set_protocol(ProtocolVersion::RESP3);

@@ -13,6 +13,7 @@ mod message;
 mod room;
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use argh::FromArgs;
@@ -41,10 +42,16 @@ struct Options {
     node: String,
 }
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
     let options = argh::from_env();
     let ex = Executor::new();
-    ex.block_on(run(&ex, options))
+    match ex.block_on(run(&ex, options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cluster: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Connects to Redis, then serves clients until a signal.
