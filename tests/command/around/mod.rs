@@ -5,6 +5,7 @@ mod balancers;
 mod git;
 mod http;
 mod redis;
+mod scaling;
 mod ssh;
 
 use std::net::SocketAddr;
