@@ -248,3 +248,28 @@ fn only_root_changes_the_user() {
     let mut server = started(&mut as_nobody(&["--user=65534", "--group=65534"]));
     server.end();
 }
+
+#[test]
+fn a_way_back_to_root_is_exit_1() {
+    let test = "a_way_back_to_root_is_exit_1";
+    if skipped(test) {
+        return;
+    }
+    // The process keeps its capabilities with this bit.
+    let keeping = |program: &str| {
+        let mut setpriv = Command::new("setpriv");
+        setpriv.args(["--securebits=+no_setuid_fixup", program]);
+        setpriv
+    };
+    let tried = keeping("true").stderr(Stdio::null()).status();
+    if !tried.is_ok_and(|status| status.success()) {
+        skip(test, "setpriv cannot set a secure bit");
+        return;
+    }
+    let mut command = keeping(env!("CARGO_BIN_EXE_halves"));
+    command.args(["serve", "upper", LISTEN, "--user=65534", "--group=7"]);
+    let output = run_to_end(&mut command);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let problem = "halves: the process can become root again after the change of the user\n";
+    assert_eq!(String::from_utf8_lossy(&output.stderr), problem);
+}
