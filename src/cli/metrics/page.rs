@@ -8,7 +8,7 @@ const PAGE: &str = include_str!("page.html");
 /// ask only this listener. No site can show it in a frame.
 const POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; ",
-    "style-src 'sha256-wH439c3GM9NO2ta0cM52AQaH5GdgEKNPVaVvc5w/Y/c='; ",
+    "style-src 'sha256-jizYCbSh7KwoDSCTU+0GmnGQ6lEGMrLxE4+Ipaw7UgA='; ",
     "script-src 'sha256-V0vbaV5al6MQrpfZJeypreBUhH0BRk42MIQT0tU+hE0='; ",
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );

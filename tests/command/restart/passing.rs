@@ -241,3 +241,29 @@ fn the_program_is_the_one_at_the_path_of_the_first_start() {
     assert_eq!(Client::new(at).ask("hello"), "HELLO");
     server.end();
 }
+
+#[test]
+fn the_new_process_answers_at_the_same_metrics_address() {
+    let words = [
+        "serve",
+        "upper",
+        "--listen=127.0.0.1:0",
+        "--metrics=127.0.0.1:0",
+    ];
+    let mut server = Generations::start(&mut halves(&words), 2);
+    let metrics = server.first.at[1];
+    let pid = || {
+        let request = b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let answer = String::from_utf8(Client::new(metrics).send(request)).expect("text");
+        let (_, rest) = answer.split_once("\"pid\":").expect("a process");
+        rest.split(',')
+            .next()
+            .expect("a number")
+            .parse::<u32>()
+            .expect("a number")
+    };
+    assert_eq!(pid(), server.pid);
+    let successor = server.restart();
+    assert_eq!(pid(), successor);
+    server.end();
+}
