@@ -95,6 +95,7 @@ fn every_problem_has_a_line() {
             "--listen=/tmp/x,user=no-such-user",
             "--listen=/tmp/y,group=no-such-group",
             "--control=/no/control.sock",
+            "--metrics=nosuch.invalid:8",
             "--tls-cert",
             &missing,
             "--tls-key",
@@ -113,6 +114,7 @@ fn every_problem_has_a_line() {
             "cannot listen on unix:/tmp/y,group=no-such-group: there is no group called \
              'no-such-group'",
             "cannot listen on unix:/no/control.sock,mode=0600: there is no directory /no",
+            "cannot listen on nosuch.invalid:8: ",
             &format!("{missing}: No such file or directory (os error 2)"),
             &format!("{old}: the certificate expired at 2020-02-01T00:00:00Z"),
             &format!("{rules}:2: bad network '10.0.0.1/8': "),
