@@ -15,14 +15,16 @@ const DEFAULT_ROWS: usize = 1_000;
 const MAX_ROWS: usize = 10_000;
 
 /// The orders of rows, by the name that `sort` gives. `id` has the lowest first, others the highest.
+/// The oldest connection has the lowest number; ages are read one after another, so those of
+/// connections that were accepted together are not in their order.
 const ORDERS: &[(&str, Order)] = &[
-    ("id", |info| (Reverse(0), info.id)),
+    ("id", oldest),
+    ("age", oldest),
     ("bytes", |info| {
         highest(info.bytes_in.saturating_add(info.bytes_out), info)
     }),
     ("in", |info| highest(info.bytes_in, info)),
     ("out", |info| highest(info.bytes_out, info)),
-    ("age", |info| highest(info.age.as_nanos(), info)),
     ("idle", |info| highest(info.idle.as_nanos(), info)),
     ("unsent", |info| {
         highest(info.unsent.unwrap_or(0) as u128, info)
@@ -69,6 +71,11 @@ impl Query {
         let first = connections.iter().take(self.limit);
         first.map(ConnectionRow::from).collect()
     }
+}
+
+/// The key of the order in which the connections were accepted.
+fn oldest(info: &ConnectionInfo) -> (Reverse<u128>, u64) {
+    (Reverse(0), info.id)
 }
 
 /// The key of an order with the highest value first. Equal values are in the order of `id`.

@@ -80,7 +80,7 @@ fn connections_are_rows_in_an_order_and_up_to_a_limit() {
         ),
         (
             "sort=peer",
-            "400 Bad Request: sort: expected one of id, bytes, in, out, age, idle, unsent\n",
+            "400 Bad Request: sort: expected one of id, age, bytes, in, out, idle, unsent\n",
         ),
     ] {
         let answer = server.get(&format!("/connections?{query}"));
