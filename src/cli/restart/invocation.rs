@@ -1,7 +1,7 @@
 //! `Invocation`: how this process was started, to start its successor in the same way.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -32,15 +32,15 @@ pub(in crate::cli) struct Invocation {
 
 impl Invocation {
     /// Describes this process. Called before the limit of open files is raised.
-    pub(in crate::cli) fn of_this_process() -> io::Result<Self> {
+    pub(in crate::cli) fn of_this_process() -> Self {
         let mut words = env::args_os();
         let name = words.next().unwrap_or_default();
-        Ok(Self {
-            path: program(&name)?,
+        Self {
+            path: program(&name),
             name,
             args: words.collect(),
             open_files: getrlimit(Resource::Nofile).current,
-        })
+        }
     }
 
     /// Starts the program again, with `channel` as an inherited descriptor. The environment, the
@@ -62,20 +62,24 @@ impl Invocation {
 }
 
 /// Returns the path by which this program was started: `name`, or where it is found in `PATH`. If
-/// another file is there, it is the path of the file that runs.
-fn program(name: &OsString) -> io::Result<PathBuf> {
-    let running = fs::metadata("/proc/self/exe").map(|file| (file.dev(), file.ino()));
+/// another file is there, it is the path of the file that runs. Without proc(5), neither is known
+/// for certain: then a file of the name is taken for the program.
+fn program(name: &OsStr) -> PathBuf {
+    let id = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    let running = id(Path::new("/proc/self/exe")).ok();
     let is_running = |path: &PathBuf| {
-        let found = fs::metadata(path).map(|file| (file.dev(), file.ino()));
-        matches!((found, &running), (Ok(found), Ok(running)) if found == *running)
+        let found = id(path).ok();
+        found.is_some() && (running.is_none() || found == running)
     };
     let found = if name.as_bytes().contains(&b'/') {
-        Some(path::absolute(name)?).filter(is_running)
+        path::absolute(name).ok().filter(is_running)
     } else {
         let dirs = env::var_os("PATH").unwrap_or_default();
-        let paths = env::split_paths(&dirs).map(|dir| Path::new(".").join(dir).join(name));
-        let paths = paths.filter_map(|path| path::absolute(path).ok());
-        paths.into_iter().find(is_running)
+        let mut paths = env::split_paths(&dirs)
+            .filter_map(|dir| path::absolute(Path::new(".").join(dir).join(name)).ok());
+        paths.find(is_running)
     };
-    found.map_or_else(env::current_exe, Ok)
+    found
+        .or_else(|| env::current_exe().ok())
+        .unwrap_or_else(|| name.into())
 }

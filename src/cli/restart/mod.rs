@@ -49,7 +49,7 @@ impl Origin {
         let channel = channel.transpose()?;
         Ok(Self {
             predecessor: channel.map(Predecessor::receive).transpose()?,
-            invocation: Invocation::of_this_process()?,
+            invocation: Invocation::of_this_process(),
         })
     }
 }
@@ -244,7 +244,7 @@ mod tests {
         let path = dir.path().join("program");
         fs::write(&path, "#!/bin/sh\nexec sleep 1000\n").expect("a file");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode");
-        let mut invocation = Invocation::of_this_process().expect("a program");
+        let mut invocation = Invocation::of_this_process();
         invocation.path = path;
         invocation.args.clear();
         let address: Address = "127.0.0.1:0".parse().expect("an address");

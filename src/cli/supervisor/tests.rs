@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::os::unix::net::UnixDatagram;
+use std::process;
 use std::time::Duration;
 
 use futures_lite::future;
@@ -187,5 +188,36 @@ fn a_restarted_manager_is_reached_again() {
         assert_eq!(&buf[..length], b"WATCHDOG=1\n");
         drop(socket);
         std::fs::remove_file(&path).expect("it is there");
+    }
+}
+
+/// The new process sends the messages, and the manager would take these for its own.
+#[test]
+fn a_process_that_is_replaced_names_the_new_one_and_sends_nothing_more() {
+    for is_kept in [false, true] {
+        notifier(Some(4 * SECOND), SECOND, async |manager| {
+            let (sender, sent) = channel::bounded(1);
+            manager.notify(Notice::Replaced(7, sender)).await;
+            manager.receives("MAINPID=7\n").await;
+            sent.recv().await.expect_err("it is dropped");
+            manager.open.set(3);
+            manager.pass(60).await;
+            if is_kept {
+                manager.notify(Notice::Kept).await;
+                let main = format!("MAINPID={}\n", process::id());
+                manager.receives(&main).await;
+                manager
+                    .receives("WATCHDOG=1\nSTATUS=serving open=3 accepted=3 refused=0\n")
+                    .await;
+                manager.notify(Notice::Ended).await;
+                return manager.receives("STOPPING=1\n").await;
+            }
+            manager.stop.drain();
+            manager.pass(60).await;
+            manager.notify(Notice::Ended).await;
+            manager.pass(1).await;
+            let more = future::poll_once(manager.socket.recv(&mut [0])).await;
+            assert!(more.is_none());
+        });
     }
 }

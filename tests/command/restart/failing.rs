@@ -6,6 +6,8 @@ use rustix::process::Signal;
 
 use super::{Generations, Program, signal_to, text};
 use crate::common::{Client, Halves, halves, stuck};
+use crate::support::namespace::{as_process_1, processes};
+use crate::support::skip::skip;
 
 const SERVE: [&str; 4] = ["serve", "upper", "--listen", "127.0.0.1:0"];
 
@@ -61,8 +63,7 @@ fn bad_options_and_files_leave_the_old_process_serving() {
     fs::write(&key, "not a key").expect("a file");
     fails(&mut server, "the new process ended: exit status: 1");
     // An address that another server has.
-    let other = Halves::start(&mut halves(&SERVE));
-    let mut other = other;
+    let mut other = Halves::start(&mut halves(&SERVE));
     other.wait_until_listening(1);
     write(format!("listen {}\n", other.at[0]));
     let args = ["serve", "upper", "--config", text(&config)];
@@ -126,6 +127,24 @@ fn a_server_of_one_connection_is_not_restarted() {
     server.end();
 }
 
+/// The end of process 1 ends all processes of its container.
+#[test]
+fn process_1_is_not_restarted() {
+    let Some(mut unshare) = as_process_1(env!("CARGO_BIN_EXE_halves")) else {
+        return skip(
+            "process_1_is_not_restarted",
+            "no namespace of our own is allowed",
+        );
+    };
+    let mut server = Halves::start(unshare.args(SERVE));
+    server.wait_until_listening(1);
+    let parent = server.child().id();
+    let halves = processes().into_iter().find(|process| process.3 == parent);
+    signal_to(halves.expect("a child").0, Signal::USR2);
+    server.wait_for("restart_failed error=\"the end of process 1 ends the new process, too");
+    assert_eq!(server.client().ask("still"), "STILL");
+}
+
 /// The variable is for the new process only.
 #[test]
 fn a_variable_without_a_channel_is_an_error() {
@@ -140,19 +159,4 @@ fn a_variable_without_a_channel_is_an_error() {
         command.stdin(std::os::fd::OwnedFd::from(one));
         crate::inherited::fails(&mut command, problem);
     }
-}
-
-/// The new process has the sockets, and is killed with the old one's refusal.
-#[test]
-fn a_forced_end_ends_the_new_process() {
-    let program = Program::new();
-    let mut server = Generations::start(&mut program.command(&SERVE), 1);
-    program.replace("exec sleep 1000");
-    server.signal(Signal::USR2);
-    let line = server.first.wait_for("restarting pid=");
-    signal_to(super::pid_in(&line), Signal::CONT);
-    server.signal(Signal::TERM);
-    server.signal(Signal::TERM);
-    let code = server.first.code();
-    assert!([Some(0), Some(143)].contains(&code), "{code:?}");
 }
