@@ -39,6 +39,7 @@ fn the_counts_add_up_in_every_schedule() {
         Reason::Truncated,
         Reason::Refused,
         Reason::Child,
+        Reason::Handover,
     ];
     let mut counts = Reason::ALL.iter().zip(ended);
     let rare = counts.find(|(reason, n)| *n < 10 && !elsewhere.contains(reason));
