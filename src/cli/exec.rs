@@ -27,6 +27,7 @@ pub(super) fn service(program: &[OsString], options: &ServerOptions) -> Result<S
             FILES
         },
         grace: END_GRACE,
+        handover: None,
         run: Box::new(|runner| runner.run(exec)),
     })
 }

@@ -102,7 +102,8 @@ impl Orders {
     /// Logs the result. Returns the process id of the new process, or the problem, which is one
     /// line. Then this process goes on as before.
     ///
-    /// Blocks until this process listens, and until the new one is ready: up to 30 seconds.
+    /// Blocks until this process listens, until the new one is ready, up to 30 seconds, and until the
+    /// relays of `--handover` have moved.
     pub(super) fn restart(&self) -> Result<u32, String> {
         // Held until the result is logged.
         let restarting = self.restarting.try_lock();
@@ -110,15 +111,21 @@ impl Orders {
             Some(_) => self.restarter.wait_blocking().restart(),
             None => Err("a restart is under way already".to_owned()),
         };
-        match &result {
-            Ok(_) => {
+        match result {
+            Ok(restarted) => {
                 // First the server, which then does not wait for its delay.
                 self.handle.shutdown().drain();
                 self.shutdown.drain();
+                if let Some(relays) = restarted.relays {
+                    relays.run(&self.lines);
+                }
+                Ok(restarted.pid)
             }
-            Err(problem) => self.restart_failed(problem),
+            Err(problem) => {
+                self.restart_failed(&problem);
+                Err(problem)
+            }
         }
-        result
     }
 
     pub(super) fn restart_failed(&self, problem: &str) {

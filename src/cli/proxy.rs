@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use halves::service::{Relay, RunService, Target};
+use halves::service::{Handover, Relay, RunService, Target};
 
 use super::args::Proxy;
 use super::service::Served;
@@ -22,11 +22,17 @@ pub(super) fn service(proxy: &Proxy) -> Result<Served, String> {
         .balance(proxy.balance)
         .health(proxy.health)
         .connect_timeout(proxy.connect_timeout);
+    let handover = proxy.handover.then(Handover::default);
+    let relay = match &handover {
+        Some(handover) => relay.handover(handover),
+        None => relay,
+    };
     Ok(Served {
         name: "proxy",
         answers: true,
         files: FILES,
         grace: Duration::ZERO,
+        handover,
         run: Box::new(|runner| runner.run(relay)),
     })
 }

@@ -188,6 +188,7 @@ impl PreparedServer {
         let restarter = Restarter::new(
             self.origin.invocation.clone(),
             passed.chain(admin.passed(&self.options)).collect(),
+            self.served.handover.clone(),
             self.shutdown.clone(),
             self.supervisor.notices(),
             lines.clone(),
@@ -210,6 +211,7 @@ impl ListeningServer {
             shutdown,
             server,
             ready_fd,
+            origin,
             supervisor,
             orders,
             ..
@@ -234,6 +236,7 @@ impl ListeningServer {
             ex,
             listeners: self.listening.listeners,
             layers: self.listening.layers,
+            relays: origin.relays.filter(|_| served.handover.is_some()),
         };
         let report = (served.run)(runner).await;
         orders.end_restart().await;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use halves::proxy_protocol::{ProxyProtocol, Version};
-use halves::service::{self, BuiltIn, RunService, ServiceSettings, TruncatedResets};
+use halves::service::{self, BuiltIn, Handover, RunService, ServiceSettings, TruncatedResets};
 use halves::{Connection, Executor, Listeners, Report, Server};
 use pin_project_lite::pin_project;
 
@@ -31,6 +32,8 @@ pub(super) struct Served {
     pub(super) files: usize,
     /// The time that connections may take beyond the drain timeout.
     pub(super) grace: Duration,
+    /// Relays that move to a new process.
+    pub(super) handover: Option<Handover>,
     /// Passes the service to the runner.
     pub(super) run: Box<dyn FnOnce(ServiceRunner) -> Running + Send>,
 }
@@ -44,6 +47,8 @@ pub(super) struct ServiceRunner {
     pub(super) ex: Executor,
     pub(super) listeners: Listeners,
     pub(super) layers: Layers,
+    /// The channel of the relays that the old process gives up.
+    pub(super) relays: Option<OwnedFd>,
 }
 
 impl Service {
@@ -61,6 +66,7 @@ impl Served {
             answers: row.answers,
             files: 1,
             grace: Duration::ZERO,
+            handover: None,
             run: Box::new(|runner| (row.run)(runner, settings)),
         }
     }
@@ -88,19 +94,20 @@ impl RunService for ServiceRunner {
             ex,
             listeners,
             layers,
+            relays,
         } = self;
         let handler = {
             let service = service.clone();
             move |c: Connection| service.serve(c)
         };
-        if layers.tls.is_none() && layers.proxy.is_none() {
+        if layers.tls.is_none() && layers.proxy.is_none() && relays.is_none() {
             return Box::pin(server.serve(ex, listeners, handler));
         }
         let secure = layers.tls.map(|tls| tls.wrap(move |c| service.serve(c)));
         let tls_off: Arc<[usize]> = layers.tls_off.into();
         let truncated_resets: Arc<[usize]> = layers.truncated_resets.into();
         let either = move |c: Connection| match secure {
-            Some(secure) if !tls_off.contains(&c.peer.listener()) => {
+            Some(secure) if !tls_off.contains(&c.peer.listener()) && !c.peer.is_handed_over() => {
                 if truncated_resets.contains(&c.peer.listener()) {
                     c.peer.set_extension(TruncatedResets);
                 }
@@ -115,8 +122,10 @@ impl RunService for ServiceRunner {
         // A connection that is not marked by its listener has no header to wait for.
         let no_header = || ProxyProtocol::new(Version::Any);
         let handler = proxy.clone().unwrap_or_else(no_header).wrap(either);
-        let listeners = LayeredListeners::new(listeners, proxy.as_ref());
-        Box::pin(server.serve(ex, listeners, handler))
+        Box::pin(async move {
+            let listeners = LayeredListeners::new(listeners, proxy.as_ref(), relays)?;
+            server.serve(ex, listeners, handler).await
+        })
     }
 }
 

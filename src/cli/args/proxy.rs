@@ -66,6 +66,10 @@ pub(in crate::cli) struct Proxy {
         from_str_fn(health)
     )]
     pub(in crate::cli) health: Health,
+
+    /// at a restart, move running relays to the new process; those with TLS stay and drain
+    #[argh(switch)]
+    pub(in crate::cli) handover: bool,
 }
 
 fn balance(text: &str) -> Result<Balance, String> {

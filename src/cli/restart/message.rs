@@ -19,6 +19,8 @@ pub(super) enum Message {
     },
     /// A listening socket, with its descriptor.
     Socket(SocketNote),
+    /// The channel of the relays that move to the new process, with its descriptor.
+    Relays,
     /// No more sockets follow.
     End,
     /// The new process has all its listeners, and could accept.
@@ -124,6 +126,7 @@ mod tests {
                 Message::Socket(note),
                 r#"{"socket":{"role":"listen","address":"127.0.0.1:80","entry":0,"is_owned":true}}"#,
             ),
+            (Message::Relays, r#""relays""#),
             (Message::End, r#""end""#),
             (Message::Ready, r#""ready""#),
             (Message::Commit, r#""commit""#),

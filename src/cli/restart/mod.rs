@@ -10,6 +10,7 @@ mod channel;
 mod invocation;
 mod message;
 mod predecessor;
+mod relays;
 mod successor;
 
 use std::io;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use futures_lite::future;
 use halves::listener::{SharedListeners, SharedSocket};
+use halves::service::Handover;
 use halves::{Address, Clock, Listeners, Shutdown};
 
 use super::format::Line;
@@ -30,6 +32,7 @@ pub(super) use predecessor::{Answer, Predecessor, Sources};
 
 use invocation::Invocation;
 use message::SocketNote;
+use relays::RelayMove;
 use successor::Successor;
 
 /// The time that a new process has to get ready.
@@ -40,6 +43,8 @@ pub(super) struct Origin {
     pub(super) invocation: Invocation,
     /// The process that this one replaces.
     pub(super) predecessor: Option<Predecessor>,
+    /// The channel of the relays of that process.
+    pub(super) relays: Option<OwnedFd>,
 }
 
 impl Origin {
@@ -47,8 +52,10 @@ impl Origin {
     /// files that it started with.
     pub(super) fn find(channel: Option<io::Result<OwnedFd>>) -> io::Result<Self> {
         let channel = channel.transpose()?;
+        let mut predecessor = channel.map(Predecessor::receive).transpose()?;
         Ok(Self {
-            predecessor: channel.map(Predecessor::receive).transpose()?,
+            relays: predecessor.as_mut().and_then(|it| it.relays.take()),
+            predecessor,
             invocation: Invocation::of_this_process(),
         })
     }
@@ -58,11 +65,20 @@ impl Origin {
 pub(super) struct Restarter {
     invocation: Invocation,
     passed: Vec<PassedListeners>,
+    /// The relays that move.
+    handover: Option<Handover>,
     clock: Clock,
     /// Ends a restart that is under way.
     shutdown: Shutdown,
     notices: Notices,
     lines: Lines,
+}
+
+/// A restart that has succeeded.
+pub(super) struct Restarted {
+    /// The process id of the new process.
+    pub(super) pid: u32,
+    pub(super) relays: Option<RelayMove>,
 }
 
 /// The listeners of the options of one role, which a new process gets.
@@ -119,6 +135,7 @@ impl Restarter {
     pub(super) fn new(
         invocation: Invocation,
         passed: Vec<PassedListeners>,
+        handover: Option<Handover>,
         shutdown: Shutdown,
         notices: Notices,
         lines: Lines,
@@ -126,6 +143,7 @@ impl Restarter {
         Self {
             invocation,
             passed,
+            handover,
             clock: Clock::default(),
             shutdown,
             notices,
@@ -133,11 +151,11 @@ impl Restarter {
         }
     }
 
-    /// Starts the program again and passes the listeners on. Returns the process id of the new
-    /// process, which accepts now, and the listeners of this process have ended. After an error,
+    /// Starts the program again and passes the listeners on. The new process accepts now, and the
+    /// listeners of this process have ended. After an error,
     /// which is one line, this process goes on as before. Blocks until the new process is ready, at
     /// most [`READY_TIMEOUT`], and less if the server drains.
-    pub(super) fn restart(&self) -> Result<u32, String> {
+    pub(super) fn restart(&self) -> Result<Restarted, String> {
         self.check()?;
         let mut sockets = Vec::new();
         for passed in &self.passed {
@@ -147,13 +165,15 @@ impl Restarter {
                 passed => sockets.extend(passed.map_err(|error| error.to_string())?),
             }
         }
+        let relays = self.handover.as_ref().map(RelayMove::new).transpose();
+        let (relays, theirs) = relays.map_err(|error| error.to_string())?.unzip();
         let mut successor =
             Successor::start(&self.invocation).map_err(|error| error.to_string())?;
         let pid = successor.id();
         let line = Line::new("restarting").number("pid", pid);
         self.lines.write(Level::Normal, &line);
         smol::block_on(async {
-            self.prepare(&mut successor, sockets).await?;
+            self.prepare(&mut successor, sockets, theirs).await?;
             // The service manager accepts messages of its main process only, so it learns of the
             // new one first.
             self.notices.replaced(pid).await;
@@ -163,7 +183,7 @@ impl Restarter {
             }
             replaced
         })?;
-        Ok(pid)
+        Ok(Restarted { pid, relays })
     }
 
     fn check(&self) -> Result<(), String> {
@@ -190,8 +210,9 @@ impl Restarter {
         &self,
         successor: &mut Successor,
         sockets: Vec<(SocketNote, SharedSocket)>,
+        relays: Option<OwnedFd>,
     ) -> Result<(), String> {
-        let ready = successor.prepare(self.invocation.open_files, sockets);
+        let ready = successor.prepare(self.invocation.open_files, sockets, relays);
         let draining = async {
             self.shutdown.requested().await;
             Err("the server drains".to_owned())
@@ -254,7 +275,8 @@ mod tests {
         let notices = Supervisor::find(log.lines()).notices();
         let shutdown = Shutdown::default();
         let lines = log.lines().clone();
-        let mut restarter = Restarter::new(invocation, vec![passed], shutdown, notices, lines);
+        let mut restarter =
+            Restarter::new(invocation, vec![passed], None, shutdown, notices, lines);
         let (clock, manual) = Clock::manual();
         restarter.clock = clock;
         let restart = thread::spawn(move || restarter.restart());
@@ -263,7 +285,8 @@ mod tests {
             thread::yield_now();
         }
         let late = "the new process was not ready after 30 s and was killed";
-        assert_eq!(restart.join().expect("no panic"), Err(late.to_owned()));
+        let restarted = restart.join().expect("no panic");
+        assert_eq!(restarted.err(), Some(late.to_owned()));
         let sockets = listeners.share().sockets().expect("it listens still");
         assert!(sockets[0].is_owned);
     }

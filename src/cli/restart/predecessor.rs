@@ -18,6 +18,8 @@ pub(in crate::cli) struct Predecessor {
     channel: ManuallyDrop<Channel>,
     /// The sockets that no address has taken.
     sockets: Vec<(SocketNote, OwnedFd)>,
+    /// The channel of its relays, until it is taken.
+    pub(super) relays: Option<OwnedFd>,
 }
 
 /// The sockets that exist before an address is opened. Others are made.
@@ -43,6 +45,7 @@ impl Predecessor {
             let mut predecessor = Self {
                 channel: ManuallyDrop::new(Channel::new(channel)?),
                 sockets: Vec::new(),
+                relays: None,
             };
             predecessor.receive_all().await?;
             Ok(predecessor)
@@ -64,6 +67,7 @@ impl Predecessor {
                 Some((Message::Socket(note), mut fds)) if fds.len() == 1 => {
                     self.sockets.extend(fds.pop().map(|fd| (note, fd)));
                 }
+                Some((Message::Relays, mut fds)) if fds.len() == 1 => self.relays = fds.pop(),
                 Some((Message::End, _)) => return Ok(()),
                 Some(_) => return Err(io::Error::other("it sent an unknown message")),
                 None => return Err(io::Error::other("it has ended")),

@@ -1,7 +1,7 @@
 //! `Successor`: the process that is started to replace this one.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
 
 use super::channel::Channel;
@@ -36,6 +36,7 @@ impl Successor {
         &mut self,
         open_files: Option<u64>,
         sockets: Vec<(SocketNote, SharedSocket)>,
+        relays: Option<OwnedFd>,
     ) -> Result<(), String> {
         let begin = Message::Begin {
             version: VERSION,
@@ -46,6 +47,11 @@ impl Successor {
             for (note, socket) in sockets {
                 let message = Message::Socket(note);
                 self.channel.send(&message, &[socket.fd.as_fd()]).await?;
+            }
+            if let Some(relays) = relays {
+                self.channel
+                    .send(&Message::Relays, &[relays.as_fd()])
+                    .await?;
             }
             self.channel.send(&Message::End, &[]).await
         };

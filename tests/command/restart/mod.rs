@@ -5,6 +5,7 @@ mod failing;
 mod load;
 mod managed;
 mod passing;
+mod relays;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
