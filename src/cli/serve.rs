@@ -98,7 +98,8 @@ impl PreparedServer {
         // one replaces has closed it.
         let ready_fd = options.ready_fd.filter(|_| origin.predecessor.is_none());
         let ready_fd = ready_fd.map(inherit).transpose()?;
-        resources::check(options.threads.get())?;
+        let has_admin = options.control.is_some() || options.metrics.is_some();
+        resources::check(options.threads.get() + usize::from(has_admin))?;
         let shutdown = Shutdown::on_signals()?;
         let signals = signals::catch()?;
         let longest = longest_drain(&options, &served);

@@ -83,6 +83,22 @@ fn every_thread_has_the_user_and_no_privileges() {
     server.end();
 }
 
+/// An abstract socket has no file, so the credentials alone decide.
+#[test]
+fn the_user_may_use_the_control_socket() {
+    if skipped("the_user_may_use_the_control_socket") {
+        return;
+    }
+    let name = format!("@halves-test-user-{}", std::process::id());
+    let control = ["serve", "upper", LISTEN, "--user=65534", "--group=7"];
+    let mut server = started(halves(&control).args(["--control", &name]));
+    for (user, code) in [(0, 0), (NOBODY, 0), (NOBODY - 1, 1)] {
+        let output = run_to_end(halves(&["ctl", &name, "stats"]).uid(user));
+        assert_eq!(output.status.code(), Some(code), "{user}: {output:?}");
+    }
+    server.end();
+}
+
 #[test]
 fn a_group_alone_is_the_only_group() {
     if skipped("a_group_alone_is_the_only_group") {

@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 
 use rustix::process::Signal;
 
-use crate::common::{halves, run, serve};
+use crate::common::{Halves, halves, halves_after, run, serve};
+use crate::support::place::dir;
 
 /// Asserts that it failed with this code and one or two lines, and returns them.
 fn complaint(output: &Output, code: i32) -> String {
@@ -354,4 +355,33 @@ fn too_few_descriptors_to_start_are_exit_1_in_one_line() {
         assert_eq!(message.lines().count(), 1, "{message}");
         assert!(message.contains("open files (ulimit -n)"), "{message}");
     }
+}
+
+/// The listeners of operators have an executor and a thread of their own.
+#[test]
+fn too_few_descriptors_for_control_and_metrics_are_exit_1_too() {
+    let folder = dir();
+    let path = folder.path().join("control");
+    let control = ["--control", path.to_str().expect("UTF-8")];
+    let args = ["serve", "upper", "--listen=127.0.0.1:0", "--metrics=0"];
+    let args = [&args[..], &control].concat();
+    let serves = |files: u32| {
+        let mut server = Halves::start(&mut halves_after(&format!("ulimit -n {files}"), &args));
+        let serves = loop {
+            let line = server.wait_for("");
+            if line.ends_with(" service=metrics") || line.starts_with("halves: ") {
+                break line.starts_with("listening");
+            }
+        };
+        if serves {
+            server.end();
+        } else {
+            assert_eq!(server.code(), Some(1));
+            assert_eq!(server.log.len(), 1, "{:#?}", server.log);
+        }
+        assert!(!server.has_logged("admin_failed"), "{:#?}", server.log);
+        serves
+    };
+    let served: Vec<_> = (18..=30).filter(|&files| serves(files)).collect();
+    assert!(!served.contains(&18) && served.contains(&30), "{served:?}");
 }

@@ -18,7 +18,7 @@ use halves::{Address, Clock, Connection, Executor, Listeners, Server, Shutdown, 
 use smol::channel::{self, Receiver};
 
 use super::args::ServerOptions;
-use super::control::{self, Permits};
+use super::control::{self, ControlAddress, Permits};
 use super::format::Line;
 use super::log::{Level, Lines};
 use super::metrics;
@@ -42,8 +42,10 @@ const END_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The open listeners, before they are served.
 pub(super) struct AdminListeners {
-    control: Option<(Listeners, Permits)>,
+    control: Option<(Listeners, ControlAddress)>,
     metrics: Option<Listeners>,
+    /// None without listeners.
+    executor: Option<Executor>,
 }
 
 /// The facts that answers are made of.
@@ -65,12 +67,13 @@ pub(super) struct Admin {
 }
 
 impl AdminListeners {
-    /// Listens on the addresses of the options.
+    /// Listens on the addresses of the options. Takes all descriptors that serving needs, so that a
+    /// lack of them fails the start.
     pub(super) async fn bind(options: &ServerOptions, sources: &mut Sources) -> io::Result<Self> {
         let control = match &options.control {
             Some(control) => {
                 let listeners = sources.open(Role::Control, &control.address).await?;
-                Some((listeners, Permits::of(control)))
+                Some((listeners, control.clone()))
             }
             None => None,
         };
@@ -78,24 +81,37 @@ impl AdminListeners {
             Some(address) => Some(sources.open(Role::Metrics, address).await?),
             None => None,
         };
-        Ok(Self { control, metrics })
+        let executor = match (&control, &metrics) {
+            (None, None) => None,
+            _ => Some(
+                Executor::try_threads(NonZero::<usize>::MIN)
+                    .map_err(|error| cannot_serve(&error))?,
+            ),
+        };
+        Ok(Self {
+            control,
+            metrics,
+            executor,
+        })
     }
 
     /// Returns the listeners that pass to a process that replaces this one.
     pub(super) fn passed(&self, options: &ServerOptions) -> Vec<PassedListeners> {
-        let control = self.control.as_ref().zip(options.control.as_ref());
-        let control = control
-            .map(|((listeners, _), control)| passed(Role::Control, listeners, &control.address));
+        let control = self
+            .control
+            .as_ref()
+            .map(|(listeners, control)| passed(Role::Control, listeners, &control.address));
         let metrics = self.metrics.as_ref().zip(options.metrics.as_ref());
         let metrics = metrics.map(|(listeners, address)| passed(Role::Metrics, listeners, address));
         control.into_iter().chain(metrics).collect()
     }
 
-    /// Serves the listeners until [`Admin::end`]. Returns None if there are none.
-    pub(super) fn start(self, context: AdminContext) -> io::Result<Option<Admin>> {
-        if self.control.is_none() && self.metrics.is_none() {
+    /// Serves the listeners until [`Admin::end`]. Returns None if there are none. The process must
+    /// have its last user by now, which may send requests.
+    pub(super) fn start(mut self, context: AdminContext) -> io::Result<Option<Admin>> {
+        let Some(ex) = self.executor.take() else {
             return Ok(None);
-        }
+        };
         let lines = &context.orders.lines;
         if let Some((listeners, _)) = &self.control {
             log_listening(listeners, "control", lines);
@@ -109,11 +125,9 @@ impl AdminListeners {
             .name("halves-admin".into())
             .spawn(move || {
                 let _ended = sender;
-                match Executor::try_threads(NonZero::<usize>::MIN) {
-                    Ok(ex) => ex.block_on(self.serve(&ex, context, &end)),
-                    Err(error) => log_failure(&context.orders.lines, "administration", &error),
-                }
-            })?;
+                ex.block_on(self.serve(&ex, context, &end));
+            })
+            .map_err(|error| cannot_serve(&error))?;
         Ok(Some(Admin { shutdown, ended }))
     }
 
@@ -121,9 +135,10 @@ impl AdminListeners {
         let context = Arc::new(context);
         let lines = &context.orders.lines;
         let control = async {
-            let Some((listeners, permits)) = self.control else {
+            let Some((listeners, control)) = self.control else {
                 return;
             };
+            let permits = Permits::of(&control);
             let context = context.clone();
             let handler =
                 move |connection: Connection| control::serve(context.clone(), permits, connection);
@@ -183,6 +198,13 @@ fn server(shutdown: &Shutdown, max_connections: usize) -> Server {
         .shutdown(shutdown.clone())
         .max_connections(max_connections)
         .drain_timeout(DRAIN_TIMEOUT)
+}
+
+fn cannot_serve(error: &io::Error) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!("cannot serve --control and --metrics: {error}"),
+    )
 }
 
 fn log_listening(listeners: &Listeners, service: &str, lines: &Lines) {
