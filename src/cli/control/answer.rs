@@ -91,13 +91,16 @@ impl<'a> Answering<'a> {
                 orders.set(setting);
                 json!({ "set": true })
             }
-            Order::Reload => match orders.reload() {
-                Ok(Reloaded {
-                    rules,
-                    certificates,
-                }) => json!({ "rules": rules, "certificates": certificates }),
-                Err(bad) => error(&bad.to_string()),
-            },
+            Order::Reload => {
+                let orders = orders.clone();
+                match smol::unblock(move || orders.reload()).await {
+                    Ok(Reloaded {
+                        rules,
+                        certificates,
+                    }) => json!({ "rules": rules, "certificates": certificates }),
+                    Err(bad) => error(&bad.to_string()),
+                }
+            }
             Order::Restart => {
                 let orders = orders.clone();
                 match smol::unblock(move || orders.restart()).await {

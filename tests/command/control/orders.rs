@@ -1,12 +1,16 @@
 //! Requests that change the server.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
 use super::controlled;
 use crate::common::{Client, stuck};
+use crate::session::lacks;
 use crate::support::place::dir;
+use crate::support::skip::skip;
 
 #[test]
 fn a_connection_is_closed_or_reset_by_its_number() {
@@ -71,6 +75,44 @@ fn a_reload_reports_its_numbers_or_the_bad_file() {
     let error = control.ask_one("reload")["error"].to_string();
     assert!(error.contains("rules:2: "), "{error}");
     server.server.wait_for("reload_failed");
+}
+
+/// Holds a lease of a file: an open waits until the end of standard input.
+const LEASE: &str = "
+import fcntl, signal, sys
+signal.signal(signal.SIGIO, lambda *_: print('asked', flush=True))
+file = open(sys.argv[1], 'r+')
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print('held', flush=True)
+sys.stdin.read()
+";
+
+#[test]
+fn a_reload_that_waits_for_a_file_holds_up_no_other_request() {
+    let test = "a_reload_that_waits_for_a_file_holds_up_no_other_request";
+    if lacks("python3", test) {
+        return;
+    }
+    let folder = dir();
+    let rules = folder.path().join("rules");
+    fs::write(&rules, "192.0.2.0/24\n").expect("a file");
+    let server = controlled(&["upper", "--deny", &format!("@{}", rules.display())]);
+    let mut python = Command::new("python3");
+    python.args(["-c", LEASE]).arg(&rules);
+    let piped = python.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut holder = piped.stderr(Stdio::null()).spawn().expect("it starts");
+    let mut lines = BufReader::new(holder.stdout.take().expect("a pipe")).lines();
+    if lines.next().is_none() {
+        holder.wait().expect("it has ended");
+        return skip(test, "the file system has no leases");
+    }
+    let mut control = server.connect();
+    control.send("reload\n");
+    lines.next().expect("a line").expect("the server opens it");
+    assert_eq!(server.connect().ask_one("stats")["open"], 0);
+    drop(holder.stdin.take());
+    assert_eq!(control.answer()[0]["rules"], 1);
+    holder.wait().expect("it has ended");
 }
 
 #[test]
