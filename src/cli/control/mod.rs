@@ -10,6 +10,7 @@ use std::io;
 use std::sync::Arc;
 
 use futures_lite::future;
+use halves::framing::FrameError;
 use halves::{Clock, Connection};
 
 use super::admin::AdminContext;
@@ -64,7 +65,15 @@ pub(super) async fn serve(
             Ok(Next::Time) => answering.watched().await?,
             Ok(Next::Line(None)) => return Ok(()),
             Ok(Next::Line(Some(line))) => watching = answering.answer(&line).await?,
-            Err(error) => return answering.refuse(&error.to_string()).await,
+            Err(FrameError::Io(error)) => return Err(error),
+            Err(FrameError::TooLong { limit, .. }) => {
+                let problem = format!("a request has at most {limit} bytes");
+                return answering.refuse(&problem).await;
+            }
+            Err(_incomplete) => {
+                let problem = "the request lacks its line end: it may be cut off";
+                return answering.refuse(problem).await;
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Requests that only look: list, show, stats, watch; and bad requests.
 
+use std::net::Shutdown;
+
 use serde_json::json;
 
 use super::controlled;
@@ -132,9 +134,22 @@ fn a_request_may_have_256_bytes() {
     let padded = format!("{:<256}", "stats");
     assert_eq!(control.ask_one(&padded)["service"], "upper");
     let answer = control.ask_one(&format!("{padded} "));
-    assert!(answer["error"].is_string(), "{answer}");
+    assert_eq!(answer["error"], "a request has at most 256 bytes");
     let mut other = server.connect();
     assert_eq!(other.ask_one("stats")["open"], 0);
+}
+
+#[test]
+fn a_request_that_is_cut_off_is_not_followed() {
+    let server = controlled(&["upper"]);
+    let mut control = server.connect();
+    control.send("drain");
+    let write = Shutdown::Write;
+    control.0.get_ref().shutdown(write).expect("a socket");
+    let answer = control.answer();
+    let problem = "the request lacks its line end: it may be cut off";
+    assert_eq!(answer, [json!({ "error": problem })]);
+    assert_eq!(server.connect().ask_one("stats")["phase"], "serving");
 }
 
 #[test]
