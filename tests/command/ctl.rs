@@ -1,11 +1,13 @@
 //! `halves ctl`, at a running server.
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Output, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Signal, geteuid};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use serde_json::Value;
 
@@ -91,10 +93,33 @@ fn a_failure_is_one_line_and_exit_1() {
 }
 
 #[test]
+fn a_socket_of_another_user_is_named_once() {
+    let server = controlled(&["upper"]);
+    let path = server.path.to_str().expect("UTF-8");
+    let mut command = halves(&["ctl", path, "list"]);
+    if geteuid().is_root() {
+        command.uid(65534);
+    } else {
+        fs::set_permissions(path, Permissions::from_mode(0o000)).expect("its owner may");
+    }
+    let output = command.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(
+        String::from_utf8(output.stderr).expect("text"),
+        format!(
+            "halves: cannot connect to unix:{path}: Permission denied (os error 13); run halves ctl \
+             as root or as the owner of the socket\n"
+        )
+    );
+}
+
+#[test]
 fn bad_usage_is_exit_2() {
     for words in [
         &["ctl"][..],
         &["ctl", "/run/x"],
+        &["ctl", "/run/x", ""],
+        &["ctl", "/run/x", " ", "list"],
         &["ctl", "127.0.0.1:7", "list"],
         &["ctl", "/run/x", "top", "7"],
         &["ctl", "/run/x", "top", "--json"],

@@ -70,8 +70,8 @@ pub(in crate::cli) struct Ctl {
 impl Ctl {
     /// Checks the words that depend on each other.
     pub(super) fn checked(self) -> Result<Self, String> {
-        match self.request.first().map(String::as_str) {
-            None => Err("no request given; write halves ctl ADDRESS list".to_owned()),
+        match self.request.first().map(|word| word.trim()) {
+            None | Some("") => Err("no request given; write halves ctl ADDRESS list".to_owned()),
             Some("top") if self.request.len() > 1 => Err("top has no arguments".to_owned()),
             Some("top") if self.json => Err("top has no JSON; watch --json has".to_owned()),
             Some(_) => Ok(self),

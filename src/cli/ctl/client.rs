@@ -1,6 +1,6 @@
 //! A client of a control socket.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use futures_lite::AsyncWriteExt;
@@ -26,7 +26,7 @@ impl Client {
         let options = ConnectOptions::default().timeout(TIMEOUT);
         let Connection {
             mut reader, writer, ..
-        } = options.connect(address.clone()).await?;
+        } = (options.connect(address.clone()).await).map_err(|error| cannot_connect(&error))?;
         reader.set_frame_limit(MAX_LINE_BYTES);
         Ok(Self {
             reader,
@@ -48,7 +48,7 @@ impl Client {
         match clock.timeout(TIMEOUT, self.answer()).await {
             Ok(answer) => answer,
             Err(_) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
+                ErrorKind::TimedOut,
                 format!("no answer in {TIMEOUT:?}; 16 clients may be connected already"),
             )),
         }
@@ -68,4 +68,16 @@ impl Client {
             }
         }
     }
+}
+
+/// Returns the error of a connect, which names the address, with a hint.
+fn cannot_connect(error: &io::Error) -> io::Error {
+    let hint = match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
+            "; is a server with --control running?"
+        }
+        ErrorKind::PermissionDenied => "; run halves ctl as root or as the owner of the socket",
+        _ => "",
+    };
+    io::Error::other(format!("{error}{hint}"))
 }

@@ -101,9 +101,6 @@ fn failed(ctl: &Ctl, error: &io::Error, log: &Log) -> u8 {
     let problem = match error.kind() {
         _ if is_output => error.to_string(),
         ErrorKind::Other => error.to_string(),
-        ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
-            format!("{error}; is a server with --control running?")
-        }
         _ => format!("{}: {error}", ctl.address),
     };
     log.complain(&problem);
