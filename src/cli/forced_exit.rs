@@ -10,9 +10,9 @@ use halves::{Clock, Shutdown};
 
 use super::{EXIT_ABORTED, EXIT_SIGNALED};
 
-/// The time that the server has after its deadline: tasks have a second to end, the service manager
-/// a quarter of a second, and the log another quarter.
-const EXIT_GRACE: Duration = Duration::from_millis(1600);
+/// The time that the server has after its deadline: tasks have a second to end, and a quarter of a
+/// second each the administrative listeners, the service manager and the log.
+const EXIT_GRACE: Duration = Duration::from_millis(1850);
 
 /// Starts a thread that ends the process [`EXIT_GRACE`] after the `longest` drain, with its delay,
 /// or after a second signal. A handler that blocks its thread also blocks the tasks that would end
