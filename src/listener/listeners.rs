@@ -146,7 +146,8 @@ impl Listeners {
     /// Makes the listening sockets that were taken over sockets of this process, as if it had bound
     /// them: at the end clients are refused, and the file of a Unix socket is removed, unless
     /// another file has taken its place meanwhile. Connections inherit the options of the socket,
-    /// which are set here, with its backlog.
+    /// which are set here, with its backlog. A listener that is dropped before its first accept leaves
+    /// the file in place, because the process before this one may go on.
     ///
     /// For a socket that the process before this one has left to it (see
     /// [`SharedListeners::disown`]). A process that still accepts on the socket would lose its

@@ -102,6 +102,9 @@ pub(super) struct TenureState {
     phase: Phase,
     /// True if no other process accepts on the socket.
     is_owned: bool,
+    /// True from [`own`](Self::own) to the next accept. The process before this one may go on until
+    /// then.
+    is_unused: bool,
     /// The file of an owned Unix socket with a path, until the listener is stopped.
     file: Option<SocketFile>,
 }
@@ -211,9 +214,9 @@ impl Tenure {
     /// The right to a socket of this process, with its file.
     pub(super) fn owned(file: Option<SocketFile>) -> Self {
         Self(Mutex::new(TenureState {
-            phase: Phase::Accepting,
             is_owned: true,
             file,
+            ..TenureState::default()
         }))
     }
 
@@ -225,6 +228,12 @@ impl Tenure {
 impl TenureState {
     pub(super) fn is_disowned(&self) -> bool {
         self.phase == Phase::Disowned
+    }
+
+    /// Begins an accept. Returns false if the socket is disowned.
+    pub(super) fn begin_accept(&mut self) -> bool {
+        self.is_unused = false;
+        !self.is_disowned()
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -244,15 +253,28 @@ impl TenureState {
         }
     }
 
+    /// Stops a listener that is dropped. Leaves the file if it is still unused.
+    pub(super) fn end(&mut self) {
+        if self.is_unused {
+            self.keep_file();
+        }
+        self.stop(|| {});
+    }
+
     /// Makes the socket one of this process, with its file.
     pub(super) fn own(&mut self, file: Option<SocketFile>) {
         self.is_owned = true;
+        self.is_unused = true;
         self.file = file;
     }
 
     fn disown(&mut self) {
         self.phase = Phase::Disowned;
         self.is_owned = false;
+        self.keep_file();
+    }
+
+    fn keep_file(&mut self) {
         if let Some(file) = self.file.take() {
             file.keep();
         }

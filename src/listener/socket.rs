@@ -78,7 +78,7 @@ impl SocketListener {
 
 impl DynListener for SocketListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Connection>>> {
-        if self.tenure.lock().is_disowned() {
+        if !self.tenure.lock().begin_accept() {
             return Poll::Ready(Ok(None));
         }
         let polled = self.socket.poll_accept(cx, self.options.is_some());
@@ -144,7 +144,7 @@ impl Drop for SocketListener {
     /// Removes the file before the socket is closed: without a listening socket the file would
     /// count as stale.
     fn drop(&mut self) {
-        self.tenure.lock().stop(|| {});
+        self.tenure.lock().end();
     }
 }
 

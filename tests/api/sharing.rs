@@ -141,14 +141,29 @@ fn the_file_of_a_socket_stays_until_its_last_owner_ends() {
     let id = || fs::metadata(&path).map(|file| file.ino()).ok();
     let made = id();
     let shared = first.share();
-    let second = taken_over(&shared);
+    let mut second = taken_over(&shared);
     shared.disown().expect("it is not stopped");
     drop(first);
+    assert!(block_on(poll_once(second.accept())).is_none());
     assert_eq!(id(), made);
     let other = block_on(bind(&*path)).expect_err("a server listens");
     assert_eq!(other.kind(), ErrorKind::AddrInUse);
     drop(second);
     assert_eq!(fs::read_dir(&dir).expect("a directory").count(), 0);
+}
+
+/// The process before it may go on.
+#[test]
+fn the_file_stays_if_a_new_owner_is_dropped_before_its_first_accept() {
+    let dir = place::dir();
+    let path = dir.path().join("socket");
+    let mut first = block_on(bind(&*path)).expect("it is free");
+    drop(taken_over(&first.share()));
+    UnixStream::connect(&path).expect("it listens");
+    assert!(block_on(first.accept()).expect("no error").is_some());
+    // One that is stopped is a server that has ended.
+    taken_over(&first.share()).stop();
+    assert!(!path.exists());
 }
 
 #[test]

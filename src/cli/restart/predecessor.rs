@@ -4,7 +4,7 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 
-use halves::{Address, Listeners};
+use halves::{Address, Listener, Listeners};
 
 use super::super::resources;
 use super::super::supervisor::{Store, store_name};
@@ -114,8 +114,10 @@ impl Predecessor {
         let answer = answer.await.map_err(|error| named(&error))?;
         drop(ManuallyDrop::into_inner(self.channel));
         for (_, socket) in self.sockets.into_iter().filter(|(note, _)| note.is_owned) {
-            // Its end removes the file of a Unix socket.
-            drop(Listeners::try_from(socket).and_then(Listeners::own));
+            if let Ok(mut gone) = Listeners::try_from(socket).and_then(Listeners::own) {
+                // Removes the file of a Unix socket.
+                gone.stop();
+            }
         }
         Ok(answer)
     }

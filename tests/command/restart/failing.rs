@@ -1,6 +1,7 @@
 //! Restarts that fail: the old process goes on, and says why.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 
 use rustix::process::Signal;
 
@@ -80,6 +81,25 @@ fn bad_options_and_files_leave_the_old_process_serving() {
     server.restart();
     server.end();
     second.end();
+}
+
+/// The new process has all sockets when it fails.
+#[test]
+fn the_file_of_a_unix_socket_stays_if_the_new_process_fails() {
+    let program = Program::new();
+    let (config, socket) = (program.dir.path().join("config"), program.socket());
+    let listen = format!("listen 127.0.0.1:0\nlisten {}\n", text(&socket));
+    fs::write(&config, &listen).expect("a file");
+    let args = ["serve", "upper", "--config", text(&config)];
+    let mut server = Generations::start(&mut program.command(&args), 1);
+    server.first.wait_for_local();
+    let mut other = Halves::start(&mut halves(&SERVE));
+    other.wait_until_listening(1);
+    fs::write(&config, format!("{listen}listen {}\n", other.at[0])).expect("a file");
+    fails(&mut server, "the new process ended: exit status: 1");
+    UnixStream::connect(&socket).expect("it listens still");
+    server.end();
+    assert!(!socket.exists());
 }
 
 #[test]
