@@ -65,7 +65,6 @@ impl<R> Reader<R> {
         (self.io, self.record, self.ahead)
     }
 
-    /// Returns true if bytes are received but not yet read.
     /// Takes the bytes that are read ahead, and counts them as read.
     #[cfg(target_os = "linux")]
     pub(crate) fn take_ahead(&mut self) -> Chunk {
@@ -75,6 +74,7 @@ impl<R> Reader<R> {
         ahead
     }
 
+    /// Returns true if bytes are received but not yet read.
     pub(in crate::connection) fn has_ahead(&self) -> bool {
         !self.ahead.is_empty()
     }
