@@ -192,7 +192,7 @@ impl Restarter {
         }
         if process::id() == 1 {
             return Err(
-                "the end of process 1 ends the new process, too: run the server under an init"
+                "the end of process 1 ends the new process, too: replace the container"
                     .to_owned(),
             );
         }
