@@ -28,7 +28,7 @@ use super::log::{Level, Lines};
 use super::supervisor::Notices;
 
 pub(super) use message::{Role, address_text, listen_options};
-pub(super) use predecessor::{Answer, Predecessor, Sources};
+pub(super) use predecessor::{Answer, Predecessor, Sources, has_lost_file};
 
 use invocation::Invocation;
 use message::SocketNote;
@@ -192,8 +192,7 @@ impl Restarter {
         }
         if process::id() == 1 {
             return Err(
-                "the end of process 1 ends the new process, too: replace the container"
-                    .to_owned(),
+                "the end of process 1 ends the new process, too: replace the container".to_owned(),
             );
         }
         let connection = self.passed.iter().find_map(|it| it.connection.as_ref());

@@ -1,10 +1,13 @@
 //! `Predecessor`: the process that started this one to be replaced by it.
 
+use std::fs;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use halves::{Address, Listener, Listeners};
+use halves::connection::UnixName;
+use halves::{Address, Endpoint, Listener, Listeners};
 
 use super::super::resources;
 use super::super::supervisor::{Store, store_name};
@@ -124,7 +127,7 @@ impl Predecessor {
 }
 
 impl Sources {
-    /// Opens the listeners of an address.
+    /// Opens the listeners of an address. A Unix socket that has lost its file is made again.
     pub(in crate::cli) async fn open(
         &mut self,
         role: Role,
@@ -133,9 +136,11 @@ impl Sources {
         let predecessor = self.predecessor.as_mut();
         let taken = predecessor.map(|it| it.take(role, address));
         match taken.transpose()?.flatten() {
-            Some(listeners) => Ok(listeners),
-            None => self.store.open(role, address).await,
+            Some(listeners) if !has_lost_file(&listeners) => return Ok(listeners),
+            Some(_) => self.store.remove(store_name(role, &address_text(address))),
+            None => {}
         }
+        self.store.open(role, address).await
     }
 
     /// Removes the sockets that no address has taken from the store.
@@ -145,6 +150,19 @@ impl Sources {
             self.store.remove(store_name(note.role, &note.address));
         }
     }
+}
+
+/// Returns true if one is a Unix socket at a path where there is no file, so that no client finds it.
+pub(in crate::cli) fn has_lost_file(listeners: &Listeners) -> bool {
+    let is_gone = |path: &Path| {
+        let found = fs::symlink_metadata(path);
+        found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let local = listeners.local_addrs();
+    local.iter().any(|local| match local {
+        Endpoint::Unix(UnixName::Path(path)) => is_gone(path),
+        _ => false,
+    })
 }
 
 fn named(error: &io::Error) -> io::Error {

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 
 use halves::{Address, Listeners, bind};
 
-use super::super::restart::{Role, address_text, listen_options};
+use super::super::restart::{Role, address_text, has_lost_file, listen_options};
 
 /// The number of descriptors that the manager keeps: `FileDescriptorStoreMax=`.
 const STORE_VARIABLE: &str = "FDSTORE";
@@ -37,7 +37,8 @@ impl Store {
     }
 
     /// Opens the listeners of an address: stored sockets, or else new ones, which are stored. A
-    /// stored socket is shared with the manager, so its clients are never refused.
+    /// stored socket is shared with the manager, so its clients are never refused. A Unix socket that
+    /// has lost its file is made again.
     pub(in crate::cli) async fn open(
         &mut self,
         role: Role,
@@ -56,6 +57,8 @@ impl Store {
             options: listen_options(address),
         };
         match bind(stored).await {
+            // Its directory may have been removed at the end of the service.
+            Ok(found) if has_lost_file(&found) => self.remove(name.clone()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             found => return found,
         }

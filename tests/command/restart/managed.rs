@@ -1,14 +1,15 @@
 //! Restarts under a service manager.
 
+use std::fs;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::Command;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-use super::{Generations, Program};
+use super::{Generations, Program, text};
 use crate::common::{Client, halves};
 use crate::inherited::{listener, with};
 use crate::notify::Manager;
@@ -140,5 +141,37 @@ fn a_stored_socket_without_an_address_is_removed() {
     let (text, fds) = stored(&manager.socket);
     assert_eq!(text, "FDSTORE=1\nFDNAME=listen=@halves-stored\n");
     assert_eq!(fds.len(), 1);
+    server.end();
+}
+
+/// systemd removes the directory of `RuntimeDirectory=` at the end of a service.
+#[test]
+fn a_stored_unix_socket_without_a_file_is_made_again() {
+    let manager = Manager::at_a_path();
+    let program = Program::new();
+    let path = program.socket();
+    let lost = UnixListener::bind(&path).expect("it is free");
+    fs::remove_file(&path).expect("it is there");
+    let name = format!("listen=unix%3A{}", text(&path));
+    let shell =
+        format!("exec 3<&0 0</dev/null && export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES={name}");
+    let mut command = with(lost, &shell, &["--listen", text(&path)]);
+    command
+        .env("NOTIFY_SOCKET", &manager.name)
+        .env("FDSTORE", "9");
+    let mut server = Generations::start(&mut command, 0);
+    server.first.wait_for_local();
+    assert!(path.exists(), "it is made again");
+    let (text, _) = stored(&manager.socket);
+    assert_eq!(text, format!("FDSTOREREMOVE=1\nFDNAME={name}\n"));
+    let (text, fds) = stored(&manager.socket);
+    assert_eq!(
+        (text, fds.len()),
+        (format!("FDSTORE=1\nFDNAME={name}\n"), 1)
+    );
+    // A restart does the same.
+    fs::remove_file(&path).expect("it is there");
+    server.restart();
+    UnixStream::connect(&path).expect("it is made again");
     server.end();
 }
