@@ -57,6 +57,7 @@ impl Predecessor {
     }
 
     async fn receive_all(&mut self) -> io::Result<()> {
+        let mut limit = None;
         loop {
             match self.channel.receive().await? {
                 Some((Message::Begin { version, .. }, _)) if version != VERSION => {
@@ -64,14 +65,13 @@ impl Predecessor {
                         format!("it has version {version} of the messages, not {VERSION}");
                     return Err(io::Error::other(problem));
                 }
-                Some((Message::Begin { open_files, .. }, _)) => {
-                    resources::limit_files(open_files)?;
-                }
+                Some((Message::Begin { open_files, .. }, _)) => limit = open_files,
                 Some((Message::Socket(note), mut fds)) if fds.len() == 1 => {
                     self.sockets.extend(fds.pop().map(|fd| (note, fd)));
                 }
                 Some((Message::Relays, mut fds)) if fds.len() == 1 => self.relays = fds.pop(),
-                Some((Message::End, _)) => return Ok(()),
+                // Only now: there may be more sockets than the limit allows.
+                Some((Message::End, _)) => return resources::limit_files(limit),
                 Some(_) => return Err(io::Error::other("it sent an unknown message")),
                 None => return Err(io::Error::other("it has ended")),
             }

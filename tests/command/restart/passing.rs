@@ -133,12 +133,12 @@ fn local_in(line: &str) -> SocketAddr {
     local.parse().expect("an address")
 }
 
-/// One message has at most 253 descriptors.
+/// One message has at most 253 descriptors, and the first process has raised its limit for them.
 #[test]
 fn hundreds_of_listeners_change_hands() {
     let listen = ["--listen", "127.0.0.1:0"].repeat(300);
     let args = [&["serve", "upper"], &listen[..]].concat();
-    let mut server = Generations::start(&mut halves(&args), 300);
+    let mut server = Generations::start(&mut halves_after("ulimit -Sn 64", &args), 300);
     let before = server.first.at.clone();
     server.restart();
     let listening = server.wait_for_listeners(600);
