@@ -200,6 +200,8 @@ mod signals;
 mod spawn;
 pub mod stats;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;

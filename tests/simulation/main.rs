@@ -1,0 +1,3 @@
+//! Simulation of servers and clients, in virtual time.
+
+mod scripts;
