@@ -3,12 +3,20 @@
 //! | to test | use |
 //! |---|---|
 //! | an answer | [`memory::ask`](crate::listener::memory::ask) |
+//! | every way to split the input | [`every_split`] |
+//! | a call that is dropped at any await | [`every_cancel`] |
 //! | delays, splits, resets and every order of tasks | [`Simulation`] |
 //!
 //! With the feature `testing`. It changes nothing on a server's path.
 
+mod every_cancel;
+mod every_split;
+mod pieces;
 mod simulation;
 
+pub use every_cancel::every_cancel;
+pub use every_split::every_split;
+pub use pieces::{Output, pieces};
 pub use simulation::{
     Failure, Faults, Sim, SimListener, SimReader, SimWriter, Simulation, Summary,
 };

@@ -11,7 +11,9 @@ async fn clients(sim: Sim, clients: u64) -> std::io::Result<()> {
     let handler = async |Connection { reader, writer, .. }| echo(reader, writer).await;
     let server = sim.serve("server", handler)?;
     for _ in 0..clients {
-        let Ok(mut client) = sim.connect("server").await else { continue };
+        let Ok(mut client) = sim.connect("server").await else {
+            continue;
+        };
         let bytes: Vec<u8> = (0..1024_u32).map(|n| n as u8).collect();
         let mut answer = vec![0; bytes.len()];
         let write = async {
@@ -32,8 +34,13 @@ async fn clients(sim: Sim, clients: u64) -> std::io::Result<()> {
 #[test]
 fn speed() {
     let begin = Instant::now();
-    let summary = Simulation::builder().try_run(|sim| clients(sim, 100)).expect("no failure");
+    let summary = Simulation::builder()
+        .try_run(|sim| clients(sim, 100))
+        .expect("no failure");
     println!("{summary:?} {:?}", begin.elapsed());
-    let summary = Simulation::builder().faults(Faults::all().vanishings(0.0)).try_run(|sim| clients(sim, 100)).unwrap_or_else(|f| panic!("{f}"));
+    let summary = Simulation::builder()
+        .faults(Faults::all().vanishings(0.0))
+        .try_run(|sim| clients(sim, 100))
+        .unwrap_or_else(|f| panic!("{f}"));
     println!("{summary:?} {:?}", begin.elapsed());
 }
