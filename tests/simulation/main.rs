@@ -1,3 +1,6 @@
 //! Simulation of servers and clients, in virtual time.
 
-mod scripts;
+mod failing;
+mod faults;
+mod invariants;
+mod repeated;
