@@ -54,7 +54,7 @@ impl Output {
     }
 }
 
-/// Makes a connection whose input arrives in these pieces, then ends. Each read returns bytes of one
+/// Makes a connection with an input that arrives in these pieces, then ends. Each read returns bytes of one
 /// piece, and waits once before the next piece and before the end. Writes are taken at once.
 ///
 /// # Examples

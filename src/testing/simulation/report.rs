@@ -82,7 +82,10 @@ impl fmt::Display for Failure {
         } = self;
         writeln!(f, "seed {seed} fails after {time:?}: {problem}")?;
         writeln!(f, "the last events:\n{trace}")?;
-        writeln!(f, "to repeat it:\n    .seed({seed})\n    .only([")?;
+        writeln!(
+            f,
+            "to repeat it, add to the simulation:\n    .seed({seed})\n    .only(["
+        )?;
         for fault in faults {
             writeln!(f, "        {fault:?},")?;
         }

@@ -21,6 +21,7 @@ where
     let mut runs = 0;
     let mut size = failure.faults.len();
     while size > 0 {
+        let before = failure.faults.len();
         let mut start = 0;
         while start < failure.faults.len() {
             if runs == MAX_RUNS {
@@ -31,12 +32,15 @@ where
             fewer.drain(start..(start + size).min(fewer.len()));
             let smaller = simulation.clone().only(fewer);
             match sim::run(&smaller, failure.seed, test) {
-                // Only the faults that have happened are left.
+                // Its faults are those that have happened.
                 Err(smaller) if smaller.faults.len() < failure.faults.len() => failure = smaller,
                 _ => start += size,
             }
         }
-        size /= 2;
+        // A fault that was needed may no longer be.
+        if size > 1 || failure.faults.len() == before {
+            size /= 2;
+        }
     }
     failure
 }
