@@ -47,6 +47,15 @@ fn an_uppercase_server_takes_eight_lines_and_a_careful_one_fifteen() {
     assert_eq!(code_lines("tls"), 15);
 }
 
+#[cfg(feature = "testing")]
+#[test]
+fn the_simulation_finds_its_planted_bug() {
+    let output = run(&mut example("simulate"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains(": a lock is left\n"), "{text}");
+    assert_eq!(text.matches("        \"connection 1 ").count(), 1, "{text}");
+}
+
 #[cfg(feature = "tls")]
 #[test]
 fn the_example_with_tls_answers_over_tls() {

@@ -54,7 +54,7 @@ fn a_panic_of_a_handler_is_a_failure() {
 fn a_run_has_a_longest_time_and_a_most_of_polls() {
     let simulation = Simulation::builder()
         .seed(1)
-        .time_limit(Duration::from_secs(60));
+        .time_limit(Duration::from_mins(1));
     let slow = failure(&simulation, async |sim: Sim| {
         loop {
             sim.clock().sleep(Duration::from_secs(1)).await;
@@ -91,7 +91,7 @@ async fn lost_lock(sim: Sim) -> io::Result<()> {
             }
             io::Result::Ok(())
         };
-        let timeout = Duration::from_secs(60);
+        let timeout = Duration::from_mins(1);
         let _ = sim.clock().timeout(timeout, client).await;
     }
     server.shutdown().drain();

@@ -24,7 +24,7 @@ async fn received(sim: &Sim) -> io::Result<(Vec<u8>, Option<ErrorKind>)> {
     };
     let mut got = Vec::new();
     let read = server.reader.read_to_end(&mut got);
-    let timeout = Duration::from_secs(3600);
+    let timeout = Duration::from_hours(1);
     let both = futures_lite::future::zip(send, sim.clock().timeout(timeout, read));
     let (_, read) = both.await;
     let error = read.and_then(|read| read).err().map(|error| error.kind());
@@ -135,7 +135,7 @@ fn an_accept_error_delays_a_connection_and_does_not_lose_it() {
 #[test]
 fn limits_and_deadlines_of_a_server_hold() {
     Simulation::builder().run(async |sim: Sim| {
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         let server = sim
             .server()
             .sources(Sources::default().max_connections(1))

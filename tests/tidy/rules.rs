@@ -18,6 +18,7 @@ pub(crate) const LAYERS: &[&[&str]] = &[
     &["proxy_protocol", "tls"],
     &["connect"],
     &["server", "service"],
+    &["testing"],
     &["lib"],
     &["cli"],
     &["main"],

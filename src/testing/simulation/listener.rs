@@ -12,10 +12,10 @@ use std::task::{Context, Poll};
 use fastrand::Rng;
 use rustix::io::Errno;
 
+use super::end::{SimReader, SimWriter};
 use super::network::{Network, SimConnection};
 use super::plan::happens;
 use super::trace::Event;
-use super::wire::{SimReader, SimWriter};
 use crate::connection::{Connection, Endpoint};
 use crate::listener::Listener;
 

@@ -1,10 +1,12 @@
 //! `Simulation`: servers and clients on one thread, in virtual time, with a seed that repeats a run.
 
+mod end;
 mod faults;
 mod listener;
 mod network;
 mod plan;
 mod report;
+mod run;
 mod scheduler;
 mod shrink;
 mod sim;
@@ -17,11 +19,11 @@ use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
+pub use end::{SimReader, SimWriter};
 pub use faults::Faults;
 pub use listener::SimListener;
 pub use report::{Failure, Summary};
 pub use sim::Sim;
-pub use wire::{SimReader, SimWriter};
 
 /// The environment variable with the one seed to run.
 const SEED_VARIABLE: &str = "HALVES_SEED";
@@ -229,7 +231,7 @@ impl Simulation {
     {
         let mut summary = Summary::default();
         for seed in self.chosen_seeds() {
-            match sim::run(self, seed, &test) {
+            match run::run(self, seed, &test) {
                 Ok(run) => summary.add(&run),
                 Err(failure) => return Err(shrink::shrink(self, failure, &test)),
             }

@@ -6,9 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::end::{self, SimReader, SimWriter};
 use super::plan::{Plan, refusal};
 use super::trace::Event;
-use super::wire::{self, Conditions, SimReader, SimWriter};
+use super::wire::Conditions;
 use crate::connection::{Connection, Endpoint};
 
 /// A connection of a simulation.
@@ -121,7 +122,7 @@ impl Network {
         };
         let port = 1024 + u16::try_from(number % 60_000).unwrap_or_default();
         let ends = [SocketAddr::new(source, port), address].map(Endpoint::Inet);
-        let [client, server] = wire::pair(number, plan, &conditions, ends);
+        let [client, server] = end::pair(number, plan, &conditions, ends);
         queue.waiting.push_back((number, server));
         Ok((client, queue.waker.take()))
     }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 
-use super::{Failure, Sim, Simulation, sim};
+use super::{Failure, Sim, Simulation, run};
 
 /// The most runs of a reduction.
 const MAX_RUNS: usize = 200;
@@ -31,7 +31,7 @@ where
             let mut fewer = failure.faults.clone();
             fewer.drain(start..(start + size).min(fewer.len()));
             let smaller = simulation.clone().only(fewer);
-            match sim::run(&smaller, failure.seed, test) {
+            match run::run(&smaller, failure.seed, test) {
                 // Its faults are those that have happened.
                 Err(smaller) if smaller.faults.len() < failure.faults.len() => failure = smaller,
                 _ => start += size,

@@ -1,32 +1,23 @@
 //! `Sim`: one run of a simulation, for its test.
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
-use fastrand::Rng;
-
-use super::Simulation;
 use super::listener::SimListener;
-use super::network::Network;
-use super::report::{Failure, Summary};
-use super::scheduler::{Scheduler, Turn};
-use super::trace::{Event as TraceEvent, Trace};
-use super::wire::{Conditions, latency};
-use crate::catch::catch_panic;
+use super::run::Run;
+use super::trace::Event as TraceEvent;
+use super::wire::latency;
 use crate::connection::Connection;
 use crate::reason::Reason;
 use crate::server::{Event, Handle, Handler, Server};
 use crate::spawn::Spawn;
-use crate::time::{Clock, ManualClock};
+use crate::time::Clock;
 
 /// The address of clients without one.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -38,135 +29,9 @@ const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 ///
 /// See [`Simulation`].
 #[derive(Clone)]
-pub struct Sim(Rc<Run>);
-
-struct Run {
-    seed: u64,
-    scheduler: Scheduler,
-    clock: Clock,
-    manual: ManualClock,
-    network: Rc<RefCell<Network>>,
-    trace: Trace,
-    rng: RefCell<Rng>,
-    polls: Cell<u64>,
-}
-
-/// Runs the test with one seed.
-pub(super) fn run<F>(
-    settings: &Simulation,
-    seed: u64,
-    test: &impl Fn(Sim) -> F,
-) -> Result<Summary, Failure>
-where
-    F: Future<Output = io::Result<()>>,
-{
-    let sim = Sim::new(settings, seed);
-    // A panic of the test may be that of `test` itself.
-    let ended = catch_panic(|| {
-        let mut main = pin!(test(sim.clone()));
-        sim.drive(settings, main.as_mut())
-    });
-    let ended = ended.and_then(|ended| ended);
-    let problem = ended.err().map(|error| error.to_string());
-    // The drop of a task may panic, too.
-    let cleared = catch_panic(|| sim.0.scheduler.clear());
-    let problem = problem.or(cleared.err().map(|error| error.to_string()));
-    let Run { trace, .. } = &*sim.0;
-    match problem {
-        None => Ok(Summary {
-            runs: 1,
-            connections: sim.0.network.borrow().connections(),
-            polls: sim.0.polls.get(),
-            faults: trace.faults().len() as u64,
-            time: trace.elapsed(),
-            trace: if settings.keeps_trace {
-                trace.text()
-            } else {
-                String::new()
-            },
-        }),
-        Some(problem) => Err(Failure {
-            seed,
-            time: trace.elapsed(),
-            problem,
-            faults: trace.faults(),
-            trace: trace.text(),
-        }),
-    }
-}
+pub struct Sim(pub(super) Rc<Run>);
 
 impl Sim {
-    fn new(settings: &Simulation, seed: u64) -> Self {
-        let (clock, manual) = Clock::manual();
-        let mut rng = Rng::with_seed(seed);
-        let trace = Trace::new(clock.clone(), settings.keeps_trace);
-        let conditions = Arc::new(Conditions {
-            faults: settings.faults.clone(),
-            clock: clock.clone(),
-            trace: trace.clone(),
-        });
-        let network = Network::new(conditions, seed, settings.only.clone());
-        Self(Rc::new(Run {
-            seed,
-            scheduler: Scheduler::new(rng.u64(..)),
-            clock,
-            manual,
-            network: Rc::new(RefCell::new(network)),
-            trace,
-            rng: RefCell::new(rng),
-            polls: Cell::new(0),
-        }))
-    }
-
-    /// Polls tasks, and moves the clock when all wait, until `main` has ended.
-    fn drive(
-        &self,
-        settings: &Simulation,
-        mut main: Pin<&mut impl Future<Output = io::Result<()>>>,
-    ) -> io::Result<()> {
-        let run = &*self.0;
-        let waker = run.scheduler.main_waker();
-        loop {
-            match run.scheduler.next() {
-                Some(Turn::Main) => {
-                    run.trace.add(TraceEvent::Ran(0));
-                    let polled = main.as_mut().poll(&mut Context::from_waker(&waker));
-                    if let Poll::Ready(result) = polled {
-                        return result.and_then(|()| self.check());
-                    }
-                }
-                Some(Turn::Task(number)) => {
-                    run.trace.add(TraceEvent::Ran(number + 1));
-                    run.scheduler.poll(number);
-                }
-                None if run.manual.advance_to_next() => {}
-                None => {
-                    return Err(io::Error::other(
-                        "every task waits, and no sleep is pending",
-                    ));
-                }
-            }
-            self.check()?;
-            run.polls.set(run.polls.get() + 1);
-            if run.polls.get() > settings.poll_limit {
-                let limit = settings.poll_limit;
-                return Err(io::Error::other(format!("not ended after {limit} polls")));
-            }
-            if run.trace.elapsed() > settings.time_limit {
-                let limit = settings.time_limit;
-                return Err(io::Error::other(format!("not ended after {limit:?}")));
-            }
-        }
-    }
-
-    /// Returns the problem that a server has reported.
-    fn check(&self) -> io::Result<()> {
-        self.0
-            .trace
-            .problem()
-            .map_or(Ok(()), |problem| Err(io::Error::other(problem)))
-    }
-
     /// Returns the seed of this run.
     ///
     /// # Examples

@@ -65,7 +65,7 @@ impl Trace {
     }
 
     pub(super) fn add(&self, event: Event) {
-        let at = self.elapsed();
+        let at = self.time();
         let mut state = self.lock();
         if let Event::Fault(connection, way, fault) = &event {
             state.faults.push(fault.name(*connection, *way));
@@ -96,7 +96,7 @@ impl Trace {
     }
 
     /// Returns the virtual time since the begin of the run.
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(super) fn time(&self) -> Duration {
         self.0.clock.now() - self.0.start
     }
 
