@@ -44,7 +44,11 @@ pub(super) async fn serve(
     } = connection;
     let mut answering = Answering::new(&context, peer, writer.buffered());
     if let Err(problem) = permits.check(answering.client()) {
-        return answering.refuse(&problem).await;
+        // The place is free at once. A wait for the end of the client would let other users keep all.
+        let peer = answering.client().clone();
+        let refused = answering.refuse(&problem).await;
+        peer.abort();
+        return refused;
     }
     reader.set_frame_limit(MAX_REQUEST_BYTES);
     let clock = Clock::default();

@@ -27,9 +27,10 @@ fn the_file_of_the_socket_has_mode_0600() {
 
 /// An abstract socket has no mode, so only the credentials protect it.
 #[test]
-fn another_user_is_refused() {
+fn another_user_is_refused_and_keeps_no_place() {
     if !geteuid().is_root() {
-        return skip("another_user_is_refused", "only root can take another user");
+        let test = "another_user_is_refused_and_keeps_no_place";
+        return skip(test, "only root can take another user");
     }
     let name = format!("halves-control-{}-{}", process::id(), free_port());
     let _server = serve(&["upper", "--control", &format!("@{name}")]);
@@ -38,16 +39,20 @@ fn another_user_is_refused() {
         Control::within(UnixStream::connect_addr(&address).expect("it accepts"))
     };
     assert_eq!(connect().ask_one("stats")["open"], 0);
+    let others = connect.clone();
     let refused = thread::spawn(move || {
         let user = Uid::from_raw(12345);
         rustix::thread::set_thread_res_uid(user, user, user).expect("root may");
-        connect().answer()
+        let connected = (0..20 * MAX_CONNECTIONS).map(|_| others());
+        connected.collect::<Vec<_>>()
     });
-    let answer = refused.join().expect("no panic");
-    assert_eq!(
-        answer[0]["error"],
-        "user 12345 may not send requests; root and user 0 may"
-    );
+    // None of these ends its connection. With a wait of 2 s for each, it would take 40 s.
+    let mut others = refused.join().expect("no panic");
+    assert_eq!(connect().ask_one("stats")["open"], 0);
+    let problem = "user 12345 may not send requests; root and user 0 may";
+    for other in &mut others {
+        assert_eq!(other.answer()[0]["error"], problem);
+    }
 }
 
 #[test]
