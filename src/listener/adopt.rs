@@ -72,7 +72,7 @@ impl TryFrom<OwnedFd> for Listeners {
 impl Listeners {
     /// Takes over an open stream socket as
     /// [`try_from`](#impl-TryFrom<OwnedFd>-for-Listeners) does, with options for its connections.
-    /// The backlog is set by [`own`](Self::own) only. A socket that is bound already keeps
+    /// The backlog is set after [`own`](Self::own) only. A socket that is bound already keeps
     /// `reuse_port` and `v6_only`.
     ///
     /// # Errors

@@ -145,9 +145,11 @@ impl Listeners {
 
     /// Makes the listening sockets that were taken over sockets of this process, as if it had bound
     /// them: at the end clients are refused, and the file of a Unix socket is removed, unless
-    /// another file has taken its place meanwhile. Connections inherit the options of the socket,
-    /// which are set here, with its backlog. A listener that is dropped before its first accept leaves
-    /// the file in place, because the process before this one may go on.
+    /// another file has taken its place meanwhile. Connections inherit the options of the socket.
+    ///
+    /// Nothing changes before the first accept, because the process before this one may go on until
+    /// then: a listener that is dropped leaves the file in place. The first accept sets the options
+    /// and the backlog. Clients that have connected before have the options of that process.
     ///
     /// For a socket that the process before this one has left to it (see
     /// [`SharedListeners::disown`]). A process that still accepts on the socket would lose its
@@ -155,8 +157,7 @@ impl Listeners {
     ///
     /// # Errors
     ///
-    /// The error of the system if the options or the backlog cannot be set, or the file cannot be
-    /// found.
+    /// The error of the system if the file cannot be found.
     ///
     /// # Examples
     ///

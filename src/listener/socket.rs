@@ -31,6 +31,8 @@ pub(super) struct SocketListener {
     /// Options to set on each accepted connection, for a socket that other processes may share.
     /// Connections of a socket that belongs to this process inherit theirs.
     options: Option<ListenOptions>,
+    /// The options of a socket that was made one of this process, until the next accept.
+    new_options: Option<ListenOptions>,
     tenure: Arc<Tenure>,
 }
 
@@ -51,6 +53,7 @@ impl SocketListener {
             local: local_endpoint(&socket)?,
             socket: Socket::new(socket),
             options: None,
+            new_options: None,
             tenure: Arc::new(Tenure::owned(file)),
         })
     }
@@ -61,6 +64,7 @@ impl SocketListener {
             local,
             socket: Socket::new(socket),
             options: Some(options),
+            new_options: None,
             tenure: Arc::new(Tenure::shared()),
         }
     }
@@ -68,6 +72,19 @@ impl SocketListener {
     /// Returns true for the error of a Unix socket that was stopped and has no more connections.
     fn is_shut_down(&self, error: &io::Error) -> bool {
         Errno::from_io_error(error) == Some(Errno::INVAL) && self.tenure.lock().is_stopped()
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        let address = self.local.to_string();
+        Error::Accept { address, source }
+    }
+
+    /// Sets the options of the socket, with its backlog.
+    fn set(&self, options: &ListenOptions) -> io::Result<()> {
+        if let Endpoint::Inet(_) = *self.local {
+            options.replace(&self.socket)?;
+        }
+        Ok(listen(&self.socket, options.backlog)?)
     }
 
     /// Returns the TCP port, or 0 for another family.
@@ -81,6 +98,9 @@ impl DynListener for SocketListener {
         if !self.tenure.lock().begin_accept() {
             return Poll::Ready(Ok(None));
         }
+        if let Some(options) = self.new_options.take() {
+            self.set(&options).map_err(|error| self.failed(error))?;
+        }
         let polled = self.socket.poll_accept(cx, self.options.is_some());
         if polled.is_pending() && self.tenure.lock().is_disowned() {
             // Disowned before the waker was registered.
@@ -88,10 +108,7 @@ impl DynListener for SocketListener {
         }
         let (socket, peer) = match ready!(polled) {
             Err(error) if self.is_shut_down(&error) => return Poll::Ready(Ok(None)),
-            accepted => accepted.map_err(|source| Error::Accept {
-                address: self.local.to_string(),
-                source,
-            })?,
+            accepted => accepted.map_err(|error| self.failed(error))?,
         };
         if let Some(options) = &self.options {
             // Fails only if the socket is not TCP or the client has disconnected.
@@ -113,6 +130,7 @@ impl DynListener for SocketListener {
     }
 
     fn stop(&mut self) {
+        self.new_options = None;
         let refuse = || refuse_clients(&self.socket, &self.local);
         self.tenure.lock().stop(refuse);
     }
@@ -121,12 +139,9 @@ impl DynListener for SocketListener {
         let Some(options) = self.options.take() else {
             return Ok(());
         };
-        if let Endpoint::Inet(_) = *self.local {
-            options.replace(&self.socket)?;
-        }
-        listen(&self.socket, options.backlog)?;
         let file = SocketFile::of(&self.local)?;
         self.tenure.lock().own(file);
+        self.new_options = Some(options);
         Ok(())
     }
 

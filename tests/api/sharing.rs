@@ -51,7 +51,7 @@ fn taken_over(shared: &SharedListeners) -> Listeners {
     let sockets = shared.sockets().expect("they listen").into_iter();
     sockets.fold(Listeners::default(), |all, socket| {
         let taken = Listeners::try_from(socket.fd).expect("it listens");
-        all.and(taken.own().expect("the options can be set"))
+        all.and(taken.own().expect("the file is found"))
     })
 }
 
@@ -272,7 +272,8 @@ fn connections_of_a_socket_that_was_taken_over_have_its_options() {
         let at = address(&first);
         let socket = first.share().sockets().expect("it listens").remove(0);
         let next = Listeners::from_socket(socket.fd, &options(text)).expect("it listens");
-        let mut next = next.own().expect("the options can be set");
+        let mut next = next.own().expect("it has no file");
+        assert!(block_on(poll_once(next.accept())).is_none());
         let client = connect(&at).expect("it listens");
         let accepted = block_on(next.accept()).expect("no error");
         let socket = block_on(accepted.expect("a connection").into_socket());
@@ -283,6 +284,18 @@ fn connections_of_a_socket_that_was_taken_over_have_its_options() {
         assert_eq!(sockopt::tcp_nodelay(&socket).expect("TCP"), nodelay);
         drop((client, next));
     }
+}
+
+/// The process before it may go on.
+#[test]
+fn a_new_owner_sets_no_options_before_its_first_accept() {
+    let mut first = block_on(bind("127.0.0.1:0,keepalive=77")).expect("a free port");
+    drop(taken_over(&first.share()));
+    let _client = connect(&address(&first)).expect("it listens");
+    let accepted = block_on(first.accept()).expect("no error");
+    let socket = block_on(accepted.expect("a connection").into_socket());
+    let (socket, _) = socket.expect("it is a socket");
+    assert!(sockopt::socket_keepalive(&socket).expect("TCP"));
 }
 
 #[test]
