@@ -261,3 +261,105 @@ impl Drop for ArrivedSlot {
         }
     }
 }
+
+#[cfg(all(test, not(halves_portable)))]
+mod tests {
+    use std::future::poll_fn;
+    use std::os::unix::net::UnixStream;
+    use std::pin::Pin;
+    use std::task::Context;
+
+    use futures_lite::future::poll_once;
+    use futures_lite::{AsyncReadExt, AsyncWrite};
+    use rustix::net::{AddressFamily, SocketFlags, socketpair};
+
+    use super::super::channel::Receiver;
+    use super::*;
+    use crate::connection::{
+        DeadlineCheck, Endpoint, ServerContext, ServerHooks, UnixName, Writer,
+    };
+    use crate::executor::Executor;
+    use crate::reason::Reason;
+    use crate::shutdown::Shutdown;
+    use crate::time::Clock;
+
+    struct NoHooks;
+
+    impl ServerHooks for NoHooks {
+        fn identify(&self, _: &Arc<Record>) -> Result<(), Reason> {
+            Ok(())
+        }
+        fn deadlines(&self, _: &Record) -> Option<Box<dyn DeadlineCheck>> {
+            None
+        }
+        fn dropped(&self, _: &Arc<Record>, _: usize) {}
+        fn closed(&self, _: &Arc<Record>, _: Reason, _: Option<io::Error>) {}
+    }
+
+    fn pair() -> io::Result<[Connection; 2]> {
+        let (one, other) = UnixStream::pair()?;
+        one.set_nonblocking(true)?;
+        other.set_nonblocking(true)?;
+        let side = || Side {
+            remote: Endpoint::Unix(UnixName::Unnamed),
+            local: Endpoint::Unix(UnixName::Unnamed),
+            has_failed: false,
+        };
+        Ok([one, other].map(|socket| connection(socket.into(), side())))
+    }
+
+    /// Makes a direction hold bytes in each place: `a` is in the kernel, `bc` is gathered, `def` is
+    /// read.
+    fn fill(cx: &mut Context<'_>, direction: &mut Direction, sink: &mut Writer) {
+        for bytes in ["a", "bc"] {
+            let written = Pin::new(&mut *sink).poll_write(cx, bytes.as_bytes());
+            assert!(matches!(written, Poll::Ready(Ok(n)) if n == bytes.len()));
+        }
+        let mut read = &b"def"[..];
+        append(&mut direction.unsent, |room| Read::read(&mut read, room)).expect("no error");
+    }
+
+    #[test]
+    fn gathered_bytes_move_in_front_of_those_that_are_read_and_count_when_they_are_sent() {
+        let moved = Executor::new().block_on(async {
+            let ([mut client, near], [far, mut origin]) = (pair()?, pair()?);
+            let hooks = Arc::new(NoHooks);
+            let context = ServerContext::new(Clock::default(), Shutdown::default(), hooks);
+            near.peer.record().serve(1, &Arc::new(context));
+            let mut relaying = Relaying::new(near, far);
+            let kind = SocketType::SEQPACKET;
+            let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+            let (sender, receiver) = (Sender::new(ours)?, Receiver::new(theirs)?);
+            let target = "127.0.0.1:9".parse().map_err(io::Error::from)?;
+            // In one turn, at the end of which gathered bytes would be sent.
+            poll_fn(|cx| {
+                fill(cx, &mut relaying.there, &mut relaying.far.writer);
+                fill(cx, &mut relaying.back, &mut relaying.near.writer);
+                let answer = give_up(&mut relaying, &target, &sender);
+                assert!(matches!(answer, Answer::Moved), "{answer:?}");
+                Poll::Ready(())
+            })
+            .await;
+            relaying.done = true;
+            assert_eq!(relaying.near.peer.bytes_out(), 1);
+
+            let received = poll_fn(|cx| receiver.poll_receive(cx)).await?;
+            let near = take_over(received.expect("a message")).expect("it is right");
+            let arrived = arrived(&near.peer).expect("a relay");
+            assert_eq!(near.peer.bytes_out(), 1);
+            assert_eq!(&*arrived.there.unsent, b"bcdef");
+            assert_eq!(&*arrived.back.unsent, b"bcdef");
+            for end in [&mut client, &mut origin] {
+                let mut buf = [0; 8];
+                assert_eq!(
+                    end.reader.read(&mut buf).await?,
+                    1,
+                    "the byte in the kernel"
+                );
+                assert!(poll_once(end.reader.read(&mut buf)).await.is_none());
+            }
+            io::Result::Ok(())
+        });
+        moved.expect("no error");
+    }
+}
