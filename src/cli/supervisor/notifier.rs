@@ -92,7 +92,9 @@ impl Notifier {
                 Wakeup::Notice(Notice::Ended) => break,
                 Wakeup::Notice(Notice::Kept) if self.phase == ServerPhase::Replaced => {
                     self.phase = ServerPhase::Serving;
-                    self.name_main_process(process::id()).await;
+                    // The end of a reload may have come meanwhile.
+                    let main = NotifyState::MainPid(process::id());
+                    self.manager.send([main, NotifyState::Ready]).await;
                 }
                 // A draining server is not ready again.
                 Wakeup::Notice(_) if self.phase != ServerPhase::Serving => {}
@@ -102,7 +104,7 @@ impl Notifier {
                 Wakeup::Notice(Notice::Reloaded) => self.manager.send([NotifyState::Ready]).await,
                 Wakeup::Notice(Notice::Replaced(pid, sent)) => {
                     self.phase = ServerPhase::Replaced;
-                    self.name_main_process(pid).await;
+                    self.manager.send([NotifyState::MainPid(pid)]).await;
                     drop(sent);
                 }
                 Wakeup::Notice(Notice::Kept) => {}
@@ -164,10 +166,6 @@ impl Notifier {
         self.status = self.describe(stats);
         let status = NotifyState::Status(&self.status);
         self.manager.send([NotifyState::Ready, status]).await;
-    }
-
-    async fn name_main_process(&mut self, pid: u32) {
-        self.manager.send([NotifyState::MainPid(pid)]).await;
     }
 
     async fn stop(&mut self, stats: &Stats) {

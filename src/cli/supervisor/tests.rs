@@ -204,8 +204,7 @@ fn a_process_that_is_replaced_names_the_new_one_and_sends_nothing_more() {
             manager.pass(60).await;
             if is_kept {
                 manager.notify(Notice::Kept).await;
-                let main = format!("MAINPID={}\n", process::id());
-                manager.receives(&main).await;
+                manager.receives(&named_again()).await;
                 manager
                     .receives("WATCHDOG=1\nSTATUS=serving open=3 accepted=3 refused=0\n")
                     .await;
@@ -220,4 +219,27 @@ fn a_process_that_is_replaced_names_the_new_one_and_sends_nothing_more() {
             assert!(more.is_none());
         });
     }
+}
+
+/// The manager would wait for the end of the reload for ever.
+#[test]
+fn a_reload_that_ends_while_another_process_is_named_is_followed_by_ready() {
+    notifier(None, SECOND, async |manager| {
+        let reloading = "RELOADING=1\nMONOTONIC_USEC=5\n";
+        manager.notify(Notice::Reloading(reloading.into())).await;
+        manager.receives(reloading).await;
+        let (sender, _sent) = channel::bounded(1);
+        manager.notify(Notice::Replaced(7, sender)).await;
+        manager.receives("MAINPID=7\n").await;
+        manager.notify(Notice::Reloaded).await;
+        manager.notify(Notice::Kept).await;
+        manager.receives(&named_again()).await;
+        manager.notify(Notice::Ended).await;
+        manager.receives("STOPPING=1\n").await;
+    });
+}
+
+/// The message of a process that is not replaced after all.
+fn named_again() -> String {
+    format!("MAINPID={}\nREADY=1\n", process::id())
 }
