@@ -15,6 +15,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Resource, getrlimit};
 
 use super::super::inherited::RESTART_VARIABLE;
+use super::described;
 
 /// The variable of the old process that does not apply to the new one.
 const WATCHDOG_PID: &str = "WATCHDOG_PID";
@@ -56,7 +57,7 @@ impl Invocation {
         fcntl_setfd(channel, FdFlags::empty())?;
         command.spawn().map_err(|error| {
             let path = self.path.display();
-            io::Error::new(error.kind(), format!("{path}: {error}"))
+            io::Error::new(error.kind(), format!("{path}: {}", described(&error)))
         })
     }
 }

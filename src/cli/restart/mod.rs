@@ -22,6 +22,7 @@ use futures_lite::future;
 use halves::listener::{SharedListeners, SharedSocket};
 use halves::service::Handover;
 use halves::{Address, Clock, Listeners, Shutdown};
+use rustix::io::Errno;
 
 use super::format::Line;
 use super::log::{Level, Lines};
@@ -152,9 +153,9 @@ impl Restarter {
     }
 
     /// Starts the program again and passes the listeners on. The new process accepts now, and the
-    /// listeners of this process have ended. After an error,
-    /// which is one line, this process goes on as before. Blocks until the new process is ready, at
-    /// most [`READY_TIMEOUT`], and less if the server drains.
+    /// listeners of this process have ended. After an error, which is one line, this process goes on
+    /// as before. Blocks until the new process is ready, at most [`READY_TIMEOUT`], and less if the
+    /// server drains.
     pub(super) fn restart(&self) -> Result<Restarted, String> {
         self.check()?;
         let mut sockets = Vec::new();
@@ -162,13 +163,13 @@ impl Restarter {
             match passed.sockets() {
                 // The new process listens again.
                 Err(_) if passed.role != Role::Listen => {}
-                passed => sockets.extend(passed.map_err(|error| error.to_string())?),
+                passed => sockets.extend(passed.map_err(|error| described(&error))?),
             }
         }
         let relays = self.handover.as_ref().map(RelayMove::new).transpose();
-        let (relays, theirs) = relays.map_err(|error| error.to_string())?.unzip();
+        let (relays, theirs) = relays.map_err(|error| described(&error))?.unzip();
         let mut successor =
-            Successor::start(&self.invocation).map_err(|error| error.to_string())?;
+            Successor::start(&self.invocation).map_err(|error| described(&error))?;
         let pid = successor.id();
         let line = Line::new("restarting").number("pid", pid);
         self.lines.write(Level::Normal, &line);
@@ -242,6 +243,14 @@ impl Restarter {
             }
         }
         Ok(())
+    }
+}
+
+/// Describes an error, with the limit to raise if no descriptors are left.
+fn described(error: &io::Error) -> String {
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE) => format!("{error} (ulimit -n)"),
+        _ => error.to_string(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::net::UnixStream;
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
 
 use super::{Generations, Program, signal_to, text};
 use crate::common::{Client, Halves, halves, stuck};
@@ -100,6 +100,28 @@ fn the_file_of_a_unix_socket_stays_if_the_new_process_fails() {
     UnixStream::connect(&socket).expect("it listens still");
     server.end();
     assert!(!socket.exists());
+}
+
+#[test]
+fn a_restart_without_a_free_descriptor_names_the_limit() {
+    let mut server = Generations::start(&mut halves(&SERVE), 1);
+    let limit = |limit| {
+        let limited = prlimit(super::pid(server.pid), Resource::Nofile, limit);
+        limited.expect("a process of the same user")
+    };
+    let before = getrlimit(Resource::Nofile);
+    // Lower than the files that are open.
+    let before = limit(Rlimit {
+        current: Some(4),
+        ..before
+    });
+    server.signal(Signal::USR2);
+    let line = server.first.wait_for("restart_failed ");
+    assert!(line.contains("Too many open files"), "{line}");
+    assert!(line.contains("(ulimit -n)"), "{line}");
+    limit(before);
+    server.restart();
+    server.end();
 }
 
 #[test]
