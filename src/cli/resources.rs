@@ -1,10 +1,15 @@
 //! The descriptors and threads that a server needs at its start.
 
 use std::io::{self, PipeReader, PipeWriter};
+use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use halves::limits::connections_for_open_files;
 use rustix::process::{Resource, getrlimit, setrlimit};
+
+use super::admin;
+use super::args::ServerOptions;
 
 /// Descriptors for signals, for the executor and for one listener.
 const START_FILES: usize = 16;
@@ -33,6 +38,15 @@ pub(super) fn limit_files(files: Option<u64>) -> io::Result<()> {
         (files, hard) => files.or(hard),
     };
     Ok(setrlimit(Resource::Nofile, limit)?)
+}
+
+/// Returns the most connections that may be open. Without an option this depends on the limit of
+/// open files: each connection takes `files`, and those of operators have theirs.
+pub(super) fn max_connections(options: &ServerOptions, files: usize) -> usize {
+    let reserved = admin::files(options).div_ceil(files);
+    let most = connections_for_open_files(files);
+    let default = most.saturating_sub(reserved).max(1);
+    options.max_connections.map_or(default, NonZero::get)
 }
 
 /// Checks that the descriptors and threads of a start are available: takes all of them at once and

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_lite::future;
-use halves::limits::connections_for_open_files;
 use halves::listener::inherited::unclaimed;
 use halves::process::reap_all_orphans;
 use halves::server::Closed;
@@ -361,7 +360,8 @@ fn server(
 ) -> Server {
     let (observe, failed) = (log.observer(), stdio_failed.clone());
     let limits = Limits::of(options);
-    let server = Server::default()
+    Server::default()
+        .max_connections(resources::max_connections(options, files))
         .shutdown(shutdown.clone())
         .timeouts(limits.timeouts)
         .sources(limits.sources)
@@ -374,11 +374,7 @@ fn server(
                 failed.store(true, Ordering::Release);
             }
             observe(event);
-        });
-    match options.max_connections {
-        Some(max) => server.max_connections(max.get()),
-        None => server.max_connections(connections_for_open_files(files)),
-    }
+        })
 }
 
 /// Returns true if a connection over pipes, files or a terminal failed, which is a failure of the

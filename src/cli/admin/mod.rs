@@ -35,6 +35,8 @@ const MAX_METRICS_CONNECTIONS: usize = 32;
 /// A connection without a byte for this time is closed, so that clients that do not read cannot
 /// keep others out. Those of the metrics listener have times of their own.
 const CONTROL_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// The descriptors of the executor.
+const EXECUTOR_FILES: usize = 3;
 /// The time that answers have to finish at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// The longest wait for the thread at the end.
@@ -160,6 +162,17 @@ impl AdminListeners {
             }
         };
         future::zip(control, metrics).await;
+    }
+}
+
+/// Returns the most descriptors that these listeners and their connections take.
+pub(super) fn files(options: &ServerOptions) -> usize {
+    let of = |is_on: bool, connections: usize| if is_on { connections + 1 } else { 0 };
+    let control = of(options.control.is_some(), MAX_CONTROL_CONNECTIONS);
+    let metrics = of(options.metrics.is_some(), MAX_METRICS_CONNECTIONS);
+    match control + metrics {
+        0 => 0,
+        files => files + EXECUTOR_FILES,
     }
 }
 

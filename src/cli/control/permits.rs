@@ -32,10 +32,15 @@ impl Permits {
         match self {
             Self::File => Ok(()),
             Self::Owner(owner) if [0, owner.as_raw()].contains(&credentials.uid) => Ok(()),
-            Self::Owner(owner) => Err(format!(
-                "user {} may not send requests; root and user {owner} may",
-                credentials.uid
-            )),
+            Self::Owner(owner) => {
+                let client = credentials.uid;
+                let others = if owner.is_root() {
+                    "only root may".to_owned()
+                } else {
+                    format!("root and user {owner} may")
+                };
+                Err(format!("user {client} may not send requests; {others}"))
+            }
         }
     }
 }

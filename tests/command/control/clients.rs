@@ -12,7 +12,8 @@ use rustix::fs::Uid;
 use rustix::process::geteuid;
 
 use super::{Control, controlled};
-use crate::common::{free_port, serve};
+use crate::common::{Halves, free_port, halves_after, serve, with_port};
+use crate::support::place::dir;
 use crate::support::skip::skip;
 
 /// The most connections of the control socket.
@@ -49,7 +50,7 @@ fn another_user_is_refused_and_keeps_no_place() {
     // None of these ends its connection. With a wait of 2 s for each, it would take 40 s.
     let mut others = refused.join().expect("no panic");
     assert_eq!(connect().ask_one("stats")["open"], 0);
-    let problem = "user 12345 may not send requests; root and user 0 may";
+    let problem = "user 12345 may not send requests; only root may";
     for other in &mut others {
         assert_eq!(other.answer()[0]["error"], problem);
     }
@@ -93,4 +94,23 @@ fn a_client_too_many_waits_and_the_service_goes_on() {
     next.0.get_mut().set_nonblocking(false).expect("a socket");
     drop(first.pop());
     assert_eq!(next.answer()[0]["service"], "upper");
+}
+
+/// 100 descriptors, of which the clients of the service do not take the last.
+#[test]
+fn a_server_that_is_full_answers_all_clients_of_the_control_socket() {
+    let folder = dir();
+    let path = folder.path().join("control");
+    let text = path.to_str().expect("UTF-8");
+    let args = with_port(&["upper", "--control", text]);
+    let mut server = Halves::start(&mut halves_after("ulimit -n 100", &args));
+    server.wait_until_listening(1);
+    let _clients: Vec<_> = (0..100).map(|_| server.client()).collect();
+    server.wait_for("limit reached=\"max_connections=");
+    let mut controls: Vec<_> = (0..MAX_CONNECTIONS)
+        .map(|_| Control::connect(&path))
+        .collect();
+    for control in &mut controls {
+        assert!(control.ask_one("stats")["open"].as_u64() > Some(40));
+    }
 }
