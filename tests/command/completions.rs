@@ -149,6 +149,9 @@ fn bash_completes_commands_options_and_services() {
     }
     assert_lines("bash", bash);
     let (dir, script) = script("bash");
+    for name in ["a*b", "aXb"] {
+        fs::write(dir.path().join(name), "").expect("a file");
+    }
     fs::write(dir.path().join("some.conf"), "").expect("a file");
     for (line, words) in [
         ("halves serve echo --log=js", &["json"][..]),
@@ -157,6 +160,7 @@ fn bash_completes_commands_options_and_services() {
         ("halves serve echo --drain-delay ", &[""]),
         ("halves exec --listen 127.0.0.1:7 cat so", &["some.conf"]),
         ("halves nosuch -", &[""]),
+        ("halves serve echo --config a*", &["a*b"]),
     ] {
         assert_eq!(bash(dir.path(), &script, line), words, "{line}");
     }

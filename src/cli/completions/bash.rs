@@ -62,7 +62,12 @@ _halves() {
         compopt -o filenames 2>/dev/null
         found=$(compgen -f -- "$current")
     fi
+    # Names of files are no patterns.
+    local glob=
+    [[ $- == *f* ]] || glob=1
+    set -f
     COMPREPLY=($found)
+    [[ -z $glob ]] || set +f
 }
 
 complete -F _halves halves
