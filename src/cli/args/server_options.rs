@@ -181,8 +181,8 @@ pub(in crate::cli) struct ServerOptions {
     pub(in crate::cli) ready_fd: Option<RawFd>,
 
     /// take requests on a Unix socket: list, close and reset connections, change limits, reload,
-    /// drain. Its mode is 0600 unless ADDRESS has another; without one, root
-    /// and the user of the server may connect
+    /// restart, drain, abort. Its mode is 0600 unless ADDRESS has another; root and the user of the
+    /// server may connect
     #[argh(option, arg_name = "address")]
     pub(in crate::cli) control: Option<ControlAddress>,
 

@@ -22,8 +22,8 @@ const MAX_HEAD_BYTES: usize = 8 * 1024;
 const MAX_REQUESTS: usize = 1000;
 /// The time for the first byte of a connection, and again for the rest of each head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time for the first byte of a further request. Longer than the usual time between two scrapes.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// The time for the first byte of a further request. Short, as idle clients may keep others out.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time in which a client must take a whole response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
