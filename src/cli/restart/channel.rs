@@ -46,34 +46,32 @@ impl Channel {
             return Err(invalid("too many descriptors"));
         }
         let text = serde_json::to_vec(message)?;
-        self.0
-            .write_with(|socket| {
-                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
-                let mut passed = SendAncillaryBuffer::new(&mut space);
-                if !fds.is_empty() {
-                    passed.push(SendAncillaryMessage::ScmRights(fds));
-                }
-                let flags = SendFlags::NOSIGNAL;
-                sendmsg(socket, &[IoSlice::new(&text)], &mut passed, flags)?;
-                Ok(())
-            })
-            .await
+        self.0.write_with(|socket| write(socket, &text, fds)).await
     }
 
-    /// Receives a message with its descriptors. Returns None if the other process has ended.
-    /// Cancel-safe.
+    /// Sends a message without descriptors. Fails with `WouldBlock` if the other process has to read
+    /// first.
+    pub(super) fn try_send(&self, message: &Message) -> io::Result<()> {
+        write(self.0.get_ref(), &serde_json::to_vec(message)?, &[])
+    }
+
+    /// Receives a message with its descriptors. Returns None if the other process has ended, and all
+    /// its messages are received. Cancel-safe.
     pub(super) async fn receive(&self) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
         let mut text = [0; MAX_MESSAGE_BYTES];
         let received = self.0.read_with(|socket| {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
             let mut passed = RecvAncillaryBuffer::new(&mut space);
             let flags = RecvFlags::CMSG_CLOEXEC;
-            let received = recvmsg(
-                socket,
-                &mut [IoSliceMut::new(&mut text)],
-                &mut passed,
-                flags,
-            )?;
+            let mut receive = || {
+                let mut slices = [IoSliceMut::new(&mut text)];
+                recvmsg(socket, &mut slices, &mut passed, flags)
+            };
+            let received = match receive() {
+                // It has ended with messages unread. This is reported once, before its own messages.
+                Err(Errno::CONNRESET) => receive(),
+                received => received,
+            }?;
             let fds = passed.drain().filter_map(|message| match message {
                 RecvAncillaryMessage::ScmRights(fds) => Some(fds),
                 _ => None,
@@ -81,13 +79,7 @@ impl Channel {
             let fds: Vec<OwnedFd> = fds.flatten().collect();
             Ok((received.bytes, received.flags, fds))
         });
-        let (length, flags, fds) = match received.await {
-            // It has ended with messages unread.
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::CONNRESET) => {
-                return Ok(None);
-            }
-            received => received?,
-        };
+        let (length, flags, fds) = received.await?;
         if length == 0 {
             return Ok(None);
         }
@@ -99,6 +91,17 @@ impl Channel {
         }
         Ok(Some((serde_json::from_slice(&text[..length])?, fds)))
     }
+}
+
+fn write(socket: &UnixStream, text: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut passed = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() {
+        passed.push(SendAncillaryMessage::ScmRights(fds));
+    }
+    let flags = SendFlags::NOSIGNAL;
+    sendmsg(socket, &[IoSlice::new(text)], &mut passed, flags)?;
+    Ok(())
 }
 
 fn invalid(problem: &str) -> io::Error {
@@ -150,6 +153,24 @@ mod tests {
                 assert!(ours.receive().await.expect("no error").is_none());
                 let error = ours.send(&Message::End, &[]).await.expect_err("it is gone");
                 assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+            });
+        }
+    }
+
+    #[test]
+    fn the_last_message_of_a_process_arrives_although_it_has_not_read_all() {
+        for unread in [false, true] {
+            let (ours, theirs) = pair();
+            let theirs = Channel::new(theirs).expect("a channel");
+            smol::block_on(async {
+                if unread {
+                    ours.send(&Message::Ready, &[]).await.expect("sent");
+                }
+                theirs.try_send(&Message::Cancel).expect("sent");
+                drop(theirs);
+                let received = ours.receive().await.expect("no error");
+                assert_eq!(received.map(|it| it.0), Some(Message::Cancel));
+                assert!(ours.receive().await.expect("no error").is_none());
             });
         }
     }

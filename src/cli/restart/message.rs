@@ -27,6 +27,9 @@ pub(super) enum Message {
     Ready,
     /// The new process accepts from now on, and the old one does not.
     Commit,
+    /// The old process goes on, and the new one ends. The end of a channel alone would mean that the
+    /// old process has ended.
+    Cancel,
 }
 
 /// The origin of a listening socket.
@@ -130,6 +133,7 @@ mod tests {
             (Message::End, r#""end""#),
             (Message::Ready, r#""ready""#),
             (Message::Commit, r#""commit""#),
+            (Message::Cancel, r#""cancel""#),
         ] {
             assert_eq!(serde_json::to_string(&message).expect("text"), text);
             assert_eq!(serde_json::from_str::<Message>(text).ok(), Some(message));

@@ -4,7 +4,7 @@
 //! Both processes have one end of a channel. The old process sends its sockets; the new one sends
 //! that it is ready; the old one answers that the new one accepts from now on. A channel that
 //! closes before that means that the other process has ended: the old one goes on, and the new one
-//! takes over.
+//! takes over. An old process that goes on sends that the restart is cancelled.
 
 mod channel;
 mod invocation;

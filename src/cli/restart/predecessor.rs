@@ -72,6 +72,7 @@ impl Predecessor {
                 Some((Message::Relays, mut fds)) if fds.len() == 1 => self.relays = fds.pop(),
                 // Only now: there may be more sockets than the limit allows.
                 Some((Message::End, _)) => return resources::limit_files(limit),
+                Some((Message::Cancel, _)) => return Err(io::Error::other("it goes on")),
                 Some(_) => return Err(io::Error::other("it sent an unknown message")),
                 None => return Err(io::Error::other("it has ended")),
             }
@@ -99,17 +100,17 @@ impl Predecessor {
     }
 
     /// Reports that this process is ready, and waits for the answer. Then closes the sockets that no
-    /// address of this process has taken.
+    /// address of this process has taken. Fails if the old process has cancelled the restart.
     pub(in crate::cli) async fn replace(self) -> io::Result<Answer> {
         let answer = async {
             match self.channel.send(&Message::Ready, &[]).await {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                    return Ok(Answer::Ended);
-                }
+                // Its last message may say why.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 sent => sent?,
             }
             match self.channel.receive().await? {
                 Some((Message::Commit, _)) => Ok(Answer::Committed),
+                Some((Message::Cancel, _)) => Err(io::Error::other("it goes on")),
                 None => Ok(Answer::Ended),
                 Some(_) => Err(io::Error::other("it sent an unknown message")),
             }
@@ -175,7 +176,7 @@ mod tests {
     use std::net::TcpStream;
     use std::os::fd::AsFd;
 
-    use futures_lite::future::block_on;
+    use futures_lite::future::{self, block_on};
     use halves::bind;
 
     use super::*;
@@ -233,6 +234,31 @@ mod tests {
         let at = listeners.local_addrs()[0].socket_addr().expect("TCP");
         TcpStream::connect(at).expect("it listens");
         assert!(listeners.share().sockets().expect("it listens")[0].is_owned);
+    }
+
+    /// It serves, and the new one would be a second server of the same sockets.
+    #[test]
+    fn a_new_process_fails_if_the_old_one_has_cancelled_the_restart() {
+        for is_before_ready in [false, true] {
+            let (old, new) = received(&[begin(), Message::End]);
+            let new = new.expect("received");
+            let replace = new.replace();
+            if is_before_ready {
+                old.try_send(&Message::Cancel).expect("sent");
+                drop(old);
+                let error = block_on(replace).expect_err("an error").to_string();
+                assert!(error.ends_with(": it goes on"), "{error}");
+                continue;
+            }
+            let cancel = async {
+                old.receive().await.expect("no error").expect("ready");
+                old.try_send(&Message::Cancel).expect("sent");
+                drop(old);
+            };
+            let (replaced, ()) = block_on(future::zip(replace, cancel));
+            let error = replaced.expect_err("an error").to_string();
+            assert!(error.ends_with(": it goes on"), "{error}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::invocation::Invocation;
 use super::message::{Message, SocketNote, VERSION};
 use halves::listener::SharedSocket;
 
-/// A new process. It is killed on drop, unless it was told to take over.
+/// A new process. It is cancelled and killed on drop, unless it was told to take over.
 pub(super) struct Successor {
     child: Child,
     channel: Channel,
@@ -96,6 +96,8 @@ impl Successor {
 impl Drop for Successor {
     fn drop(&mut self) {
         if !self.is_committed {
+            // The child may be a shell, which has started the program as a child of its own.
+            let _ = self.channel.try_send(&Message::Cancel);
             let _ = self.child.kill();
             let _ = self.child.wait();
         }

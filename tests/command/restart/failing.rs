@@ -143,6 +143,33 @@ fn a_second_restart_is_refused_while_a_new_process_starts() {
     assert_eq!(server.first.code(), Some(0));
 }
 
+/// The old process kills the shell, and not its child, which then has the sockets and the channel.
+#[test]
+fn a_new_process_in_a_shell_ends_with_the_restart_it_was_started_for() {
+    let program = Program::new();
+    let mut server = Generations::start(&mut program.command(&SERVE), 1);
+    let _stuck = stuck(server.first.at[0]);
+    let begin = program.dir.path().join("begin");
+    program.replace(&format!(
+        "(until [ -e {} ]; do sleep 0.01; done; exec {} {}) & wait",
+        text(&begin),
+        env!("CARGO_BIN_EXE_halves"),
+        SERVE.join(" "),
+    ));
+    server.signal(Signal::USR2);
+    server.first.wait_for("restarting pid=");
+    server.signal(Signal::TERM);
+    server
+        .first
+        .wait_for("restart_failed error=\"the server drains\"");
+    fs::write(&begin, "").expect("a file");
+    let problem = "halves: cannot replace the process that started this one: it goes on";
+    server.first.wait_for(problem);
+    assert_eq!(server.first.count("took_over"), 0);
+    server.signal(Signal::TERM);
+    assert_eq!(server.first.code(), Some(143));
+}
+
 #[test]
 fn a_server_that_drains_is_not_restarted() {
     let mut server = Generations::start(&mut halves(&SERVE), 1);
