@@ -65,6 +65,10 @@ impl Record {
     /// Calls `take` with the written bytes that the kernel does not have. If it returns true, they
     /// are dropped, since other code sends them. Returns the result, or false if earlier bytes are
     /// lost.
+    #[cfg_attr(
+        halves_portable,
+        allow(clippy::unused_self, reason = "used with a reactor of ours")
+    )]
     pub(crate) fn give_up_unsent(&self, take: impl FnOnce(&[u8]) -> bool) -> bool {
         #[cfg(not(halves_portable))]
         return self.source.give_up_unsent(take);
