@@ -22,12 +22,12 @@ use crate::time::Clock;
 /// The address of clients without one.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// One run of a [`Simulation`]: its tasks, its clock and its network. Clones are the same run. It is
+/// One run of a [`Simulation`](super::Simulation): its tasks, its clock and its network. Clones are the same run. It is
 /// an executor for [`Server::serve`].
 ///
 /// # Examples
 ///
-/// See [`Simulation`].
+/// See [`Simulation`](super::Simulation).
 #[derive(Clone)]
 pub struct Sim(pub(super) Rc<Run>);
 
@@ -249,7 +249,7 @@ impl Sim {
     ///
     /// # Examples
     ///
-    /// See [`Simulation`].
+    /// See [`Simulation`](super::Simulation).
     pub async fn connect(&self, name: &str) -> io::Result<Connection> {
         self.connect_from(CLIENT, name).await
     }

@@ -33,7 +33,7 @@ use turns::{Answer, Turns};
 /// A relay moves with both sockets, the bytes that it holds, its age and its counts. Its peers notice
 /// nothing. Here the connection ends with the reason [`Handover`](Reason::Handover). There a
 /// [`HandoverListener`] yields it, and it counts as accepted. Each process counts the bytes that it
-/// has moved itself in [`Stats`](crate::Stats); the connection's own counts, and its deadlines, go
+/// has moved itself in [`Stats`](crate::stats::Stats); the connection's own counts, and its deadlines, go
 /// on.
 ///
 /// A relay stays, and goes on here, if one side is not a plain socket of this process, for example
