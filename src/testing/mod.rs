@@ -2,6 +2,7 @@
 //!
 //! | to test | use |
 //! |---|---|
+//! | halves of your own | [`check_halves`] |
 //! | an answer | [`memory::ask`](crate::listener::memory::ask) |
 //! | every way to split the input | [`every_split`] |
 //! | a call that is dropped at any await | [`every_cancel`] |
@@ -9,11 +10,13 @@
 //!
 //! With the feature `testing`. It changes nothing on a server's path.
 
+mod check_halves;
 mod every_cancel;
 mod every_split;
 mod pieces;
 mod simulation;
 
+pub use check_halves::{Ends, HalvesCheck, check_halves};
 pub use every_cancel::every_cancel;
 pub use every_split::every_split;
 pub use pieces::{Output, pieces};

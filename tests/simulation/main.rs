@@ -2,5 +2,6 @@
 
 mod failing;
 mod faults;
+mod halves;
 mod invariants;
 mod repeated;

@@ -3,7 +3,8 @@
 use std::io::{IoSlice, IoSliceMut};
 
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
-use halves::Connection;
+
+use crate::connection::Connection;
 
 /// More slices than one system call accepts.
 const SLICES: usize = 1100;
@@ -17,7 +18,7 @@ pub(super) async fn calls_move_the_same_bytes<R1, W1, R2, W2>(
     W1: AsyncWrite + Unpin,
     R2: AsyncRead + Unpin,
 {
-    let sent = super::pattern(5000);
+    let sent = super::steps::pattern(5000);
     let write = async {
         let mut rest = &sent[..];
         while !rest.is_empty() {

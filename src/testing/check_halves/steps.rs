@@ -1,55 +1,17 @@
-//! Checks of a pair of connected connections, for streams of every kind.
+//! The checks of bytes and of ends. A failed one panics.
 
-mod vectored;
-
-use std::io::{self, IoSliceMut};
+use std::io::IoSliceMut;
 use std::iter;
 
+use async_executor::LocalExecutor;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
-use halves::descriptor::{FdReader, FdWriter};
-use halves::{Connection, Listener, Reader, Writer, bind, connect};
-use smol::LocalExecutor;
 
-/// More bytes than the kernel buffers for any kind of stream.
-pub(crate) const LARGE_TRANSFER_BYTES: usize = 1_500_000;
+use super::vectored;
+use crate::connection::{Connection, Reader, Writer};
 
-/// Checks two ends. `connect` makes a new pair for each check. Checks that need much data send
-/// `long` bytes. Panics if a check fails.
-pub(crate) async fn check<R1, W1, R2, W2>(
+pub(super) async fn check_half_close<R1, W1, R2, W2>(
     long: usize,
-    connect: impl AsyncFn() -> io::Result<(Connection<R1, W1>, Connection<R2, W2>)>,
-) where
-    R1: AsyncRead + Unpin,
-    W1: AsyncWrite + Unpin,
-    R2: AsyncRead + Unpin,
-    W2: AsyncWrite + Unpin,
-{
-    let connect = async || connect().await.expect("both ends connect");
-    check_without_half_close(long, async || Ok(connect().await)).await;
-    check_half_close(long, connect).await;
-}
-
-/// As [`check`], for a layer that distinguishes its end from that of the stream beneath, so that a
-/// drop is not an orderly end.
-pub(crate) async fn check_layer<R1, W1, R2, W2>(
-    long: usize,
-    connect: impl AsyncFn() -> io::Result<(Connection<R1, W1>, Connection<R2, W2>)>,
-) where
-    R1: AsyncRead + Unpin,
-    W1: AsyncWrite + Unpin,
-    R2: AsyncRead + Unpin,
-    W2: AsyncWrite + Unpin,
-{
-    let connect = async || connect().await.expect("both ends connect");
-    check_without_end(long, async || Ok(connect().await)).await;
-    let (near, far) = connect().await;
-    a_write_to_a_gone_peer_is_an_error(near, far).await;
-    check_half_close(long, connect).await;
-}
-
-async fn check_half_close<R1, W1, R2, W2>(
-    long: usize,
-    connect: impl AsyncFn() -> (Connection<R1, W1>, Connection<R2, W2>),
+    connect: &impl AsyncFn() -> (Connection<R1, W1>, Connection<R2, W2>),
 ) where
     R1: AsyncRead + Unpin,
     W1: AsyncWrite + Unpin,
@@ -72,61 +34,15 @@ async fn check_half_close<R1, W1, R2, W2>(
     half_close_is_seen_and_the_answer_still_comes(far, near, &pattern(long)).await;
 }
 
-/// Checks connections to a listener on this address.
-pub(crate) async fn check_address(address: &str) {
-    check(LARGE_TRANSFER_BYTES, async || connected(address).await).await;
-}
-
-/// Two ends of a connection through a listener on this address.
-pub(crate) async fn connected(address: &str) -> io::Result<(Connection, Connection)> {
-    let mut listeners = bind(address).await?;
-    let address = listeners.local_addrs()[0].to_string();
-    let (near, far) = future::try_zip(connect(address), listeners.accept()).await?;
-    Ok((near, far.expect("a listener of sockets does not end")))
-}
-
-/// Checks two pipes, one for each direction.
-pub(crate) async fn check_pipes() {
-    check(LARGE_TRANSFER_BYTES, async || pipes()).await;
-}
-
-fn pipes() -> io::Result<(Connection<FdReader, FdWriter>, Connection)> {
-    let (near_reader, far_writer) = io::pipe()?;
-    let (far_reader, near_writer) = io::pipe()?;
-    let near = Connection::new(FdReader::new(near_reader)?, FdWriter::new(near_writer)?);
-    let far = Connection::new(FdReader::new(far_reader)?, FdWriter::new(far_writer)?);
-    Ok((near, far.erase()))
-}
-
-/// As [`check`], for streams that cannot end one direction alone.
-pub(crate) async fn check_without_half_close<R1, W1, R2, W2>(
+pub(super) async fn check_bytes<R1, W1, R2, W2>(
     long: usize,
-    connect: impl AsyncFn() -> io::Result<(Connection<R1, W1>, Connection<R2, W2>)>,
+    connect: &impl AsyncFn() -> (Connection<R1, W1>, Connection<R2, W2>),
 ) where
     R1: AsyncRead + Unpin,
     W1: AsyncWrite + Unpin,
     R2: AsyncRead + Unpin,
     W2: AsyncWrite + Unpin,
 {
-    let connect = async || connect().await.expect("both ends connect");
-    check_without_end(long, async || Ok(connect().await)).await;
-    let (near, far) = connect().await;
-    a_close_is_seen(near, far).await;
-    let (near, far) = connect().await;
-    a_write_to_a_gone_peer_is_an_error(near, far).await;
-}
-
-/// As [`check`], for streams that outlast their users, so that their peer sees no end.
-pub(crate) async fn check_without_end<R1, W1, R2, W2>(
-    long: usize,
-    connect: impl AsyncFn() -> io::Result<(Connection<R1, W1>, Connection<R2, W2>)>,
-) where
-    R1: AsyncRead + Unpin,
-    W1: AsyncWrite + Unpin,
-    R2: AsyncRead + Unpin,
-    W2: AsyncWrite + Unpin,
-{
-    let connect = async || connect().await.expect("both ends connect");
     let (near, far) = connect().await;
     bytes_pass_both_ways_at_once(near, far, &pattern(long), 4096, End::Open).await;
     let (near, far) = connect().await;
@@ -149,7 +65,7 @@ enum End {
 }
 
 /// Bytes that reveal their order: no two neighbouring runs are alike.
-pub(crate) fn pattern(length: usize) -> Vec<u8> {
+pub(super) fn pattern(length: usize) -> Vec<u8> {
     let mut state = 0x2545_F491_u32;
     iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -258,8 +174,10 @@ async fn half_close_is_seen_and_the_answer_still_comes<R1, W1, R2, W2>(
     assert!(received.expect("the answer is read") == answer);
 }
 
-async fn a_close_is_seen<R1, W1, R2, W2>(near: Connection<R1, W1>, mut far: Connection<R2, W2>)
-where
+pub(super) async fn a_close_is_seen<R1, W1, R2, W2>(
+    near: Connection<R1, W1>,
+    mut far: Connection<R2, W2>,
+) where
     R2: AsyncRead + Unpin,
 {
     drop(near);
@@ -271,7 +189,7 @@ where
     assert_eq!(n, 0);
 }
 
-async fn a_write_to_a_gone_peer_is_an_error<R1, W1, R2, W2>(
+pub(super) async fn a_write_to_a_gone_peer_is_an_error<R1, W1, R2, W2>(
     near: Connection<R1, W1>,
     mut far: Connection<R2, W2>,
 ) where
