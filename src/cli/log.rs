@@ -217,19 +217,26 @@ fn line(event: &Event, level: Level) -> Option<Line> {
 }
 
 fn connection(event: &'static str, peer: &Peer, level: Level) -> Line {
-    let mut line = Line::new(event)
+    let line = Line::new(event)
         .number("conn", peer.id())
         .word("peer", peer);
-    if let Some(credentials) = peer.credentials() {
-        line = line.number("uid", credentials.uid);
-        if let Some(pid) = credentials.pid {
-            line = line.number("pid", pid);
-        }
-    }
+    let line = credentials(line, peer);
     if level >= Level::Verbose {
         line.word("local", &peer.local())
     } else {
         line
+    }
+}
+
+/// Adds the user and the process of a peer, if the system identifies it.
+pub(super) fn credentials(line: Line, peer: &Peer) -> Line {
+    let Some(credentials) = peer.credentials() else {
+        return line;
+    };
+    let line = line.number("uid", credentials.uid);
+    match credentials.pid {
+        Some(pid) => line.number("pid", pid),
+        None => line,
     }
 }
 

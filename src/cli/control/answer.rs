@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::admin::{AdminContext, ConnectionRow, Rates, StatsRow};
 use super::super::format::Line;
-use super::super::log::Level;
+use super::super::log::{Level, credentials};
 use super::super::orders::Reloaded;
 use super::request::{Order, Request};
 
@@ -121,13 +121,7 @@ impl<'a> Answering<'a> {
 
     /// Logs an order, and the client that gave it.
     fn log(&self, order: &str) {
-        let mut line = Line::new("control").text("order", order);
-        if let Some(credentials) = self.client.credentials() {
-            line = line.number("uid", credentials.uid);
-            if let Some(pid) = credentials.pid {
-                line = line.number("pid", pid);
-            }
-        }
+        let line = credentials(Line::new("control").text("order", order), &self.client);
         self.context.orders.lines.write(Level::Normal, &line);
     }
 
