@@ -14,7 +14,7 @@ use super::args::ServerOptions;
 /// Descriptors for signals, for the executor and for one listener.
 const START_FILES: usize = 16;
 /// Additional descriptors for each thread of the executor after the first.
-const FILES_PER_THREAD: usize = 3;
+pub(super) const FILES_PER_THREAD: usize = 3;
 /// Threads for signals, reloads, the forced exit, one blocking call and async-io.
 const START_THREADS: usize = 5;
 

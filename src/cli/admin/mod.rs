@@ -6,7 +6,6 @@
 mod connection_row;
 mod stats_row;
 
-use std::future::Future;
 use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -23,6 +22,7 @@ use super::format::Line;
 use super::log::{Level, Lines};
 use super::metrics;
 use super::orders::Orders;
+use super::resources::FILES_PER_THREAD;
 use super::restart::{PassedListeners, Role, Sources};
 
 pub(super) use connection_row::{ConnectionRow, Rates};
@@ -35,8 +35,6 @@ const MAX_METRICS_CONNECTIONS: usize = 32;
 /// A connection without a byte for this time is closed, so that clients that do not read cannot
 /// keep others out. Those of the metrics listener have times of their own.
 const CONTROL_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-/// The descriptors of the executor.
-const EXECUTOR_FILES: usize = 3;
 /// The time that answers have to finish at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// The longest wait for the thread at the end.
@@ -172,7 +170,7 @@ pub(super) fn files(options: &ServerOptions) -> usize {
     let metrics = of(options.metrics.is_some(), MAX_METRICS_CONNECTIONS);
     match control + metrics {
         0 => 0,
-        files => files + EXECUTOR_FILES,
+        files => files + FILES_PER_THREAD,
     }
 }
 
@@ -194,10 +192,9 @@ impl Admin {
     /// Ends the listeners and their connections.
     pub(super) async fn end(self) {
         self.shutdown.drain();
-        let ended = async {
-            let _ = self.ended.recv().await;
-        };
-        future::or(ended, sleep(END_TIMEOUT)).await;
+        let _ = Clock::default()
+            .timeout(END_TIMEOUT, self.ended.recv())
+            .await;
     }
 }
 
@@ -234,9 +231,4 @@ fn log_failure(lines: &Lines, service: &str, error: &io::Error) {
         .word("service", service)
         .text("error", error);
     lines.write(Level::Quiet, &line);
-}
-
-fn sleep(time: Duration) -> impl Future<Output = ()> {
-    let clock = Clock::default();
-    async move { clock.sleep(time).await }
 }

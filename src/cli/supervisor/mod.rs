@@ -117,15 +117,7 @@ impl Notices {
     pub(super) async fn replaced(&self, pid: u32) {
         let (sender, sent) = channel::bounded(1);
         self.send(Notice::Replaced(pid, sender));
-        future::or(
-            async {
-                let _ = sent.recv().await;
-            },
-            async {
-                Clock::default().sleep(FINISH_TIMEOUT).await;
-            },
-        )
-        .await;
+        let _ = Clock::default().timeout(FINISH_TIMEOUT, sent.recv()).await;
     }
 
     /// Names this process as the main process again.
@@ -146,9 +138,6 @@ impl NotifierTask {
     pub(super) async fn finish(self) {
         let Some(task) = self.task else { return };
         self.notices.send(Notice::Ended);
-        future::or(task, async {
-            Clock::default().sleep(FINISH_TIMEOUT).await;
-        })
-        .await;
+        let _ = Clock::default().timeout(FINISH_TIMEOUT, task).await;
     }
 }
