@@ -61,6 +61,10 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_ABORTED: u8 = 3;
 /// Added to the number of the second signal, which forced the end.
 const EXIT_SIGNALED: u8 = 128;
+/// Standard output was closed: as if PIPE had ended the process.
+const EXIT_OUTPUT_CLOSED: u8 = EXIT_SIGNALED + SIGNAL_PIPE;
+/// The number of the signal PIPE.
+const SIGNAL_PIPE: u8 = 13;
 
 /// Runs the command with the arguments of this process.
 pub(crate) fn run() -> ExitCode {

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use halves::tls::certificate_error;
 use halves::{Error, escape::OneLine};
 
-use crate::cli::{EXIT_FAILED, EXIT_SIGNALED};
+use crate::cli::{EXIT_FAILED, EXIT_OUTPUT_CLOSED, EXIT_SIGNALED};
 
 /// The cause of the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +29,6 @@ pub(super) enum Verdict {
     Signaled(u8),
 }
 
-/// The number of the signal PIPE, which ends programs that ignore no signals.
-const SIGNAL_PIPE: u8 = 13;
-
 impl Verdict {
     pub(super) fn code(self) -> u8 {
         match self {
@@ -44,7 +41,7 @@ impl Verdict {
             Self::Certificate => 14,
             Self::Reset => 15,
             Self::Truncated => 16,
-            Self::OutputClosed => EXIT_SIGNALED + SIGNAL_PIPE,
+            Self::OutputClosed => EXIT_OUTPUT_CLOSED,
             Self::Signaled(number) => EXIT_SIGNALED | number,
         }
     }

@@ -13,13 +13,10 @@ use halves::Executor;
 use super::args::Ctl;
 use super::format::Format;
 use super::log::{Level, Log};
-use super::{EXIT_FAILED, with_log};
+use super::{EXIT_FAILED, EXIT_OUTPUT_CLOSED, with_log};
 use client::Client;
 
 pub(super) use sort::Sort;
-
-/// Standard output was closed: as if PIPE had ended the process.
-const EXIT_OUTPUT_CLOSED: u8 = 141;
 
 /// Sends the request, prints the answer, and returns the exit code.
 pub(super) fn run(ctl: &Ctl) -> u8 {
