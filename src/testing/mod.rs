@@ -13,12 +13,14 @@
 mod check_halves;
 mod every_cancel;
 mod every_split;
+mod pattern;
 mod pieces;
 mod simulation;
 
 pub use check_halves::{Ends, HalvesCheck, check_halves};
 pub use every_cancel::every_cancel;
 pub use every_split::every_split;
+pub use pattern::pattern;
 pub use pieces::{Output, pieces};
 pub use simulation::{
     Failure, Faults, Sim, SimListener, SimReader, SimWriter, Simulation, Summary,

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::service::{Handover, HandoverListener, Relay, Target};
+use halves::testing::pattern;
 use halves::{Connection, Event, Executor, Handle, Listener, Listeners, Server, bind, connect};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::spliced::use_up;
-use crate::support::conformance::pattern;
 
 /// A server, of which the relays can move, and the two ends of its only relay.
 struct Old {

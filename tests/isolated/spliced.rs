@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::testing::pattern;
 use halves::{Connection, Executor, Peer, service};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -41,7 +42,7 @@ async fn connect() -> io::Result<[(Connection, Connection); 2]> {
 /// between, and at the end. Calls `connected` before bytes are sent.
 fn transfer<T>(relays: usize, connected: impl FnOnce() -> T) -> io::Result<[usize; 2]> {
     let ex = Executor::new();
-    let sent = conformance::pattern(20 * MIB);
+    let sent = pattern(20 * MIB);
     ex.block_on(async {
         let mut ends = Vec::new();
         for _ in 0..relays {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::descriptor::{FdReader, FdWriter};
 use halves::listener::{device, fifos, files};
+use halves::testing::pattern;
 use halves::{Connection, Event, Executor, Once, Reason, Server};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -238,7 +239,7 @@ fn files_are_halves() {
             (1024, 300_000),
             (65_536, 3_000_000),
         ] {
-            let sent = conformance::pattern(length);
+            let sent = pattern(length);
             std::fs::write(&request, &sent).expect("a file");
             let mut halves = files(&request, &reply).await.expect("both");
             let mut buf = vec![0; size];
@@ -259,7 +260,7 @@ fn files_are_halves() {
 fn accepted_bytes_are_written_when_the_writer_is_dropped() {
     let dir = place::dir();
     let reply = dir.path().join("reply");
-    let sent = conformance::pattern(3_000_000);
+    let sent = pattern(3_000_000);
     on_both(async || {
         let mut to_file = files("/dev/null", &reply).await.expect("both").writer;
         to_file.write_all(&sent).await.expect("on its way");

@@ -1,7 +1,6 @@
 //! Checks of a pair of connected connections, for streams of every kind.
 
 use std::io;
-use std::iter;
 
 use futures_lite::{AsyncRead, AsyncWrite, future};
 use halves::descriptor::{FdReader, FdWriter};
@@ -64,15 +63,4 @@ fn pipes() -> io::Result<(Connection<FdReader, FdWriter>, Connection)> {
     let near = Connection::new(FdReader::new(near_reader)?, FdWriter::new(near_writer)?);
     let far = Connection::new(FdReader::new(far_reader)?, FdWriter::new(far_writer)?);
     Ok((near, far.erase()))
-}
-
-/// Bytes that reveal their order: no two neighbouring runs are alike.
-pub(crate) fn pattern(length: usize) -> Vec<u8> {
-    let mut state = 0x2545_F491_u32;
-    iter::repeat_with(|| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    })
-    .take(length)
-    .collect()
 }

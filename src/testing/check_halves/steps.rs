@@ -1,13 +1,13 @@
 //! The checks of bytes and of ends. A failed one panics.
 
 use std::io::IoSliceMut;
-use std::iter;
 
 use async_executor::LocalExecutor;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 
 use super::vectored;
 use crate::connection::{Connection, Reader, Writer};
+use crate::testing::pattern;
 
 pub(super) async fn check_half_close<R1, W1, R2, W2>(
     long: usize,
@@ -62,17 +62,6 @@ pub(super) async fn check_bytes<R1, W1, R2, W2>(
 enum End {
     Closed,
     Open,
-}
-
-/// Bytes that reveal their order: no two neighbouring runs are alike.
-pub(super) fn pattern(length: usize) -> Vec<u8> {
-    let mut state = 0x2545_F491_u32;
-    iter::repeat_with(|| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    })
-    .take(length)
-    .collect()
 }
 
 /// Four tasks with four wakers: each half of each end works beside its sibling.

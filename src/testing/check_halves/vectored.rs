@@ -5,6 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 
 use crate::connection::Connection;
+use crate::testing::pattern;
 
 /// More slices than one system call accepts.
 const SLICES: usize = 1100;
@@ -18,7 +19,7 @@ pub(super) async fn calls_move_the_same_bytes<R1, W1, R2, W2>(
     W1: AsyncWrite + Unpin,
     R2: AsyncRead + Unpin,
 {
-    let sent = super::steps::pattern(5000);
+    let sent = pattern(5000);
     let write = async {
         let mut rest = &sent[..];
         while !rest.is_empty() {

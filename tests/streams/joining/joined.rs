@@ -4,10 +4,11 @@ use std::io;
 
 use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, future, io::split};
 use halves::listener::memory;
+use halves::testing::pattern;
 use halves::{Connection, Peer};
 
 use crate::process::joined::on_both;
-use crate::support::conformance::{self, connected, pattern};
+use crate::support::conformance::{self, connected};
 
 const TCP: &str = "127.0.0.1:0";
 

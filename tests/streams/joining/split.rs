@@ -9,6 +9,7 @@ use async_net::unix::UnixStream;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::connection::{ReadHalf, WireReader, WireWriter, WriteHalf, split};
 use halves::listener::memory::{self, MemoryConnection, PipeReader, PipeWriter};
+use halves::testing::pattern;
 use halves::{Connection, Executor, Once, Peer, Reason, Server, Shutdown, serve};
 
 use crate::support::conformance;
@@ -52,7 +53,7 @@ fn a_reader_that_has_to_write_and_a_writer_that_has_to_read_conform() {
 /// Each half is on a thread of its own. In any order of wake-ups, all of them go on.
 #[test]
 fn halves_on_four_threads_wake_each_other() {
-    let sent = conformance::pattern(20_000);
+    let sent = pattern(20_000);
     let (near, far) = receipts(1);
     let (done, ended) = mpsc::channel();
     for mut end in [near, far] {

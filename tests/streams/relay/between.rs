@@ -6,6 +6,7 @@ use std::path::Path;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory;
 use halves::process::Command;
+use halves::testing::pattern;
 use halves::{Connection, Executor, service};
 
 use crate::support::{conformance, place};
@@ -103,7 +104,7 @@ fn relays_from_tls_conform() {
 /// The child ends when its input does, and it has answered then.
 #[test]
 fn a_child_on_pipes_is_a_target() {
-    let sent = conformance::pattern(1_000_000);
+    let sent = pattern(1_000_000);
     for &kind in Kind::ALL {
         let dir = place::dir();
         let (received, result) = Executor::new().block_on(async {

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use halves::testing::pattern;
+
 use super::{End, Relayed, close, read, write};
-use crate::support::conformance::pattern;
 
 const CHUNK_BYTES: usize = 65_536;
 

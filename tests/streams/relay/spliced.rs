@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 
 use fastrand::Rng;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::testing::pattern;
 use halves::{Connection, Executor, service};
 
 use crate::support::seed::seed;
@@ -48,7 +49,7 @@ async fn send(end: &mut Connection, bytes: &[u8], sizes: &mut Rng) -> io::Result
 #[test]
 fn all_bytes_pass_in_order_and_are_counted() {
     let mut random = Rng::with_seed(seed());
-    let sent = conformance::pattern(6 * MIB);
+    let sent = pattern(6 * MIB);
     let seeds = [random.u64(..), random.u64(..)];
     between_sockets(async |(mut client, near, far, mut origin)| {
         let peers = [near.peer.clone(), far.peer.clone()];

@@ -9,13 +9,13 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory;
 use halves::proxy_protocol::Version;
 use halves::service::{Balance, Relay, Target};
+use halves::testing::pattern;
 use halves::{Connection, Executor, Listener, Listeners, Once, Server, bind};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use smol::Task;
 use tempfile::TempDir;
 
 use super::counted;
-use crate::support::conformance::pattern;
 use crate::support::harness::sockets::{Family, Served, World, eventually, run};
 use crate::support::place;
 

@@ -10,10 +10,10 @@ use fastrand::Rng;
 use futures_lite::future::{self, block_on, poll_once};
 use futures_lite::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use halves::listener::memory;
+use halves::testing::pattern;
 use halves::{Connection, Writer};
 
 use super::{Client, Ends, Served, VERSIONS};
-use crate::support::conformance::pattern;
 use crate::support::seed::seeds;
 
 /// Writes all bytes, by writes of which those that are not ready at once are dropped.

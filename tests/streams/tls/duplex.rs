@@ -9,6 +9,7 @@ use std::thread;
 use futures_lite::future::{self, block_on};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use halves::listener::memory::{self, PipeReader, PipeWriter};
+use halves::testing::pattern;
 use halves::tls::{TlsReader, TlsWriter};
 use halves::{Connection, Reader, Writer};
 use rustls::version::TLS13;
@@ -16,7 +17,6 @@ use rustls::{ServerConnection, SupportedProtocolVersion};
 
 use super::forger::Forger;
 use super::{Client, Ends, VERSIONS};
-use crate::support::conformance::pattern;
 use crate::support::tls_peer::TlsPeer;
 
 /// Far more bytes than the pipes take.

@@ -8,12 +8,12 @@ use std::time::Duration;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::listener::memory::{self, MemoryConnection};
 use halves::service::upper;
+use halves::testing::pattern;
 use halves::tls::{Info, TlsConnection, Version};
 use halves::{Executor, Reason, Server, Shutdown, Timeouts, bind, connect};
 use rustls::ClientConnection;
 
 use super::{Client, Ends, Served, VERSIONS};
-use crate::support::conformance::pattern;
 use crate::support::harness::{self, World};
 use crate::support::tls_peer::TlsPeer;
 

@@ -4,10 +4,10 @@ use std::iter;
 
 use fastrand::Rng;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use halves::testing::pattern;
 use halves::{Connection, Reader, Writer};
 
 use super::{World, end, pass, run};
-use crate::support::conformance::pattern;
 use crate::support::seed::seeds;
 
 const MIB: usize = 1 << 20;
