@@ -6,6 +6,7 @@
 //! | an answer | [`memory::ask`](crate::listener::memory::ask) |
 //! | every way to split the input | [`every_split`] |
 //! | a call that is dropped at any await | [`every_cancel`] |
+//! | traffic of a real client, as text | [`Record`] |
 //! | delays, splits, resets and every order of tasks | [`Simulation`] |
 //!
 //! With the feature `testing`. It changes nothing on a server's path.
@@ -15,6 +16,7 @@ mod every_cancel;
 mod every_split;
 mod pattern;
 mod pieces;
+mod record;
 mod simulation;
 
 pub use check_halves::{Ends, HalvesCheck, check_halves};
@@ -22,6 +24,7 @@ pub use every_cancel::every_cancel;
 pub use every_split::every_split;
 pub use pattern::pattern;
 pub use pieces::{Output, pieces};
+pub use record::{Record, RecordError, RecordEvent, Recorded};
 pub use simulation::{
     Failure, Faults, Sim, SimListener, SimReader, SimWriter, Simulation, Summary,
 };

@@ -4,4 +4,8 @@ mod failing;
 mod faults;
 mod halves;
 mod invariants;
+mod records;
 mod repeated;
+
+#[path = "../support/mod.rs"]
+mod support;
