@@ -6,6 +6,7 @@ use std::process::{self, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use rustix::net::{RecvFlags, recv};
 use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
@@ -63,9 +64,12 @@ impl Manager {
     /// Waits for a message, and returns its assignments.
     pub(crate) fn message(&mut self) -> Vec<String> {
         let mut buf = [0; 4096];
-        let length = self.socket.recv(&mut buf).unwrap_or_else(|error| {
-            panic!("nothing more came after {:#?}: {error}", self.assignments);
-        });
+        // A socket with a timeout ends a wait when a signal of another test is handled: signal(7).
+        let (length, _) =
+            rustix::io::retry_on_intr(|| recv(&self.socket, &mut buf, RecvFlags::empty()))
+                .unwrap_or_else(|error| {
+                    panic!("nothing more came after {:#?}: {error}", self.assignments);
+                });
         let text = str::from_utf8(&buf[..length]).expect("text");
         let lines: Vec<_> = text.lines().map(str::to_owned).collect();
         self.assignments.extend(lines.iter().cloned());

@@ -15,7 +15,11 @@ use crate::common::{Client, Halves, TIMEOUT, halves_after};
 fn line(client: &mut Client) -> String {
     let mut line = Vec::new();
     let mut byte = [0];
-    while client.0.read(&mut byte).expect("it answers") == 1 && byte != *b"\n" {
+    loop {
+        client.0.read_exact(&mut byte).expect("it answers");
+        if byte == *b"\n" {
+            break;
+        }
         line.push(byte[0]);
     }
     String::from_utf8(line).expect("text")
@@ -159,7 +163,7 @@ fn a_program_ends_at_the_lifetime() {
     let mut server = sh(&["--lifetime=200ms"], "echo $$; exec sleep 1000");
     let mut client = server.client();
     let pid = line(&mut client);
-    let _ = client.0.read(&mut [0]);
+    let _ = client.0.read_to_end(&mut Vec::new());
     let closed = server.wait_for("closed conn=1");
     assert!(closed.contains(" reason=lifetime "), "{closed}");
     assert!(is_gone(&pid));

@@ -9,7 +9,11 @@ use crate::common::{free_port, run, serve};
 fn without_a_target_the_client_is_reset_and_the_log_names_each() {
     let targets = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
     let mut relay = proxy(&[], &[&targets[0], &targets[1]]);
-    let error = relay.client().0.read(&mut [0]).expect_err("a reset");
+    let error = relay
+        .client()
+        .0
+        .read_to_end(&mut Vec::new())
+        .expect_err("a reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     let closed = relay.wait_for("closed");
     assert!(closed.contains(" reason=refused in=0 out=0 "), "{closed}");

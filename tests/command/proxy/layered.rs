@@ -33,7 +33,7 @@ fn tls_to_the_target_hides_the_clear_text_of_the_client() {
     relay.end();
     // Another name than that of the certificate.
     let mut relay = proxy(&[], &[&format!("{},tls,sni=other,ca={ca}", at(&server))]);
-    assert!(relay.client().0.read(&mut [0]).is_err());
+    assert!(relay.client().0.read_to_end(&mut Vec::new()).is_err());
     let closed = relay.wait_for("closed");
     assert!(closed.contains(" reason=refused "), "{closed}");
     relay.end();
@@ -76,7 +76,7 @@ fn a_client_without_close_notify_is_logged_as_truncated() {
         assert_eq!(&received, b"hello");
         client.kill().expect("it runs");
         client.wait().expect("a child");
-        let end = accepted.read(&mut received);
+        let end = accepted.read_to_end(&mut Vec::new());
         assert_eq!(matches!(end, Ok(0)), end_is_orderly, "{end:?}");
         drop(accepted);
         let closed = relay.wait_for("closed");
