@@ -8,6 +8,7 @@
 //! | a call that is dropped at any await | [`every_cancel`] |
 //! | traffic of a real client, as text | [`Record`] |
 //! | delays, splits, resets and every order of tasks | [`Simulation`] |
+//! | the answer to recorded clients | [`replay`](replay()) |
 //!
 //! With the feature `testing`. It changes nothing on a server's path.
 
@@ -17,6 +18,7 @@ mod every_split;
 mod pattern;
 mod pieces;
 mod record;
+mod replay;
 mod simulation;
 
 pub use check_halves::{Ends, HalvesCheck, check_halves};
@@ -25,6 +27,7 @@ pub use every_split::every_split;
 pub use pattern::pattern;
 pub use pieces::{Output, pieces};
 pub use record::{Record, RecordError, RecordEvent, Recorded};
+pub use replay::{Difference, Observed, Replay, Replayed, replay};
 pub use simulation::{
     Failure, Faults, Sim, SimListener, SimReader, SimWriter, Simulation, Summary,
 };

@@ -6,6 +6,7 @@ mod halves;
 mod invariants;
 mod records;
 mod repeated;
+mod replaying;
 
 #[path = "../support/mod.rs"]
 mod support;

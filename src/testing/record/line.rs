@@ -89,6 +89,13 @@ pub(in crate::testing) fn push_data(
     pushed
 }
 
+/// Returns data as a line has it.
+pub(in crate::testing) fn quoted(data: &[u8]) -> String {
+    let escaped = data.iter().map(|&byte| Escaped::of(byte, true));
+    let text: String = escaped.map(|it| it.as_str().to_owned()).collect();
+    format!("\"{text}\"")
+}
+
 fn push_words(text: &mut String, at: Duration, words: &str) {
     push_time(text, at);
     text.push_str(words);

@@ -13,6 +13,7 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 pub use error::RecordError;
+pub(super) use line::{MAX_DATA_BYTES, quoted};
 use line::{push_event, push_header};
 use parser::{MAX_LINE_BYTES, Parser};
 

@@ -288,6 +288,11 @@ impl Sim {
         Ok(client.erase())
     }
 
+    /// Returns true if bytes or an end were lost by a fault.
+    pub(in crate::testing) fn has_lost(&self) -> bool {
+        self.0.trace.has_lost()
+    }
+
     /// Waits for the time that a packet takes.
     async fn delay(&self) {
         let time = {

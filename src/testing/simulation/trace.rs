@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::plan::{PlannedFault, Way};
+use super::plan::{FaultKind, PlannedFault, Way};
 use crate::time::Clock;
 
 /// The number of last events that a failure prints.
@@ -28,6 +28,8 @@ struct State {
     keeps_all: bool,
     /// The faults that have happened, by name.
     faults: Vec<String>,
+    /// True after a fault with which bytes are lost.
+    has_lost: bool,
     /// The first problem that a server has reported.
     problem: Option<String>,
 }
@@ -69,6 +71,7 @@ impl Trace {
         let mut state = self.lock();
         if let Event::Fault(connection, way, fault) = &event {
             state.faults.push(fault.name(*connection, *way));
+            state.has_lost |= !matches!(fault.kind, FaultKind::Stall(_));
         }
         if !state.keeps_all && state.entries.len() == LAST_EVENTS {
             state.entries.pop_front();
@@ -93,6 +96,11 @@ impl Trace {
 
     pub(super) fn faults(&self) -> Vec<String> {
         self.lock().faults.clone()
+    }
+
+    /// Returns true if bytes or an end were lost by a fault.
+    pub(super) fn has_lost(&self) -> bool {
+        self.lock().has_lost
     }
 
     /// Returns the virtual time since the begin of the run.
