@@ -14,6 +14,7 @@ mod forced_exit;
 mod format;
 mod hint;
 mod inherited;
+mod interrupt;
 mod layered_listeners;
 mod layers;
 mod listen_address;
@@ -23,7 +24,9 @@ mod manual;
 mod metrics;
 mod orders;
 mod privileges;
+mod progress;
 mod proxy;
+mod replay;
 mod resources;
 mod restart;
 mod rules;
@@ -83,6 +86,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(Request::Check(command, options)) => check::run(&command, &options),
         Ok(Request::Connect(connect)) => connect::run(&connect),
         Ok(Request::Ctl(ctl)) => ctl::run(&ctl),
+        Ok(Request::Replay(arguments)) => replay::run(&arguments),
         Ok(Request::Completions(shell)) => print(&completions::script(shell)),
         Ok(Request::Man) => print(&manual::page()),
         Err(error) => {

@@ -23,6 +23,7 @@ const LINES: &[(&str, &[&str], &str)] = &[
             "proxy",
             "connect",
             "check",
+            "replay",
             "completions",
             "man",
         ],
@@ -116,7 +117,7 @@ fn assert_lines(shell: &str, complete: impl Fn(&Path, &str, &str) -> Vec<String>
             "{line}: {other} in {words:?}"
         );
     }
-    for command in ["serve", "exec", "proxy", "connect", "ctl"] {
+    for command in ["serve", "exec", "proxy", "connect", "ctl", "replay"] {
         let words = complete(dir.path(), &script, &format!("halves {command} --"));
         for option in options(command) {
             assert!(words.contains(&option), "{command}: {option} in {words:?}");

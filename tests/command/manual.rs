@@ -8,13 +8,14 @@ use crate::completions::options;
 use crate::support::place;
 use crate::support::skip::skip;
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "serve",
     "exec",
     "proxy",
     "connect",
     "check",
     "ctl",
+    "replay",
     "completions",
     "man",
 ];

@@ -109,6 +109,7 @@ pub(in crate::cli) fn values(flag: &FlagInfo<'static>) -> Values {
         ("--balance", _) => Values::Few(&["round-robin", "least"]),
         ("--health", _) => Values::Few(&["tcp", "line"]),
         ("--log", _) => Values::Few(&["text", "logfmt", "json"]),
+        ("--pace", _) => Values::Few(&["recorded", "fast", "10"]),
         ("--proxy-protocol", _) => Values::Few(&["v1", "v2", "any", "off"]),
         ("--sort", _) => Values::Few(&["bytes", "rate", "age", "idle"]),
         ("--tls-client-auth", _) => Values::Few(&["required", "optional"]),

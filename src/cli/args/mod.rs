@@ -10,6 +10,7 @@ mod exec;
 mod help;
 mod man;
 mod proxy;
+mod replay;
 mod serve;
 mod server_options;
 
@@ -35,6 +36,7 @@ use exec::Exec;
 use help::help;
 use man::Man;
 pub(super) use proxy::Proxy;
+pub(super) use replay::Replay;
 pub(super) use serve::Serve;
 pub(super) use server_options::ServerOptions;
 
@@ -46,6 +48,7 @@ pub(super) enum Request {
     Check(ServerCommand, Box<ServerOptions>),
     Connect(Box<Connect>),
     Ctl(Ctl),
+    Replay(Box<Replay>),
     /// The script that completes words in a shell.
     Completions(Shell),
     /// The manual page.
@@ -74,6 +77,7 @@ pub(super) struct UsageError {
         {command_name} proxy 10.0.0.1:80 10.0.0.2:80 --listen :80\n\
         {command_name} connect example.org:443,tls\n\
         {command_name} ctl /run/halves.control top\n\
+        {command_name} replay login.record\n\
         {command_name} serve --help",
     note = "'halves tcpserver' takes the flags of tcpserver: see 'halves tcpserver --help'. The same\n\
         is true for a link to halves that is called tcpserver."
@@ -97,6 +101,7 @@ enum Command {
     Connect(Connect),
     Check(Check),
     Ctl(Ctl),
+    Replay(Replay),
     Completions(Completions),
     Man(Man),
 }
@@ -130,6 +135,11 @@ const GRAMMARS: &[Grammar] = &[
     },
     Grammar {
         command: "ctl",
+        is_server: false,
+        runs_program: false,
+    },
+    Grammar {
+        command: "replay",
         is_server: false,
         runs_program: false,
     },
@@ -199,6 +209,9 @@ fn request(words: Vec<OsString>) -> Result<Request, String> {
             return Ok(Request::Connect(Box::new(connect.checked()?)));
         }
         Some(Command::Ctl(ctl)) => return Ok(Request::Ctl(ctl.checked()?)),
+        Some(Command::Replay(replay)) => {
+            return Ok(Request::Replay(Box::new(replay.checked()?)));
+        }
         Some(Command::Completions(Completions { shell })) => {
             return Ok(Request::Completions(shell));
         }
@@ -295,6 +308,7 @@ fn lacks_argument(command: Option<&str>) -> String {
         Some("serve") => no_service_given(),
         Some("exec") => "no program given; write halves exec PROGRAM [ARGS...]".to_owned(),
         Some("connect" | "ctl") => "no address given".to_owned(),
+        Some("replay") => "no file given; write halves replay FILE [ADDRESS]".to_owned(),
         Some("completions") => "no shell given; write bash, zsh or fish".to_owned(),
         _ => "an argument is missing".to_owned(),
     }

@@ -1,25 +1,24 @@
 //! `halves connect`: standard input and output to an address, and a verdict as the exit code.
 
-mod progress;
 mod pump;
 mod report;
 mod traffic;
-mod verdict;
+pub(super) mod verdict;
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, IsTerminal};
 use std::time::Duration;
 
-use async_signal::Signal;
 use futures_lite::future;
 use halves::listener::stdio;
-use halves::{Clock, Connection, Endpoint, Executor, Peer, Signals};
+use halves::{Clock, Connection, Endpoint, Executor, Peer};
 
 use super::args::Connect;
 use super::format::Format;
+use super::interrupt;
 use super::log::{Level, Lines};
+use super::progress::{Bytes, Progress};
 use super::with_log;
-use progress::Progress;
 use pump::{Broken, pump};
 use report::Report;
 use traffic::Traffic;
@@ -34,12 +33,11 @@ pub(super) fn run(connect: &Connect) -> u8 {
         let traffic = Traffic::new(Clock::default());
         let mut report = Report::new(connect.address.to_string(), traffic);
         let lines = log.lines();
-        let end = match catch() {
-            Ok(signals) => Executor::new().block_on(future::or(
-                session(connect, &mut report, lines),
-                interrupted(signals),
-            )),
-            Err(error) => End::new(Verdict::Failed, format!("cannot catch signals: {error}")),
+        let session = session(connect, &mut report, lines);
+        let end = match Executor::new().block_on(interrupt::or_signal(session)) {
+            Ok(Ok(end)) => end,
+            Ok(Err(signal)) => End::silent(Verdict::Signaled(signal)),
+            Err(error) => End::new(Verdict::Failed, error.to_string()),
         };
         if connect.json {
             lines.print(&report.json(&end));
@@ -51,20 +49,6 @@ pub(super) fn run(connect: &Connect) -> u8 {
         }
         end.verdict.code()
     })
-}
-
-fn catch() -> io::Result<Signals> {
-    // A write beyond the file size limit is an error then, and no signal that ends the process.
-    drop(Signals::catch(&[Signal::Xfsz])?);
-    Signals::catch(&[Signal::Int, Signal::Term, Signal::Hup])
-}
-
-/// Waits for a signal that ends the command.
-async fn interrupted(mut signals: Signals) -> End {
-    match signals.next().await {
-        Ok(signal) => End::silent(Verdict::Signaled(signal as u8)),
-        Err(error) => End::new(Verdict::Failed, format!("cannot read signals: {error}")),
-    }
 }
 
 async fn session(connect: &Connect, report: &mut Report, lines: &Lines) -> End {
@@ -125,10 +109,14 @@ async fn exchange(
         let problem = format!("{}: no byte in {time:?}", report.address);
         End::new(Verdict::Idle, problem)
     };
-    let progress = Progress::new(lines, connect.level());
+    let progress = Progress::of_dialogue(lines, connect.level());
     let shown = async {
         if let Some(progress) = &progress {
-            progress.show(traffic).await;
+            let bytes = || Bytes {
+                received: traffic.bytes_in(),
+                sent: traffic.bytes_out(),
+            };
+            progress.show(traffic.clock(), bytes).await;
         }
         future::pending().await
     };

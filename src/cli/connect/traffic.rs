@@ -31,6 +31,10 @@ impl Traffic {
         }
     }
 
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Counts bytes from the peer.
     pub(super) fn received(&self, bytes: usize) {
         self.touch();

@@ -9,7 +9,7 @@ use crate::cli::{EXIT_FAILED, EXIT_OUTPUT_CLOSED, EXIT_SIGNALED};
 
 /// The cause of the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::cli) enum Verdict {
     /// Both directions have ended in order.
     Complete,
     /// Files, standard input or standard output.
@@ -30,7 +30,7 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    pub(super) fn code(self) -> u8 {
+    pub(in crate::cli) fn code(self) -> u8 {
         match self {
             Self::Complete => 0,
             Self::Failed | Self::Idle => EXIT_FAILED,
@@ -46,7 +46,7 @@ impl Verdict {
         }
     }
 
-    pub(super) fn word(self) -> &'static str {
+    pub(in crate::cli) fn word(self) -> &'static str {
         match self {
             Self::Complete => "complete",
             Self::Failed => "failed",
@@ -66,21 +66,21 @@ impl Verdict {
 
 /// A verdict, and a line about it if people need one.
 #[derive(Debug)]
-pub(super) struct End {
-    pub(super) verdict: Verdict,
-    pub(super) problem: Option<String>,
+pub(in crate::cli) struct End {
+    pub(in crate::cli) verdict: Verdict,
+    pub(in crate::cli) problem: Option<String>,
 }
 
 impl End {
     /// An end that needs no words.
-    pub(super) fn silent(verdict: Verdict) -> Self {
+    pub(in crate::cli) fn silent(verdict: Verdict) -> Self {
         Self {
             verdict,
             problem: None,
         }
     }
 
-    pub(super) fn new(verdict: Verdict, problem: impl Into<String>) -> Self {
+    pub(in crate::cli) fn new(verdict: Verdict, problem: impl Into<String>) -> Self {
         Self {
             verdict,
             problem: Some(problem.into()),
@@ -88,7 +88,7 @@ impl End {
     }
 
     /// The end of a connect that failed.
-    pub(super) fn of_connect(error: &io::Error) -> Self {
+    pub(in crate::cli) fn of_connect(error: &io::Error) -> Self {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         let verdict = match inner {
             _ if error.kind() == ErrorKind::TimedOut => Verdict::TimedOut,
@@ -103,7 +103,7 @@ impl End {
     }
 
     /// The end of a connection by an error of its input or output.
-    pub(super) fn of_connection(address: &str, error: &io::Error) -> Self {
+    pub(in crate::cli) fn of_connection(address: &str, error: &io::Error) -> Self {
         match error.kind() {
             ErrorKind::UnexpectedEof => Self::new(
                 Verdict::Truncated,

@@ -47,7 +47,7 @@ fn start(args: &[&str]) -> Child {
 }
 
 /// Runs `serve` for the next client of a port, on a thread. Returns the address.
-fn server<T: Send + 'static>(
+pub(crate) fn server<T: Send + 'static>(
     serve: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (String, JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -62,13 +62,13 @@ fn server<T: Send + 'static>(
 }
 
 /// Makes the close of a socket a reset.
-fn reset(socket: &TcpStream) {
+pub(crate) fn reset(socket: &TcpStream) {
     let now = Some(std::time::Duration::ZERO);
     rustix::net::sockopt::set_socket_linger(socket, now).expect("a socket");
 }
 
 /// Asserts the exit code and the one line on standard error, which is the end of what it returns.
-fn complaint(output: &Output, code: i32) -> String {
+pub(crate) fn complaint(output: &Output, code: i32) -> String {
     let text = String::from_utf8(output.stderr.clone()).expect("text");
     assert_eq!(output.status.code(), Some(code), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");

@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use super::traffic::Traffic;
-use crate::cli::log::{Level, Lines};
-use crate::cli::units::size;
+use halves::Clock;
+
+use super::log::{Level, Lines};
+use super::units::size;
 
 /// The time before the first line.
 const FIRST: Duration = Duration::from_secs(1);
@@ -18,38 +19,52 @@ const ERASE: &str = "\r\u{1b}[K";
 /// A line on standard error that is written again and again.
 pub(super) struct Progress<'a> {
     lines: &'a Lines,
-    /// True if the output of the peer is on a terminal, too.
+    /// True if the output of the peer is on the terminal, too: it is shown until that begins.
     shares_terminal: bool,
     is_shown: Cell<bool>,
 }
 
 impl<'a> Progress<'a> {
-    /// Returns None if no progress is shown.
-    pub(super) fn new(lines: &'a Lines, level: Level) -> Option<Self> {
+    /// Returns None if no progress is shown beside standard input and output.
+    pub(super) fn of_dialogue(lines: &'a Lines, level: Level) -> Option<Self> {
         let terminals = Terminals {
             input: io::stdin().is_terminal(),
             output: io::stdout().is_terminal(),
             error: io::stderr().is_terminal(),
         };
-        terminals.have_progress(level).then(|| Self {
-            lines,
-            shares_terminal: terminals.output,
-            is_shown: Cell::new(false),
-        })
+        terminals
+            .have_progress(level)
+            .then(|| Self::new(lines, terminals.output))
     }
 
-    /// Shows the progress of a connection. Never ends.
-    pub(super) async fn show(&self, traffic: &Traffic) {
-        traffic.sleep(FIRST).await;
+    /// Returns None if no progress is shown of a command that prints nothing meanwhile.
+    pub(super) fn of_silence(lines: &'a Lines, level: Level) -> Option<Self> {
+        let is_shown = io::stderr().is_terminal() && level >= Level::Normal;
+        is_shown.then(|| Self::new(lines, false))
+    }
+
+    fn new(lines: &'a Lines, shares_terminal: bool) -> Self {
+        Self {
+            lines,
+            shares_terminal,
+            is_shown: Cell::new(false),
+        }
+    }
+
+    /// Shows the progress of a connection, with its bytes so far. Never ends.
+    pub(super) async fn show(&self, clock: &Clock, bytes: impl Fn() -> Bytes) {
+        let begin = clock.now();
+        clock.sleep(FIRST).await;
         let mut before = 0;
         let mut interval = FIRST;
-        while !self.shares_terminal || traffic.bytes_in() == 0 {
-            let bytes = traffic.bytes_in() + traffic.bytes_out();
-            let line = line(traffic, bytes - before, interval);
+        while !self.shares_terminal || bytes().received == 0 {
+            let bytes = bytes();
+            let sum = bytes.received + bytes.sent;
+            let line = line(bytes, sum - before, interval, clock.now() - begin);
             self.lines.print(&format!("{ERASE}{line}"));
             self.is_shown.set(true);
-            (before, interval) = (bytes, INTERVAL);
-            traffic.sleep(INTERVAL).await;
+            (before, interval) = (sum, INTERVAL);
+            clock.sleep(INTERVAL).await;
         }
         self.erase();
         std::future::pending::<()>().await;
@@ -69,6 +84,13 @@ impl Drop for Progress<'_> {
     }
 }
 
+/// The bytes of a connection so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bytes {
+    pub(super) received: u64,
+    pub(super) sent: u64,
+}
+
 /// The standard streams that are terminals.
 #[derive(Clone, Copy, Debug)]
 struct Terminals {
@@ -85,22 +107,21 @@ impl Terminals {
     }
 }
 
-fn line(traffic: &Traffic, bytes: u64, interval: Duration) -> String {
-    let rate = u128::from(bytes) * 1000 / interval.as_millis().max(1);
+fn line(bytes: Bytes, moved: u64, interval: Duration, age: Duration) -> String {
+    let rate = u128::from(moved) * 1000 / interval.as_millis().max(1);
     let rate = u64::try_from(rate).unwrap_or(u64::MAX);
     format!(
         "{} in, {} out, {}/s, {}s",
-        size(traffic.bytes_in()),
-        size(traffic.bytes_out()),
+        size(bytes.received),
+        size(bytes.sent),
         size(rate),
-        traffic.age().as_secs()
+        age.as_secs()
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use halves::Clock;
 
     #[test]
     fn a_terminal_without_a_dialogue_has_progress() {
@@ -128,13 +149,12 @@ mod tests {
 
     #[test]
     fn a_line_has_bytes_rate_and_time() {
-        let (clock, manual) = Clock::manual();
-        let traffic = Traffic::new(clock);
-        manual.advance(Duration::from_millis(61_500));
-        traffic.received(3 << 20);
-        traffic.sent(10);
+        let bytes = Bytes {
+            received: 3 << 20,
+            sent: 10,
+        };
         assert_eq!(
-            line(&traffic, 1 << 20, INTERVAL),
+            line(bytes, 1 << 20, INTERVAL, Duration::from_millis(61_500)),
             "3.0 MiB in, 10 B out, 2.0 MiB/s, 61s"
         );
     }
