@@ -238,6 +238,11 @@ struct Readme;
 #[doc = include_str!("../docs/tls.md")]
 struct Tls;
 
+/// Compiles the examples of docs/records.md.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/records.md")]
+struct Records;
+
 /// Compiles the examples of docs/testing.md.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/testing.md")]

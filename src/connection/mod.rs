@@ -153,6 +153,23 @@ impl<R, W> Connection<R, W> {
         let reader = WireReader::new(ahead, reader, record.clone());
         (reader, WireWriter::new(writer, record), self.peer)
     }
+
+    /// Puts halves around those of this connection, beneath its counters. `map` receives the bytes that are
+    /// read ahead, too, which stay where they are.
+    #[cfg(feature = "testing")]
+    pub(crate) fn map_halves<R2, W2>(
+        self,
+        map: impl FnOnce(R, &[u8], W) -> (R2, W2),
+    ) -> Connection<R2, W2> {
+        let (reader, record, ahead) = self.reader.into_parts();
+        let (writer, writer_record) = self.writer.into_parts();
+        let (reader, writer) = map(reader, &ahead, writer);
+        Connection {
+            reader: Reader::new(reader, record, ahead),
+            writer: Writer::new(writer, writer_record),
+            peer: self.peer,
+        }
+    }
 }
 
 impl<R, W> Connection<R, W> {

@@ -6,7 +6,7 @@
 //! | an answer | [`memory::ask`](crate::listener::memory::ask) |
 //! | every way to split the input | [`every_split`] |
 //! | a call that is dropped at any await | [`every_cancel`] |
-//! | traffic of a real client, as text | [`Record`] |
+//! | traffic of a real client, as text | [`record()`], [`Record`] |
 //! | delays, splits, resets and every order of tasks | [`Simulation`] |
 //! | the answer to recorded clients | [`replay`](replay()) |
 //!
@@ -26,7 +26,10 @@ pub use every_cancel::every_cancel;
 pub use every_split::every_split;
 pub use pattern::pattern;
 pub use pieces::{Output, pieces};
-pub use record::{Record, RecordError, RecordEvent, Recorded};
+pub use record::{
+    Record, RecordError, RecordEvent, RecordReader, RecordWriter, Recorded, Recorder, Recording,
+    record,
+};
 pub use replay::{Difference, Observed, Replay, Replayed, replay};
 pub use simulation::{
     Failure, Faults, Sim, SimListener, SimReader, SimWriter, Simulation, Summary,

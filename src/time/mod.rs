@@ -123,6 +123,15 @@ impl Clock {
         }
     }
 
+    /// The date, in UTC. A manual clock has none.
+    #[cfg(feature = "testing")]
+    pub(crate) fn wall_time(&self) -> Option<SystemTime> {
+        match &self.0 {
+            ClockSource::System => Some(SystemTime::now()),
+            ClockSource::Manual(_) => None,
+        }
+    }
+
     /// The current time, cheap and coarse. Only differences of stamps of one clock have a meaning.
     pub(crate) fn stamp(&self) -> Stamp {
         match &self.0 {

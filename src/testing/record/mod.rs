@@ -2,8 +2,11 @@
 
 mod date;
 mod error;
+mod halves;
 mod line;
 mod parser;
+mod recorder;
+mod tape;
 
 use std::fmt;
 use std::fs::File;
@@ -13,9 +16,11 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 pub use error::RecordError;
+pub use halves::{RecordReader, RecordWriter};
 pub(super) use line::{MAX_DATA_BYTES, quoted};
 use line::{push_event, push_header};
 use parser::{MAX_LINE_BYTES, Parser};
+pub use recorder::{Recorder, Recording, record};
 
 /// The longest file that [`Record::read`] accepts, in bytes: 256 MiB.
 const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;

@@ -1,3 +1,6 @@
 //! Records of connections.
 
+mod halves;
+mod limit;
+mod served;
 mod text;
