@@ -8,14 +8,14 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use halves::limits::Sources;
 use halves::service::discard;
 use halves::testing::{Faults, Sim, Simulation};
-use halves::{Connection, Reason, Timeouts};
+use halves::{Connection, Listener, Reason, Timeouts};
 
 const BYTES: &[u8] = &[7; 1000];
 
 /// A client that sends bytes, and a server that reads up to the end or the error.
 async fn received(sim: &Sim) -> io::Result<(Vec<u8>, Option<ErrorKind>)> {
     let mut listener = sim.listen("server")?;
-    let accept = halves::Listener::accept(&mut listener);
+    let accept = Listener::accept(&mut listener);
     let (mut client, server) = futures_lite::future::try_zip(sim.connect("server"), accept).await?;
     let mut server = server.expect("a connection");
     let send = async {
@@ -113,21 +113,63 @@ fn a_name_without_a_listener_and_a_refused_connection_are_refused() {
         });
 }
 
+/// A server backs off for 5 ms after an error of a limit.
 #[test]
-fn an_accept_error_delays_a_connection_and_does_not_lose_it() {
+fn an_accept_error_of_each_kind_delays_a_connection_and_does_not_lose_it() {
     let faults = Faults::none().accept_errors(1.0);
-    Simulation::builder().faults(faults).run(async |sim: Sim| {
+    let simulation = Simulation::builder().faults(faults).keep_trace();
+    let summary = simulation.try_run(async |sim: Sim| {
         let server = sim.serve("server", async |Connection { reader, writer, .. }| {
             discard(reader, writer).await
         })?;
-        let before = sim.clock().now();
         for _ in 0..3 {
             let mut client = sim.connect("server").await?;
             client.writer.close().await?;
             assert_eq!(client.reader.read(&mut [0]).await?, 0);
         }
         assert_eq!(server.stats().accept_errors, 3);
-        assert_eq!(sim.clock().now() - before, Duration::from_millis(15));
+        Ok(())
+    });
+    let summary = summary.expect("no failure");
+    let count = |error: &str| {
+        let count = summary
+            .trace
+            .matches(&format!("of server: {error}\n"))
+            .count();
+        assert!(count > 0, "{error}");
+        u32::try_from(count).expect("few")
+    };
+    let pauses: u32 = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]
+        .map(count)
+        .iter()
+        .sum();
+    let others: u32 = ["ECONNABORTED", "EPROTO", "EINTR"].map(count).iter().sum();
+    assert_eq!(pauses + others, 300);
+    assert_eq!(summary.time, pauses * Duration::from_millis(5));
+}
+
+/// Accepts ten connections, and returns the numbers and errors of the accepts that failed first.
+async fn accept_errors(sim: &Sim, name: &str) -> io::Result<Vec<String>> {
+    let mut listener = sim.listen(name)?;
+    let mut errors = Vec::new();
+    for n in 0..10 {
+        let _client = sim.connect(name).await?;
+        while let Err(error) = Listener::accept(&mut listener).await {
+            errors.push(format!("{n}: {error}"));
+        }
+    }
+    Ok(errors)
+}
+
+#[test]
+fn names_and_their_later_listeners_have_different_accept_errors() {
+    let faults = Faults::none().accept_errors(0.5);
+    let simulation = Simulation::builder().seed(1).faults(faults);
+    simulation.run(async |sim: Sim| {
+        let one = accept_errors(&sim, "one").await?;
+        let again = accept_errors(&sim, "one").await?;
+        let two = accept_errors(&sim, "two").await?;
+        assert!(one != again && one != two, "{one:?} {again:?} {two:?}");
         Ok(())
     });
 }

@@ -1,6 +1,5 @@
 //! The halves of a simulated connection, and its link.
 
-use std::future::Future;
 use std::io::{self, ErrorKind, Read};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use fastrand::Rng;
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::plan::{FaultKind, Plan, PlannedFault, Way, happens};
+use super::plan::{Fault, FaultKind, Plan, PlannedFault, Way, happens};
 use super::trace::Event;
 use super::wire::{Conditions, Wire, WireState};
 use crate::connection::{Connection, DiscardBudget, Endpoint, Link, Peer};
@@ -81,10 +80,17 @@ impl End {
         }
     }
 
-    fn reset(&self) {
-        self.record(Event::Reset(self.connection));
-        for wire in [&self.incoming, &self.outgoing] {
-            wire.change(WireState::reset);
+    /// Resets the connection. Returns true if it was not reset before.
+    fn reset(&self) -> bool {
+        let wires = [&self.incoming, &self.outgoing];
+        let resets = wires.map(|wire| wire.change(WireState::reset));
+        resets.contains(&true)
+    }
+
+    /// Ends the output.
+    fn close(&self) {
+        if self.outgoing.change(|state| state.close(&self.conditions)) {
+            self.record(Event::Closed(self.connection, self.way));
         }
     }
 
@@ -105,12 +111,7 @@ impl End {
                 self.record(Event::Ended(self.connection, self.incoming_way()));
                 return Poll::Ready(Ok(0));
             }
-            let arrival = state.next_arrival();
-            state.arrival = arrival.map(|time| conditions.clock.sleep_until(time));
-            if let Some(arrival) = &mut state.arrival {
-                let _ = Pin::new(arrival).poll(cx);
-            }
-            let before = state.reader.replace(cx.waker().clone());
+            let before = state.wait(&conditions.clock, cx);
             drop(state);
             drop(before);
             return Poll::Pending;
@@ -137,7 +138,7 @@ impl End {
             if state.is_reset {
                 return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
             }
-            if state.reader_dropped || state.closed.is_some() {
+            if state.reader_dropped || state.is_closed() {
                 return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
             }
             if let Some(fault) = state.faults.front().copied()
@@ -175,14 +176,22 @@ impl End {
 
     /// Lets a fault happen in the outgoing direction.
     fn strike(&self, fault: PlannedFault) {
-        self.record(Event::Fault(self.connection, self.way, fault));
         let conditions = &*self.conditions;
+        conditions.trace.add_fault(Fault::Planned {
+            connection: self.connection,
+            way: self.way,
+            fault,
+        });
         match fault.kind {
             FaultKind::Stall(time) => self.outgoing.change(|state| {
                 state.last_arrival = state.last_arrival.max(conditions.clock.now()) + time;
             }),
-            FaultKind::Reset => self.reset(),
-            FaultKind::End => self.outgoing.change(|state| state.close(conditions)),
+            FaultKind::Reset => {
+                self.reset();
+            }
+            FaultKind::End => {
+                self.outgoing.change(|state| state.close(conditions));
+            }
             FaultKind::Vanish => self.outgoing.change(|state| state.vanished = true),
         }
     }
@@ -190,8 +199,7 @@ impl End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        let conditions = &*self.conditions;
-        self.outgoing.change(|state| state.close(conditions));
+        self.close();
         self.incoming.change(|state| state.reader_dropped = true);
     }
 }
@@ -206,7 +214,7 @@ impl EndLink {
 impl Link for EndLink {
     fn poll_linger(&self, cx: &mut Context<'_>, _ended: bool) -> Poll<io::Result<()>> {
         let end = &self.0;
-        end.outgoing.change(|state| state.close(&end.conditions));
+        end.close();
         // A task of the handler that still has a half gets the input.
         if self.is_shared() {
             return Poll::Ready(Ok(()));
@@ -229,7 +237,10 @@ impl Link for EndLink {
     }
 
     fn abort(&self) {
-        self.0.reset();
+        let end = &self.0;
+        if end.reset() {
+            end.record(Event::Reset(end.connection, end.way));
+        }
     }
 }
 
@@ -257,8 +268,7 @@ impl AsyncWrite for SimWriter {
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let conditions = &self.0.conditions;
-        self.0.outgoing.change(|state| state.close(conditions));
+        self.0.close();
         Poll::Ready(Ok(()))
     }
 }

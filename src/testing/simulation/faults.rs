@@ -264,7 +264,8 @@ impl Faults {
     }
 
     share! {
-        /// Sets the share of accepts that fail first, as without free descriptors (EMFILE).
+        /// Sets the share of accepts that fail first: with EMFILE, ENFILE, ENOBUFS or ENOMEM, for which
+        /// a server backs off, or with ECONNABORTED, EPROTO or EINTR. The next accept succeeds.
         ///
         /// # Examples
         ///

@@ -14,10 +14,20 @@ use rustix::io::Errno;
 
 use super::end::{SimReader, SimWriter};
 use super::network::{Network, SimConnection};
-use super::plan::happens;
-use super::trace::Event;
+use super::plan::{Fault, below, happens};
 use crate::connection::{Connection, Endpoint};
 use crate::listener::Listener;
+
+/// The errors of an accept: of limits, and of one connection.
+const ACCEPT_ERRORS: [(Errno, &str); 7] = [
+    (Errno::MFILE, "EMFILE"),
+    (Errno::NFILE, "ENFILE"),
+    (Errno::NOBUFS, "ENOBUFS"),
+    (Errno::NOMEM, "ENOMEM"),
+    (Errno::CONNABORTED, "ECONNABORTED"),
+    (Errno::PROTO, "EPROTO"),
+    (Errno::INTR, "EINTR"),
+];
 
 /// Accepts the connections to a name of a simulation: see [`Sim::listen`](super::Sim::listen).
 ///
@@ -26,27 +36,17 @@ pub struct SimListener {
     name: Arc<str>,
     address: SocketAddr,
     network: Rc<RefCell<Network>>,
-    /// Decides which accepts fail.
-    rng: Rng,
-    accepts: u64,
     /// True if the next accept has failed once already.
     has_failed: bool,
 }
 
 impl SimListener {
-    pub(super) fn new(
-        name: Arc<str>,
-        network: Rc<RefCell<Network>>,
-        seed: u64,
-    ) -> io::Result<Self> {
+    pub(super) fn new(name: Arc<str>, network: Rc<RefCell<Network>>) -> io::Result<Self> {
         let address = network.borrow_mut().listen(&name)?;
-        let length = name.len() as u64;
         Ok(Self {
             name,
             address,
             network,
-            rng: Rng::with_seed(seed ^ length),
-            accepts: 0,
             has_failed: false,
         })
     }
@@ -63,23 +63,43 @@ impl SimListener {
             queue.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        if !std::mem::replace(&mut self.has_failed, true) {
-            self.accepts += 1;
-            let share = network.conditions.faults.accept_errors;
-            let fault = format!("accept {} of {}: EMFILE", self.accepts, self.name);
-            if happens(&mut self.rng, share) && network.permits(&fault) {
-                network.conditions.trace.add_fault(fault);
-                return Poll::Ready(Err(Errno::MFILE.into()));
-            }
+        if !std::mem::replace(&mut self.has_failed, true)
+            && let Some(error) = planned_error(&network, &self.name)
+        {
+            return Poll::Ready(Err(error.into()));
         }
         self.has_failed = false;
-        let queue = network.queue(&self.name);
-        let Some((number, connection)) = queue.and_then(|queue| queue.waiting.pop_front()) else {
-            return Poll::Ready(Ok(None));
-        };
-        network.conditions.trace.add(Event::Accepted(number));
-        Poll::Ready(Ok(Some(connection)))
+        Poll::Ready(Ok(network.accept(&self.name)))
     }
+}
+
+/// Returns the error of the next accept, if it fails first. The seed, the name and the number of the
+/// accept decide.
+fn planned_error(network: &Network, name: &Arc<str>) -> Option<Errno> {
+    let share = network.conditions.faults.accept_errors;
+    if share == 0.0 {
+        return None;
+    }
+    let number = network.next_accept(name);
+    let mut rng = Rng::with_seed(network.seed ^ hash(name).wrapping_add(number));
+    let (error, text) = ACCEPT_ERRORS[below(&mut rng, ACCEPT_ERRORS.len())];
+    let fault = Fault::Accept {
+        name: name.clone(),
+        number,
+        error: text,
+    };
+    let fails = happens(&mut rng, share) && network.permits(&fault);
+    fails.then(|| {
+        network.conditions.trace.add_fault(fault);
+        error
+    })
+}
+
+/// Hashes a name: FNV-1a, the same on every machine.
+fn hash(name: &str) -> u64 {
+    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    })
 }
 
 impl Listener for SimListener {

@@ -4,6 +4,7 @@ mod end;
 mod faults;
 mod listener;
 mod network;
+mod paste;
 mod plan;
 mod report;
 mod run;
@@ -13,10 +14,11 @@ mod sim;
 mod trace;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::future::Future;
 use std::io;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 pub use end::{SimReader, SimWriter};
@@ -28,7 +30,7 @@ pub use sim::Sim;
 /// The environment variable with the one seed to run.
 const SEED_VARIABLE: &str = "HALVES_SEED";
 /// The seeds of a simulation without any.
-const DEFAULT_SEEDS: Range<u64> = 0..100;
+const DEFAULT_SEEDS: RangeInclusive<u64> = 0..=99;
 /// The longest run, in virtual time.
 const DEFAULT_TIME_LIMIT: Duration = Duration::from_hours(24);
 /// The most polls of one run.
@@ -64,12 +66,12 @@ const DEFAULT_POLL_LIMIT: u64 = 10_000_000;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Simulation {
-    seeds: Range<u64>,
+    seeds: RangeInclusive<u64>,
     /// True if the seeds are those of the program, and not the default.
     has_seeds: bool,
     faults: Faults,
     /// The planned faults that may happen. None is all of them.
-    only: Option<Vec<String>>,
+    only: Option<BTreeSet<String>>,
     time_limit: Duration,
     poll_limit: u64,
     keeps_trace: bool,
@@ -106,11 +108,17 @@ impl Simulation {
     /// # let _ = simulation;
     /// ```
     #[must_use]
-    pub fn seed(self, seed: u64) -> Self {
-        self.seeds(seed..seed.saturating_add(1))
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seeds = seed..=seed;
+        self.has_seeds = true;
+        self
     }
 
     /// Runs these seeds.
+    ///
+    /// # Panics
+    ///
+    /// If there are none.
     ///
     /// # Examples
     ///
@@ -120,7 +128,8 @@ impl Simulation {
     /// ```
     #[must_use]
     pub fn seeds(mut self, seeds: Range<u64>) -> Self {
-        self.seeds = seeds;
+        assert!(!seeds.is_empty(), "there is no seed in {seeds:?}");
+        self.seeds = seeds.start..=seeds.end - 1;
         self.has_seeds = true;
         self
     }
@@ -174,6 +183,21 @@ impl Simulation {
         self
     }
 
+    /// Sets the most polls of one run: 10 million by default. A run that needs more fails, so that a
+    /// task that wakes itself without end is found.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let simulation = halves::testing::Simulation::builder().poll_limit(1000);
+    /// # let _ = simulation;
+    /// ```
+    #[must_use]
+    pub fn poll_limit(mut self, polls: u64) -> Self {
+        self.poll_limit = polls;
+        self
+    }
+
     /// Keeps the whole trace of each run, and not only its last events.
     ///
     /// # Examples
@@ -193,7 +217,7 @@ impl Simulation {
     ///
     /// # Panics
     ///
-    /// If a run fails: `test` returns an error or panics, a handler panics, every task waits and no
+    /// If `HALVES_SEED` is needed and not a number, or if a run fails: `test` returns an error or panics, a handler panics, every task waits and no
     /// time can help, or the run takes too long. The message has the seed, the virtual time, the last
     /// events, and the smallest set of faults with which the run still fails.
     ///
@@ -214,6 +238,10 @@ impl Simulation {
     /// # Errors
     ///
     /// The first run that failed.
+    ///
+    /// # Panics
+    ///
+    /// If `HALVES_SEED` is needed and not a number.
     ///
     /// # Examples
     ///
@@ -239,11 +267,15 @@ impl Simulation {
         Ok(summary)
     }
 
-    fn chosen_seeds(&self) -> Range<u64> {
-        let seed = env::var(SEED_VARIABLE).ok().filter(|_| !self.has_seeds);
-        match seed.and_then(|text| text.parse::<u64>().ok()) {
-            Some(seed) => seed..seed.saturating_add(1),
-            None => self.seeds.clone(),
-        }
+    fn chosen_seeds(&self) -> RangeInclusive<u64> {
+        let given = env::var_os(SEED_VARIABLE).filter(|_| !self.has_seeds);
+        let Some(given) = given else {
+            return self.seeds.clone();
+        };
+        let given = given.to_string_lossy();
+        let Ok(seed) = given.parse() else {
+            panic!("{SEED_VARIABLE} is {given:?}: set it to one seed, such as 7, or unset it");
+        };
+        seed..=seed
     }
 }

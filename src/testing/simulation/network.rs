@@ -1,13 +1,13 @@
 //! The names of a simulation, and the connections between them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::end::{self, SimReader, SimWriter};
-use super::plan::{Plan, refusal};
+use super::plan::{Fault, Plan};
 use super::trace::Event;
 use super::wire::Conditions;
 use crate::connection::{Connection, Endpoint};
@@ -18,9 +18,9 @@ pub(super) type SimConnection = Connection<SimReader, SimWriter>;
 /// The listeners and the connections of a run.
 pub(super) struct Network {
     pub(super) conditions: Arc<Conditions>,
-    seed: u64,
+    pub(super) seed: u64,
     /// The planned faults that may happen. None is all of them.
-    only: Option<Vec<String>>,
+    only: Option<BTreeSet<String>>,
     names: BTreeMap<Arc<str>, Name>,
     connections: u64,
 }
@@ -28,6 +28,8 @@ pub(super) struct Network {
 /// A name that has a listener, or had one.
 struct Name {
     address: SocketAddr,
+    /// The connections that were accepted, by all listeners in turn.
+    accepts: u64,
     /// None if there is no listener.
     queue: Option<Queue>,
 }
@@ -42,7 +44,11 @@ pub(super) struct Queue {
 }
 
 impl Network {
-    pub(super) fn new(conditions: Arc<Conditions>, seed: u64, only: Option<Vec<String>>) -> Self {
+    pub(super) fn new(
+        conditions: Arc<Conditions>,
+        seed: u64,
+        only: Option<BTreeSet<String>>,
+    ) -> Self {
         Self {
             conditions,
             seed,
@@ -56,10 +62,10 @@ impl Network {
         self.connections
     }
 
-    /// Returns true if the planned fault of this name may happen.
-    pub(super) fn permits(&self, fault: &str) -> bool {
+    /// Returns true if this planned fault may happen.
+    pub(super) fn permits(&self, fault: &Fault) -> bool {
         let only = self.only.as_ref();
-        only.is_none_or(|only| only.iter().any(|name| name == fault))
+        only.is_none_or(|only| only.contains(&fault.to_string()))
     }
 
     /// Opens a name, and returns its address.
@@ -70,6 +76,7 @@ impl Network {
         let address = SocketAddr::from((Ipv4Addr::from(next), 7));
         let name = self.names.entry(name.clone()).or_insert(Name {
             address,
+            accepts: 0,
             queue: None,
         });
         if name.queue.is_some() {
@@ -83,6 +90,20 @@ impl Network {
         self.names.get_mut(name)?.queue.as_mut()
     }
 
+    /// Returns the number of the next accept of a name.
+    pub(super) fn next_accept(&self, name: &str) -> u64 {
+        1 + self.names.get(name).map_or(0, |name| name.accepts)
+    }
+
+    /// Takes the first connection that waits.
+    pub(super) fn accept(&mut self, name: &str) -> Option<SimConnection> {
+        let name = self.names.get_mut(name)?;
+        let (number, connection) = name.queue.as_mut()?.waiting.pop_front()?;
+        name.accepts += 1;
+        self.conditions.trace.add(Event::Accepted(number));
+        Some(connection)
+    }
+
     /// Closes a name. The connections that were not accepted are reset.
     pub(super) fn close(&mut self, name: &str) -> Vec<SimConnection> {
         let queue = self.names.get_mut(name).and_then(|name| name.queue.take());
@@ -94,7 +115,7 @@ impl Network {
     pub(super) fn begin(&mut self, name: &Arc<str>) -> (u64, Plan) {
         self.connections += 1;
         let number = self.connections;
-        self.conditions.trace.add(Event::Connected {
+        self.conditions.trace.add(Event::Connecting {
             connection: number,
             to: name.clone(),
         });
@@ -112,7 +133,9 @@ impl Network {
     ) -> io::Result<(SimConnection, Option<Waker>)> {
         let conditions = self.conditions.clone();
         if plan.is_refused {
-            conditions.trace.add_fault(refusal(number));
+            conditions
+                .trace
+                .add_fault(Fault::Refused { connection: number });
             return Err(ErrorKind::ConnectionRefused.into());
         }
         let name = self.names.get_mut(name);

@@ -2,6 +2,7 @@
 //! that the order of tasks does not change them.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -34,6 +35,25 @@ pub(super) enum FaultKind {
     End,
     /// The receiver is gone without an end: bytes behind it are lost.
     Vanish,
+}
+
+/// A fault of a run. Its text is the form in which a failure prints it.
+#[derive(Clone, Debug)]
+pub(super) enum Fault {
+    Planned {
+        connection: u64,
+        way: Way,
+        fault: PlannedFault,
+    },
+    Refused {
+        connection: u64,
+    },
+    /// The accept of this number of a name fails first.
+    Accept {
+        name: Arc<str>,
+        number: u64,
+        error: &'static str,
+    },
 }
 
 /// The conditions of one connection.
@@ -77,30 +97,65 @@ impl Plan {
     }
 
     /// Leaves out the faults that `keeps` returns false for.
-    pub(super) fn retain(&mut self, connection: u64, keeps: impl Fn(&str) -> bool) {
-        self.is_refused &= keeps(&refusal(connection));
+    pub(super) fn retain(&mut self, connection: u64, keeps: impl Fn(&Fault) -> bool) {
+        self.is_refused &= keeps(&Fault::Refused { connection });
         for way in [Way::Up, Way::Down] {
-            let planned = &mut self.faults[way as usize];
-            planned.retain(|fault| keeps(&fault.name(connection, way)));
+            self.faults[way as usize].retain(|&fault| {
+                keeps(&Fault::Planned {
+                    connection,
+                    way,
+                    fault,
+                })
+            });
         }
     }
 }
 
-impl PlannedFault {
-    /// Returns the form in which a failure prints it.
-    pub(super) fn name(&self, connection: u64, way: Way) -> String {
-        let (at, kind) = (self.at, self.kind);
-        format!("connection {connection} {way} at {at}: {kind}")
+impl Fault {
+    /// Returns true if bytes or an end of a connection are lost.
+    pub(super) fn loses_bytes(&self) -> bool {
+        match self {
+            Self::Planned { fault, .. } => !matches!(fault.kind, FaultKind::Stall(_)),
+            Self::Refused { .. } | Self::Accept { .. } => false,
+        }
     }
 }
 
-/// Returns the name of a refused connection.
-pub(super) fn refusal(connection: u64) -> String {
-    format!("connection {connection}: refused")
+impl Way {
+    /// Returns the end that writes in this direction.
+    pub(super) fn sender(self) -> &'static str {
+        match self {
+            Self::Up => "client",
+            Self::Down => "server",
+        }
+    }
 }
 
 pub(super) fn happens(rng: &mut Rng, share: f64) -> bool {
     rng.f64() < share
+}
+
+/// Returns a random number below `bound`, the same one on machines of 32 and of 64 bits.
+pub(super) fn below(rng: &mut Rng, bound: usize) -> usize {
+    usize::try_from(rng.u64(..bound as u64)).unwrap_or_default()
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Planned {
+                connection,
+                way,
+                fault: PlannedFault { at, kind },
+            } => write!(f, "connection {connection} {way} at {at}: {kind}"),
+            Self::Refused { connection } => write!(f, "connection {connection}: refused"),
+            Self::Accept {
+                name,
+                number,
+                error,
+            } => write!(f, "accept {number} of {name}: {error}"),
+        }
+    }
 }
 
 impl fmt::Display for Way {

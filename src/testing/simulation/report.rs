@@ -53,8 +53,11 @@ pub struct Failure {
     pub time: Duration,
     /// The error, or the message of the panic.
     pub problem: String,
-    /// The smallest set of faults that was found with which the run still fails.
+    /// The smallest set of faults that was found with which the run still fails in this way.
     pub faults: Vec<String>,
+    /// The source of a test with this seed and these faults, to paste. A test that is a closure is
+    /// named `test` in it.
+    pub test: String,
     /// The last events, a line each; or all, after
     /// [`Simulation::keep_trace`](super::Simulation::keep_trace).
     pub trace: String,
@@ -77,19 +80,13 @@ impl fmt::Display for Failure {
             seed,
             time,
             problem,
-            faults,
+            test,
             trace,
+            ..
         } = self;
         writeln!(f, "seed {seed} fails after {time:?}: {problem}")?;
-        writeln!(f, "the last events:\n{trace}")?;
-        writeln!(
-            f,
-            "to repeat it, add to the simulation:\n    .seed({seed})\n    .only(["
-        )?;
-        for fault in faults {
-            writeln!(f, "        {fault:?},")?;
-        }
-        f.write_str("    ])\n")
+        writeln!(f, "the last events (up is to the server):\n{trace}")?;
+        write!(f, "a test that repeats it:\n\n{test}")
     }
 }
 

@@ -6,14 +6,15 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use fastrand::Rng;
 
 use super::Simulation;
 use super::network::Network;
+use super::paste;
 use super::report::{Failure, Summary};
-use super::scheduler::{Scheduler, Turn};
+use super::scheduler::{MAIN, Scheduler, TaskId};
 use super::sim::Sim;
 use super::trace::{Event, Trace};
 use super::wire::Conditions;
@@ -42,37 +43,22 @@ where
     F: Future<Output = io::Result<()>>,
 {
     let sim = Sim::new(settings, seed);
-    // A panic of the test may be that of `test` itself.
-    let ended = catch_panic(|| {
-        let mut main = pin!(test(sim.clone()));
-        sim.drive(settings, main.as_mut())
-    });
-    let ended = ended.and_then(|ended| ended);
-    let problem = ended.err().map(|error| error.to_string());
-    // The drop of a task may panic, too.
-    let cleared = catch_panic(|| sim.0.scheduler.clear());
-    let problem = problem.or(cleared.err().map(|error| error.to_string()));
-    let Run { trace, .. } = &*sim.0;
-    match problem {
-        None => Ok(Summary {
-            runs: 1,
-            connections: sim.0.network.borrow().connections(),
-            polls: sim.0.polls.get(),
-            faults: trace.faults().len() as u64,
-            time: trace.time(),
-            trace: if settings.keeps_trace {
-                trace.text()
-            } else {
-                String::new()
-            },
-        }),
-        Some(problem) => Err(Failure {
-            seed,
-            time: trace.time(),
-            problem,
-            faults: trace.faults(),
-            trace: trace.text(),
-        }),
+    let run = &*sim.0;
+    let mut main = pin!(None);
+    let ended = catch_panic(|| main.set(Some(test(sim.clone()))));
+    let ended = ended.and_then(|()| run.drive(settings, main.as_mut()));
+    // Before the tasks are dropped: their last events are not the cause.
+    let failure = ended.err().map(|problem| run.failure(&problem));
+    run.trace.end_tasks();
+    let dropped = catch_panic(|| main.set(None));
+    let dropped = dropped.and(run.scheduler.clear()).and(run.check());
+    let failure = failure.or(dropped.err().map(|problem| run.failure(&problem)));
+    match failure {
+        None => Ok(run.summary(settings)),
+        Some(mut failure) => {
+            failure.test = paste::source_of(test, settings, seed, &failure.faults);
+            Err(failure)
+        }
     }
 }
 
@@ -98,53 +84,101 @@ impl Sim {
             polls: Cell::new(0),
         }))
     }
+}
 
+impl Run {
     /// Polls tasks, and moves the clock when all wait, until `main` has ended.
-    fn drive(
-        &self,
-        settings: &Simulation,
-        mut main: Pin<&mut impl Future<Output = io::Result<()>>>,
-    ) -> io::Result<()> {
-        let run = &*self.0;
-        let waker = run.scheduler.main_waker();
+    fn drive<F>(&self, settings: &Simulation, mut main: Pin<&mut Option<F>>) -> io::Result<()>
+    where
+        F: Future<Output = io::Result<()>>,
+    {
+        let waker = self.scheduler.main_waker();
+        // The polls since the clock has moved.
+        let mut still = 0;
         loop {
-            match run.scheduler.next() {
-                Some(Turn::Main) => {
-                    run.trace.add(Event::Ran(0));
-                    let polled = main.as_mut().poll(&mut Context::from_waker(&waker));
-                    if let Poll::Ready(result) = polled {
-                        return result.and_then(|()| self.check());
-                    }
+            if let Some(task) = self.scheduler.next() {
+                if let Poll::Ready(result) = self.poll(task, main.as_mut(), &waker)? {
+                    return result.and_then(|()| self.check());
                 }
-                Some(Turn::Task(number)) => {
-                    run.trace.add(Event::Ran(number + 1));
-                    run.scheduler.poll(number);
+                self.check()?;
+                self.polls.set(self.polls.get() + 1);
+                still += 1;
+                if self.polls.get() > settings.poll_limit {
+                    return Err(too_many_polls(settings.poll_limit, still));
                 }
-                None if run.manual.advance_to_next() => {}
-                None => {
-                    return Err(io::Error::other(
-                        "every task waits, and no sleep is pending",
-                    ));
+            } else if self.manual.advance_to_next() {
+                still = 0;
+                if self.trace.time() > settings.time_limit {
+                    let limit = settings.time_limit;
+                    return Err(io::Error::other(format!("not ended after {limit:?}")));
                 }
-            }
-            self.check()?;
-            run.polls.set(run.polls.get() + 1);
-            if run.polls.get() > settings.poll_limit {
-                let limit = settings.poll_limit;
-                return Err(io::Error::other(format!("not ended after {limit} polls")));
-            }
-            if run.trace.time() > settings.time_limit {
-                let limit = settings.time_limit;
-                return Err(io::Error::other(format!("not ended after {limit:?}")));
+            } else {
+                return Err(io::Error::other(ALL_WAIT));
             }
         }
     }
 
+    /// Polls a task. Ready with the result of `main`. An error is a panic.
+    fn poll<F: Future>(
+        &self,
+        task: TaskId,
+        main: Pin<&mut Option<F>>,
+        waker: &Waker,
+    ) -> io::Result<Poll<F::Output>> {
+        self.trace.poll(task, || {
+            let polled = catch_panic(|| match main.as_pin_mut() {
+                Some(main) if task == MAIN => main.poll(&mut Context::from_waker(waker)),
+                _ => {
+                    self.scheduler.poll(task);
+                    Poll::Pending
+                }
+            });
+            polled.inspect_err(|panic| self.trace.add(Event::Note(format!("panicked: {panic}"))))
+        })
+    }
+
     /// Returns the problem that a server has reported.
     fn check(&self) -> io::Result<()> {
-        self.0
-            .trace
-            .problem()
-            .map_or(Ok(()), |problem| Err(io::Error::other(problem)))
+        let problem = self.trace.problem();
+        problem.map_or(Ok(()), |problem| Err(io::Error::other(problem)))
     }
+
+    fn failure(&self, problem: &io::Error) -> Failure {
+        let faults = self.trace.faults();
+        Failure {
+            seed: self.seed,
+            time: self.trace.time(),
+            problem: problem.to_string(),
+            faults: faults.iter().map(ToString::to_string).collect(),
+            trace: self.trace.text(),
+            test: String::new(),
+        }
+    }
+
+    fn summary(&self, settings: &Simulation) -> Summary {
+        Summary {
+            runs: 1,
+            connections: self.network.borrow().connections(),
+            polls: self.polls.get(),
+            faults: self.trace.faults().len() as u64,
+            time: self.trace.time(),
+            trace: if settings.keeps_trace {
+                self.trace.text()
+            } else {
+                String::new()
+            },
+        }
+    }
+}
+
+/// The problem of a run that cannot go on.
+const ALL_WAIT: &str = "every task waits, and no sleep is pending: nothing in the simulation can wake \
+    a task. It may wait for a peer that waits, too, or for something outside, such as another thread, \
+    a file, a socket or a child";
+
+fn too_many_polls(limit: u64, still: u64) -> io::Error {
+    io::Error::other(format!(
+        "not ended after {limit} polls, the last {still} at the same time: a task may wake itself \
+         without end, or the simulation needs a larger poll_limit"
+    ))
 }

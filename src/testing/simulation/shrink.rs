@@ -8,8 +8,9 @@ use super::{Failure, Sim, Simulation, run};
 /// The most runs of a reduction.
 const MAX_RUNS: usize = 200;
 
-/// Leaves out groups of faults, large ones first, as long as the run fails without them (delta
-/// debugging, Zeller and Hildebrandt 2002). Returns the failure of the smallest run.
+/// Leaves out groups of faults, large ones first, as long as the run fails without them in the same
+/// way (delta debugging, Zeller and Hildebrandt 2002). Returns the failure of the smallest run: within
+/// [`MAX_RUNS`], no fault of it can be left out alone.
 pub(super) fn shrink<F>(
     simulation: &Simulation,
     mut failure: Failure,
@@ -18,6 +19,7 @@ pub(super) fn shrink<F>(
 where
     F: Future<Output = io::Result<()>>,
 {
+    let kind = kind(&failure.problem);
     let mut runs = 0;
     let mut size = failure.faults.len();
     while size > 0 {
@@ -33,7 +35,12 @@ where
             let smaller = simulation.clone().only(fewer);
             match run::run(&smaller, failure.seed, test) {
                 // Its faults are those that have happened.
-                Err(smaller) if smaller.faults.len() < failure.faults.len() => failure = smaller,
+                Err(smaller)
+                    if smaller.faults.len() < failure.faults.len()
+                        && self::kind(&smaller.problem) == kind =>
+                {
+                    failure = smaller;
+                }
                 _ => start += size,
             }
         }
@@ -43,4 +50,35 @@ where
         }
     }
     failure
+}
+
+/// Returns the problem without its numbers. A run without some fault may fail for another reason, such
+/// as a count of that fault.
+fn kind(problem: &str) -> String {
+    let mut kind = String::new();
+    let mut numbers = false;
+    for c in problem.chars() {
+        if c.is_ascii_digit() {
+            if !numbers {
+                kind.push('#');
+            }
+            numbers = true;
+        } else if !(numbers && matches!(c, ' ' | ',' | '.' | '_')) {
+            numbers = false;
+            kind.push(c);
+        }
+    }
+    kind
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind;
+
+    #[test]
+    fn a_kind_of_problem_has_no_numbers() {
+        assert_eq!(kind("left: [1, 22, 3]"), kind("left: [7]"));
+        assert_eq!(kind("took 1.5s"), "took #s");
+        assert_ne!(kind("left: 0\n"), kind("left: 15ms\n"));
+    }
 }

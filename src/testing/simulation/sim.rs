@@ -197,7 +197,7 @@ impl Sim {
     /// });
     /// ```
     pub fn listen(&self, name: &str) -> io::Result<SimListener> {
-        SimListener::new(name.into(), self.0.network.clone(), self.0.seed)
+        SimListener::new(name.into(), self.0.network.clone())
     }
 
     /// Serves a name with the default settings, and returns the handle of its server. The run fails
@@ -320,7 +320,7 @@ fn describe(event: &Event) -> String {
         }
         Event::Opened(peer) => format!("server: opened {}", peer.id()),
         Event::Refused { peer, reason, .. } => format!("server: refused {}, {reason}", peer.id()),
-        other => format!("server: {other:?}"),
+        other => format!("server: {other}"),
     }
 }
 

@@ -1,15 +1,19 @@
-//! The trace of a run: its events, with the virtual time of each.
+//! The trace of a run: its events, with the virtual time and the task of each.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::plan::{FaultKind, PlannedFault, Way};
+use super::plan::{Fault, Way};
+use super::scheduler::{MAIN, TaskId};
 use crate::time::Clock;
 
 /// The number of last events that a failure prints.
 const LAST_EVENTS: usize = 40;
+/// The task of events after the run, when all tasks are dropped.
+const NO_TASK: u64 = u64::MAX;
 
 /// Records the events of a run.
 #[derive(Clone)]
@@ -18,39 +22,48 @@ pub(super) struct Trace(Arc<Shared>);
 struct Shared {
     clock: Clock,
     start: Instant,
+    /// True if all entries are kept, and not only the last ones.
+    keeps_all: bool,
+    /// The number of the task that runs.
+    task: AtomicU64,
+    /// True once there is a problem, to check it without the lock.
+    has_problem: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The last events, or all of them.
     entries: VecDeque<Entry>,
-    keeps_all: bool,
-    /// The faults that have happened, by name.
-    faults: Vec<String>,
-    /// True after a fault with which bytes are lost.
-    has_lost: bool,
+    /// The faults that have happened.
+    faults: Vec<Fault>,
     /// The first problem that a server has reported.
     problem: Option<String>,
 }
 
-#[derive(Clone)]
 struct Entry {
-    at: Duration,
+    at: Instant,
+    task: u64,
     event: Event,
 }
 
 /// An event of a run.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
-    Ran(usize),
-    Connected { connection: u64, to: Arc<str> },
+    /// A poll without another event. Only in whole traces.
+    Polled,
+    Connecting {
+        connection: u64,
+        to: Arc<str>,
+    },
     Accepted(u64),
     Wrote(u64, Way, usize),
     Read(u64, Way, usize),
+    /// The writer has ended a direction.
+    Closed(u64, Way),
+    /// The reader has received the end of a direction.
     Ended(u64, Way),
-    Reset(u64),
-    Fault(u64, Way, PlannedFault),
+    /// The end with this output has reset the connection.
+    Reset(u64, Way),
     Note(String),
 }
 
@@ -59,48 +72,68 @@ impl Trace {
         Self(Arc::new(Shared {
             start: clock.now(),
             clock,
-            state: Mutex::new(State {
-                keeps_all,
-                ..State::default()
-            }),
+            keeps_all,
+            task: AtomicU64::new(MAIN.number),
+            has_problem: AtomicBool::new(false),
+            state: Mutex::default(),
         }))
     }
 
-    pub(super) fn add(&self, event: Event) {
-        let at = self.time();
-        let mut state = self.lock();
-        if let Event::Fault(connection, way, fault) = &event {
-            state.faults.push(fault.name(*connection, *way));
-            state.has_lost |= !matches!(fault.kind, FaultKind::Stall(_));
+    /// Polls a task. Its events get its number.
+    pub(super) fn poll<T>(&self, task: TaskId, poll: impl FnOnce() -> T) -> T {
+        self.0.task.store(task.number, Ordering::Relaxed);
+        if !self.0.keeps_all {
+            return poll();
         }
-        if !state.keeps_all && state.entries.len() == LAST_EVENTS {
-            state.entries.pop_front();
+        let before = self.lock().entries.len();
+        let polled = poll();
+        if self.lock().entries.len() == before {
+            self.add(Event::Polled);
         }
-        state.entries.push_back(Entry { at, event });
+        polled
     }
 
-    /// Records a fault that no direction has.
-    pub(super) fn add_fault(&self, name: String) {
-        self.lock().faults.push(name.clone());
-        self.add(Event::Note(name));
+    /// The events that follow have no task.
+    pub(super) fn end_tasks(&self) {
+        self.0.task.store(NO_TASK, Ordering::Relaxed);
+    }
+
+    pub(super) fn add(&self, event: Event) {
+        let entry = Entry {
+            at: self.0.clock.now(),
+            task: self.0.task.load(Ordering::Relaxed),
+            event,
+        };
+        let mut state = self.lock();
+        if !self.0.keeps_all && state.entries.len() == LAST_EVENTS {
+            state.entries.pop_front();
+        }
+        state.entries.push_back(entry);
+    }
+
+    pub(super) fn add_fault(&self, fault: Fault) {
+        self.add(Event::Note(format!("fault: {fault}")));
+        self.lock().faults.push(fault);
     }
 
     /// Records a problem with which the run fails.
     pub(super) fn fail(&self, problem: String) {
         self.lock().problem.get_or_insert(problem);
+        self.0.has_problem.store(true, Ordering::Release);
     }
 
     pub(super) fn problem(&self) -> Option<String> {
-        self.lock().problem.clone()
+        let has_problem = self.0.has_problem.load(Ordering::Acquire);
+        has_problem.then(|| self.lock().problem.clone()).flatten()
     }
 
-    pub(super) fn faults(&self) -> Vec<String> {
+    pub(super) fn faults(&self) -> Vec<Fault> {
         self.lock().faults.clone()
     }
 
     /// Returns true if bytes or an end were lost by a fault.
     pub(super) fn has_lost(&self) -> bool {
-        self.lock().has_lost
+        self.lock().faults.iter().any(Fault::loses_bytes)
     }
 
     /// Returns the virtual time since the begin of the run.
@@ -111,7 +144,12 @@ impl Trace {
     /// Returns the events as text, a line each.
     pub(super) fn text(&self) -> String {
         let state = self.lock();
-        state.entries.iter().map(Entry::to_string).collect()
+        let lines = state.entries.iter().map(|entry| {
+            let micros = (entry.at - self.0.start).as_micros();
+            let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+            format!("{seconds:>6}.{micros:06} {entry}\n")
+        });
+        lines.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -121,11 +159,14 @@ impl Trace {
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.at.as_micros();
-        write!(f, "{:>6}.{:06} ", micros / 1_000_000, micros % 1_000_000)?;
+        match self.task {
+            0 => f.write_str("test:   ")?,
+            NO_TASK => f.write_str("end:    ")?,
+            task => write!(f, "task {task}: ")?,
+        }
         match &self.event {
-            Event::Ran(task) => write!(f, "task {task}"),
-            Event::Connected { connection, to } => write!(f, "connection {connection} to {to}"),
+            Event::Polled => f.write_str("polled"),
+            Event::Connecting { connection, to } => write!(f, "connection {connection} to {to}"),
             Event::Accepted(connection) => write!(f, "connection {connection} accepted"),
             Event::Wrote(connection, way, bytes) => {
                 write!(f, "connection {connection} {way} wrote {bytes}")
@@ -133,13 +174,15 @@ impl fmt::Display for Entry {
             Event::Read(connection, way, bytes) => {
                 write!(f, "connection {connection} {way} read {bytes}")
             }
-            Event::Ended(connection, way) => write!(f, "connection {connection} {way} ended"),
-            Event::Reset(connection) => write!(f, "connection {connection} was reset"),
-            Event::Fault(connection, way, fault) => {
-                write!(f, "fault: {}", fault.name(*connection, *way))
+            Event::Closed(connection, way) => write!(f, "connection {connection} {way} closed"),
+            Event::Ended(connection, way) => {
+                write!(f, "connection {connection} {way} read the end")
+            }
+            Event::Reset(connection, way) => {
+                let end = way.sender();
+                write!(f, "connection {connection} reset by the {end}")
             }
             Event::Note(note) => f.write_str(note),
-        }?;
-        f.write_str("\n")
+        }
     }
 }

@@ -1,14 +1,16 @@
 //! One direction of a simulated connection: bytes on their way.
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
 use super::faults::Faults;
-use super::plan::PlannedFault;
+use super::plan::{PlannedFault, below};
 use super::trace::Trace;
 use crate::time::{Clock, Sleep};
 
@@ -34,16 +36,25 @@ pub(super) struct WireState {
     pub(super) written: u64,
     pub(super) faults: VecDeque<PlannedFault>,
     pub(super) rng: Rng,
-    /// The time at which the end of the output arrives.
-    pub(super) closed: Option<Instant>,
+    output: Output,
     pub(super) reader_dropped: bool,
     pub(super) is_reset: bool,
     /// Bytes are lost.
     pub(super) vanished: bool,
-    /// Runs until the next bytes arrive.
-    pub(super) arrival: Option<Sleep>,
+    /// Runs until the next bytes arrive, at this time.
+    arrival: Option<(Instant, Sleep)>,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
+}
+
+/// The state of the writing end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Open,
+    /// The end arrives at this time.
+    Ended(Instant),
+    /// The end is lost: the direction has vanished.
+    EndLost,
 }
 
 impl Wire {
@@ -56,7 +67,7 @@ impl Wire {
             written: 0,
             faults: faults.into(),
             rng: Rng::with_seed(seed),
-            closed: None,
+            output: Output::Open,
             reader_dropped: false,
             is_reset: false,
             vanished: false,
@@ -71,12 +82,13 @@ impl Wire {
     }
 
     /// Changes the state, releases the lock, and wakes both tasks.
-    pub(super) fn change(&self, change: impl FnOnce(&mut WireState)) {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut WireState) -> T) -> T {
         let mut state = self.lock();
-        change(&mut state);
+        let changed = change(&mut state);
         let woken = [state.reader.take(), state.writer.take()];
         drop(state);
         woken.into_iter().flatten().for_each(Waker::wake);
+        changed
     }
 }
 
@@ -92,13 +104,25 @@ impl WireState {
         }
     }
 
-    /// Returns the time at which the next bytes or the end arrive.
-    pub(super) fn next_arrival(&self) -> Option<Instant> {
-        self.arrivals.front().map(|(time, _)| *time).or(self.closed)
+    /// Waits for the next bytes or the end. Returns the waker of the reader before.
+    #[must_use = "its drop may end a task"]
+    pub(super) fn wait(&mut self, clock: &Clock, cx: &mut Context<'_>) -> Option<Waker> {
+        let next = self
+            .arrivals
+            .front()
+            .map(|(time, _)| *time)
+            .or(self.end_arrival());
+        if self.arrival.as_ref().map(|(time, _)| *time) != next {
+            self.arrival = next.map(|time| (time, clock.sleep_until(time)));
+        }
+        if let Some((_, arrival)) = &mut self.arrival {
+            let _ = Pin::new(arrival).poll(cx);
+        }
+        self.reader.replace(cx.waker().clone())
     }
 
     pub(super) fn is_ended(&self, now: Instant) -> bool {
-        self.data.is_empty() && self.closed.is_some_and(|time| time <= now)
+        self.data.is_empty() && self.end_arrival().is_some_and(|time| time <= now)
     }
 
     /// Takes bytes on, which arrive later.
@@ -125,23 +149,43 @@ impl WireState {
         if faults.max_piece == usize::MAX || max <= 1 {
             return max;
         }
-        // Small pieces are as frequent as large ones.
-        let bits = self.rng.u32(0..=max.ilog2());
-        self.rng.usize(1..=1 << bits).min(max)
+        // Small pieces are as frequent as large ones, and all bytes at once are not rare.
+        let bits = self.rng.u32(0..=(max - 1).ilog2() + 1);
+        max.min(1 + below(&mut self.rng, 1 << bits))
     }
 
-    /// Loses all bytes, and fails all later calls.
-    pub(super) fn reset(&mut self) {
+    /// Loses all bytes, and fails all later calls. Returns true if it was not reset before.
+    pub(super) fn reset(&mut self) -> bool {
+        let resets = !self.is_reset;
         self.is_reset = true;
         self.data = VecDeque::new();
         self.arrivals = VecDeque::new();
         self.arrived = 0;
+        resets
     }
 
-    pub(super) fn close(&mut self, conditions: &Conditions) {
-        if self.closed.is_none() && !self.vanished {
-            let now = conditions.clock.now();
-            self.closed = Some(self.last_arrival.max(now));
+    /// Ends the direction. Returns true if it was not ended before.
+    pub(super) fn close(&mut self, conditions: &Conditions) -> bool {
+        if self.is_closed() {
+            return false;
+        }
+        let now = conditions.clock.now();
+        self.output = if self.vanished {
+            Output::EndLost
+        } else {
+            Output::Ended(self.last_arrival.max(now))
+        };
+        !self.is_reset
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.output != Output::Open
+    }
+
+    fn end_arrival(&self) -> Option<Instant> {
+        match self.output {
+            Output::Ended(time) => Some(time),
+            Output::Open | Output::EndLost => None,
         }
     }
 }
