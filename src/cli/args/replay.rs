@@ -199,7 +199,7 @@ mod tests {
                 &["--json"],
                 "no file given; write halves replay FILE [ADDRESS]",
             ),
-            (&["a", "-"], no_server),
+            (&["a", "stdio"], no_server),
             (&["a", "fd:1"], no_server),
             (&["a", "/x", "--source", "::1"], "--source is for TCP"),
             (

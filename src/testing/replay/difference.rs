@@ -58,9 +58,7 @@ pub enum Observed {
     Error(ErrorKind, String),
     /// No byte and no end arrived in this time.
     Nothing(Duration),
-    /// The input was taken.
-    InputTaken,
-    /// The input was not taken in this time.
+    /// The next piece of input was not taken in this time.
     InputNotTaken(Duration),
 }
 
@@ -93,7 +91,6 @@ impl Difference {
                 let bytes = [&*self.before, bytes].concat();
                 format!("{dots}{}", quoted(&bytes))
             }
-            Observed::InputTaken | Observed::InputNotTaken(_) => part.to_string(),
             _ if self.before.is_empty() => part.to_string(),
             _ => format!("{dots}{} and then {part}", quoted(&self.before)),
         }
@@ -143,9 +140,14 @@ impl fmt::Display for Observed {
             Self::Reset => f.write_str("a reset"),
             Self::Closed => f.write_str("the end or a reset"),
             Self::Error(_, text) => write!(f, "an error: {text}"),
-            Self::Nothing(time) => write!(f, "nothing in {time:?}"),
-            Self::InputTaken => f.write_str("that the input was taken"),
-            Self::InputNotTaken(time) => write!(f, "by not taking the input in {time:?}"),
+            Self::Nothing(time) => write!(f, "nothing in {:?}", rounded(*time)),
+            Self::InputNotTaken(time) => write!(f, "no input taken in {:?}", rounded(*time)),
         }
     }
+}
+
+/// Returns a time in whole milliseconds, if it has any.
+fn rounded(time: Duration) -> Duration {
+    let millis = Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    if millis.is_zero() { time } else { millis }
 }

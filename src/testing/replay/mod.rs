@@ -1,4 +1,4 @@
-//! `Replay`: the input of a record, sent to a handler or a server whose answer is compared.
+//! `Replay`: sends the input of a record to a handler or a server, and compares the answer.
 
 mod difference;
 mod play;

@@ -197,18 +197,17 @@ impl<'a> Play<'a> {
         step: &Step<'_>,
         send: impl Future<Output = io::Result<()>>,
     ) -> Result<bool, Difference> {
-        let timeout = self.replay.timeout;
+        let timeout = self.longest_wait(step);
         match self.clock.timeout(timeout, send).await {
             Ok(sent) => Ok(sent.is_ok()),
             Err(_) => Err(Difference {
                 line: step.line,
-                recorded: Observed::InputTaken,
                 ..self.difference(Observed::InputNotTaken(timeout))
             }),
         }
     }
 
-    /// Waits until a part of the answer has arrived: for its recorded time and the timeout.
+    /// Waits until a part of the answer has arrived.
     async fn wait(&self, step: &Step<'_>, arrived: impl Fn() -> bool) -> Result<(), Difference> {
         // The arrival is seen at the same poll, without a waker of its own.
         let arrival = poll_fn(|_| {
@@ -218,9 +217,16 @@ impl<'a> Play<'a> {
                 Poll::Pending
             }
         });
-        let timeout = step.gap.saturating_add(self.replay.timeout);
+        let timeout = self.longest_wait(step);
         let waited = self.clock.timeout(timeout, arrival).await;
         waited.map_err(|_| self.difference(Observed::Nothing(timeout)))
+    }
+
+    /// Returns the time until an event is later than recorded by the timeout. Timers of the server may
+    /// run since any event before it, and do not follow the pace.
+    fn longest_wait(&self, step: &Step<'_>) -> Duration {
+        let recorded = step.at.saturating_sub(self.clock.now() - self.begin);
+        recorded.max(step.gap).saturating_add(self.replay.timeout)
     }
 
     /// Returns the difference behind the bytes that have arrived.

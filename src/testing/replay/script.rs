@@ -21,6 +21,8 @@ pub(super) struct Script<'a> {
 /// One event of the record.
 #[derive(Debug)]
 pub(super) struct Step<'a> {
+    /// The time since the begin of the record.
+    pub(super) at: Duration,
     /// The time since the event before.
     pub(super) gap: Duration,
     pub(super) line: usize,
@@ -66,6 +68,7 @@ impl<'a> Script<'a> {
             };
             script.last_line += event_lines(&event.what);
             script.steps.push(Step {
+                at: event.at,
                 gap: event.at.saturating_sub(before),
                 line,
                 action,

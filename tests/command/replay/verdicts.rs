@@ -77,7 +77,8 @@ fn an_answer_that_ends_early_or_goes_on_is_1() {
 
 #[test]
 fn an_answer_that_does_not_come_is_1() {
-    let line = difference(HELLO, &["--timeout", "50ms"], |mut client| {
+    let events = "0 in \"hello\\n\"\n0.000120 out \"HELLO\\n\"\n";
+    let line = difference(events, &["--timeout", "50ms"], |mut client| {
         let _ = client.read_to_end(&mut Vec::new());
     });
     let end = "recorded \"HELLO\\n\", answered nothing in 50ms";

@@ -51,8 +51,8 @@ fn each_difference_has_its_place_and_both_texts() {
         ),
         (
             &[Read(2), Write("A\n"), Hang],
-            "after 2 bytes (line 7 of the record, after 61.000s): \
-             recorded \"A\\nB\\n\", answered \"A\\n\" and then nothing in 60s",
+            "after 2 bytes (line 7 of the record, after 61.500s): \
+             recorded \"A\\nB\\n\", answered \"A\\n\" and then nothing in 60.5s",
         ),
         (
             &[Read(2), Write("A\nB\n?"), ReadEnd],
@@ -61,8 +61,8 @@ fn each_difference_has_its_place_and_both_texts() {
         ),
         (
             &[Read(2), Write("A\nB\n"), ReadEnd, Hang],
-            "after 4 bytes (line 9 of the record, after 61.500s): \
-             recorded \"A\\nB\\n\" and then the end, answered \"A\\nB\\n\" and then nothing in 60s",
+            "after 4 bytes (line 9 of the record, after 62.000s): \
+             recorded \"A\\nB\\n\" and then the end, answered \"A\\nB\\n\" and then nothing in 60.5s",
         ),
         (
             &[Read(2), Write("A\nB\n"), ReadEnd, Reset],
@@ -122,7 +122,7 @@ fn input_that_is_not_taken_is_a_difference() {
     assert_eq!(
         problem,
         "the answer differs after 0 bytes (line 5 of the record, after 60.000s): \
-         recorded that the input was taken, answered by not taking the input in 60s"
+         recorded \"thanks\", answered no input taken in 60s"
     );
     // A handler that ends has not to read the rest.
     replay.run(does(&[Act::Write("thanks")]));

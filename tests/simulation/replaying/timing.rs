@@ -1,5 +1,6 @@
 //! The order of input and answer, pauses, and the timeout.
 
+use std::cell::RefCell;
 use std::io;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ fn input_is_sent_behind_an_end_that_precedes_it() {
 
 /// Replays to a handler that answers this much later than it is asked.
 fn delayed(replay: &Replay, delay: Duration) -> Result<Replayed, Difference> {
-    let result = std::cell::RefCell::new(None);
+    let result = RefCell::new(None);
     Simulation::builder()
         .seed(3)
         .faults(Faults::none())
@@ -93,6 +94,35 @@ fn an_answer_may_be_later_than_recorded_by_the_timeout() {
         "{difference}"
     );
     assert_eq!(difference.time, most);
+}
+
+/// The server answers a minute after its client has connected, and the input is early.
+#[test]
+fn a_timer_of_the_server_does_not_follow_the_pace() {
+    let events = "0 in \"a\\n\"\n50 in \"b\\n\"\n60 out \"late\"\n60 closed\n";
+    let played = RefCell::new(Vec::new());
+    for (pause, is_right) in [(60, true), (65, true), (66, false)] {
+        let replay = replay(events)
+            .pace(f64::INFINITY)
+            .timeout(Duration::from_secs(5));
+        Simulation::builder()
+            .seed(3)
+            .faults(Faults::none())
+            .run(async |sim: Sim| {
+                let clock = sim.clock().clone();
+                let handler = async move |mut c: Connection<SimReader, SimWriter>| {
+                    clock.sleep(Duration::from_secs(pause)).await;
+                    c.reader.exactly(4).await?;
+                    c.writer.write_all(b"late").await
+                };
+                let _server = sim.serve("server", handler)?;
+                let client = sim.connect("server").await?;
+                let result = replay.play(client, sim.clock()).await;
+                played.borrow_mut().push((pause, result.is_ok()));
+                Ok(())
+            });
+        assert_eq!(played.borrow().last(), Some(&(pause, is_right)));
+    }
 }
 
 #[test]
