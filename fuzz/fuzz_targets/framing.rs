@@ -4,6 +4,8 @@
 
 #[path = "../../tests/streams/framing/check.rs"]
 mod check;
+#[path = "../../tests/support/frames.rs"]
+mod frames;
 #[path = "../../tests/support/pieces.rs"]
 mod pieces;
 

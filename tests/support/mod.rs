@@ -6,6 +6,7 @@ pub(crate) mod conformance;
 pub(crate) mod fifo;
 #[cfg(feature = "tls")]
 pub(crate) mod forger;
+pub(crate) mod frames;
 pub(crate) mod harness;
 pub(crate) mod leftovers;
 pub(crate) mod namespace;

@@ -6,4 +6,5 @@ mod limits;
 mod served;
 mod written;
 
+use crate::support::frames;
 use crate::support::pieces::Pieces;
