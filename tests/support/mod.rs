@@ -20,4 +20,6 @@ pub(crate) mod seed;
 pub(crate) mod skip;
 pub(crate) mod terminal;
 #[cfg(feature = "tls")]
+pub(crate) mod tls_ends;
+#[cfg(feature = "tls")]
 pub(crate) mod tls_peer;

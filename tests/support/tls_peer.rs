@@ -23,8 +23,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> TlsPeer<R, W> {
     pub(crate) async fn shake_hands(&mut self) -> io::Result<()> {
         while self.session.is_handshaking() {
             self.send().await?;
-            if self.session.is_handshaking() {
-                self.receive().await?;
+            if self.session.is_handshaking() && !self.receive().await? {
+                return Err(ErrorKind::UnexpectedEof.into());
             }
         }
         self.send().await
@@ -59,7 +59,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> TlsPeer<R, W> {
     pub(crate) async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.session.reader().read(buf) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.receive().await?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.receive().await?;
+                }
                 read => return read,
             }
         }
@@ -86,8 +88,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> TlsPeer<R, W> {
         }
     }
 
-    /// Waits for bytes, and processes them. An error is that of the session, or of the stream.
-    async fn receive(&mut self) -> io::Result<()> {
+    /// Waits for bytes, and processes them. Returns false at the end of the stream. An error is that
+    /// of the session, or of the stream.
+    async fn receive(&mut self) -> io::Result<bool> {
         let mut buf = [0; 4096];
         let received = self.beneath.reader.read(&mut buf).await?;
         let mut bytes = &buf[..received];
@@ -97,7 +100,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> TlsPeer<R, W> {
             let processed = self.session.process_new_packets();
             processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
             if bytes.is_empty() {
-                return Ok(());
+                return Ok(received > 0);
             }
         }
     }

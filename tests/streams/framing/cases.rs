@@ -9,7 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use fastrand::Rng;
 use halves::framing::Length;
 
-use crate::framing::check::{Ask, Case};
+use crate::framing::check::Case;
+use crate::support::frames::Ask;
 use crate::support::seed::{number, seeds};
 
 /// Checks every split of `bytes`, with a wait before each piece, at which every call is dropped.

@@ -9,9 +9,9 @@ use halves::process::Command;
 use halves::testing::pattern;
 use halves::{Connection, Executor, service};
 
-use crate::support::{conformance, place};
 #[cfg(feature = "tls")]
-use crate::tls::{Ends, VERSIONS};
+use crate::support::tls_ends::{Ends, VERSIONS};
+use crate::support::{conformance, place};
 
 const LONG_BYTES: usize = 100_000;
 

@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 use super::{End, RESET, close, read};
 use crate::support::conformance;
 use crate::support::harness::World;
-use crate::tls::{Ends, VERSIONS};
+use crate::support::tls_ends::{Ends, VERSIONS};
 
 /// Relays between a client of TLS and an origin in memory. `end` ends the client.
 async fn origin_reads(
