@@ -14,7 +14,7 @@ use crate::seeds::{are_many, seeds};
 use crate::serve::serve;
 
 /// The usual number of seeds of each network.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 70;
 const MAX_BYTES: u64 = 70_000;
 const CLIENT_TIMEOUT: Duration = Duration::from_hours(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);

@@ -15,7 +15,7 @@ use crate::seeds::{are_many, seeds};
 use crate::support::tls_ends::Ends;
 
 /// The usual number of seeds.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 70;
 /// The most bytes of one direction: more than one record.
 const MAX_BYTES: u64 = 40_000;
 const CLIENT_TIMEOUT: Duration = Duration::from_mins(5);
