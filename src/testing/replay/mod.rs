@@ -3,18 +3,18 @@
 mod difference;
 mod play;
 mod script;
+mod simulated;
 
 use std::future::Future;
-use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::record::{Record, Recorded};
-use super::{Failure, Faults, Sim, SimReader, SimWriter, Simulation, Summary};
+use super::record::Record;
+use super::{Failure, Faults, Summary};
 use crate::connection::Connection;
 use crate::server::Handler;
 use crate::time::Clock;
@@ -23,10 +23,6 @@ use play::Play;
 
 /// The longest wait for a part of the answer, beyond its recorded time.
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
-/// The longest run beyond the time of the record.
-const TIME_LIMIT: Duration = Duration::from_hours(24);
-/// The name of the server in a simulation.
-const SERVER: &str = "server";
 
 /// Reads a record file, to replay it.
 ///
@@ -48,7 +44,12 @@ const SERVER: &str = "server";
 /// # std::io::Result::Ok(())
 /// ```
 pub fn replay(path: impl AsRef<Path>) -> io::Result<Replay> {
-    Record::read(path).map(Replay::new)
+    let path = path.as_ref();
+    let replay = Replay::new(Record::read(path)?);
+    Ok(Replay {
+        path: Some(path.to_owned()),
+        ..replay
+    })
 }
 
 /// The input of a [`Record`], to be sent again, and its answer, to be compared.
@@ -60,8 +61,8 @@ pub fn replay(path: impl AsRef<Path>) -> io::Result<Replay> {
 /// [`timeout`](Self::timeout).
 ///
 /// If the record has [`Closed`](super::Recorded::Closed) without an end of the output, the answer may end
-/// in order or by a reset. Behind a cut, and in a record that has neither end nor `Closed`, any
-/// answer may follow.
+/// in order or by a reset. Behind a cut or a reset, and in a record that has neither end nor `Closed`,
+/// any answer may follow.
 ///
 /// Every byte of the answer is compared: a handler that answers with times or random numbers has to
 /// get them from a clock and a seed of the test.
@@ -96,6 +97,8 @@ pub fn replay(path: impl AsRef<Path>) -> io::Result<Replay> {
 #[must_use]
 pub struct Replay {
     record: Record,
+    /// The file of the record, if it has one.
+    path: Option<PathBuf>,
     timeout: Duration,
     pace: f64,
     /// None for a network without faults.
@@ -129,6 +132,7 @@ impl Replay {
     pub fn new(record: Record) -> Self {
         Self {
             record,
+            path: None,
             timeout: DEFAULT_TIMEOUT,
             pace: 1.0,
             faults: None,
@@ -273,8 +277,7 @@ impl Replay {
         H: Handler<Connection, F> + 'static,
         F: Future<Output = io::Result<()>> + 'static,
     {
-        self.simulation()
-            .try_run(|sim| self.run_once(sim, handler.clone()))
+        self.run_simulated(&handler)
     }
 
     /// Replays the record to the other end of a connection, in the time of a clock: to a server of a
@@ -325,58 +328,5 @@ impl Replay {
         W: AsyncWrite + Unpin,
     {
         Play::new(self, clock).run(connection).await
-    }
-
-    fn simulation(&self) -> Simulation {
-        let recorded = self.record.events.last().map_or(Duration::ZERO, |it| it.at);
-        let mut simulation = Simulation::builder()
-            .faults(self.faults.clone().unwrap_or_else(Faults::none))
-            .time_limit(recorded.saturating_add(TIME_LIMIT));
-        if let Some(only) = &self.only {
-            simulation = simulation.only(only.iter().cloned());
-        }
-        match &self.seeds {
-            Some(seeds) => simulation.seeds(seeds.clone()),
-            None if self.faults.is_some() => simulation,
-            None => simulation.seed(0),
-        }
-    }
-
-    /// One run of the simulation.
-    async fn run_once<H, F>(&self, sim: Sim, handler: H) -> io::Result<()>
-    where
-        H: Handler<Connection, F> + 'static,
-        F: Future<Output = io::Result<()>> + 'static,
-    {
-        let erased = move |c: Connection<SimReader, SimWriter>| handler(c.erase());
-        let server = sim.serve(SERVER, erased)?;
-        let connected = match self.client() {
-            Some(client) => sim.connect_from(client, SERVER).await,
-            None => sim.connect(SERVER).await,
-        };
-        let connection = match connected {
-            // A fault: the name has a listener.
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Ok(()),
-            connected => connected?,
-        };
-        match self.play(connection, sim.clock()).await {
-            Err(difference) if !(sim.has_lost() && difference.is_prefix()) => {
-                return Err(difference.into());
-            }
-            _ => {}
-        }
-        // Behind a cut, the handler has more to do than the record has.
-        let last = self.record.events.last();
-        if last.is_some_and(|event| event.what == Recorded::Closed) {
-            server.shutdown().drain();
-            server.wait_closed().await;
-        }
-        Ok(())
-    }
-
-    /// Returns the recorded address of the client, if it has one.
-    fn client(&self) -> Option<IpAddr> {
-        let client = self.record.client.parse::<SocketAddr>();
-        client.ok().map(|client| client.ip())
     }
 }

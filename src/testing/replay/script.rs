@@ -10,7 +10,7 @@ pub(super) struct Script<'a> {
     pub(super) steps: Vec<Step<'a>>,
     /// The whole answer.
     pub(super) answer: Vec<u8>,
-    /// The end of the answer. None if the record is cut before it.
+    /// The end of the answer. None if the record is cut before it, or the connection reset.
     pub(super) ending: Option<Ending>,
     /// The offset in the answer at which each line of output begins, and the number of the line.
     output_lines: Vec<(usize, usize)>,
@@ -74,6 +74,10 @@ impl<'a> Script<'a> {
                 action,
             });
             before = event.at;
+            // The rest of the answer was lost.
+            if event.what == Recorded::Reset {
+                break;
+            }
         }
         script
     }

@@ -4,7 +4,7 @@ mod end;
 mod faults;
 mod listener;
 mod network;
-mod paste;
+pub(super) mod paste;
 mod plan;
 mod report;
 mod run;

@@ -13,9 +13,26 @@ pub(super) fn source_of<T>(
     seed: u64,
     faults: &[String],
 ) -> String {
-    let (function, test) = names(type_name::<T>());
+    source(
+        "Simulation::builder()",
+        type_name::<T>(),
+        settings,
+        seed,
+        faults,
+    )
+}
+
+/// As [`source_of`], for an expression with the setters of a simulation, and the type of the test.
+pub(in crate::testing) fn source(
+    expression: &str,
+    type_name: &str,
+    settings: &Simulation,
+    seed: u64,
+    faults: &[String],
+) -> String {
+    let (function, test) = names(type_name);
     let mut text = format!(
-        "#[test]\nfn {function}_fails_with_seed_{seed}() {{\n    Simulation::builder()\n        \
+        "#[test]\nfn {function}_fails_with_seed_{seed}() {{\n    {expression}\n        \
          .seed({seed})\n        .faults({})\n",
         settings.faults.source()
     );
@@ -40,7 +57,7 @@ pub(super) fn source_of<T>(
 }
 
 /// Returns the source of a duration.
-pub(super) fn duration(time: Duration) -> String {
+pub(in crate::testing) fn duration(time: Duration) -> String {
     let nanos = time.as_nanos();
     match (nanos % 1_000_000_000, nanos % 1_000_000) {
         _ if nanos == 0 => "Duration::ZERO".into(),

@@ -3,6 +3,7 @@
 mod differences;
 mod faults;
 mod reading;
+mod recorded;
 mod timing;
 
 use std::io;

@@ -1,9 +1,11 @@
 //! Records from files.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
 
-use halves::testing::replay;
+use halves::testing::{Faults, replay};
+use halves::{Connection, service};
 
 use super::{TWO_LINES, record, upper};
 use crate::support::place;
@@ -13,7 +15,28 @@ fn a_file_is_replayed() {
     let dir = place::dir();
     let path = dir.path().join("two.record");
     fs::write(&path, record(TWO_LINES).to_string()).expect("a file");
-    replay(&path).expect("a record").run(upper);
+    let replay = replay(&path).expect("a record");
+    replay.run(upper);
+    let replay = replay.pace(2.5).timeout(Duration::from_secs(7));
+    let failure = replay.faults(Faults::default()).seed(3).try_run(echo);
+    let failure = failure.expect_err("it differs").to_string();
+    let (_, source) = failure.split_once("#[test]\n").expect("a test");
+    let path = path.display();
+    let expected = format!(
+        "fn echo_fails_with_seed_3() {{
+    replay(\"{path}\").unwrap().timeout(Duration::from_secs(7)).pace(2.5)
+        .seed(3)
+        .faults(Faults::default())
+        .only::<String>([])
+        .run(echo);
+}}
+"
+    );
+    assert_eq!(source, expected);
+}
+
+async fn echo(connection: Connection) -> io::Result<()> {
+    service::echo(connection.reader, connection.writer).await
 }
 
 #[test]
