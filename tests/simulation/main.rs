@@ -6,13 +6,22 @@ mod faults;
 mod framing;
 mod halves;
 mod invariants;
+mod network;
 mod records;
 mod relay;
 mod repeated;
 mod replaying;
+mod seed_variable;
 mod seeds;
 mod serve;
+#[allow(
+    clippy::duration_suboptimal_units,
+    clippy::unreadable_literal,
+    reason = "a printed test is part of it"
+)]
+mod shrinking;
 #[path = "../support/mod.rs"]
 mod support;
+mod tasks;
 #[cfg(feature = "tls")]
 mod tls;
