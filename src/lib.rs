@@ -165,8 +165,8 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `cli` | yes | the command `halves`, with argh, humantime and sd-notify; in the library, `tls` |
-//! | `testing` | no | the module `testing`: simulation with faults, in virtual time |
+//! | `cli` | yes | the command `halves`, with argh, humantime and sd-notify; in the library, `testing` and `tls` |
+//! | `testing` | no | the module `testing`: simulation, records and replays; with humantime |
 //! | `tls` | no | the module `tls`, with rustls, ring and x509-cert |
 //! | `tokio` | no | tokio's reactor for sockets and sleeps in its tasks, and its listeners |
 //!

@@ -119,7 +119,7 @@ fn date(unix_time: Duration) -> String {
 }
 
 /// Returns year, month (from 0) and day of a number of days since 1970.
-pub(crate) fn civil(mut days: u64) -> (u64, usize, u64) {
+fn civil(mut days: u64) -> (u64, usize, u64) {
     let is_leap = |year: u64| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
     };

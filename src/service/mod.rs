@@ -21,8 +21,6 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use crate::connection::{Connection, Reader, Writer};
 
 pub use chargen::chargen;
-#[cfg(feature = "testing")]
-pub(crate) use clock::civil;
 pub use clock::{daytime, time};
 pub use exec::{Exec, Exited};
 pub use relay::{Balance, Health, Relay, Target, TruncatedResets, relay};
