@@ -36,7 +36,7 @@ use crate::cli::values::{duration, source};
     note = "Each piece of input is sent when the answer that precedes it in the record has arrived,\n\
         and the recorded pause has passed. The answer is compared as one stream of bytes, with\n\
         its end; its pieces and its times are not compared. A record that is cut is compared up\n\
-        to there.",
+        to there, and one of a connection that was reset up to the reset.",
     note = "The first difference is one line on standard error, with the number of bytes that are the\n\
         same, the line of the record, and both texts. While it runs for more than a second, and\n\
         standard error is a terminal, the bytes and the rate are shown there.",

@@ -33,6 +33,7 @@ struct Facts<'a> {
     answered: Option<String>,
     sent: Option<u64>,
     received: Option<u64>,
+    whole: Option<bool>,
     ms: Option<f64>,
 }
 
@@ -75,7 +76,12 @@ impl Outcome {
         };
         let (sent, received) = (size(replayed.sent), size(replayed.received));
         let seconds = replayed.time.as_secs_f64();
-        format!("same: {sent} sent, {received} received in {seconds:.3}s\n")
+        let same = if replayed.is_whole {
+            "same"
+        } else {
+            "same as far as recorded"
+        };
+        format!("{same}: {sent} sent, {received} received in {seconds:.3}s\n")
     }
 
     /// Returns one object on one line.
@@ -97,6 +103,7 @@ impl Outcome {
             answered: difference.map(|it| it.answered.to_string()),
             sent: replayed.map(|it| it.sent),
             received: replayed.map(|it| it.received),
+            whole: replayed.map(|it| it.is_whole),
             ms: time.map(|time| time.as_secs_f64() * 1000.0),
         };
         // No member can fail.

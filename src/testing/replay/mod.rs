@@ -36,11 +36,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 /// use halves::testing::replay;
 /// use halves::{Connection, service};
 ///
-/// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("hello.txt");
-/// # std::fs::write(&path, "halves-record 1\nclient 192.0.2.1:4000\nserver 192.0.2.7:7\n\
-/// #     0.000000 in \"hello\\n\"\n0.000120 out \"HELLO\\n\"\n")?;
-/// replay(path)?.run(async |c: Connection| service::upper(c.reader, c.writer).await);
+/// let upper = async |c: Connection| service::upper(c.reader, c.writer).await;
+/// replay("tests/records/upper.record")?.run(upper);
 /// # std::io::Result::Ok(())
 /// ```
 pub fn replay(path: impl AsRef<Path>) -> io::Result<Replay> {
@@ -121,6 +118,8 @@ pub struct Replayed {
     pub received: u64,
     /// The time from the begin to the last event.
     pub time: Duration,
+    /// False if the record has no end of the answer, so that only a beginning was compared.
+    pub is_whole: bool,
 }
 
 impl Replay {
@@ -313,7 +312,7 @@ impl Replay {
     ///     sim.spawn(server.serve(sim.clone(), sim.listen("server")?, upper));
     ///
     ///     let replayed = replay.play(sim.connect("server").await?, sim.clock()).await?;
-    ///     assert_eq!((replayed.sent, replayed.received), (6, 6));
+    ///     assert_eq!((replayed.sent, replayed.received, replayed.is_whole), (6, 6, true));
     ///     Ok(())
     /// });
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -71,6 +71,7 @@ impl<'a> Play<'a> {
             sent: self.sent.get(),
             received: self.received.get() as u64,
             time: self.clock.now() - self.begin,
+            is_whole: self.script.ending.is_some(),
         })
     }
 

@@ -181,7 +181,7 @@ fn each_verdict_is_a_json_object() {
     assert!(facts["ms"].take().is_f64());
     let same = json!({
         "file": file.path, "verdict": "same", "code": 0, "error": null, "offset": null, "line": null,
-        "recorded": null, "answered": null, "sent": 6, "received": 6, "ms": null,
+        "recorded": null, "answered": null, "sent": 6, "received": 6, "whole": true, "ms": null,
     });
     assert_eq!(facts, same);
     let output = file.replay(&[&echo.at[0].to_string(), "--json"]);
@@ -197,7 +197,7 @@ fn each_verdict_is_a_json_object() {
     let differs = json!({
         "file": file.path, "verdict": "differs", "code": 1, "error": null, "offset": 0, "line": 3,
         "recorded": "\"HELLO\\n\"", "answered": "\"hello\\n\"", "sent": null, "received": null,
-        "ms": null,
+        "whole": null, "ms": null,
     });
     assert_eq!(facts, differs);
     let output = file.replay(&["nosuch.invalid:80", "--json"]);
@@ -222,6 +222,18 @@ fn pauses_are_as_long_as_the_pace_says() {
     let output = File::new("0 in \"a\"\n0.2 in end\n0.2 out \"A\"\n").replay(&[&address, "--json"]);
     let time = object(&output)["ms"].as_f64();
     assert!(time.is_some_and(|time| time >= 200.0), "{output:?}");
+}
+
+#[test]
+fn a_record_that_is_cut_is_compared_so_far() {
+    let server = serve(&["upper"]);
+    let file = File::new("0 in \"hello\"\n0 out \"HE\"\n0 cut limit\n");
+    let output = file.replay(&[&server.at[0].to_string()]);
+    let line = String::from_utf8_lossy(&output.stdout);
+    let start = "same as far as recorded: 5 B sent, 2 B received in ";
+    assert!(line.starts_with(start), "{output:?}");
+    let output = file.replay(&[&server.at[0].to_string(), "--json"]);
+    assert_eq!(object(&output)["whole"], false);
 }
 
 /// More than all buffers on the way hold, both ways.

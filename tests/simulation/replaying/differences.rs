@@ -132,9 +132,9 @@ fn input_that_is_not_taken_is_a_difference() {
 }
 
 #[test]
-fn behind_a_cut_everything_is_right() {
+fn behind_a_cut_or_a_reset_everything_is_right() {
     use Act::{Hang, Read, Reset, Write};
-    for cut in ["0 cut limit\n", ""] {
+    for cut in ["0 cut limit\n", "", "0 reset\n0 closed\n"] {
         let events = format!("0 in \"a\"\n0 out \"A\"\n{cut}");
         for acts in [
             &[Read(1), Write("A")][..],
