@@ -33,6 +33,8 @@ enum Accepted<C> {
     Connection(C),
     /// The listener has ended.
     ListenerEnded,
+    /// The limit of connections was lowered while the listener waited.
+    NoRoom,
     /// No connection is waiting, and the server drains.
     Draining,
     Failed(io::Error),
@@ -71,6 +73,7 @@ where
                     }
                 }
                 Accepted::ListenerEnded => true,
+                Accepted::NoRoom => false,
                 // The loop goes on once more, with a stopped listener.
                 Accepted::Draining => accept_loop.is_stopped(),
                 Accepted::Failed(error) => accept_loop.fail(error).await,
@@ -124,16 +127,14 @@ impl<A: Future<Output = ()>> AcceptLoop<'_, A> {
     /// Waits until there is room for a connection. Returns false if the server drains before.
     async fn has_room(&mut self) -> bool {
         let registry = &self.state.registry;
-        loop {
+        while !registry.has_room() {
             let max = registry.settings.max_connections();
-            if registry.is_below(max) {
-                return true;
-            }
             self.active_limit.begin(Limit::MaxConnections(max));
             if !self.unless_draining(registry.room(max)).await {
                 return false;
             }
         }
+        true
     }
 
     /// Polls the listener before the drain: a connection that was waiting before the drain is
@@ -143,14 +144,19 @@ impl<A: Future<Output = ()>> AcceptLoop<'_, A> {
         listener: &mut L,
     ) -> Accepted<Connection<L::Reader, L::Writer>> {
         let mut accept = pin!(listener.accept());
-        poll_fn(|cx| match accept.as_mut().poll(cx) {
-            Poll::Ready(Ok(Some(connection))) => Poll::Ready(Accepted::Connection(connection)),
-            Poll::Ready(Ok(None)) => Poll::Ready(Accepted::ListenerEnded),
-            Poll::Ready(Err(error)) => Poll::Ready(Accepted::Failed(error)),
-            Poll::Pending if self.is_stopped() => Poll::Ready(Accepted::Draining),
-            Poll::Pending => {
-                self.active_limit.poll_calm(cx);
-                self.drain.as_mut().poll(cx).map(|()| Accepted::Draining)
+        poll_fn(|cx| {
+            if !self.state.registry.has_room() {
+                return Poll::Ready(Accepted::NoRoom);
+            }
+            match accept.as_mut().poll(cx) {
+                Poll::Ready(Ok(Some(connection))) => Poll::Ready(Accepted::Connection(connection)),
+                Poll::Ready(Ok(None)) => Poll::Ready(Accepted::ListenerEnded),
+                Poll::Ready(Err(error)) => Poll::Ready(Accepted::Failed(error)),
+                Poll::Pending if self.is_stopped() => Poll::Ready(Accepted::Draining),
+                Poll::Pending => {
+                    self.active_limit.poll_calm(cx);
+                    self.drain.as_mut().poll(cx).map(|()| Accepted::Draining)
+                }
             }
         })
         .await

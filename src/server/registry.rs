@@ -197,6 +197,11 @@ impl Registry {
         self.left.wake();
     }
 
+    /// Returns true if fewer connections are entered than the limit allows.
+    pub(super) fn has_room(&self) -> bool {
+        self.is_below(self.settings.max_connections())
+    }
+
     /// Returns true if fewer than `max` connections are entered.
     pub(super) fn is_below(&self, max: usize) -> bool {
         self.entered.load(Ordering::Acquire) < max

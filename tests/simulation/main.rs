@@ -3,6 +3,7 @@
 mod exchange;
 mod failing;
 mod faults;
+mod found;
 mod framing;
 mod halves;
 mod invariants;
