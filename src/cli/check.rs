@@ -15,7 +15,7 @@ use super::privileges::Identity;
 use super::rules::RuleSources;
 use super::server_command::ServerCommand;
 use super::target_address::TargetAddress;
-use super::{EXIT_FAILED, exec, print, proxy, with_log};
+use super::{EXIT_FAILED, exec, print, proxy, records, with_log};
 
 /// Prints the problems of a server, or else a line that counts its parts. Returns the exit code.
 pub(super) fn run(command: &ServerCommand, options: &ServerOptions) -> u8 {
@@ -24,6 +24,7 @@ pub(super) fn run(command: &ServerCommand, options: &ServerOptions) -> u8 {
     check.problem(Identity::find(options));
     check.tls(options);
     check.rules(options);
+    check.problem(records::check(options));
     block_on(check.command(command));
     let Check { problems, parts } = check;
     if problems.is_empty() {

@@ -35,7 +35,7 @@ pub(super) fn service(program: &[OsString], options: &ServerOptions) -> Result<S
 /// Returns true if children may have pipes.
 fn has_pipes(options: &ServerOptions) -> bool {
     let has_layer = !options.tls_cert.is_empty() || options.proxy_protocol.0.is_some();
-    has_layer || options.min_rate > 0 || !options.idle_timeout.is_zero()
+    has_layer || options.record.is_some() || options.min_rate > 0 || !options.idle_timeout.is_zero()
 }
 
 /// Finds a program. Its processes get the present environment and limit of open files.

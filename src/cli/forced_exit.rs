@@ -16,9 +16,14 @@ const EXIT_GRACE: Duration = Duration::from_millis(1850);
 
 /// Starts a thread that ends the process [`EXIT_GRACE`] after the `longest` drain, with its delay,
 /// or after a second signal. A handler that blocks its thread also blocks the tasks that would end
-/// the server.
-pub(super) fn start(shutdown: &Shutdown, longest: Duration) -> io::Result<()> {
+/// the server. `finish` is called last, and must not take long.
+pub(super) fn start(
+    shutdown: &Shutdown,
+    longest: Duration,
+    finish: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
     watch(shutdown.clone(), longest, |code| {
+        finish();
         process::exit(code.into());
     })
 }

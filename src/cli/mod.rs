@@ -26,6 +26,7 @@ mod orders;
 mod privileges;
 mod progress;
 mod proxy;
+mod records;
 mod replay;
 mod resources;
 mod restart;

@@ -49,6 +49,13 @@ pub(super) fn max_connections(options: &ServerOptions, files: usize) -> usize {
     options.max_connections.map_or(default, NonZero::get)
 }
 
+/// Returns the number of threads of the executor, of the administrative listeners and of records.
+pub(super) fn threads(options: &ServerOptions) -> usize {
+    let has_admin = options.control.is_some() || options.metrics.is_some();
+    let has_records = options.record.is_some();
+    options.threads.get() + usize::from(has_admin) + usize::from(has_records)
+}
+
 /// Checks that the descriptors and threads of a start are available: takes all of them at once and
 /// gives them back. A lack that appears later would be a panic of the runtime, or a server that
 /// misses signals.

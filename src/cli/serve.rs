@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_lite::future;
-use halves::listener::inherited::unclaimed;
 use halves::process::reap_all_orphans;
 use halves::server::Closed;
 use halves::{Clock, Endpoint, Event, Executor, Listeners, Reason, Report, Server, Shutdown};
@@ -24,12 +23,13 @@ use super::listen_address::ListenAddress;
 use super::log::{Level, Lines, Log};
 use super::orders::{Files, Orders};
 use super::privileges::Identity;
+use super::records::Records;
 use super::restart::{Answer, Origin, PassedListeners, Predecessor, Restarter, Role, Sources};
 use super::rules::RuleSources;
 use super::service::{Served, ServiceRunner};
 use super::setting::Limits;
 use super::signals::{self, SignalHandler};
-use super::supervisor::{Store, Supervisor};
+use super::supervisor::{Store, Supervisor, close_unused};
 use super::{EXIT_ABORTED, EXIT_FAILED, conflicts, forced_exit, inherited, resources};
 
 /// A server that is set up and does not listen yet.
@@ -46,6 +46,7 @@ struct PreparedServer {
     identity: Option<Identity>,
     supervisor: Supervisor,
     orders: Arc<Orders>,
+    records: Option<Records>,
 }
 
 /// A server that listens, and accepts when it is served.
@@ -73,9 +74,11 @@ fn serve(options: ServerOptions, served: Served, origin: Origin, log: &Log) -> i
     // ever.
     let ex = ManuallyDrop::new(Executor::try_threads(prepared.options.threads)?);
     let (shutdown, stdio_failed) = (prepared.shutdown.clone(), prepared.stdio_failed.clone());
+    let records = prepared.records.clone();
     // Spawned as a task like those of the connections, most of which start on the thread that
     // accepts.
     let report = ex.block_on(ex.spawn(prepared.run(Executor::clone(&ex), log.lines().clone())));
+    finish(records);
     if shutdown.is_aborting() && shutdown.signal().is_some() {
         return Ok(forced_exit::code(&shutdown));
     }
@@ -97,12 +100,13 @@ impl PreparedServer {
         // one replaces has closed it.
         let ready_fd = options.ready_fd.filter(|_| origin.predecessor.is_none());
         let ready_fd = ready_fd.map(inherit).transpose()?;
-        let has_admin = options.control.is_some() || options.metrics.is_some();
-        resources::check(options.threads.get() + usize::from(has_admin))?;
+        resources::check(resources::threads(&options))?;
+        let records = Records::of(&options, log.lines());
         let shutdown = Shutdown::on_signals()?;
         let signals = signals::catch()?;
         let longest = longest_drain(&options, &served);
-        forced_exit::start(&shutdown, longest)?;
+        let at_exit = records.clone();
+        forced_exit::start(&shutdown, longest, move || finish(at_exit))?;
         let identity = Identity::find(&options)?;
         let mut sources =
             RuleSources::new(mem::take(&mut options.allow), mem::take(&mut options.deny));
@@ -110,7 +114,8 @@ impl PreparedServer {
         let (rules, _) = loaded.map_err(|error| io::Error::other(error.to_string()))?;
         let layers = Layers::load(&options).map_err(io::Error::other)?;
         let stdio_failed = Arc::default();
-        let server = server(&options, served.files, log, &shutdown, &stdio_failed).rules(rules);
+        let files = served.files + usize::from(records.is_some());
+        let server = server(&options, files, log, &shutdown, &stdio_failed).rules(rules);
         let supervisor = Supervisor::find(log.lines());
         let files = Files {
             rules: sources,
@@ -142,6 +147,7 @@ impl PreparedServer {
             identity,
             supervisor,
             orders,
+            records,
         })
     }
 
@@ -168,6 +174,9 @@ impl PreparedServer {
         let admin = AdminListeners::bind(&self.options, &mut sources).await?;
         if let Some(identity) = &self.identity {
             identity.assume()?;
+        }
+        if let Some(records) = &self.records {
+            records.start(&self.options)?;
         }
         close_unused(&mut sources.store, lines);
         sources.remove_unused();
@@ -214,6 +223,7 @@ impl ListeningServer {
             origin,
             supervisor,
             orders,
+            records,
             ..
         } = self.prepared;
         let context = AdminContext {
@@ -237,6 +247,7 @@ impl ListeningServer {
             listeners: self.listening.listeners,
             layers: self.listening.layers,
             relays: origin.relays.filter(|_| served.handover.is_some()),
+            records,
         };
         let report = (served.run)(runner).await;
         orders.end_restart().await;
@@ -245,6 +256,13 @@ impl ListeningServer {
         }
         notifier.finish().await;
         report
+    }
+}
+
+/// Writes the rest of the records.
+fn finish(records: Option<Records>) {
+    if let Some(records) = records {
+        records.finish();
     }
 }
 
@@ -290,26 +308,6 @@ async fn replace(predecessor: Predecessor, shutdown: &Shutdown, lines: &Lines) -
         lines.write(Level::Quiet, &line);
     }
     Ok(answer.is_some())
-}
-
-/// Closes the sockets that a service manager passed and no `--listen` names. Their clients would
-/// wait for ever.
-fn close_unused(store: &mut Store, lines: &Lines) {
-    let unused = unclaimed();
-    if unused.is_empty() {
-        return;
-    }
-    let names = unused.iter().map(|handed| {
-        let (name, number, local) = (&handed.name, handed.number, handed.local());
-        format!("{name} fd:{number} {local}")
-    });
-    let line = Line::new("unused")
-        .text("sockets", &names.collect::<Vec<_>>().join(", "))
-        .remark("closed: passed by the service manager, named by no --listen");
-    lines.write(Level::Quiet, &line);
-    for handed in unused {
-        store.remove(handed.name);
-    }
 }
 
 /// The listeners of the service.

@@ -16,6 +16,7 @@ use pin_project_lite::pin_project;
 
 use super::layered_listeners::LayeredListeners;
 use super::layers::Layers;
+use super::records::{RecordedService, Records};
 use super::words::{did_you_mean, nearest};
 
 /// A service of the command, as a row of the library's table.
@@ -49,6 +50,8 @@ pub(super) struct ServiceRunner {
     pub(super) layers: Layers,
     /// The channel of the relays that the old process gives up.
     pub(super) relays: Option<OwnedFd>,
+    /// The records of the connections, with `--record`.
+    pub(super) records: Option<Records>,
 }
 
 impl Service {
@@ -88,13 +91,17 @@ impl FromStr for Service {
 impl RunService for ServiceRunner {
     type Output = Running;
 
-    fn run(self, service: impl service::Service) -> Self::Output {
+    fn run(mut self, service: impl service::Service) -> Self::Output {
+        if let Some(records) = self.records.take() {
+            return self.run(RecordedService::new(service, records));
+        }
         let Self {
             server,
             ex,
             listeners,
             layers,
             relays,
+            ..
         } = self;
         let handler = {
             let service = service.clone();

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
+use std::ops::RangeInclusive;
 use std::os::fd::RawFd;
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,6 +16,9 @@ use super::rules::RuleSource;
 
 /// The highest value of `--threads`. The system would take long to refuse much more.
 const MAX_THREADS: usize = 1024;
+
+/// The limits of `--record-limit`, in bytes. `Record::read` reads a file of the highest.
+const RECORD_LIMITS: RangeInclusive<usize> = 1024..=256 * 1024 * 1024;
 
 /// `N`, `N/V4` or `N/V4/V6`: the maximum of connections of one source, and the length of the prefix
 /// that makes one source, in bits.
@@ -176,6 +180,24 @@ pub(super) fn word(text: &str) -> Result<String, String> {
         "" => Err("the word must not be empty".into()),
         text => Ok(text.to_owned()),
     }
+}
+
+/// Parses the longest size of a record.
+pub(super) fn record_limit(text: &str) -> Result<usize, String> {
+    let bytes = size(text)?;
+    if RECORD_LIMITS.contains(&bytes) {
+        return Ok(bytes);
+    }
+    Err("not a size from 1k to 256m".to_owned())
+}
+
+/// Parses a number of bytes, perhaps with `k`, `m` or `g` behind it.
+fn size(text: &str) -> Result<usize, String> {
+    let units = [('k', 10), ('m', 20), ('g', 30)].into_iter();
+    let mut unit = units.filter_map(|(unit, bits)| Some((text.strip_suffix(unit)?, bits)));
+    let (number, bits) = unit.next().unwrap_or((text, 0));
+    let bytes = digits(number).and_then(|number: usize| number.checked_mul(1 << bits));
+    bytes.ok_or_else(|| "not a size; write bytes, or a number with k, m or g".to_owned())
 }
 
 /// Parses a protocol of ALPN.

@@ -27,6 +27,7 @@ mod privileges;
 mod proxied;
 mod proxy;
 mod ready;
+mod record;
 mod replay;
 mod restart;
 mod rules;

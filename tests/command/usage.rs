@@ -277,6 +277,8 @@ const SERVE_HELP: &[&str] = &[
     "--idle-timeout",
     "--lifetime",
     "--min-rate",
+    "--record",
+    "--record-limit",
     "--drain-delay",
     "--tls-cert",
     "--tls-key",

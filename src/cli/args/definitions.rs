@@ -36,7 +36,7 @@ pub(in crate::cli) enum Values {
     None,
     /// One of these.
     Few(&'static [&'static str]),
-    /// A file, or an address, which may be a path.
+    /// A file, a directory, or an address, which may be a path.
     File,
     /// Text, such as a number.
     Text,
@@ -114,7 +114,7 @@ pub(in crate::cli) fn values(flag: &FlagInfo<'static>) -> Values {
         ("--sort", _) => Values::Few(&["bytes", "rate", "age", "idle"]),
         ("--tls-client-auth", _) => Values::Few(&["required", "optional"]),
         ("--tls-min", _) => Values::Few(&["1.2", "1.3"]),
-        (_, Some("file" | "address")) => Values::File,
+        (_, Some("file" | "dir" | "address")) => Values::File,
         _ => Values::Text,
     }
 }

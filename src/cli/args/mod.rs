@@ -219,8 +219,9 @@ fn request(words: Vec<OsString>) -> Result<Request, String> {
         Some(Command::Check(Check {})) | None => return Err("no command given".into()),
     };
     let options = server_options(&words, &config)?;
-    if !matches!(command, ServerCommand::Proxy(_)) {
-        reset_is_for_proxy(&options)?;
+    match &command {
+        ServerCommand::Proxy(proxy) => moves_no_record(proxy, &options)?,
+        _ => reset_is_for_proxy(&options)?,
     }
     Ok(Request::Serve(command, options))
 }
@@ -289,6 +290,16 @@ fn server_options(words: &Words, config: &Config) -> Result<Box<ServerOptions>, 
     let options = parse(config.len())
         .map_err(|exit| config.place(exit.output, |count| parse(count).is_ok()))?;
     options.checked().map(Box::new)
+}
+
+/// Refuses relays that move to another process and leave their records behind.
+fn moves_no_record(proxy: &Proxy, options: &ServerOptions) -> Result<(), String> {
+    if proxy.handover && options.record.is_some() {
+        let problem =
+            "--handover and --record exclude each other: a relay that moves leaves its record";
+        return Err(problem.to_owned());
+    }
+    Ok(())
 }
 
 /// Refuses `truncated=reset` for a command without a relay.

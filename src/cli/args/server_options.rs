@@ -17,7 +17,7 @@ use crate::cli::log::Level;
 use crate::cli::rules::RuleSource;
 use crate::cli::values::{
     PerSource, ProxyVersion, count, deadline, descriptor, duration, metrics_address, net, number,
-    protocol, rule, threads,
+    protocol, record_limit, rule, threads,
 };
 use crate::cli::{conflicts, layers};
 use conflicts::Given;
@@ -192,6 +192,15 @@ pub(in crate::cli) struct ServerOptions {
     #[argh(option, arg_name = "address", from_str_fn(metrics_address))]
     pub(in crate::cli) metrics: Option<Address>,
 
+    /// write the traffic of each connection to a new file in DIR: all bytes in both directions, without
+    /// TLS and so with the passwords in them, and their times. DIR must exist
+    #[argh(option, arg_name = "dir")]
+    pub(in crate::cli) record: Option<PathBuf>,
+
+    /// end the file of a connection at SIZE, as 64k or 2m; the connection goes on (default 1m)
+    #[argh(option, arg_name = "size", from_str_fn(record_limit))]
+    pub(in crate::cli) record_limit: Option<usize>,
+
     /// serve TLS with the certificates of FILE, in PEM: the server's first, then those that signed
     /// it; repeatable, with one --tls-key each. A client gets the certificate for the name that it
     /// asks for, or else the first
@@ -264,6 +273,9 @@ impl ServerOptions {
     pub(super) fn checked(mut self) -> Result<Self, String> {
         if self.verbose && self.quiet {
             return Err("-v and -q contradict each other".into());
+        }
+        if self.record_limit.is_some() && self.record.is_none() {
+            return Err("--record-limit needs --record".into());
         }
         if self.listen.is_empty() {
             self.listen.push(DEFAULT_ADDRESS.parse()?);

@@ -19,7 +19,7 @@ use super::log::Lines;
 use manager::Manager;
 use notifier::Notifier;
 
-pub(super) use store::{Store, name as store_name};
+pub(super) use store::{Store, close_unused, name as store_name};
 
 /// The longest wait for the last message at the end of the process.
 const FINISH_TIMEOUT: Duration = Duration::from_millis(250);

@@ -6,8 +6,11 @@ use std::fmt::Write;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use halves::listener::inherited::unclaimed;
 use halves::{Address, Listeners, bind};
 
+use super::super::format::Line;
+use super::super::log::{Level, Lines};
 use super::super::restart::{Role, address_text, has_lost_file, listen_options};
 
 /// The number of descriptors that the manager keeps: `FileDescriptorStoreMax=`.
@@ -109,6 +112,26 @@ pub(in crate::cli) fn name(role: Role, address: &str) -> String {
         }
     }
     name
+}
+
+/// Closes the sockets that a service manager passed and no `--listen` names. Their clients would
+/// wait for ever.
+pub(in crate::cli) fn close_unused(store: &mut Store, lines: &Lines) {
+    let unused = unclaimed();
+    if unused.is_empty() {
+        return;
+    }
+    let names = unused.iter().map(|handed| {
+        let (name, number, local) = (&handed.name, handed.number, handed.local());
+        format!("{name} fd:{number} {local}")
+    });
+    let line = Line::new("unused")
+        .text("sockets", &names.collect::<Vec<_>>().join(", "))
+        .remark("closed: passed by the service manager, named by no --listen");
+    lines.write(Level::Quiet, &line);
+    for handed in unused {
+        store.remove(handed.name);
+    }
 }
 
 #[cfg(test)]
