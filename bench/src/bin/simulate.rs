@@ -1,13 +1,14 @@
 //! Measures `testing::Simulation`, with its default settings, on one core:
 //!
 //!     cargo run --release -p halves-bench --bin simulate -- [--rounds 5] [--seeds 100]
+//!         [--connections 100]
 //!
-//! Each run has an echo server and a hundred connections. A client sends 1 KiB and the end, and
-//! compares the answer.
+//! Each run has an echo server and this number of connections. A client sends 1 KiB and the end, and
+//! compares the answer. A second is one of CPU, so that other work on the machine changes little.
 
 use std::error::Error;
 use std::io;
-use std::time::Instant;
+use std::process;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use halves::Connection;
@@ -15,39 +16,36 @@ use halves::service::echo;
 use halves::testing::{Sim, Simulation};
 use halves_bench::cores::Cores;
 use halves_bench::stats::{median, spread};
+use halves_bench::usage;
 use lexopt::prelude::{Long, ValueExt};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// The bytes that a client sends, and gets back.
 const BYTES: usize = 1024;
-/// The connections of one run.
-const CONNECTIONS: usize = 100;
-
-/// The rows: a name, and the number of clients at the same time.
-const ROWS: [(&str, usize); 2] = [("one after another", 1), ("all at once", CONNECTIONS)];
-
 fn main() -> Result<()> {
-    let (mut rounds, mut seeds) = (5, 100);
+    let (mut rounds, mut seeds, mut connections) = (5, 100, 100);
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
             Long("rounds") => rounds = parser.value()?.parse()?,
             Long("seeds") => seeds = parser.value()?.parse()?,
+            Long("connections") => connections = parser.value()?.parse()?,
             other => return Err(other.unexpected().into()),
         }
     }
     Cores::detect()?.pin(1)?;
     println!("| connections | connections/s | spread | polls a connection | ns a poll |");
     println!("|---|---|---|---|---|");
-    for (name, clients) in ROWS {
+    for (name, clients) in [("one after another", 1), ("all at once", connections)] {
         let mut rates = Vec::new();
         let mut polls = 0.0;
         for _ in 0..rounds {
-            let start = Instant::now();
+            let before = usage::living(process::id())?;
             let simulation = Simulation::builder().seeds(0..seeds);
-            let summary = simulation.try_run(|sim| exchange(sim, clients))?;
-            rates.push(summary.connections as f64 / start.elapsed().as_secs_f64());
+            let summary = simulation.try_run(|sim| exchange(sim, connections, clients))?;
+            let cpu = usage::living(process::id())? - before;
+            rates.push(summary.connections as f64 / cpu.as_secs_f64());
             polls = summary.polls as f64 / summary.connections as f64;
         }
         let rate = median(&rates).ok_or("--rounds is 0")?;
@@ -58,15 +56,15 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// One run.
-async fn exchange(sim: Sim, clients: usize) -> io::Result<()> {
+/// One run: each client makes its share of the connections.
+async fn exchange(sim: Sim, connections: usize, clients: usize) -> io::Result<()> {
     let echo = async |Connection { reader, writer, .. }| echo(reader, writer).await;
     let server = sim.serve("server", echo)?;
     let (sender, ended) = smol::channel::bounded(clients);
     for _ in 0..clients {
         let (sim, sender) = (sim.clone(), sender.clone());
         sim.clone().spawn(async move {
-            for _ in 0..CONNECTIONS / clients {
+            for _ in 0..connections / clients {
                 client(&sim).await.expect("nothing is lost");
             }
             drop(sender);
