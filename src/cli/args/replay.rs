@@ -9,7 +9,7 @@ use halves::Address;
 
 use crate::cli::log::Level;
 use crate::cli::target_address::TargetAddress;
-use crate::cli::values::{duration, source};
+use crate::cli::values::{deadline, duration, source};
 
 /// Send the input of a record to a running server, and compare the answer.
 #[allow(
@@ -67,7 +67,7 @@ pub(in crate::cli) struct Replay {
         option,
         arg_name = "duration",
         default = "Duration::from_secs(10)",
-        from_str_fn(duration)
+        from_str_fn(deadline)
     )]
     pub(in crate::cli) timeout: Duration,
 
@@ -170,6 +170,12 @@ mod tests {
             let replay = parsed(&["a.record", "h:1", word]).expect("good usage");
             assert_eq!(replay.level(), Level::Quiet);
         }
+    }
+
+    #[test]
+    fn a_timeout_of_0_is_none() {
+        let replay = parsed(&["a", "--timeout", "0"]).expect("good usage");
+        assert_eq!(replay.timeout, Duration::MAX);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 mod outcome;
 
 use std::io::{self, ErrorKind, Write};
-use std::time::Duration;
 
 use futures_lite::future;
 use halves::testing::{Record, Replay};
@@ -93,11 +92,9 @@ async fn play(
     lines: &Lines,
 ) -> Outcome {
     let clock = Clock::default();
-    let timeout = match arguments.timeout {
-        Duration::ZERO => Duration::MAX,
-        timeout => timeout,
-    };
-    let replay = Replay::new(record).pace(arguments.pace).timeout(timeout);
+    let replay = Replay::new(record)
+        .pace(arguments.pace)
+        .timeout(arguments.timeout);
     let peer = connection.peer.clone();
     let progress = Progress::of_silence(lines, arguments.level());
     let shown = async {
