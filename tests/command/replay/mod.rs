@@ -1,6 +1,7 @@
 //! `halves replay`: verdicts, addresses, and the end by a signal.
 
 mod addresses;
+mod recorded;
 mod signals;
 mod terminal;
 mod verdicts;
