@@ -242,7 +242,7 @@ impl Replay {
     }
 
     /// Replays the record to a handler in virtual time, once for each seed. The handler is served by
-    /// [`Sim::serve`], and sees a client with the recorded IP address.
+    /// [`Sim::serve`](super::Sim::serve), and sees a client with the recorded IP address.
     ///
     /// # Panics
     ///
@@ -280,7 +280,7 @@ impl Replay {
     }
 
     /// Replays the record to the other end of a connection, in the time of a clock: to a server of a
-    /// [`Simulation`] with settings of its own, or to a running one.
+    /// [`Simulation`](super::Simulation) with settings of its own, or to a running one.
     ///
     /// The connection is closed at the end. If that is in the middle of the recorded input, it is
     /// reset, also when the future is dropped.
