@@ -26,7 +26,6 @@ mod proxy_protocol;
 mod quiet;
 mod readiness;
 mod refused;
-mod schedules;
 mod scope;
 mod services;
 mod serving;

@@ -52,7 +52,7 @@ fn serve_relay(sim: &Sim, server: Server) -> io::Result<Handle> {
             service::relay(client, origin).await
         }
     };
-    serve(sim, "relay", server, handler)
+    Ok(serve(sim, server, sim.listen("relay")?, handler))
 }
 
 /// One client, a relay and an origin, with bytes both ways at once, and a drain.
@@ -75,7 +75,7 @@ async fn script(sim: Sim, counts: Rc<Counts>, loss: Loss) -> io::Result<()> {
         }
     };
     let origin = sim.server().drain_timeout(CLIENT_TIMEOUT);
-    let origin = serve(&sim, "origin", origin, handler)?;
+    let origin = serve(&sim, origin, sim.listen("origin")?, handler);
     // Without faults, an end that reads slowly has its time.
     let drain_timeout = match loss {
         Loss::None => CLIENT_TIMEOUT,

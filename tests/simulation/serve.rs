@@ -1,20 +1,21 @@
-//! A server with settings of its own.
+//! A server with settings and a listener of its own.
 
 use std::future::Future;
 use std::io;
 
 use halves::server::Handler;
-use halves::testing::{Sim, SimReader, SimWriter};
-use halves::{Connection, Handle, Server};
+use halves::testing::Sim;
+use halves::{Connection, Handle, Listener, Server};
 
-/// Serves a name with the settings of `server`. The run fails if the server does.
-pub(crate) fn serve<H, F>(sim: &Sim, name: &str, server: Server, handler: H) -> io::Result<Handle>
+/// Serves a listener with the settings of `server`. The run fails if the server does.
+pub(crate) fn serve<L, H, F>(sim: &Sim, server: Server, listener: L, handler: H) -> Handle
 where
-    H: Handler<Connection<SimReader, SimWriter>, F> + 'static,
+    L: Listener + 'static,
+    H: Handler<Connection<L::Reader, L::Writer>, F> + 'static,
     F: Future<Output = io::Result<()>> + 'static,
 {
     let handle = server.handle();
-    let serving = server.serve(sim.clone(), sim.listen(name)?, handler);
+    let serving = server.serve(sim.clone(), listener, handler);
     sim.spawn(async move { serving.await.expect("no error of the listener") });
-    Ok(handle)
+    handle
 }

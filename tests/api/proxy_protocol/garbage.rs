@@ -1,14 +1,11 @@
-//! Any bytes in any pieces end in one reason, with one line of each event.
+//! Any bytes are received as they are parsed.
 
 use fastrand::Rng;
-use futures_lite::AsyncWriteExt;
-use futures_lite::future::{block_on, poll_once};
+use halves::Endpoint;
 use halves::proxy_protocol::Header;
-use halves::{Endpoint, Server};
 
 use super::check;
-use super::sources::{BALANCER, CLIENT_HEADER, SECOND, serve};
-use crate::support::harness::World;
+use super::sources::CLIENT_HEADER;
 use crate::support::seed::seed;
 
 /// Bytes that often begin like a header.
@@ -30,42 +27,6 @@ fn random_input(random: &mut Rng) -> Vec<u8> {
         }
     }
     bytes
-}
-
-#[test]
-fn each_connection_ends_with_one_reason_and_one_line_of_each_event() {
-    let mut random = Rng::with_seed(seed());
-    let world = World::new();
-    let (served, clients) = serve(&world, Server::default());
-    for id in 1..=2_000 {
-        // Below the limit of ten refusals a second.
-        world.pass(SECOND);
-        drop(served.events());
-        let mut client = clients.connect(&world, BALANCER);
-        let input = random_input(&mut random);
-        let mut sent = &input[..];
-        while !sent.is_empty() {
-            let (piece, rest) = sent.split_at(random.usize(1..=sent.len()));
-            // The server may have ended the connection.
-            let _ = block_on(poll_once(client.writer.write_all(piece)));
-            world.settle();
-            sent = rest;
-        }
-        drop(client);
-        world.settle();
-        let events = served.events();
-        let (last, refused) = events.split_last().expect("an event");
-        let mut words = last.split(' ');
-        assert_eq!(words.next(), Some("closed"), "{events:?}");
-        assert_eq!(words.next(), Some(&*id.to_string()), "{events:?}");
-        let reason = words.next().expect("a reason").trim_end_matches(':');
-        match reason {
-            "proxy_header" => assert_eq!(refused.len(), 1, "{events:?}"),
-            "eof" | "error" => assert!(refused.is_empty(), "{events:?}"),
-            other => panic!("{other} after {input:?}"),
-        }
-    }
-    assert_eq!(served.handle.stats().open, 0);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use halves::{Connection, Event, Handle, Reason, Timeouts};
 
 use super::{both_ends, random_ends};
 use crate::exchange;
+use crate::serve::serve as serve_with;
 use crate::support::tls_ends::Ends;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(7);
@@ -34,7 +35,7 @@ fn serve(sim: &Sim, ends: &Ends) -> io::Result<(Handle, Closed)> {
     let handler =
         async |mut c: TlsConnection<_, _>| c.reader.read_to_end(&mut Vec::new()).await.map(drop);
     let handler = ends.acceptor.wrap(handler);
-    Ok((crate::serve::serve(sim, "tls", server, handler)?, closed))
+    Ok((serve_with(sim, server, sim.listen("tls")?, handler), closed))
 }
 
 /// Returns the first bytes of a client.

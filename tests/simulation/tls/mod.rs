@@ -22,7 +22,7 @@ fn both_ends() -> &'static [Ends; 2] {
 }
 
 /// Returns the settings for a random version. The client has no session yet.
-fn random_ends(sim: &Sim) -> Ends {
+pub(crate) fn random_ends(sim: &Sim) -> Ends {
     let index = usize::try_from(sim.random(0..2)).expect("it is small");
     both_ends()[index].without_sessions()
 }

@@ -1,4 +1,5 @@
-//! A relay that is dropped at any wait never makes cut bytes look complete.
+//! A relay that is dropped at any wait never makes cut bytes look complete, and a sender that is
+//! dropped loses none.
 
 use std::pin::Pin;
 
@@ -6,7 +7,7 @@ use futures_lite::future;
 use halves::listener::memory;
 use halves::service;
 
-use super::{End, RESET, close, read, write};
+use super::{End, RESET, Relayed, close, read, write};
 
 #[test]
 fn a_relay_dropped_at_any_wait_resets_what_is_not_complete() {
@@ -56,4 +57,29 @@ fn a_relay_dropped_after_an_end_leaves_that_end() {
     assert_eq!(read(&mut client), (b"answer".to_vec(), End::Closed));
     assert_eq!(read(&mut origin), (vec![], RESET));
     let _ = write(&mut client, b"late").expect_err("it is gone");
+}
+
+/// Nothing is lost if the sender is dropped right after its last write.
+#[test]
+fn a_sender_that_is_dropped_has_sent_everything() {
+    for (client_bound, origin_bound) in [(1, 1), (100, 3), (200_000, 1000)] {
+        let mut relayed = Relayed::new(client_bound, origin_bound);
+        let sent: Vec<u8> = (0..client_bound).map(|n| n.to_le_bytes()[0]).collect();
+        write(&mut relayed.client, &sent).expect("open");
+        let (unused, _) = memory::pair(1);
+        drop(std::mem::replace(&mut relayed.client, unused));
+        let mut received = Vec::new();
+        loop {
+            relayed.settle();
+            let (bytes, end) = read(&mut relayed.origin);
+            received.extend(bytes);
+            if end == End::Closed {
+                break;
+            }
+        }
+        assert!(received == sent);
+        close(&mut relayed.origin);
+        relayed.settle();
+        relayed.result().expect("both have ended");
+    }
 }

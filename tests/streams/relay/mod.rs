@@ -7,7 +7,6 @@ mod ending;
 mod handover;
 mod left_out;
 mod pressure;
-mod schedules;
 mod served;
 #[cfg(target_os = "linux")]
 mod spliced;

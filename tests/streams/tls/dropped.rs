@@ -1,4 +1,4 @@
-//! Reads and writes that are dropped in the middle, and writes that nothing flushes.
+//! Writes that nothing flushes, and errors of the stream between calls.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -6,80 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use fastrand::Rng;
-use futures_lite::future::{self, block_on, poll_once};
+use futures_lite::future::{self, block_on};
 use futures_lite::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use halves::listener::memory;
 use halves::testing::pattern;
 use halves::{Connection, Writer};
 
-use super::{Client, Ends, Served, VERSIONS};
-use crate::support::seed::seeds;
-
-/// Writes all bytes, by writes of which those that are not ready at once are dropped.
-async fn write_in_tries(server: &mut Served, rng: &mut Rng, bytes: &[u8]) -> io::Result<usize> {
-    let (mut rest, mut dropped) = (bytes, 0);
-    while !rest.is_empty() {
-        let bytes = &rest[..rng.usize(1..=rest.len())];
-        let (first, second) = bytes.split_at(rng.usize(..=bytes.len()));
-        let slices = [io::IoSlice::new(first), io::IoSlice::new(second)];
-        if let Some(written) = poll_once(server.writer.write_vectored(&slices)).await {
-            rest = &rest[written?..];
-        } else {
-            dropped += 1;
-            future::yield_now().await;
-        }
-    }
-    server.writer.flush().await?;
-    Ok(dropped)
-}
-
-#[test]
-fn a_dropped_write_loses_no_bytes_and_doubles_none() -> io::Result<()> {
-    let mut dropped = 0;
-    for seed in seeds(10) {
-        let mut rng = Rng::with_seed(seed);
-        let version = VERSIONS[rng.usize(..2)];
-        let (mut client, mut server) = block_on(Ends::new(version).with_client(2000))?;
-        let sent = pattern(rng.usize(1..200_000));
-        let mut received = vec![0; sent.len()];
-        let write = write_in_tries(&mut server, &mut rng, &sent);
-        let (tries, read) = block_on(future::zip(write, client.read_exact(&mut received)));
-        read?;
-        dropped += tries?;
-        assert!(received == sent, "HALVES_SEED={seed}");
-    }
-    assert!(dropped > 0, "no write was dropped");
-    Ok(())
-}
-
-/// Reads all bytes, by reads of which those that are not ready at once are dropped.
-async fn read_in_tries(server: &mut Served, rng: &mut Rng, len: usize) -> io::Result<Vec<u8>> {
-    let mut received = Vec::new();
-    while received.len() < len {
-        let mut buf = vec![0; rng.usize(1..30_000)];
-        match poll_once(server.reader.read(&mut buf)).await {
-            Some(n) => received.extend_from_slice(&buf[..n?]),
-            None => future::yield_now().await,
-        }
-    }
-    Ok(received)
-}
-
-#[test]
-fn a_dropped_read_loses_no_bytes() -> io::Result<()> {
-    for seed in seeds(10) {
-        let mut rng = Rng::with_seed(seed);
-        let version = VERSIONS[rng.usize(..2)];
-        let (mut client, mut server) = block_on(Ends::new(version).with_client(700))?;
-        let sent = pattern(rng.usize(1..200_000));
-        let read = read_in_tries(&mut server, &mut rng, sent.len());
-        let (written, received) = block_on(future::zip(client.write_all(&sent), read));
-        written?;
-        assert!(received? == sent, "HALVES_SEED={seed}");
-    }
-    Ok(())
-}
+use super::{Client, Ends, VERSIONS};
 
 /// Reads `len` bytes, and then sends a word.
 async fn read_then_ask(client: &mut Client, len: usize) -> io::Result<Vec<u8>> {

@@ -4,111 +4,109 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastrand::Rng;
 use halves::limits::Rules;
 use halves::stats::Stats;
-use halves::{Endpoint, Handle, Reason, Report, Shutdown};
-use smol::Task;
+use halves::testing::Sim;
+use halves::{Handle, Reason, Report, Shutdown};
+use smol::channel::{Receiver, bounded};
 
 use crate::schedules::client::Client;
 use crate::schedules::handlers::{Behaviour, handle};
 use crate::schedules::records::{Known, Reports};
 use crate::schedules::settings::Settings;
-use crate::support::harness::World;
-use crate::support::harness::network::{Clients, endpoint, network_of};
 
 const STEPS: usize = 80;
 const SECOND: Duration = Duration::from_secs(1);
+/// A pause in which every task runs until it waits.
+const MOMENT: Duration = Duration::from_nanos(1);
 /// Addresses of clients. The last two are one source.
-const ADDRESSES: [&str; 4] = [
-    "192.0.2.1:1",
-    "192.0.2.2:1",
-    "[2001:db8::1]:1",
-    "[2001:db8::2]:1",
-];
+const ADDRESSES: [&str; 4] = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"];
 const REFUSALS: [Reason; 3] = [Reason::Denied, Reason::PerSource, Reason::AcceptRate];
 
 pub(crate) struct Model {
-    pub(crate) seed: u64,
-    pub(crate) settings: Settings,
-    /// Printed with a failure.
-    pub(crate) steps: Vec<String>,
+    sim: Sim,
+    settings: Settings,
     random: Rng,
-    world: World,
-    start: Instant,
-    network: Clients,
+    /// The time at which the last step began.
+    began: Duration,
     /// In the order of their connections: the server numbers them so, from 1.
     clients: Vec<Client>,
     /// The address that the rules deny.
-    denied: Option<&'static str>,
+    denied: Option<IpAddr>,
     /// The handle has reset connections.
     aborted: bool,
     shutdown: Shutdown,
     handle: Handle,
-    serving: Task<io::Result<Report>>,
+    report: Receiver<io::Result<Report>>,
     reports: Arc<Mutex<Reports>>,
     known: BTreeMap<u64, Known>,
 }
 
 impl Model {
-    pub(crate) fn new(seed: u64) -> Self {
-        let mut random = Rng::with_seed(seed);
+    pub(crate) fn new(sim: Sim) -> io::Result<Self> {
+        let (seed, mut random) = (sim.seed(), Rng::with_seed(sim.seed()));
         let settings = Settings::random(&mut random);
-        let world = World::new();
-        let (listener, network) = network_of(settings.bound);
+        sim.note(format!("{settings:?}"));
         let shutdown = Shutdown::default();
-        let reports = Arc::new(Mutex::new(Reports::default()));
+        let reports = Reports::new(sim.clock().clone());
+        let reports = Arc::new(Mutex::new(reports));
         let recorder = reports.clone();
+        // Not that of the simulation: handlers panic.
         let server = settings
             .server(seed)
             .shutdown(shutdown.clone())
-            .clock(world.clock.clone())
+            .clock(sim.clock().clone())
             .on_event(move |event| recorder.lock().expect("no panic").record(event));
         let handle = server.handle();
         let handler = async move |connection| self::handle(seed, connection).await;
-        let serving = server.serve(world.ex.clone(), listener, handler);
-        Self {
-            seed,
+        let serving = server.serve(sim.clone(), sim.listen("server")?, handler);
+        let (send, report) = bounded(1);
+        sim.spawn(async move { send.send(serving.await).await });
+        Ok(Self {
+            sim,
             settings,
-            steps: Vec::new(),
             random,
-            start: world.clock.now(),
-            serving: world.ex.spawn(serving),
-            world,
-            network,
+            began: Duration::ZERO,
             clients: Vec::new(),
             denied: None,
             aborted: false,
             shutdown,
             handle,
+            report,
             reports,
             known: BTreeMap::new(),
-        }
+        })
     }
 
-    pub(crate) fn run(&mut self) -> Stats {
+    pub(crate) async fn run(&mut self) -> Stats {
         for _ in 0..STEPS {
-            let step = self.step();
-            self.steps.push(step);
-            self.world.settle();
+            self.began = self.now();
+            let step = self.step().await;
+            self.sim.note(step);
+            self.pass_time(MOMENT).await;
             self.check();
         }
-        self.end();
+        self.end().await;
         self.handle.stats()
     }
 
     fn now(&self) -> Duration {
-        self.world.clock.now() - self.start
+        self.reports.lock().expect("no panic").now()
+    }
+
+    async fn pass_time(&self, time: Duration) {
+        self.sim.clock().sleep(time).await;
     }
 
     /// Takes a step, and returns its description.
-    fn step(&mut self) -> String {
+    async fn step(&mut self) -> String {
         match self.random.u16(..1000) {
-            0..200 => self.connect(),
-            200..650 => self.talk(),
-            650..880 => self.pass(),
+            0..200 => self.connect().await,
+            200..650 => self.talk().await,
+            650..880 => self.pass().await,
             880..910 => {
                 let id = self.random.u64(..=self.clients.len() as u64);
                 let was_open = self.handle.kill(id);
@@ -140,17 +138,22 @@ impl Model {
         }
     }
 
-    fn connect(&mut self) -> String {
-        let address = ADDRESSES[self.random.usize(..ADDRESSES.len())];
-        if let Some(connection) = self.network.try_connect(address) {
+    async fn connect(&mut self) -> String {
+        let address = self.address();
+        if let Ok(connection) = self.sim.connect_from(address, "server").await {
             self.clients.push(Client::new(address, connection));
         }
         format!("{} connects from {address}", self.clients.len())
     }
 
-    fn talk(&mut self) -> String {
+    fn address(&mut self) -> IpAddr {
+        let address = ADDRESSES[self.random.usize(..ADDRESSES.len())];
+        address.parse().expect("an address")
+    }
+
+    async fn talk(&mut self) -> String {
         if self.clients.is_empty() {
-            return self.connect();
+            return self.connect().await;
         }
         // Mostly a recent one: older ones are often gone.
         let n = self.clients.len();
@@ -159,16 +162,16 @@ impl Model {
         let bytes = self.random.usize(1..=100);
         match self.random.u8(..100) {
             0..50 => {
-                client.send(bytes);
+                client.send(bytes).await;
                 format!("{id} sends {bytes}")
             }
             50..90 => {
-                client.read(2 * bytes);
-                client.check(Behaviour::of(self.seed, id as u64));
+                client.read(2 * bytes).await;
+                client.check(Behaviour::of(self.sim.seed(), id as u64));
                 format!("{id} reads {}", 2 * bytes)
             }
             90..95 => {
-                client.half_close();
+                client.half_close().await;
                 format!("{id} closes its half")
             }
             _ => {
@@ -178,31 +181,23 @@ impl Model {
         }
     }
 
-    fn pass(&mut self) -> String {
+    /// Lets time pass. Each deadline in it is met at its time.
+    async fn pass(&mut self) -> String {
         let time = match self.random.u8(..10) {
             0..3 => Duration::from_millis(self.random.u64(..1000)),
-            3..6 => SECOND * self.random.u32(1..=5),
-            6..7 => SECOND * self.random.u32(5..=30),
-            _ => {
-                let ended = self.world.manual.advance_to_next();
-                return format!("the next sleep ends: {ended}");
-            }
+            3..8 => SECOND * self.random.u32(1..=5),
+            _ => SECOND * self.random.u32(5..=30),
         };
-        self.world.manual.advance(time);
+        self.pass_time(time).await;
         format!("{time:?} pass")
     }
 
     fn rule(&mut self) -> String {
         let mut rules = Rules::default();
-        let address = ADDRESSES[self.random.usize(..ADDRESSES.len())];
+        let address = self.address();
         self.denied = Some(address).filter(|_| self.random.bool());
         if let Some(denied) = self.denied {
-            rules = rules.deny(
-                ip(&endpoint(denied))
-                    .to_string()
-                    .parse()
-                    .expect("an address"),
-            );
+            rules = rules.deny(denied.to_string().parse().expect("an address"));
         }
         self.handle.set_rules(rules);
         format!("deny {:?}", self.denied)
@@ -210,6 +205,7 @@ impl Model {
 
     fn check(&mut self) {
         self.record_events();
+        let now = self.now();
         let connections = self.handle.connections();
         let stats = self.handle.stats();
         assert_eq!(stats.open, connections.len() as u64);
@@ -220,12 +216,13 @@ impl Model {
         let reports = self.reports.lock().expect("no panic");
         assert!(reports.refusals(&self.known) <= refused);
 
-        let now = self.now();
         let mut of_source = HashMap::new();
         for info in &connections {
             let known = self.known.get_mut(&info.id).expect("it was opened");
-            known.is_open(info, &self.settings, now);
-            *of_source.entry(source(ip(&info.peer))).or_insert(0) += 1;
+            known.is_open(info, &self.settings, self.began, now);
+            *of_source
+                .entry(source(info.peer.socket_addr().expect("it has one").ip()))
+                .or_insert(0) += 1;
         }
         let limit = self.settings.per_source;
         assert!(limit == 0 || of_source.values().all(|&open| open <= limit));
@@ -251,58 +248,54 @@ impl Model {
 
     /// Records the events of the server.
     fn record_events(&mut self) {
-        let now = self.now();
         let mut reports = self.reports.lock().expect("no panic");
-        for id in reports.opened.drain(..) {
-            let known = Known::new(Behaviour::of(self.seed, id), now);
+        for (id, at) in reports.opened.drain(..) {
+            let known = Known::new(Behaviour::of(self.sim.seed(), id), at);
             assert!(self.known.insert(id, known).is_none(), "opened twice");
             let index = usize::try_from(id).expect("it is small") - 1;
             assert_ne!(self.denied, Some(self.clients[index].address));
         }
         for closed in reports.closed.drain(..) {
             let known = self.known.get_mut(&closed.id).expect("it was opened");
-            known.end(&closed, &self.settings, now);
+            known.end(&closed, &self.settings, self.began);
         }
     }
 
     /// Ends the server, lets all time pass, and checks that nothing is left.
-    fn end(&mut self) {
+    async fn end(&mut self) {
         for time in [
             Duration::ZERO,
             self.settings.drain_delay,
             self.settings.drain_timeout,
         ] {
+            self.began = self.now();
             self.shutdown.drain();
-            self.world.pass(time);
+            self.pass_time(time).await;
+            self.pass_time(MOMENT).await;
             self.check();
         }
-        let report = self.report();
+        let report = self.report.try_recv().expect("the server has ended");
+        let report = report.expect("no error of the listener");
         let stats = self.handle.stats();
         assert_eq!((stats.open, report.stats), (0, stats));
         let draining = self.reports.lock().expect("no panic").draining;
         assert_eq!(report.finished + report.aborted, draining);
         let aborted = usize::try_from(stats.ended[Reason::Aborted]).expect("it is small");
         assert!(report.aborted == aborted || self.aborted && report.aborted < aborted);
-        assert!(!self.world.manual.advance_to_next(), "a task sleeps");
+        assert_eq!(self.sim.tasks(), 0, "a task is left");
         for index in 0..self.clients.len() {
-            self.farewell(index);
+            self.farewell(index).await;
         }
-    }
-
-    fn report(&mut self) -> Report {
-        let idle = self.world.ex.spawn(std::future::pending());
-        let serving = std::mem::replace(&mut self.serving, idle);
-        self.world.now(serving).expect("no error of the listener")
     }
 
     /// Checks that a client has received the end, and correct bytes before it.
-    fn farewell(&mut self, index: usize) {
+    async fn farewell(&mut self, index: usize) {
         let client = &mut self.clients[index];
         for _ in 0..1000 {
-            client.read(1000);
+            client.read(1000).await;
         }
         let id = index as u64 + 1;
-        client.check(Behaviour::of(self.seed, id));
+        client.check(Behaviour::of(self.sim.seed(), id));
         let known = self.known.get(&id);
         let (bytes_in, bytes_out) = known.map_or((0, 0), |known| known.bytes);
         let received = client.received() as u64;
@@ -310,11 +303,14 @@ impl Model {
         if client.has_hung_up() {
             return;
         }
-        // A client that was refused, or never accepted, receives an orderly end, too.
-        let ordered = known.is_none_or(|known| {
-            let either = client.end == Some(Ok(()));
-            known.ends_in_order().unwrap_or(either)
-        });
+        let ordered = match known {
+            Some(known) => {
+                let either = client.end == Some(Ok(()));
+                known.ends_in_order().unwrap_or(either)
+            }
+            // One that was refused receives an orderly end, one that was never accepted a reset.
+            None => id <= self.handle.stats().accepted,
+        };
         let reset = Err(io::ErrorKind::ConnectionReset);
         assert_eq!(
             client.end,
@@ -323,13 +319,6 @@ impl Model {
         );
         assert!(!ordered || received == bytes_out, "client {id}");
     }
-}
-
-fn ip(endpoint: &Endpoint) -> IpAddr {
-    endpoint
-        .socket_addr()
-        .expect("it comes from the network")
-        .ip()
 }
 
 /// An IPv4 address, or a network of 64 bits.

@@ -1,11 +1,11 @@
 //! Records of connections, and checks of what the server reports about them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use halves::connection::Phase;
 use halves::server::ConnectionInfo;
-use halves::{Event, Reason};
+use halves::{Clock, Event, Reason};
 
 use crate::schedules::handlers::Behaviour;
 use crate::schedules::settings::Settings;
@@ -15,11 +15,12 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The time over which a minimum rate is an average.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// Events of the server.
-#[derive(Default)]
+/// Events of the server, with the time since the begin of the schedule.
 pub(crate) struct Reports {
+    clock: Clock,
+    start: Instant,
     /// Connections since the last check.
-    pub(crate) opened: Vec<u64>,
+    pub(crate) opened: Vec<(u64, Duration)>,
     pub(crate) closed: Vec<Closed>,
     refused: BTreeSet<u64>,
     suppressed: u64,
@@ -30,6 +31,7 @@ pub(crate) struct Reports {
 /// A connection that has ended.
 pub(crate) struct Closed {
     pub(crate) id: u64,
+    at: Duration,
     reason: Reason,
     age: Duration,
     bytes: (u64, u64),
@@ -59,11 +61,29 @@ enum Window {
 }
 
 impl Reports {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            start: clock.now(),
+            clock,
+            opened: Vec::new(),
+            closed: Vec::new(),
+            refused: BTreeSet::new(),
+            suppressed: 0,
+            draining: 0,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.now() - self.start
+    }
+
     pub(crate) fn record(&mut self, event: &Event) {
+        let now = self.now();
         match event {
-            Event::Opened(peer) => self.opened.push(peer.id()),
+            Event::Opened(peer) => self.opened.push((peer.id(), now)),
             Event::Closed(closed) => self.closed.push(Closed {
                 id: closed.peer.id(),
+                at: now,
                 reason: closed.reason,
                 age: closed.age,
                 bytes: (closed.peer.bytes_in(), closed.peer.bytes_out()),
@@ -101,10 +121,17 @@ impl Known {
         }
     }
 
-    /// Checks an open connection: no deadline of it has passed, and its figures are right.
-    pub(crate) fn is_open(&mut self, info: &ConnectionInfo, settings: &Settings, now: Duration) {
+    /// Checks an open connection: no deadline of it has passed, and its figures are right. The last
+    /// step began at `began`.
+    pub(crate) fn is_open(
+        &mut self,
+        info: &ConnectionInfo,
+        settings: &Settings,
+        began: Duration,
+        now: Duration,
+    ) {
         assert_eq!(self.ended, None);
-        self.see((info.bytes_in, info.bytes_out), settings, now);
+        self.see((info.bytes_in, info.bytes_out), settings, began, now);
         assert_eq!((info.age, info.idle), (now - self.opened, now - self.moved));
         if info.phase == Phase::Closing {
             let closing = *self.closing.get_or_insert(now);
@@ -126,10 +153,10 @@ impl Known {
     }
 
     /// Checks the end of a connection: there is one end, and its reason is possible.
-    pub(crate) fn end(&mut self, closed: &Closed, settings: &Settings, now: Duration) {
+    pub(crate) fn end(&mut self, closed: &Closed, settings: &Settings, began: Duration) {
         assert_eq!(self.ended.replace(closed.reason), None, "ended twice");
-        self.see(closed.bytes, settings, now);
-        assert_eq!(closed.age, now - self.opened);
+        self.see(closed.bytes, settings, began, closed.at);
+        assert_eq!(closed.age, closed.at - self.opened);
         let passed = |time, limit: Duration| !limit.is_zero() && time >= limit;
         let behaviour = self.behaviour;
         let holds = match closed.reason {
@@ -139,7 +166,7 @@ impl Known {
             ),
             Reason::Handler => behaviour == Behaviour::Return,
             Reason::Panic => behaviour == Behaviour::Panic,
-            Reason::Idle => passed(now - self.moved, settings.idle),
+            Reason::Idle => passed(closed.at - self.moved, settings.idle),
             Reason::Lifetime => passed(closed.age, settings.lifetime.mul_f64(0.9)),
             Reason::Handshake => {
                 behaviour == Behaviour::Shake && passed(closed.age, settings.handshake)
@@ -162,22 +189,25 @@ impl Known {
         }
     }
 
-    fn see(&mut self, bytes: (u64, u64), settings: &Settings, now: Duration) {
+    /// Records the bytes so far. They moved when the last step began, or when the connection was
+    /// accepted in its middle.
+    fn see(&mut self, bytes: (u64, u64), settings: &Settings, began: Duration, now: Duration) {
         if bytes != self.bytes {
-            (self.bytes, self.moved) = (bytes, now);
+            (self.bytes, self.moved) = (bytes, began.max(self.opened));
         }
-        match self.window {
-            Window::Silent if bytes.0 > 0 => self.window = Window::Since(now, 0),
-            Window::Since(start, before) if now - start >= WINDOW => {
-                let received = bytes.0 - before;
-                let slow = received > 0 && received < settings.min_rate * WINDOW.as_secs();
-                self.window = if slow {
-                    Window::Slow
-                } else {
-                    Window::Since(now, bytes.0)
-                };
-            }
-            _ => {}
+        if matches!(self.window, Window::Silent) && bytes.0 > 0 {
+            self.window = Window::Since(self.moved, 0);
+        }
+        while let Window::Since(start, before) = self.window
+            && now - start >= WINDOW
+        {
+            let received = bytes.0 - before;
+            let slow = received > 0 && received < settings.min_rate * WINDOW.as_secs();
+            self.window = if slow {
+                Window::Slow
+            } else {
+                Window::Since(start + WINDOW, bytes.0)
+            };
         }
     }
 }

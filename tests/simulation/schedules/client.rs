@@ -1,16 +1,17 @@
 //! A client of a schedule: sends numbered bytes, and checks what comes back.
 
 use std::io;
+use std::net::IpAddr;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use halves::listener::memory::MemoryConnection;
+use halves::Connection;
 
 use crate::schedules::handlers::{Behaviour, HANDSHAKE_BYTES};
 
 pub(crate) struct Client {
-    pub(crate) address: &'static str,
+    pub(crate) address: IpAddr,
     /// None once the client has closed.
-    connection: Option<MemoryConnection>,
+    connection: Option<Connection>,
     pub(crate) sent: usize,
     received: Vec<u8>,
     /// The way the stream has ended.
@@ -18,7 +19,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(address: &'static str, connection: MemoryConnection) -> Self {
+    pub(crate) fn new(address: IpAddr, connection: Connection) -> Self {
         Self {
             address,
             connection: Some(connection),
@@ -29,23 +30,23 @@ impl Client {
     }
 
     /// Sends `bytes` bytes, or as many as there is room for.
-    pub(crate) fn send(&mut self, bytes: usize) {
+    pub(crate) async fn send(&mut self, bytes: usize) {
         let bytes: Vec<_> = (self.sent..self.sent + bytes).map(numbered).collect();
         if let Some(connection) = &mut self.connection {
             let sending = future::poll_once(connection.writer.write(&bytes));
-            if let Some(Ok(sent)) = future::block_on(sending) {
+            if let Some(Ok(sent)) = sending.await {
                 self.sent += sent;
             }
         }
     }
 
     /// Reads up to `most` bytes.
-    pub(crate) fn read(&mut self, most: usize) {
+    pub(crate) async fn read(&mut self, most: usize) {
         let mut buf = vec![0; most];
         if let Some(connection) = &mut self.connection
             && self.end.is_none()
         {
-            match future::block_on(future::poll_once(connection.reader.read(&mut buf))) {
+            match future::poll_once(connection.reader.read(&mut buf)).await {
                 Some(Ok(0)) => self.end = Some(Ok(())),
                 Some(Ok(n)) => self.received.extend(&buf[..n]),
                 Some(Err(error)) => self.end = Some(Err(error.kind())),
@@ -54,9 +55,9 @@ impl Client {
         }
     }
 
-    pub(crate) fn half_close(&mut self) {
+    pub(crate) async fn half_close(&mut self) {
         if let Some(connection) = &mut self.connection {
-            future::block_on(connection.writer.close()).expect("a pipe can be closed");
+            connection.writer.close().await.expect("it can be closed");
         }
     }
 

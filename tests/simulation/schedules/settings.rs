@@ -18,7 +18,7 @@ pub(crate) struct Settings {
     pub(crate) min_rate: u64,
     pub(crate) drain_delay: Duration,
     pub(crate) drain_timeout: Duration,
-    /// The capacity of a pipe in bytes.
+    /// The bytes that one direction of the network holds.
     pub(crate) bound: usize,
 }
 

@@ -5,8 +5,9 @@ use std::io;
 use std::panic::resume_unwind;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use halves::listener::memory::MemoryConnection;
+use halves::Connection;
 use halves::service::{discard, echo};
+use halves::testing::{SimReader, SimWriter};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
@@ -49,7 +50,7 @@ impl Behaviour {
     }
 }
 
-pub(crate) async fn handle(seed: u64, mut c: MemoryConnection) -> io::Result<()> {
+pub(crate) async fn handle(seed: u64, mut c: Connection<SimReader, SimWriter>) -> io::Result<()> {
     let mut byte = [0];
     match Behaviour::of(seed, c.peer.id()) {
         Behaviour::Echo => echo(c.reader, c.writer).await,
