@@ -7,6 +7,7 @@ mod found;
 mod framing;
 mod halves;
 mod invariants;
+mod layers;
 mod network;
 mod proxy_protocol;
 mod records;
@@ -23,6 +24,7 @@ mod serve;
     reason = "a printed test is part of it"
 )]
 mod shrinking;
+mod splits;
 #[path = "../support/mod.rs"]
 mod support;
 mod tasks;

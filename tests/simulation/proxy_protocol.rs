@@ -49,6 +49,9 @@ enum Script {
 /// The reasons of each connection, by the port of the transport: one of its refusal, one of its end.
 type Reasons = Arc<Mutex<BTreeMap<u16, Vec<Reason>>>>;
 
+/// The client of each handler, by the port of the transport.
+type Clients = Rc<RefCell<BTreeMap<u16, SocketAddr>>>;
+
 /// The number of handlers of each client that run, by its header.
 type Running = Rc<RefCell<BTreeMap<IpAddr, usize>>>;
 
@@ -156,8 +159,8 @@ fn header(sim: &Sim, client: SocketAddr) -> Vec<u8> {
 }
 
 /// Serves an echo behind headers.
-fn serve_proxied(sim: &Sim, reasons: &Reasons) -> io::Result<Handle> {
-    let running = Running::default();
+fn serve_proxied(sim: &Sim, reasons: &Reasons, clients: &Clients) -> io::Result<Handle> {
+    let (running, clients) = (Running::default(), clients.clone());
     let handler = async move |Connection {
                                   reader,
                                   writer,
@@ -165,6 +168,7 @@ fn serve_proxied(sim: &Sim, reasons: &Reasons) -> io::Result<Handle> {
                               }: Connection<_, _>| {
         let client = peer.endpoint().socket_addr().expect("it has an address");
         let _guard = Guard::new(&running, client.ip());
+        clients.borrow_mut().insert(port(&peer), client);
         echo(reader, writer).await
     };
     let proxy = ProxyProtocol::new(Version::Any).trust("10.0.0.0/8".parse().expect("a network"));
@@ -192,7 +196,8 @@ fn serve_proxied(sim: &Sim, reasons: &Reasons) -> io::Result<Handle> {
 
 async fn script(sim: Sim, counts: Rc<Cell<[usize; 3]>>, loses: bool) -> io::Result<()> {
     let reasons = Reasons::default();
-    let handle = serve_proxied(&sim, &reasons)?;
+    let served = Clients::default();
+    let handle = serve_proxied(&sim, &reasons, &served)?;
     let clients: Vec<_> = (0..sim.random(1..6))
         .map(|_| Script::random(&sim))
         .collect();
@@ -214,6 +219,7 @@ async fn script(sim: Sim, counts: Rc<Cell<[usize; 3]>>, loses: bool) -> io::Resu
     }
     handle.shutdown().drain();
     handle.wait_closed().await;
+    check_clients(&talked, &served.borrow());
     check(&handle, &reasons, talked, &counts, loses);
     Ok(())
 }
@@ -253,6 +259,18 @@ async fn talk(sim: &Sim, script: &Script) -> Talked {
     };
     let talked = sim.clock().timeout(CLIENT_TIMEOUT, talk).await;
     Some((port, talked.ok()))
+}
+
+/// Checks that each handler had the client of the header.
+fn check_clients(talked: &[(Script, Talked)], served: &BTreeMap<u16, SocketAddr>) {
+    for (script, talked) in talked {
+        let port = talked.as_ref().map(|(port, _)| port);
+        if let (Script::Header(client), Some(served)) =
+            (script, port.and_then(|port| served.get(port)))
+        {
+            assert_eq!(served, client);
+        }
+    }
 }
 
 /// Checks each connection by its reason, and that there is exactly one.

@@ -14,7 +14,7 @@ use crate::seeds::{are_many, seeds};
 use crate::serve::serve;
 
 /// The usual number of seeds of each network.
-const SEEDS: u64 = 70;
+const SEEDS: u64 = 50;
 const MAX_BYTES: u64 = 70_000;
 const CLIENT_TIMEOUT: Duration = Duration::from_hours(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -168,7 +168,7 @@ fn run(faults: Faults, loss: Loss) -> Rc<Counts> {
 }
 
 fn assert_found(counts: &Counts, found: &[&Cell<usize>]) {
-    let all = found.iter().all(|count| count.get() > 5);
+    let all = found.iter().all(|count| count.get() > 2);
     assert!(all || !are_many(), "{counts:?}");
 }
 

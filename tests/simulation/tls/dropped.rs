@@ -121,3 +121,34 @@ fn a_dropped_read_loses_no_bytes() {
         Ok(dropped)
     });
 }
+
+/// The writer waits for other things after its last write, and another task reads.
+#[test]
+fn a_reader_in_another_task_sends_what_a_full_stream_has_left_of_a_write() {
+    let simulation = Simulation::builder().seeds(seeds(SEEDS));
+    let simulation = simulation.faults(Faults::default().buffer(100));
+    simulation.run(async |sim: Sim| {
+        let (mut client, server) = connected(&sim).await?;
+        let (mut reader, mut writer) = (server.reader, server.writer);
+        let sent = pattern(size(&sim, 10_000));
+        let (bytes, (keep, kept)) = (sent.clone(), smol::channel::bounded::<()>(1));
+        sim.spawn(async move {
+            writer.write_all(&bytes).await.expect("the client reads");
+            let _ = kept.recv().await;
+            drop(writer);
+        });
+        let ask = async {
+            let mut received = vec![0; sent.len()];
+            client.read_exact(&mut received).await?;
+            assert!(received == sent);
+            client.write_all(b"word").await
+        };
+        let mut word = [0; 4];
+        let (read, asked) = zip(reader.read_exact(&mut word), ask).await;
+        read?;
+        asked?;
+        assert_eq!(&word, b"word");
+        drop(keep);
+        Ok(())
+    });
+}

@@ -15,7 +15,7 @@ use crate::seeds::{are_many, seeds};
 use crate::support::tls_ends::Ends;
 
 /// The usual number of seeds.
-const SEEDS: u64 = 70;
+const SEEDS: u64 = 60;
 /// The most bytes of one direction: more than one record.
 const MAX_BYTES: u64 = 40_000;
 const CLIENT_TIMEOUT: Duration = Duration::from_mins(5);
@@ -172,7 +172,7 @@ fn a_handshake_passes_in_single_bytes() {
 fn with_all_faults_a_cut_direction_is_never_whole() {
     let counts = run(&Faults::all().resets(0.2).ends(0.2).offsets(0..8000), true);
     let found = [&counts.whole, &counts.no_handshake, &counts.cut];
-    let all = found.iter().all(|count| count.get() > 20);
+    let all = found.iter().all(|count| count.get() > 5);
     assert!(all || !are_many(), "{counts:?}");
 }
 

@@ -2,7 +2,6 @@
 
 mod lost;
 mod marks;
-mod pieces;
 mod pumped;
 mod threads;
 mod upgrade;
