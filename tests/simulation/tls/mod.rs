@@ -4,10 +4,12 @@
 //! a seed. The certificate has a key of Ed25519, with signatures of one size, so the sizes, and with
 //! them the faults and the order of the tasks, are the same.
 
+mod behind_header;
 mod cut;
 mod deadlines;
 mod dropped;
 mod scripts;
+mod switching;
 
 use std::sync::OnceLock;
 
@@ -22,7 +24,7 @@ fn both_ends() -> &'static [Ends; 2] {
 }
 
 /// Returns the settings for a random version. The client has no session yet.
-pub(crate) fn random_ends(sim: &Sim) -> Ends {
+fn random_ends(sim: &Sim) -> Ends {
     let index = usize::try_from(sim.random(0..2)).expect("it is small");
     both_ends()[index].without_sessions()
 }
