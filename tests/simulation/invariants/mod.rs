@@ -44,13 +44,17 @@ pub(crate) enum Network {
 impl Network {
     /// Every third script moves all bytes at once, and every third moves few of them in each call.
     fn faults(self, seed: u64) -> Faults {
-        let faults = match seed / TESTS % 3 {
+        let kind = seed / TESTS % 3;
+        let few_bytes = kind == 2;
+        let faults = match kind {
             0 => Faults::default(),
             1 => Faults::default().pauses(0.0).max_piece(usize::MAX),
             _ => Faults::default().pauses(0.002).max_piece(40),
         };
         match self {
             Self::Reliable => faults.accept_errors(0.1),
+            // With small pieces, each byte would arrive at a time of its own.
+            Self::Narrow if few_bytes => faults.buffer(700).stalls(0.3),
             Self::Narrow => faults.buffer(700).bandwidth(40_000).stalls(0.3),
             Self::Resets => faults.resets(0.15).refusals(0.1).accept_errors(0.2),
             Self::Lossy => Faults::all(),
