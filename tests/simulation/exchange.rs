@@ -94,6 +94,12 @@ impl Exchanged {
         self.written.is_ok() && self.read.is_ok()
     }
 
+    /// Returns true if both directions have ended in order, and all bytes of `from` arrived: an end in
+    /// order may be a fault.
+    pub(crate) fn has_all_of(&self, from: &Self) -> bool {
+        self.is_whole() && self.received == from.sent
+    }
+
     /// Checks that the bytes of `from` arrived in order, and all of them if an end arrived. `from` is
     /// None if the other end was cut off.
     pub(crate) fn check_from(&self, from: Option<&Self>) {

@@ -41,7 +41,7 @@ async fn pair(
     Ok((both.0, both.1.expect("a connection")))
 }
 
-/// A front server whose handler connects to one of two others: it is a client, too.
+/// A front server. Its handler connects to one of two others: it is a client, too.
 #[test]
 fn a_handler_connects_onwards_to_other_servers() {
     let simulation = Simulation::builder();

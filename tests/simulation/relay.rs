@@ -103,7 +103,7 @@ async fn script(sim: Sim, counts: Rc<Counts>, loss: Loss) -> io::Result<()> {
     };
     let far = served.take();
     check(&near, far.as_ref(), &counts, loss);
-    if near.is_whole() && far.is_some_and(|far| far.is_whole()) {
+    if far.is_some_and(|far| near.has_all_of(&far) && far.has_all_of(&near)) {
         check_stats(&near, [&relay, &origin], loss);
     }
     add_aborted(&relay, &counts);

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use halves::testing::{Failure, Sim, Simulation};
+use futures_lite::{AsyncWriteExt, future};
+use halves::Connection;
+use halves::testing::{Failure, Sim, SimReader, SimWriter, Simulation};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -199,4 +201,42 @@ fn drops_that_spawn_tasks_without_end_are_a_failure() {
         Ok(())
     });
     assert!(failure.problem.contains("again and again"), "{failure}");
+}
+
+/// A count that each request reads, and stores after its answer.
+async fn requests_that_overlap(sim: Sim, found: Rc<Cell<bool>>) -> io::Result<()> {
+    let count = Rc::new(Cell::new(0));
+    let handler = {
+        let count = count.clone();
+        async move |mut c: Connection<SimReader, SimWriter>| {
+            while c.reader.line().await?.is_some() {
+                let before = count.get();
+                c.writer.write_all(b"done\n").await?;
+                count.set(before + 1);
+            }
+            Ok(())
+        }
+    };
+    let server = sim.serve("server", handler)?;
+    let client = async || {
+        let mut client = sim.connect("server").await?;
+        for _ in 0..5 {
+            client.writer.write_all(b"add\n").await?;
+            client.reader.line().await?;
+        }
+        io::Result::Ok(())
+    };
+    future::try_zip(future::try_zip(client(), client()), client()).await?;
+    server.shutdown().drain();
+    server.wait_closed().await;
+    found.set(found.get() || count.get() < 15);
+    Ok(())
+}
+
+#[test]
+fn the_requests_of_clients_overlap_with_the_default_faults() {
+    let found = Rc::new(Cell::new(false));
+    let simulation = Simulation::builder().seeds(0..100);
+    simulation.run(|sim| requests_that_overlap(sim, found.clone()));
+    assert!(found.get(), "no update was lost");
 }

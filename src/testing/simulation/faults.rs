@@ -144,7 +144,11 @@ impl Faults {
         self
     }
 
-    /// Sets the shortest and the longest time from a write to the read. Bytes keep their order.
+    /// Sets the shortest time from a write to the read, and a bound of the longest. Bytes keep their
+    /// order.
+    ///
+    /// One of ten times in this range is chosen, so that bytes of different clients often arrive at the
+    /// same time. Their tasks then run in the order of the seed.
     ///
     /// # Examples
     ///

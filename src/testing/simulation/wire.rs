@@ -14,6 +14,9 @@ use super::plan::{PlannedFault, below};
 use super::trace::Trace;
 use crate::time::{Clock, Sleep};
 
+/// The number of latencies in a range. With the default range, each is a multiple of 5 ms.
+const LATENCIES: u32 = 10;
+
 /// The conditions that all wires of a run share.
 pub(super) struct Conditions {
     pub(super) faults: Faults,
@@ -190,13 +193,10 @@ impl WireState {
     }
 }
 
-/// Returns a time between the shortest and the longest latency.
+/// Returns one of the latencies. They are few, so that many events have the same time: only tasks that
+/// are ready at the same time run in different orders.
 pub(super) fn latency(rng: &mut Rng, faults: &Faults) -> Duration {
     let range = &faults.latency;
-    let span = range.end.saturating_sub(range.start);
-    if span.is_zero() {
-        return range.start;
-    }
-    let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-    range.start + Duration::from_nanos(rng.u64(..nanos))
+    let step = range.end.saturating_sub(range.start) / LATENCIES;
+    range.start + step * rng.u32(..LATENCIES)
 }
