@@ -1,8 +1,10 @@
 //! The faults of a failure: the smallest set, and the test that is printed with them.
 
 use std::any::Any;
+use std::env;
 use std::io::{self, ErrorKind};
 use std::panic::catch_unwind;
+use std::process::Command;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -102,6 +104,29 @@ fn the_printed_test_can_be_pasted_and_fails_in_the_same_way() {
     assert!(failure.to_string().ends_with(&failure.test));
     let panic = catch_unwind(four_faults_together_fails_with_seed_0).expect_err("it fails");
     assert_eq!(message(&*panic), failure.to_string());
+}
+
+/// Also run by the test below, alone.
+#[test]
+fn a_reduction_with_panics_is_followed_by_a_panic_of_its_own() {
+    let failure = Simulation::builder().faults(faults()).try_run(async |sim| {
+        four_faults_together(sim).await.expect("no problem");
+        Ok(())
+    });
+    assert_eq!(failure.expect_err("all four").faults.len(), 4);
+    let _ = catch_unwind(|| panic!("a later panic"));
+}
+
+#[test]
+fn only_the_first_panic_of_a_seed_is_printed() {
+    let mut test = Command::new(env::current_exe().expect("our own path"));
+    let name = "shrinking::a_reduction_with_panics_is_followed_by_a_panic_of_its_own";
+    test.args(["--exact", name, "--nocapture"]);
+    let output = test.output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    assert_eq!(text.matches("no problem: ").count(), 1, "{text}");
+    assert_eq!(text.matches("a later panic").count(), 1, "{text}");
 }
 
 fn message(panic: &dyn Any) -> &str {

@@ -217,9 +217,10 @@ impl Simulation {
     ///
     /// # Panics
     ///
-    /// If `HALVES_SEED` is needed and not a number, or if a run fails: `test` returns an error or panics, a handler panics, every task waits and no
-    /// time can help, or the run takes too long. The message has the seed, the virtual time, the last
-    /// events, and the smallest set of faults with which the run still fails.
+    /// If `HALVES_SEED` is needed and not a number, or if a run fails: `test` returns an error or
+    /// panics, a handler panics, every task waits and no time can help, or the run takes too long. The
+    /// message has the seed, the virtual time, the last events, and the smallest set of faults with
+    /// which the run still fails. The runs that search this set print no messages of their own panics.
     ///
     /// # Examples
     ///

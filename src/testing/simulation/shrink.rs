@@ -1,12 +1,20 @@
 //! Reduces the faults of a failing run to a smallest set with which it still fails.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
+use std::panic;
+use std::sync::Once;
 
 use super::{Failure, Sim, Simulation, run};
 
 /// The most runs of a reduction.
 const MAX_RUNS: usize = 200;
+
+thread_local! {
+    /// True while the panics of this thread print no message.
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Leaves out groups of faults, large ones first, as long as the run fails without them in the same
 /// way (delta debugging, Zeller and Hildebrandt 2002). Returns the failure of the smallest run: within
@@ -33,7 +41,7 @@ where
             let mut fewer = failure.faults.clone();
             fewer.drain(start..(start + size).min(fewer.len()));
             let smaller = simulation.clone().only(fewer);
-            match run::run(&smaller, failure.seed, test) {
+            match quietly(|| run::run(&smaller, failure.seed, test)) {
                 // Its faults are those that have happened.
                 Err(smaller)
                     if smaller.faults.len() < failure.faults.len()
@@ -50,6 +58,24 @@ where
         }
     }
     failure
+}
+
+/// Calls `run`, with no message of a panic in this thread: the panics of smaller runs are as many, and
+/// much alike. Changes the panic hook once, to one that calls the hook before it for all other panics.
+fn quietly<T>(run: impl FnOnce() -> T) -> T {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IS_QUIET.get() {
+                hook(info);
+            }
+        }));
+    });
+    let before = IS_QUIET.replace(true);
+    let result = run();
+    IS_QUIET.set(before);
+    result
 }
 
 /// Returns the problem without its numbers. A run without some fault may fail for another reason, such
