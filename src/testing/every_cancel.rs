@@ -27,6 +27,20 @@ use futures_lite::future::block_on;
 /// assert_eq!(line.as_deref(), Some(&b"one line\n"[..]));
 /// ```
 ///
+/// A call that reads and then writes loses what it has read, if it is dropped while it writes:
+///
+/// ```should_panic
+/// use futures_lite::AsyncWriteExt;
+/// use halves::testing::{every_cancel, pieces};
+///
+/// let make = || pieces(["one\n", "two\n"]).0;
+/// every_cancel(make, async |c| {
+///     let line = c.reader.line().await.unwrap();
+///     c.writer.write_all(line.as_deref().unwrap_or_default()).await.unwrap();
+///     line
+/// });
+/// ```
+///
 /// `read_exact` of futures-lite is not cancel-safe:
 ///
 /// ```should_panic

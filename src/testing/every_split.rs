@@ -16,8 +16,9 @@ const MAX_BYTES_FOR_ALL: usize = 16;
 /// Runs a handler once for each way to cut its input in pieces, and compares its answer and its
 /// result with those to the whole input. Returns that answer.
 ///
-/// An input of up to 16 bytes is cut in all ways; a longer one at every byte and at every two. Each
-/// read returns one piece, as from a network that delivers them apart.
+/// An input of up to 16 bytes is cut in all ways; a longer one at every byte and at every two, so that
+/// one of 1,000 bytes is half a million runs. Each read returns one piece, as from a network that
+/// delivers them apart.
 ///
 /// # Panics
 ///

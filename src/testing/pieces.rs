@@ -54,8 +54,9 @@ impl Output {
     }
 }
 
-/// Makes a connection with an input that arrives in these pieces, then ends. Each read returns bytes of one
-/// piece, and waits once before the next piece and before the end. Writes are taken at once.
+/// Makes a connection with an input that arrives in these pieces, then ends. Each read returns bytes of
+/// one piece, and waits once before the next piece and before the end. Each write waits once, and takes
+/// all bytes.
 ///
 /// # Examples
 ///
@@ -76,7 +77,10 @@ pub fn pieces<T: AsRef<[u8]>>(input: impl IntoIterator<Item = T>) -> (Connection
         has_waited: false,
     };
     let output = Output::default();
-    let writer = OutputWriter(output.clone());
+    let writer = OutputWriter {
+        output: output.clone(),
+        has_waited: false,
+    };
     (Connection::new(reader, writer).erase(), output)
 }
 
@@ -86,7 +90,11 @@ struct PieceReader {
     has_waited: bool,
 }
 
-struct OutputWriter(Output);
+struct OutputWriter {
+    output: Output,
+    /// True if the next write does not wait.
+    has_waited: bool,
+}
 
 impl AsyncRead for PieceReader {
     fn poll_read(
@@ -119,12 +127,18 @@ impl AsyncRead for PieceReader {
 impl AsyncWrite for OutputWriter {
     fn poll_write(
         self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut written = self.0.lock();
+        let this = self.get_mut();
+        let mut written = this.output.lock();
         if written.is_closed {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        this.has_waited = !this.has_waited;
+        if this.has_waited {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         written.bytes.extend_from_slice(buf);
         Poll::Ready(Ok(buf.len()))
@@ -135,7 +149,7 @@ impl AsyncWrite for OutputWriter {
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.lock().is_closed = true;
+        self.output.lock().is_closed = true;
         Poll::Ready(Ok(()))
     }
 }

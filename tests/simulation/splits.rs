@@ -1,6 +1,8 @@
 //! Handlers of this crate under every split of their input, and calls that are dropped at each await.
 
-use futures_lite::StreamExt;
+use std::panic::catch_unwind;
+
+use futures_lite::{AsyncWriteExt, StreamExt};
 use halves::framing::{Framing, Length};
 use halves::proxy_protocol::{ProxyProtocol, Version};
 use halves::testing::{every_cancel, every_split, pieces};
@@ -79,4 +81,20 @@ fn calls_that_read_may_be_dropped_at_each_await() {
         .more_or_drain()
         .await
         .is_ok()));
+}
+
+#[test]
+fn a_line_that_is_lost_by_a_dropped_write_is_found() {
+    let make = || pieces(["one\n", "two\n"]).0;
+    let passed_on = catch_unwind(|| {
+        every_cancel(make, async |c| {
+            let line = c.reader.line().await.expect("a line");
+            let written = c.writer.write_all(line.as_deref().unwrap_or_default());
+            written.await.expect("open");
+            line
+        })
+    });
+    let problem = passed_on.expect_err("the second call passes the second line on");
+    let problem = problem.downcast_ref::<String>().expect("a message");
+    assert!(problem.starts_with("after a drop at await 2 "), "{problem}");
 }
