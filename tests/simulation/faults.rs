@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use halves::limits::Sources;
 use halves::service::discard;
-use halves::testing::{Faults, Sim, Simulation};
+use halves::testing::{Faults, Sim, SimListener, Simulation};
 use halves::{Connection, Listener, Reason, Timeouts};
 
 const BYTES: &[u8] = &[7; 1000];
@@ -70,6 +70,32 @@ fn latency_and_bandwidth_take_their_time() {
             assert_eq!(sim.clock().now() - before, 13 * second);
             Ok(())
         });
+}
+
+#[test]
+fn small_pieces_do_not_each_wake_a_task_that_waits_for_a_bandwidth() {
+    let faults = Faults::default().buffer(700).bandwidth(40_000);
+    let simulation = Simulation::builder().seeds(0..10).faults(faults);
+    let summary = simulation.try_run(async |sim: Sim| {
+        for _ in 0..10 {
+            let read = async |mut listener: SimListener| {
+                let server = listener.accept().await?.expect("a connection");
+                let Connection { mut reader, .. } = server;
+                reader.read_to_end(&mut Vec::new()).await
+            };
+            let listener = sim.listen("server")?;
+            let send = async {
+                let mut client = sim.connect("server").await?;
+                client.writer.write_all(&[7; 10_000]).await?;
+                client.writer.close().await
+            };
+            let (read, ()) = futures_lite::future::try_zip(read(listener), send).await?;
+            assert_eq!(read, 10_000);
+        }
+        Ok(())
+    });
+    let polls = summary.expect("no failure").polls;
+    assert!(polls < 1_000_000 / 4, "{polls} polls for 1,000,000 bytes");
 }
 
 /// Runs a hundred seeds with a fault in each direction, and returns the errors of the reads.

@@ -164,7 +164,8 @@ impl Faults {
         self
     }
 
-    /// Sets the bytes a second that a direction carries. Without, there is no bound.
+    /// Sets the bytes a second that a direction carries. They arrive at whole milliseconds. Without,
+    /// there is no bound.
     ///
     /// # Examples
     ///

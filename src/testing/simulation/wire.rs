@@ -17,6 +17,10 @@ use crate::time::{Clock, Sleep};
 /// The number of latencies in a range. With the default range, each is a multiple of 5 ms.
 const LATENCIES: u32 = 10;
 
+/// The nanoseconds of a tick. With a bandwidth, bytes arrive at ticks: pieces of one byte do not each
+/// wake a task.
+const TICK_NANOS: u128 = 1_000_000;
+
 /// The conditions that all wires of a run share.
 pub(super) struct Conditions {
     pub(super) faults: Faults,
@@ -28,12 +32,14 @@ pub(super) struct Conditions {
 pub(super) struct Wire(Mutex<WireState>);
 
 pub(super) struct WireState {
+    /// The time of the first tick.
+    begin: Instant,
     pub(super) data: VecDeque<u8>,
     /// The times at which runs of these bytes arrive.
     pub(super) arrivals: VecDeque<(Instant, usize)>,
     /// Bytes of `data` that have arrived.
     pub(super) arrived: usize,
-    /// The time at which the last byte arrives: no byte overtakes another one.
+    /// The time at which the last byte has been carried: no byte overtakes another one.
     pub(super) last_arrival: Instant,
     /// Bytes that were written, with those that were lost.
     pub(super) written: u64,
@@ -63,6 +69,7 @@ enum Output {
 impl Wire {
     pub(super) fn new(faults: Vec<PlannedFault>, seed: u64, now: Instant) -> Self {
         Self(Mutex::new(WireState {
+            begin: now,
             data: VecDeque::new(),
             arrivals: VecDeque::new(),
             arrived: 0,
@@ -143,7 +150,21 @@ impl WireState {
         let sent = self.last_arrival.max(now + latency(&mut self.rng, faults));
         self.last_arrival = sent + sending;
         self.data.extend(bytes);
-        self.arrivals.push_back((self.last_arrival, bytes.len()));
+        let arrival = match faults.bandwidth {
+            Some(_) => self.next_tick(self.last_arrival),
+            None => self.last_arrival,
+        };
+        match self.arrivals.back_mut() {
+            Some((time, waiting)) if *time == arrival => *waiting += bytes.len(),
+            _ => self.arrivals.push_back((arrival, bytes.len())),
+        }
+    }
+
+    /// Returns the first tick at this time or later.
+    fn next_tick(&self, time: Instant) -> Instant {
+        let over = (time - self.begin).as_nanos() % TICK_NANOS;
+        let rest = u64::try_from((TICK_NANOS - over) % TICK_NANOS).unwrap_or_default();
+        time + Duration::from_nanos(rest)
     }
 
     /// Returns the number of bytes that the next call moves.
