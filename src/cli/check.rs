@@ -6,6 +6,7 @@ use std::io;
 use futures_lite::future::block_on;
 use halves::tls::Acceptor;
 use halves::{Address, listener};
+use rustix::process::geteuid;
 
 use super::args::{Proxy, ServerOptions};
 use super::format::Format;
@@ -21,11 +22,11 @@ use super::{EXIT_FAILED, exec, print, proxy, records, with_log};
 pub(super) fn run(command: &ServerCommand, options: &ServerOptions) -> u8 {
     let mut check = Check::default();
     block_on(check.addresses(options));
-    check.problem(Identity::find(options));
+    let identity = check.problem(Identity::find(options)).flatten();
     check.tls(options);
     check.rules(options);
-    check.problem(records::check(options));
     block_on(check.command(command));
+    check.records(options, identity.as_ref());
     let Check { problems, parts } = check;
     if problems.is_empty() {
         return print(&format!("ok: {}\n", parts.join(", ")));
@@ -79,6 +80,17 @@ impl Check {
             self.problem(Layers::load(options));
         }
         self.count(options.tls_cert.len(), "certificate", "certificates");
+    }
+
+    /// Comes last: as root, it changes to the user of the server, with no way back.
+    fn records(&mut self, options: &ServerOptions, identity: Option<&Identity>) {
+        if options.record.is_none() {
+            return;
+        }
+        let identity = identity.filter(|_| geteuid().is_root());
+        if identity.is_none_or(|it| self.problem(it.assume()).is_some()) {
+            self.problem(records::check(options));
+        }
     }
 
     async fn command(&mut self, command: &ServerCommand) {

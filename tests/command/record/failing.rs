@@ -1,7 +1,7 @@
 //! Directories and files that cannot be written: a connection goes on without its record.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -69,6 +69,24 @@ fn a_directory_that_the_server_cannot_write_is_refused_at_the_start() {
         "halves: --record {path}: the server cannot create files there: Permission denied (os error 13)"
     );
     assert_eq!(refused(options), expected);
+    // As the user of the server, and not as root.
+    assert_eq!(check(options), (Some(1), expected));
+}
+
+#[test]
+fn check_as_root_uses_the_directory_as_the_user_of_the_server() {
+    if !geteuid().is_root() {
+        skip(
+            "check_as_root_uses_the_directory_as_the_user_of_the_server",
+            "needs root",
+        );
+        return;
+    }
+    let dir = place::dir();
+    chown(&dir, Some(65534), Some(65534)).expect("an owner");
+    let path = dir.path().display().to_string();
+    let options = ["--record", &path, "--user=65534", "--group=65534"];
+    assert_eq!(check(&options), (Some(0), String::new()));
 }
 
 #[test]
