@@ -27,7 +27,7 @@ use crate::cli::values::{deadline, duration, source};
         {command_name} login.record staging.example.org:443,tls --pace fast\n\
         {command_name} login.record /run/x.sock --timeout 2s --json >verdict.json",
     note = "FILE is a record that 'halves serve --record' or a test has written, of at most 256 MiB.\n\
-        All of it is read first. Without ADDRESS, the server of the record is asked again.",
+        All of it is read first. Without ADDRESS, the server of the record is asked, without TLS.",
     note = "An ADDRESS is one of these:\n\
         \x20 fd:N                  the open descriptor N, a connection\n\
         \x20 (forms of a target)\n\

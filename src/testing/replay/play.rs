@@ -148,7 +148,7 @@ impl<'a> Play<'a> {
         writer: &mut Writer<W>,
         cut: &CutInput,
     ) -> Result<(), Difference> {
-        for step in &self.script.steps {
+        for (index, step) in self.script.steps.iter().enumerate() {
             match step.action {
                 Action::Send(bytes) => {
                     self.pause(step.gap).await;
@@ -170,7 +170,9 @@ impl<'a> Play<'a> {
                 }
                 Action::ReceiveEnd => {
                     self.wait(step, || self.has_ended.get()).await?;
-                    cut.is_complete.set(true);
+                    // A server that has ended its output may still read.
+                    let mut rest = self.script.steps[index + 1..].iter();
+                    cut.is_complete.set(!rest.any(Step::is_input));
                 }
                 Action::Reset => {
                     self.pause(step.gap).await;

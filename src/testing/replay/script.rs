@@ -50,6 +50,13 @@ pub(super) enum Ending {
     Closed,
 }
 
+impl Step<'_> {
+    /// Returns true for bytes of input, or its end.
+    pub(super) fn is_input(&self) -> bool {
+        matches!(self.action, Action::Send(_) | Action::EndInput)
+    }
+}
+
 impl<'a> Script<'a> {
     pub(super) fn new(record: &'a Record) -> Self {
         let mut script = Self {

@@ -158,18 +158,24 @@ fn a_record_of_days_is_replayed() {
 
 #[test]
 fn a_replay_that_is_dropped_in_the_middle_of_the_input_is_a_reset() {
-    for (events, is_reset) in [
-        ("0 in \"a\"\n0 out \"A\"\n", true),
-        ("0 in end\n0 out \"A\"\n", false),
+    for (events, server_ends, is_reset) in [
+        ("0 in \"a\"\n0 out \"A\"\n", false, true),
+        ("0 in end\n0 out \"A\"\n", false, false),
+        ("0 out end\n5 in \"a\"\n5 in end\n", true, true),
+        ("0 out end\n5 in end\n", true, true),
+        ("0 in end\n0 out end\n5 reset\n", true, false),
     ] {
         Simulation::builder().seed(3).run(async |sim: Sim| {
             let mut listener = sim.listen("server")?;
             let accept = halves::Listener::accept(&mut listener);
             let (client, server) = future::try_zip(sim.connect("server"), accept).await?;
             let mut server = server.expect("a connection");
+            if server_ends {
+                server.writer.close().await?;
+            }
             let replay = replay(events);
             let played = replay.play(client, sim.clock());
-            // The answer does not come.
+            // It waits for an answer or through a pause.
             let stopped = sim.clock().timeout(Duration::from_secs(1), played).await;
             assert!(stopped.is_err());
             let read = server.reader.read_to_end(&mut Vec::new()).await;
