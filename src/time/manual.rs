@@ -1,7 +1,6 @@
 //! The manual clock: it stands still until a test moves it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -24,16 +23,11 @@ use std::time::{Duration, Instant};
 pub struct ManualClock(Arc<ManualState>);
 
 #[derive(Debug)]
-pub(super) struct ManualState {
-    start: Instant,
-    /// The nanoseconds by which the clock has been moved, to read the time without the lock.
-    /// [`u64::MAX`] if they are more.
-    elapsed_nanos: AtomicU64,
-    sleepers: Mutex<Sleepers>,
-}
+pub(super) struct ManualState(Mutex<Sleepers>);
 
 #[derive(Debug)]
 struct Sleepers {
+    start: Instant,
     now: Instant,
     /// The last number given to a sleep.
     last_number: u64,
@@ -52,15 +46,12 @@ pub(super) struct ManualSleep {
 impl ManualClock {
     pub(super) fn new() -> Self {
         let start = Instant::now();
-        Self(Arc::new(ManualState {
+        Self(Arc::new(ManualState(Mutex::new(Sleepers {
             start,
-            elapsed_nanos: AtomicU64::new(0),
-            sleepers: Mutex::new(Sleepers {
-                now: start,
-                last_number: 0,
-                wakers: BTreeMap::new(),
-            }),
-        }))
+            now: start,
+            last_number: 0,
+            wakers: BTreeMap::new(),
+        }))))
     }
 
     pub(super) fn state(&self) -> Arc<ManualState> {
@@ -84,8 +75,7 @@ impl ManualClock {
     pub fn advance(&self, duration: Duration) {
         let due = {
             let mut sleepers = self.0.lock();
-            let now = sleepers.now + duration;
-            self.0.set_now(&mut sleepers, now);
+            sleepers.now += duration;
             sleepers.take_due()
         };
         due.into_iter().for_each(Waker::wake);
@@ -116,8 +106,7 @@ impl ManualClock {
             let Some((&(deadline, _), _)) = sleepers.wakers.first_key_value() else {
                 return false;
             };
-            let now = sleepers.now.max(deadline);
-            self.0.set_now(&mut sleepers, now);
+            sleepers.now = sleepers.now.max(deadline);
             sleepers.take_due()
         };
         due.into_iter().for_each(Waker::wake);
@@ -127,25 +116,17 @@ impl ManualClock {
 
 impl ManualState {
     pub(super) fn now(&self) -> Instant {
-        self.start + self.elapsed()
+        self.lock().now
     }
 
     /// The total time by which the clock has been moved.
     pub(super) fn elapsed(&self) -> Duration {
-        match self.elapsed_nanos.load(Ordering::Acquire) {
-            u64::MAX => self.lock().now - self.start,
-            nanos => Duration::from_nanos(nanos),
-        }
-    }
-
-    fn set_now(&self, sleepers: &mut Sleepers, now: Instant) {
-        sleepers.now = now;
-        let nanos = u64::try_from((now - self.start).as_nanos()).unwrap_or(u64::MAX);
-        self.elapsed_nanos.store(nanos, Ordering::Release);
+        let sleepers = self.lock();
+        sleepers.now - sleepers.start
     }
 
     fn lock(&self) -> MutexGuard<'_, Sleepers> {
-        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
