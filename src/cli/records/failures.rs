@@ -57,6 +57,11 @@ impl Failures {
         self.report(&mut self.lock());
     }
 
+    #[cfg(test)]
+    pub(super) fn unreported(&self) -> u64 {
+        self.lock().unreported
+    }
+
     fn report(&self, state: &mut State) {
         if state.unreported == 0 {
             return;

@@ -50,7 +50,10 @@ impl Writer {
                 What::Text(lines) => self.add(&file, &lines, &mut changed),
                 What::Cut(time) => {
                     self.add(&file, &cut_line(&time, SLOW), &mut changed);
-                    self.failures.add(1, &SLOW);
+                    // A file that has failed is counted already.
+                    if let Some(Some(_)) = self.files.get(&file) {
+                        self.failures.add(1, &SLOW);
+                    }
                 }
                 What::End => {
                     // Closes the file now, as the next connection takes its place.
@@ -98,5 +101,40 @@ impl Writer {
             self.failures.add(1, &error);
         };
         result.inspect_err(report).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::format::Format;
+    use crate::cli::log::{Level, Log};
+
+    #[test]
+    fn a_record_is_counted_once_when_its_file_fails_and_its_lines_do_not_fit() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = Log::start(Format::default(), Level::Quiet).expect("a thread");
+        let clock = halves::Clock::manual().0;
+        let failures = Arc::new(Failures::new(log.lines().clone(), clock));
+        // The first failure is logged at once.
+        for (dir, unreported) in [(dir.path().join("gone"), 0), (dir.path().to_owned(), 1)] {
+            let mut writer = Writer::new(dir, failures.clone());
+            let message = |what| Message {
+                file: "a".into(),
+                what,
+            };
+            let messages = [
+                What::Text("halves-record 1\n".to_owned()),
+                What::Cut("0.5".to_owned()),
+                What::End,
+            ];
+            writer.write(Batch {
+                messages: messages.map(message).into(),
+                refused: 0,
+            });
+            assert_eq!(failures.unreported(), unreported);
+        }
+        let text = std::fs::read_to_string(dir.path().join("a")).expect("a file");
+        assert_eq!(text, format!("halves-record 1\n0.5 cut {SLOW}\n"));
     }
 }

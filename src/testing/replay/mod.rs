@@ -148,7 +148,7 @@ impl Replay {
     /// ```no_run
     /// use std::time::Duration;
     ///
-    /// let replay = halves::testing::replay("login.txt")?.timeout(Duration::from_secs(10));
+    /// let replay = halves::testing::replay("login.record")?.timeout(Duration::from_secs(10));
     /// # std::io::Result::Ok(())
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -166,7 +166,7 @@ impl Replay {
     /// # Examples
     ///
     /// ```no_run
-    /// let replay = halves::testing::replay("login.txt")?.pace(f64::INFINITY);
+    /// let replay = halves::testing::replay("login.record")?.pace(f64::INFINITY);
     /// # std::io::Result::Ok(())
     /// ```
     pub fn pace(mut self, times: f64) -> Self {
@@ -188,7 +188,7 @@ impl Replay {
     /// ```no_run
     /// use halves::testing::{Faults, replay};
     ///
-    /// let replay = replay("login.txt")?.faults(Faults::default().resets(0.2));
+    /// let replay = replay("login.record")?.faults(Faults::default().resets(0.2));
     /// # std::io::Result::Ok(())
     /// ```
     pub fn faults(mut self, faults: Faults) -> Self {
@@ -203,7 +203,7 @@ impl Replay {
     /// ```no_run
     /// use halves::testing::{Faults, replay};
     ///
-    /// let replay = replay("login.txt")?.faults(Faults::all()).seed(7);
+    /// let replay = replay("login.record")?.faults(Faults::all()).seed(7);
     /// # std::io::Result::Ok(())
     /// ```
     pub fn seed(self, seed: u64) -> Self {
@@ -217,7 +217,7 @@ impl Replay {
     /// ```no_run
     /// use halves::testing::{Faults, replay};
     ///
-    /// let replay = replay("login.txt")?.faults(Faults::all()).seeds(0..10_000);
+    /// let replay = replay("login.record")?.faults(Faults::all()).seeds(0..10_000);
     /// # std::io::Result::Ok(())
     /// ```
     pub fn seeds(mut self, seeds: Range<u64>) -> Self {
@@ -232,7 +232,7 @@ impl Replay {
     /// ```no_run
     /// use halves::testing::{Faults, replay};
     ///
-    /// let replay = replay("login.txt")?.faults(Faults::all()).seed(7);
+    /// let replay = replay("login.record")?.faults(Faults::all()).seed(7);
     /// let replay = replay.only(["connection 1 up at 120: reset"]);
     /// # std::io::Result::Ok(())
     /// ```
