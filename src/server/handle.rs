@@ -257,8 +257,9 @@ impl Handle {
     }
 
     /// Replaces the limits for each source. Open connections stay and count against the new limits,
-    /// in the networks of the new prefixes, also if there was no limit before. A source above its
-    /// limit gets no new connection until enough of its connections have ended.
+    /// in the networks of the new prefixes, also if there was no limit before, unless their end has
+    /// begun. A source above its limit gets no new connection until enough of its connections have
+    /// ended.
     ///
     /// # Examples
     ///

@@ -39,10 +39,7 @@ pub(crate) async fn client(sim: Sim, ledger: Ledger, door: usize, name: String) 
         return;
     };
     let port = port(&connection);
-    ledger.with(port, |account, now| {
-        account.connected = Some(now);
-        account.door = Some(door);
-    });
+    ledger.connect(port, door);
     let habit = habit(&sim);
     let exchange = exchange(&sim, &ledger, port, habit, connection);
     let ended = sim.clock().timeout(MAX_TIME, exchange).await;

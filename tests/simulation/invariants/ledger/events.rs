@@ -12,6 +12,17 @@ use halves::connection::Endpoint;
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Ledger {
+    /// Records that a client is connected. Its listener may have ended while it connected.
+    pub(crate) fn connect(&self, port: u16, door: usize) {
+        let now = self.now();
+        let book = &mut *self.book();
+        let is_lost = book.lost_doors[door];
+        let account = book.account(port);
+        account.connected = Some(now);
+        account.door = Some(door);
+        account.is_lost = is_lost && account.waits();
+    }
+
     /// Records an event, and checks it against the entries before.
     pub(crate) fn observe(&self, event: &Event) {
         let now = self.now();

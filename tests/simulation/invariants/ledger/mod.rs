@@ -69,6 +69,8 @@ pub(crate) struct Book {
     /// The time at which the server was asked to drain, or had ended.
     accepts_no_more: Option<Instant>,
     has_ended: bool,
+    /// The listeners that have ended.
+    lost_doors: [bool; 2],
     /// The server may abort connections on its own.
     may_abort: bool,
     is_draining: bool,
@@ -122,6 +124,7 @@ impl Ledger {
             pause: FIRST_PAUSE,
             accepts_no_more: None,
             has_ended: false,
+            lost_doors: [false; 2],
             may_abort: false,
             is_draining: false,
             drops_tasks: false,
@@ -295,6 +298,7 @@ impl Ledger {
         let accounts = book.accounts.values_mut();
         let waiting = accounts.filter(|account| account.door == Some(door) && account.waits());
         waiting.for_each(|account| account.is_lost = true);
+        book.lost_doors[door] = true;
     }
 
     /// Records a problem, unless there is one already.

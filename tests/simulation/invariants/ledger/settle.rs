@@ -199,7 +199,10 @@ impl Account {
             .any(|&(_, order)| order != Reason::Closed);
         let returned = self.outcome == Some(Outcome::Returned);
         let may_write = self.writes || !(self.is_exact() || returned);
-        let is_cut = may_write || self.unsent > 0;
+        // A layer keeps bytes that are not sent either.
+        let may_keep =
+            self.kind == Some(Kind::Layered) && (self.got.len() as u64) < self.payload_out;
+        let is_cut = may_write || may_keep || self.unsent > 0;
         let panicked = self.outcome == Some(Outcome::Panicked);
         (!resets && !panicked && !ordered && !is_cut && !self.client_left)
             .then(|| format!("a reset after {reason}"))

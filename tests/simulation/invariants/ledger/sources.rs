@@ -38,7 +38,8 @@ impl SourceBook {
     ) {
         if limits.is_on() && !self.limits.is_on() {
             for account in accounts.values_mut() {
-                account.counts_for_certain = account.counts && account.orders.is_empty();
+                let is_ending = account.dropped.is_some() || !account.orders.is_empty();
+                account.counts_for_certain = account.counts && !is_ending;
             }
         }
         self.limits = limits;
