@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::record::Record;
-use super::{Failure, Faults, Summary};
+use super::{Failure, Faults, Simulation, Summary};
 use crate::connection::Connection;
 use crate::server::Handler;
 use crate::time::Clock;
@@ -98,10 +98,9 @@ pub struct Replay {
     path: Option<PathBuf>,
     timeout: Duration,
     pace: f64,
-    /// None for a network without faults.
-    faults: Option<Faults>,
-    seeds: Option<Range<u64>>,
-    only: Option<Vec<String>>,
+    /// The network and the seeds. Nothing fails without [`faults`](Self::faults).
+    simulation: Simulation,
+    has_faults: bool,
 }
 
 /// The sums of a replay without a difference.
@@ -134,9 +133,8 @@ impl Replay {
             path: None,
             timeout: DEFAULT_TIMEOUT,
             pace: 1.0,
-            faults: None,
-            seeds: None,
-            only: None,
+            simulation: Simulation::builder().faults(Faults::none()),
+            has_faults: false,
         }
     }
 
@@ -192,7 +190,8 @@ impl Replay {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn faults(mut self, faults: Faults) -> Self {
-        self.faults = Some(faults);
+        self.simulation = self.simulation.faults(faults);
+        self.has_faults = true;
         self
     }
 
@@ -206,11 +205,16 @@ impl Replay {
     /// let replay = replay("login.record")?.faults(Faults::all()).seed(7);
     /// # std::io::Result::Ok(())
     /// ```
-    pub fn seed(self, seed: u64) -> Self {
-        self.seeds(seed..seed.saturating_add(1))
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.simulation = self.simulation.seed(seed);
+        self
     }
 
     /// Runs these seeds.
+    ///
+    /// # Panics
+    ///
+    /// If there are none.
     ///
     /// # Examples
     ///
@@ -221,7 +225,7 @@ impl Replay {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn seeds(mut self, seeds: Range<u64>) -> Self {
-        self.seeds = Some(seeds);
+        self.simulation = self.simulation.seeds(seeds);
         self
     }
 
@@ -237,7 +241,7 @@ impl Replay {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn only<T: Into<String>>(mut self, faults: impl IntoIterator<Item = T>) -> Self {
-        self.only = Some(faults.into_iter().map(Into::into).collect());
+        self.simulation = self.simulation.only(faults);
         self
     }
 
@@ -280,7 +284,7 @@ impl Replay {
     }
 
     /// Replays the record to the other end of a connection, in the time of a clock: to a server of a
-    /// [`Simulation`](super::Simulation) with settings of its own, or to a running one.
+    /// [`Simulation`] with settings of its own, or to a running one.
     ///
     /// The connection is closed at the end. If that is in the middle of the recorded input, it is
     /// reset, also when the future is dropped.

@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::server::Handler;
 use crate::testing::record::Recorded;
 use crate::testing::simulation::paste;
-use crate::testing::{Failure, Faults, Sim, SimReader, SimWriter, Simulation, Summary};
+use crate::testing::{Failure, Sim, SimReader, SimWriter, Simulation, Summary};
 
 /// The longest run beyond the time of the record.
 const TIME_LIMIT: Duration = Duration::from_hours(24);
@@ -34,22 +34,14 @@ impl Replay {
         })
     }
 
-    fn network(&self) -> Simulation {
-        Simulation::builder().faults(self.faults.clone().unwrap_or_else(Faults::none))
-    }
-
     fn simulation(&self) -> Simulation {
         let recorded = self.record.events.last().map_or(Duration::ZERO, |it| it.at);
-        let mut simulation = self
-            .network()
-            .time_limit(recorded.saturating_add(TIME_LIMIT));
-        if let Some(only) = &self.only {
-            simulation = simulation.only(only.iter().cloned());
-        }
-        match &self.seeds {
-            Some(seeds) => simulation.seeds(seeds.clone()),
-            None if self.faults.is_some() => simulation,
-            None => simulation.seed(0),
+        let simulation = self.simulation.clone();
+        let simulation = simulation.time_limit(recorded.saturating_add(TIME_LIMIT));
+        if self.has_faults || simulation.has_seeds() {
+            simulation
+        } else {
+            simulation.seed(0)
         }
     }
 
@@ -102,7 +94,7 @@ impl Replay {
                 let _ = write!(replay, ".pace({pace:?})");
             }
         }
-        paste::source(&replay, type_name, &self.network(), seed, faults)
+        paste::source(&replay, type_name, &self.simulation, seed, faults)
     }
 
     /// Returns the recorded address of the client, if it has one.

@@ -268,6 +268,11 @@ impl Simulation {
         Ok(summary)
     }
 
+    /// Returns true if the seeds are set.
+    pub(super) fn has_seeds(&self) -> bool {
+        self.has_seeds
+    }
+
     fn chosen_seeds(&self) -> RangeInclusive<u64> {
         let given = env::var_os(SEED_VARIABLE).filter(|_| !self.has_seeds);
         let Some(given) = given else {

@@ -156,3 +156,9 @@ fn a_panic_behind_the_answer_is_a_failure() {
     };
     replay("0 out \"A\"\n0 out end\n0 closed\n").run(handler);
 }
+
+#[test]
+fn the_last_seed_can_be_replayed() {
+    let replay = replay(TWO_LINES).seed(u64::MAX);
+    assert_eq!(replay.try_run(upper).expect("the same").runs, 1);
+}
