@@ -84,12 +84,12 @@ impl Check {
 
     /// Comes last: as root, it changes to the user of the server, with no way back.
     fn records(&mut self, options: &ServerOptions, identity: Option<&Identity>) {
-        if options.record.is_none() {
+        let Some(dir) = &options.record else {
             return;
-        }
+        };
         let identity = identity.filter(|_| geteuid().is_root());
         if identity.is_none_or(|it| self.problem(it.assume()).is_some()) {
-            self.problem(records::check(options));
+            self.problem(records::check(dir));
         }
     }
 

@@ -176,7 +176,7 @@ impl PreparedServer {
             identity.assume()?;
         }
         if let Some(records) = &self.records {
-            records.start(&self.options)?;
+            records.start()?;
         }
         close_unused(&mut sources.store, lines);
         sources.remove_unused();

@@ -8,7 +8,7 @@ mod service;
 mod writer;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Records(Arc<Shared>);
 
 struct Shared {
+    dir: PathBuf,
     queue: Arc<RecordQueue>,
     failures: Arc<Failures>,
     recorder: Recorder,
@@ -43,9 +44,10 @@ impl Records {
     /// Returns the records of these options, or None without `--record`. Nothing is written before
     /// [`start`](Self::start).
     pub(super) fn of(options: &ServerOptions, lines: &Lines) -> Option<Self> {
-        options.record.as_ref()?;
+        let dir = options.record.clone()?;
         let recorder = Recorder::default();
         Some(Self(Arc::new(Shared {
+            dir,
             queue: Arc::default(),
             failures: Arc::new(Failures::new(lines.clone(), Clock::default())),
             recorder: match options.record_limit {
@@ -56,10 +58,9 @@ impl Records {
     }
 
     /// Checks the directory, and starts the thread.
-    pub(super) fn start(&self, options: &ServerOptions) -> io::Result<()> {
-        check(options).map_err(io::Error::other)?;
-        let dir = options.record.as_deref().unwrap_or(Path::new("."));
-        let writer = Writer::new(dir.to_owned(), self.0.failures.clone());
+    pub(super) fn start(&self) -> io::Result<()> {
+        check(&self.0.dir).map_err(io::Error::other)?;
+        let writer = Writer::new(self.0.dir.clone(), self.0.failures.clone());
         writer.start(self.0.queue.clone())
     }
 
@@ -86,10 +87,7 @@ impl Records {
 }
 
 /// Checks that this process can create files in the directory of `--record`. An error is one line.
-pub(super) fn check(options: &ServerOptions) -> Result<(), String> {
-    let Some(dir) = &options.record else {
-        return Ok(());
-    };
+pub(super) fn check(dir: &Path) -> Result<(), String> {
     let problem = |problem: &str| format!("--record {}: {problem}", dir.display());
     match dir.metadata() {
         Ok(found) if found.is_dir() => {}
