@@ -1,8 +1,10 @@
 //! The value of a target: an address to connect to, and the layers of the connection.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use halves::proxy_protocol::Version;
 use halves::tls::rustls::pki_types::ServerName;
@@ -71,6 +73,34 @@ impl TargetAddress {
             options = options.tls(tls.load()?);
         }
         Ok(options)
+    }
+
+    /// As [`load`](Self::load), for a command that connects once, with its options.
+    pub(super) fn load_client(
+        &self,
+        connect_timeout: Duration,
+        source: Option<SocketAddr>,
+    ) -> Result<ConnectOptions, LoadError> {
+        let options = self.load()?.timeout(connect_timeout);
+        Ok(match source {
+            Some(source) => options.source(source),
+            None => options,
+        })
+    }
+
+    /// Checks the address of such a command. `standard_streams` is the problem of standard input and
+    /// output.
+    pub(super) fn check_client(
+        &self,
+        source: Option<SocketAddr>,
+        standard_streams: &str,
+    ) -> Result<(), String> {
+        match self.address {
+            Address::Stdio | Address::Fd { number: 0..=2, .. } => Err(standard_streams.to_owned()),
+            Address::Tcp { .. } => Ok(()),
+            _ if source.is_some() => Err("--source is for TCP".to_owned()),
+            _ => Ok(()),
+        }
     }
 
     fn check(self) -> Result<Self, String> {

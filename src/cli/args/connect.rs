@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
-use halves::Address;
 
 use crate::cli::log::Level;
 use crate::cli::target_address::TargetAddress;
@@ -116,14 +115,8 @@ impl Connect {
         if target.tls.as_ref().is_some_and(|tls| tls.truncated_resets) {
             return Err("truncated=reset is for a relay; here the exit code is 16".to_owned());
         }
-        match target.address {
-            Address::Stdio | Address::Fd { number: 0..=2, .. } => {
-                Err("standard input and output are the other end".to_owned())
-            }
-            Address::Tcp { .. } => Ok(self),
-            _ if self.source.is_some() => Err("--source is for TCP".to_owned()),
-            _ => Ok(self),
-        }
+        target.check_client(self.source, "standard input and output are the other end")?;
+        Ok(self)
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
-use halves::Address;
 
 use crate::cli::log::Level;
 use crate::cli::target_address::TargetAddress;
@@ -119,14 +118,7 @@ impl Replay {
         if target.tls.as_ref().is_some_and(|tls| tls.truncated_resets) {
             return Err("truncated=reset is for a relay".to_owned());
         }
-        match target.address {
-            Address::Stdio | Address::Fd { number: 0..=2, .. } => {
-                Err("standard input and output are not a server".to_owned())
-            }
-            Address::Tcp { .. } => Ok(()),
-            _ if self.source.is_some() => Err("--source is for TCP".to_owned()),
-            _ => Ok(()),
-        }
+        target.check_client(self.source, "standard input and output are not a server")
     }
 }
 

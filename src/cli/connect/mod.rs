@@ -71,16 +71,13 @@ async fn connected(
         let problem = format!("cannot use standard input and output: {error}");
         End::new(Verdict::Failed, problem)
     };
-    let loaded = connect.address.load();
+    let target = &connect.address;
+    let loaded = target.load_client(connect.connect_timeout, connect.source);
     let options = loaded.map_err(|error| End::new(Verdict::Failed, error.to_string()))?;
-    let options = options.timeout(connect.connect_timeout);
-    let options = match connect.source {
-        Some(source) => options.source(source),
-        None => options,
-    };
     let stdio = stdio().map_err(failed)?;
-    let address = &connect.address.address;
-    let connected = options.connect_timed(address, &mut report.timings).await;
+    let connected = options
+        .connect_timed(&target.address, &mut report.timings)
+        .await;
     let connection = connected.map_err(|error| End::of_connect(&error))?;
     Ok((stdio, connection))
 }

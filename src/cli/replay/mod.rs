@@ -70,13 +70,9 @@ async fn session(
     target: &TargetAddress,
     lines: &Lines,
 ) -> Outcome {
-    let options = match target.load() {
-        Ok(options) => options.timeout(arguments.connect_timeout),
+    let options = match target.load_client(arguments.connect_timeout, arguments.source) {
+        Ok(options) => options,
         Err(error) => return Outcome::Failed(error.to_string()),
-    };
-    let options = match arguments.source {
-        Some(source) => options.source(source),
-        None => options,
     };
     match options.connect(&target.address).await {
         Ok(connection) => play(arguments, record, connection, lines).await,
